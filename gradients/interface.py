@@ -1,0 +1,59 @@
+"""The one interface of all gradient backends: an objective in, an estimate with its error bar out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+__all__ = ["Backend", "DifferentiableObjective", "Estimate", "Objective"]
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A cost to be minimized: any callable from parameters [batch, parameters] to costs [batch]."""
+
+    def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        """Cost of each row of ``theta``; smaller is better."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableObjective(Objective, Protocol):
+    """An objective that knows its exact gradient."""
+
+    def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Costs [batch] and their exact gradients [batch, parameters] at ``theta`` [batch, parameters]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A gradient and what is known of its quality.
+
+    For ``theta`` of shape [parameters] the fields have the shapes given here; for a batch [batch, parameters] each
+    tensor gets a leading batch dimension.
+    """
+
+    value: torch.Tensor
+    """Value of the (possibly smoothed) objective at theta, shape []."""
+    gradient: torch.Tensor
+    """Gradient with respect to theta, shape [parameters]."""
+    standard_error: torch.Tensor | None
+    """Standard error of each coordinate of the gradient, shape [parameters]; None where the backend has none."""
+    evaluations: int
+    """Rollouts (rows passed to the objective) used, gradient passes counted once."""
+    seconds: float
+    """Wall time of the estimate [s]."""
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    """Backend-specific measures, e.g. ``finite``, ``held_out_error``, ``trace_variance``."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A way to get a gradient of an objective: a small frozen dataclass with this one method."""
+
+    def estimate(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
+        """Estimate value and gradient of ``objective`` at ``theta`` ([parameters] or [batch, parameters])."""
+        ...

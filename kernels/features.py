@@ -1,0 +1,117 @@
+"""What contact detection hands to contact geometry: which feature of which shape makes each contact.
+
+Detection is not differentiated. It freezes, for every contact, a *feature*: a few points and directions that are
+fixed in the frames of the two bodies. ``geometry.py`` turns feature and poses into gap, normal and point, and is
+differentiated. Features are written in body frames (the world frame for static shapes), so that geometry needs
+neither shape types nor shape poses.
+
+Every contact has an ordered pair of shapes (a, b), a being the one that holds the reference feature. The unit normal
+points from a to b. ``na``, ``nb`` are unit directions, the rest are points [m]:
+
+=====  ==================  ===================  ==============================================================
+kind   on a                on b                 gap (before the radii are subtracted)
+=====  ==================  ===================  ==============================================================
+POINT  a0 point            b0 point             distance of the points
+LINE   a0, a1 = direction  b0 point             distance of the point from the line
+PLANE  a0, a1 = normal     b0 point             height of the point over the plane
+CROSS  a0, a1 = direction  b0, b1 = direction   sign * (a1 x b1)/|a1 x b1| . (b0 - a0)
+CLIP   a0, a1 = normal,    b0, b1 = direction   height over the plane (a0, a1) of the point where the line
+       a2 = side normal                         (b0, b1) meets the side plane (a0, a2)
+DROP   a0, a1 = normal     b0, b1 = normal      height over the plane (a0, a1) of the point where the line
+                                                (a0, direction a1) meets the plane (b0, b1)
+=====  ==================  ===================  ==============================================================
+
+``weight`` is the contact's share of the pair's stiffness, so that a patch is as stiff with two corners as with eight:
+
+* SHARE_FIXED: ``weight`` as it stands.
+* SHARE_CROSSED: ``weight * s^2/(s^2 + PARALLEL^2)``, s the sine of the angle between the directions a1 and b1: fades in
+  as two axes cross. (For a plane on a, s is the *sine of the angle between the direction b1 and the plane*.)
+* SHARE_PARALLEL: ``weight * PARALLEL^2/(s^2 + PARALLEL^2)``: what SHARE_CROSSED leaves.
+* SHARE_POLYGON: ``weight`` times half of the length of the two polygon edges that meet in this corner over the
+  perimeter. The corners of the polygon are the contacts ``patch_start .. patch_start + patch_count - 1``, in order
+  around it. Continuous when a corner splits in two or two corners merge.
+
+For SHARE_CROSSED and SHARE_PARALLEL the directions are ``s0`` (on a) and ``s1`` (on b); ``share_plane`` says whether s0
+is a plane's normal instead of a direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import warp as wp
+
+from .precision import precision
+
+__all__ = [
+    "CLIP", "CROSS", "DROP", "LINE", "PARALLEL", "PLANE", "POINT",
+    "SHARE_CROSSED", "SHARE_FIXED", "SHARE_PARALLEL", "SHARE_POLYGON",
+    "Features",
+]  # fmt: skip
+
+POINT = wp.constant(0)
+LINE = wp.constant(1)
+PLANE = wp.constant(2)
+CROSS = wp.constant(3)
+CLIP = wp.constant(4)
+DROP = wp.constant(5)
+
+SHARE_FIXED = wp.constant(0)
+SHARE_CROSSED = wp.constant(1)
+SHARE_PARALLEL = wp.constant(2)
+SHARE_POLYGON = wp.constant(3)
+
+PARALLEL = 0.05
+"""Sine of the angle [1] at which a pair of axes counts as half parallel."""
+
+
+@dataclass
+class Features:
+    """Contact features of every world; see the module's table. All shapes are [worlds, capacity] unless noted."""
+
+    count: wp.array  # int32 [worlds]: contacts listed (never more than the capacity)
+    needed: wp.array  # int32 [worlds]: contacts found, running maximum; more than the capacity means overflow
+    kind: wp.array  # int32
+    shape_a: wp.array  # int32
+    shape_b: wp.array  # int32
+    a0: wp.array  # vec3, frame of a's body
+    a1: wp.array  # vec3, frame of a's body
+    a2: wp.array  # vec3, frame of a's body
+    b0: wp.array  # vec3, frame of b's body
+    b1: wp.array  # vec3, frame of b's body
+    radius_a: wp.array  # scalar [m]
+    radius_b: wp.array  # scalar [m]
+    sign: wp.array  # scalar, +1 or -1: orients CROSS
+    weight: wp.array  # scalar [1]
+    share: wp.array  # int32
+    share_plane: wp.array  # int32
+    s0: wp.array  # vec3, frame of a's body
+    s1: wp.array  # vec3, frame of b's body
+    patch_start: wp.array  # int32
+    patch_count: wp.array  # int32
+
+    @classmethod
+    def allocate(cls, worlds: int, capacity: int, dtype: Any, device: Any) -> Features:
+        """Empty feature table for ``worlds`` worlds of at most ``capacity`` contacts each."""
+        p = precision(dtype)
+        shape = (worlds, capacity)
+
+        def ints() -> wp.array:
+            return wp.zeros(shape, dtype=wp.int32, device=device)
+
+        def scalars() -> wp.array:
+            return wp.zeros(shape, dtype=p.scalar, device=device)
+
+        def vectors() -> wp.array:
+            return wp.zeros(shape, dtype=p.vec3, device=device)
+
+        return cls(
+            count=wp.zeros(worlds, dtype=wp.int32, device=device),
+            needed=wp.zeros(worlds, dtype=wp.int32, device=device),
+            kind=ints(), shape_a=ints(), shape_b=ints(),
+            a0=vectors(), a1=vectors(), a2=vectors(), b0=vectors(), b1=vectors(),
+            radius_a=scalars(), radius_b=scalars(), sign=scalars(), weight=scalars(),
+            share=ints(), share_plane=ints(), s0=vectors(), s1=vectors(),
+            patch_start=ints(), patch_count=ints(),
+        )  # fmt: skip

@@ -1,0 +1,42 @@
+"""The scalar type and the vector types built on it, for one floating-point precision."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import warp as wp
+
+__all__ = ["Precision", "precision"]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Warp types of one precision. ``spatial`` is (linear, angular); ``transform`` is (position, quaternion xyzw)."""
+
+    scalar: Any
+    vec2: Any
+    vec3: Any
+    quat: Any
+    mat33: Any
+    spatial: Any
+    transform: Any
+    epsilon: float
+
+
+@functools.cache
+def precision(dtype: Any) -> Precision:
+    """Types for ``dtype`` (``wp.float32`` or ``wp.float64``)."""
+    if dtype not in (wp.float32, wp.float64):
+        raise TypeError(f"dtype must be wp.float32 or wp.float64, got {dtype!r}")
+    return Precision(
+        scalar=dtype,
+        vec2=wp.types.vector(2, dtype),
+        vec3=wp.types.vector(3, dtype),
+        quat=wp.types.quaternion(dtype),
+        mat33=wp.types.matrix((3, 3), dtype),
+        spatial=wp.types.vector(6, dtype),
+        transform=wp.types.transformation(dtype),
+        epsilon=1.1920929e-07 if dtype is wp.float32 else 2.220446049250313e-16,
+    )

@@ -1,0 +1,16 @@
+"""Shape types. A shape's frame is centred on it; ``size`` is a vec3 whose meaning depends on the type."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["ShapeType"]
+
+
+class ShapeType(enum.IntEnum):
+    """Type of a collision shape and the meaning of its ``size`` [m]."""
+
+    PLANE = 0  # half-space z <= 0 of the shape's frame; size unused; only on static shapes
+    SPHERE = 1  # size = (radius, 0, 0)
+    CAPSULE = 2  # size = (radius, half length of the axis, 0); axis along z, hemispheres beyond it
+    BOX = 3  # size = half extents (x, y, z)
