@@ -1,0 +1,70 @@
+"""Contacts of a half-space: one for each vertex of the other shape's core that is near or below the plane.
+
+The number of possible contacts is fixed, and so is each one's weight, so the total force is continuous in the pose.
+The plane is always the reference (side a); its solid is z <= 0 of its frame.
+"""
+
+import functools
+import types
+from typing import Any
+
+import warp as wp
+
+from . import collide_writer
+from .precision import precision
+
+__all__ = ["make"]
+
+
+@functools.cache
+def make(dtype: Any) -> types.SimpleNamespace:
+    """Functions ``f(table, world, n, a, b, rotation, position, margin) -> n`` for one precision.
+
+    ``rotation``, ``position`` [m] are the pose of b in the frame of a, ``n`` the next free slot.
+    """
+    p = precision(dtype)
+    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    writer = collide_writer.make(dtype)
+    FeatureTable, Side = writer.FeatureTable, writer.Side
+
+    @wp.func
+    def plane_sphere(
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+    ) -> int:
+        if position[2] - b.radius < margin:
+            n = writer.put_plane(
+                table, world, n, a, b, vec3(), vec3(scalar(0.0), scalar(0.0), scalar(1.0)), vec3(), scalar(1.0)
+            )
+        return n
+
+    @wp.func
+    def plane_capsule(
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+    ) -> int:
+        up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        rise = rotation[2, 2] * b.size[1]
+        if position[2] + rise - b.radius < margin:
+            end = vec3(scalar(0.0), scalar(0.0), b.size[1])
+            n = writer.put_plane(table, world, n, a, b, vec3(), up, end, scalar(0.5))
+        if position[2] - rise - b.radius < margin:
+            end = vec3(scalar(0.0), scalar(0.0), -b.size[1])
+            n = writer.put_plane(table, world, n, a, b, vec3(), up, end, scalar(0.5))
+        return n
+
+    @wp.func
+    def plane_box(
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+    ) -> int:
+        up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        half = b.size
+        rise = vec3(rotation[2, 0] * half[0], rotation[2, 1] * half[1], rotation[2, 2] * half[2])
+        for corner in range(8):
+            sx = scalar(1 - 2 * (corner & 1))
+            sy = scalar(1 - (corner & 2))
+            sz = scalar(1 - ((corner & 4) >> 1))
+            if position[2] + sx * rise[0] + sy * rise[1] + sz * rise[2] < margin:
+                vertex = vec3(sx * half[0], sy * half[1], sz * half[2])
+                n = writer.put_plane(table, world, n, a, b, vec3(), up, vertex, scalar(0.25))
+        return n
+
+    return types.SimpleNamespace(plane_sphere=plane_sphere, plane_capsule=plane_capsule, plane_box=plane_box)
