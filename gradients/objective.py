@@ -1,0 +1,151 @@
+"""Calls of a user's objective, with its answers checked; and the assembly of an estimate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .errors import GradientError
+from .interface import Estimate, Objective
+
+__all__ = ["assemble", "evaluate", "evaluate_with_gradient", "objective_name"]
+
+_SHOWN_ROWS = 3
+_SHOWN_PARAMETERS = 8
+
+
+def objective_name(objective: object) -> str:
+    """What messages call an objective: its ``name``, its function name, or its class."""
+    for attribute in ("name", "__name__"):
+        name = getattr(objective, attribute, None)
+        if isinstance(name, str) and name:
+            return name
+    return type(objective).__name__
+
+
+def evaluate(objective: Objective, rows: torch.Tensor) -> torch.Tensor:
+    """Finite costs of ``rows`` [n, parameters], shape [n], in theta's dtype and on its device."""
+    if not callable(objective):
+        raise GradientError(
+            f"the objective is a {type(objective).__name__}: give a callable [batch, parameters] -> [batch]"
+        )
+    with torch.no_grad():
+        values = objective(rows)
+    return _checked_values(objective, rows, values)
+
+
+def evaluate_with_gradient(objective: Objective, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Costs [n] and exact gradients [n, parameters] of ``rows``; gradients are not checked for finiteness.
+
+    Uses ``objective.value_and_gradient`` where it is offered, else torch.autograd on the sum of the costs, which is each
+    row's own gradient as long as rows do not affect each other (an objective is a map of rows).
+    """
+    offered = getattr(objective, "value_and_gradient", None)
+    if callable(offered):
+        answer = offered(rows)
+        if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], torch.Tensor)):
+            raise GradientError(
+                f"value_and_gradient of {objective_name(objective)!r} must return (values [batch], gradients "
+                "[batch, parameters])"
+            )
+        values, gradients = _checked_values(objective, rows, answer[0]), answer[1].detach()
+        if gradients.shape != rows.shape:
+            raise GradientError(
+                f"value_and_gradient of {objective_name(objective)!r} returned gradients of shape "
+                f"{list(gradients.shape)} for theta of shape {list(rows.shape)}: the shapes must be equal"
+            )
+        return values, gradients.to(rows)
+    if not callable(objective):
+        raise GradientError(
+            f"the objective is a {type(objective).__name__}: give a callable [batch, parameters] -> [batch]"
+        )
+    leaf = rows.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        costs = objective(leaf)
+        values = _checked_values(objective, rows, costs)
+        gradient = (
+            torch.autograd.grad(costs.sum(), leaf, allow_unused=True)[0]
+            if isinstance(costs, torch.Tensor) and costs.requires_grad
+            else None
+        )
+    if gradient is None:
+        raise GradientError(
+            f"objective {objective_name(objective)!r} has no exact gradient: it offers no value_and_gradient(theta), and "
+            "torch.autograd does not reach theta through it. Write it in torch operations without detach(), numpy or "
+            'comparisons, or use Smoothing(order="zeroth"), which needs only its values'
+        )
+    return values, gradient.detach()
+
+
+def _checked_values(objective: object, rows: torch.Tensor, values: object) -> torch.Tensor:
+    name = objective_name(objective)
+    if not isinstance(values, torch.Tensor):
+        raise GradientError(f"objective {name!r} returned a {type(values).__name__}: return a torch tensor [batch]")
+    if values.shape != rows.shape[:1]:
+        raise GradientError(
+            f"objective {name!r} returned shape {list(values.shape)} for theta of shape {list(rows.shape)}: "
+            f"return one cost per row, shape {[rows.shape[0]]}"
+        )
+    if values.is_complex():
+        raise GradientError(f"objective {name!r} returned {values.dtype}: return real costs")
+    values = values.detach().to(rows)
+    refuse_non_finite(name, rows, values, "cost")
+    return values
+
+
+def refuse_non_finite(name: str, rows: torch.Tensor, results: torch.Tensor, what: str) -> None:
+    """Raise if a row of ``results`` ([n] or [n, parameters]) is not finite, naming how many and the first few."""
+    fine = torch.isfinite(results) if results.ndim == 1 else torch.isfinite(results).all(1)
+    bad = (~fine).nonzero().reshape(-1).tolist()
+    if not bad:
+        return
+    shown = "; ".join(f"row {i}, theta = {_short(rows[i])}: {_short(results[i])}" for i in bad[:_SHOWN_ROWS])
+    more = f"; and {len(bad) - _SHOWN_ROWS} more" if len(bad) > _SHOWN_ROWS else ""
+    raise GradientError(
+        f"objective {name!r} returned a {what} that is not finite in {len(bad)} of {rows.shape[0]} rollouts "
+        f"({shown}{more}). An average over them would mean nothing: make the objective finite there (e.g. cap the cost of a "
+        "failed rollout), or use a smaller scale so that fewer rollouts leave its domain"
+    )
+
+
+def _short(numbers: torch.Tensor) -> str:
+    flat = numbers.reshape(-1)
+    text = ", ".join(f"{number:.6g}" for number in flat[:_SHOWN_PARAMETERS].tolist())
+    if numbers.ndim == 0:
+        return text
+    return f"[{text}, ...]" if flat.numel() > _SHOWN_PARAMETERS else f"[{text}]"
+
+
+def assemble(
+    theta: torch.Tensor,
+    single: bool,
+    *,
+    value: torch.Tensor,
+    gradient: torch.Tensor,
+    standard_error: torch.Tensor | None,
+    evaluations: int,
+    seconds: float,
+    diagnostics: dict[str, Any],
+) -> Estimate:
+    """An estimate from batched tensors, in theta's dtype; the batch dimension goes where theta had none."""
+
+    def finish(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.is_floating_point():
+            tensor = tensor.to(theta)
+        return tensor[0] if single else tensor
+
+    def plain(measure: Any) -> Any:
+        if not isinstance(measure, torch.Tensor):
+            return measure
+        measure = finish(measure)
+        return measure.item() if measure.ndim == 0 else measure
+
+    return Estimate(
+        value=finish(value),
+        gradient=finish(gradient),
+        standard_error=None if standard_error is None else finish(standard_error),
+        evaluations=evaluations,
+        seconds=seconds,
+        diagnostics={name: plain(measure) for name, measure in diagnostics.items()},
+    )

@@ -1,0 +1,35 @@
+"""Backends by name, for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .autodiff import Autodiff
+from .checks import Scale, suggest
+from .errors import GradientError
+from .interface import Backend
+from .smoothing import Smoothing
+from .surrogate import Surrogate
+
+__all__ = ["backend_names", "make_backend"]
+
+_BACKENDS: dict[str, Callable[[Scale, int], Backend]] = {
+    "autodiff": lambda scale, samples: Autodiff(),
+    "smoothing": lambda scale, samples: Smoothing(scale=scale, samples=samples, order="zeroth"),
+    "smoothing-first": lambda scale, samples: Smoothing(scale=scale, samples=samples, order="first"),
+    "surrogate": lambda scale, samples: Surrogate(scale=scale, samples=samples),
+}
+_ALIASES = {"smoothing-zeroth": "smoothing"}
+
+
+def backend_names() -> tuple[str, ...]:
+    """Names that :func:`make_backend` takes, without aliases."""
+    return tuple(_BACKENDS)
+
+
+def make_backend(name: str, *, scale: Scale = 0.02, samples: int = 256) -> Backend:
+    """The backend of this name; ``scale`` and ``samples`` go to those that use them."""
+    canonical = _ALIASES.get(name, name)
+    if canonical not in _BACKENDS:
+        raise GradientError(suggest("backend", name, [*_BACKENDS, *_ALIASES]))
+    return _BACKENDS[canonical](scale, samples)
