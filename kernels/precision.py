@@ -18,6 +18,7 @@ class Precision:
     scalar: Any
     vec2: Any
     vec3: Any
+    vec4: Any
     quat: Any
     mat33: Any
     spatial: Any
@@ -34,6 +35,7 @@ def precision(dtype: Any) -> Precision:
         scalar=dtype,
         vec2=wp.types.vector(2, dtype),
         vec3=wp.types.vector(3, dtype),
+        vec4=wp.types.vector(4, dtype),
         quat=wp.types.quaternion(dtype),
         mat33=wp.types.matrix((3, 3), dtype),
         spatial=wp.types.vector(6, dtype),

@@ -1,0 +1,1 @@
+"""carom: batched rigid-body contact simulation with interchangeable gradients."""

@@ -1,0 +1,1 @@
+"""Tasks: pushing, and small testbeds with closed-form gradients."""

@@ -1,0 +1,225 @@
+"""The implicit adjoint of the contact solve: one linear solve, then Warp's adjoint of the power of the residual.
+
+With r(v1, theta) = 0 the stationarity condition, H = dr/dv1 and an adjoint vbar of v1: solve H z = vbar, then
+thetabar += d/dtheta of ``-z . r`` with z and v1 held fixed. The scalar ``-z . r`` is a sum over contacts, bodies and
+actuators; each has a kernel of its own, whose adjoint Warp generates.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from . import contact, dynamics, newton, rows, solve
+from .arrays import Adjoints, ModelArrays, Rows, Scratch
+from .features import Features
+from .precision import precision
+from .rows import feature_inputs
+
+__all__ = ["make", "residual_adjoint", "solve_adjoint"]
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """The kernels for one precision: the linear solve, and the power of contacts, bodies and actuators."""
+    p = precision(dtype)
+    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
+    law, dyn, lin, row_ns, solver = (
+        contact.make(dtype), dynamics.make(dtype), newton.make(dtype), rows.make(dtype), solve.make(dtype),
+    )  # fmt: skip
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def linear_kernel(
+        # model
+        dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
+        body_gyroscopic: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
+        body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
+        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
+        # scratch
+        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype),
+        vector: wp.array2d(dtype=dtype), slip: wp.array2d(dtype=vec3),
+        # out
+        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
+    ):  # fmt: skip
+        world = wp.tid()
+        solver.set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        for c in range(count[world]):
+            u = row_ns.relative_velocity(
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
+            )
+            slip[world, c] = u
+            q = coefficients[world, c]
+            flag = int(0)
+            if law.excess(u, normal[world, c], q[0], q[1], q[2], q[3], eps) > dtype(0.0):
+                flag = 1
+            active[world, c] = flag
+        lin.hessian(
+            world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
+            actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, coefficients,
+            slip, h, eps, hessian,
+        )  # fmt: skip
+        lin.cholesky(hessian, world, dofs)
+        lin.gather(adj_v1, dof_index, world, dtype(1.0), vector)
+        lin.solve_in_place(hessian, vector, world, dofs)
+        lin.spread(vector, dof_index, world, z)
+
+    @wp.kernel(module="unique")
+    def contact_kernel(
+        # model
+        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int), count: wp.array(dtype=int),
+        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), h: dtype, eps: dtype,
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, c = wp.tid()
+        if c >= count[world]:
+            return
+        if active[world, c] == 0:
+            return
+        sa = shape_a[world, c]
+        sb = shape_b[world, c]
+        a = shape_body[sa]
+        b = shape_body[sb]
+        n, arm_a, arm_b, q = row_ns.row(
+            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
+            s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
+            shape_damping, h, eps,
+        )  # fmt: skip
+        u = row_ns.relative_velocity(body_v1, world, a, b, arm_a, arm_b)
+        uz = row_ns.relative_velocity(z, world, a, b, arm_a, arm_b)
+        power[world, c] = wp.dot(law.impulse(u, n, q[0], q[1], q[2], q[3], eps), uz)
+
+    @wp.kernel(module="unique")
+    def body_kernel(
+        # model
+        body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int), gravity: wp.array(dtype=vec3),
+        body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial), h: dtype,
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, body = wp.tid()
+        pose = body_q[world, body]
+        local = body_inertia[world, body]
+        change = body_v1[world, body] - dyn.free_velocity(
+            body_gyroscopic[body], pose, body_v0[world, body], body_mask[body], local, gravity[world], h
+        )
+        inertia = dyn.world_inertia(wp.transform_get_rotation(pose), local)
+        zb = z[world, body]
+        power[world, body] = -(
+            body_mass[world, body] * wp.dot(dyn.linear(zb), dyn.linear(change))
+            + wp.dot(dyn.angular(zb), inertia * dyn.angular(change))
+        )
+
+    @wp.kernel(module="unique")
+    def actuator_kernel(
+        # model
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
+        z: wp.array2d(dtype=spatial), h: dtype,
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, i = wp.tid()
+        body = actuator_body[i]
+        axis = actuator_axis[i]
+        power[world, i] = z[world, body][axis] * dyn.actuator_impulse(
+            actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis), body_v1[world, body][axis],
+            actuator_stiffness[world, i], actuator_damping[world, i], h,
+        )  # fmt: skip
+
+    return SimpleNamespace(linear=linear_kernel, contact=contact_kernel, body=body_kernel, actuator=actuator_kernel)
+
+
+def solve_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, count: wp.array,
+    contact_rows: Rows, scratch: Scratch, adj_v1: wp.array, adjoints: Adjoints, *, dofs: int, h: float, eps: float,
+) -> None:  # fmt: skip
+    """Solve H z = ``adj_v1`` at the solution ``body_v1``; writes ``adjoints.z`` and which contacts are active."""
+    m, r, s = model, contact_rows, scratch
+    wp.launch(
+        make(dtype).linear,
+        dim=body_q.shape[0],
+        inputs=[
+            dofs, m.dof_index, m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind,
+            m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
+            body_q, body_v0, body_v1, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,
+            h, eps, adj_v1, s.inertia, s.target, s.hessian, s.vector, s.slip,
+        ],
+        outputs=[adjoints.z, adjoints.active],
+        device=body_q.device,
+    )  # fmt: skip
+
+
+def residual_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, control: wp.array,
+    features: Features, adjoints: Adjoints, *, h: float, eps: float,
+) -> None:  # fmt: skip
+    """Add d(-z . r)/d(inputs) to ``adjoints``, for all contacts, bodies and actuators of all worlds."""
+    k, m, g, f = make(dtype), model, adjoints, features
+    device = body_q.device
+    wp.launch(
+        k.contact,
+        dim=f.kind.shape,
+        inputs=[
+            m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
+            body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f), h, eps,
+        ],
+        outputs=[g.contact_power],
+        adjoint=True,
+        adj_inputs=[
+            None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping,
+            g.body_q, g.body_v0, *[None] * (2 + 4 + 16 + 2),
+        ],
+        adj_outputs=[g.contact_seed],
+        device=device,
+    )  # fmt: skip
+    wp.launch(
+        k.body,
+        dim=body_q.shape,
+        inputs=[
+            m.body_mask, m.body_gyroscopic, m.gravity, m.body_mass, m.body_inertia, body_q, body_v0, body_v1, g.z, h,
+        ],
+        outputs=[g.body_power],
+        adjoint=True,
+        adj_inputs=[None, None, g.gravity, g.body_mass, g.body_inertia, g.body_q, g.body_v0, None, None, None],
+        adj_outputs=[g.body_seed],
+        device=device,
+    )  # fmt: skip
+    if m.actuator_body.shape[0] > 0:
+        wp.launch(
+            k.actuator,
+            dim=control.shape,
+            inputs=[
+                m.actuator_body, m.actuator_axis, m.actuator_kind, m.actuator_stiffness, m.actuator_damping,
+                body_q, body_v1, control, g.z, h,
+            ],
+            outputs=[g.actuator_power],
+            adjoint=True,
+            adj_inputs=[
+                None, None, None, g.actuator_stiffness, g.actuator_damping, g.body_q, None, g.control, None, None,
+            ],
+            adj_outputs=[g.actuator_seed],
+            device=device,
+        )  # fmt: skip

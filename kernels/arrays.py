@@ -1,0 +1,179 @@
+"""The arrays that the kernels share, in groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import warp as wp
+
+from .precision import precision
+
+__all__ = ["Adjoints", "ModelArrays", "Rows", "Scratch", "SolverReport"]
+
+
+@dataclass
+class ModelArrays:
+    """A model on the device. W worlds, B bodies, S shapes, A actuators."""
+
+    # the same in all worlds
+    pairs: wp.array  # vec2i [P]: shapes that may touch
+    shape_type: wp.array  # int32 [S]
+    shape_body: wp.array  # int32 [S]; -1 static
+    shape_pose: wp.array  # transform [S]: pose in the body's frame
+    body_mask: wp.array  # spatial [B]: 1 free, 0 locked, per world axis
+    body_gyroscopic: wp.array  # int32 [B]: whether the torque-free motion is more than constant spin
+    dof_index: wp.array  # int32 [6 B]: position of each axis among the free ones, -1 if locked
+    actuator_body: wp.array  # int32 [A]
+    actuator_axis: wp.array  # int32 [A]: 0..2 along, 3..5 about the world axes
+    actuator_kind: wp.array  # int32 [A]
+    # one row a world
+    gravity: wp.array  # vec3 [W], m/s^2
+    body_mass: wp.array  # [W, B], kg
+    body_inertia: wp.array  # mat33 [W, B], kg m^2, body frame, about the centre of mass
+    shape_size: wp.array  # vec3 [W, S], m
+    shape_friction: wp.array  # [W, S]
+    shape_stiffness: wp.array  # [W, S], N/m; negative = derived
+    shape_damping: wp.array  # [W, S], N s/m; negative = derived
+    actuator_stiffness: wp.array  # [W, A], N/m or N m/rad
+    actuator_damping: wp.array  # [W, A], N s/m or N m s/rad
+
+    @property
+    def dofs(self) -> int:
+        """Number of free axes of a world."""
+        return int((self.dof_index.numpy() >= 0).sum())
+
+
+@dataclass
+class Rows:
+    """Contact rows [W, C]; see ``rows.py``."""
+
+    body_a: wp.array  # int32
+    body_b: wp.array  # int32
+    normal: wp.array  # vec3
+    arm_a: wp.array  # vec3, m
+    arm_b: wp.array  # vec3, m
+    coefficients: wp.array  # vec4: a [N s], b [kg], mu, s0 [m/s]
+
+    @classmethod
+    def allocate(cls, worlds: int, capacity: int, dtype: Any, device: Any) -> Rows:
+        """Rows for ``worlds`` worlds of at most ``capacity`` contacts."""
+        p = precision(dtype)
+        shape = (worlds, capacity)
+        types = (wp.int32, wp.int32, p.vec3, p.vec3, p.vec3, p.vec4)
+        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types))
+
+
+@dataclass
+class Scratch:
+    """What the solver writes for itself. n free axes a world."""
+
+    inertia: wp.array  # mat33 [W, B], world axes
+    target: wp.array  # spatial [W, B]: velocity without contacts and actuators
+    gradient: wp.array  # spatial [W, B]
+    direction: wp.array  # spatial [W, B]
+    hessian: wp.array  # [W, n n], lower triangle, then its Cholesky factor
+    vector: wp.array  # [W, n]
+    slip: wp.array  # vec3 [W, C]: relative velocities
+    slip_change: wp.array  # vec3 [W, C]
+
+    @classmethod
+    def allocate(cls, worlds: int, bodies: int, dofs: int, capacity: int, dtype: Any, device: Any) -> Scratch:
+        """Scratch for the Newton solver."""
+        p = precision(dtype)
+
+        def zeros(shape: tuple[int, ...], kind: Any) -> wp.array:
+            return wp.zeros(shape, dtype=kind, device=device)
+
+        return cls(
+            inertia=zeros((worlds, bodies), p.mat33),
+            target=zeros((worlds, bodies), p.spatial),
+            gradient=zeros((worlds, bodies), p.spatial),
+            direction=zeros((worlds, bodies), p.spatial),
+            hessian=zeros((worlds, max(dofs * dofs, 1)), p.scalar),
+            vector=zeros((worlds, max(dofs, 1)), p.scalar),
+            slip=zeros((worlds, capacity), p.vec3),
+            slip_change=zeros((worlds, capacity), p.vec3),
+        )
+
+
+@dataclass
+class SolverReport:
+    """How the solver fared, accumulated over steps until cleared. All [W]."""
+
+    iterations: wp.array  # int32: Newton iterations, summed over steps
+    steps: wp.array  # int32: steps taken
+    failed: wp.array  # int32: steps that did not converge
+    first_failure: wp.array  # int32: number of the first such step, counted from 0; -1 if none
+    residual: wp.array  # scalar: largest relative gradient norm at the end of a step
+
+    @classmethod
+    def allocate(cls, worlds: int, dtype: Any, device: Any) -> SolverReport:
+        """A cleared report."""
+        ints = [wp.zeros(worlds, dtype=wp.int32, device=device) for _ in range(3)]
+        return cls(*ints, wp.full(worlds, -1, dtype=wp.int32, device=device), wp.zeros(worlds, dtype=dtype, device=device))
+
+    def clear(self) -> None:
+        """Forget all steps so far."""
+        for array in (self.iterations, self.steps, self.failed, self.residual):
+            array.zero_()
+        self.first_failure.fill_(-1)
+
+
+@dataclass
+class Adjoints:
+    """Adjoints of a step's inputs, added to; and what the adjoint pass writes for itself."""
+
+    body_q: wp.array  # transform [W, B]
+    body_v0: wp.array  # spatial [W, B]
+    control: wp.array  # [W, A]
+    gravity: wp.array  # vec3 [W]
+    body_mass: wp.array  # [W, B]
+    body_inertia: wp.array  # mat33 [W, B]
+    shape_friction: wp.array  # [W, S]
+    shape_stiffness: wp.array  # [W, S]
+    shape_damping: wp.array  # [W, S]
+    actuator_stiffness: wp.array  # [W, A]
+    actuator_damping: wp.array  # [W, A]
+    z: wp.array  # spatial [W, B]
+    active: wp.array  # int32 [W, C]
+    contact_power: wp.array  # [W, C]
+    contact_seed: wp.array  # [W, C], ones
+    body_power: wp.array  # [W, B]
+    body_seed: wp.array  # [W, B], ones
+    actuator_power: wp.array  # [W, A]
+    actuator_seed: wp.array  # [W, A], ones
+
+    @classmethod
+    def allocate(cls, model: ModelArrays, capacity: int, dtype: Any) -> Adjoints:
+        """Zero adjoints for ``model``."""
+        p = precision(dtype)
+        worlds, bodies = model.body_mass.shape
+        device = model.body_mass.device
+        actuators = model.actuator_stiffness.shape
+
+        def zeros(shape: tuple[int, ...], kind: Any) -> wp.array:
+            return wp.zeros(shape, dtype=kind, device=device)
+
+        def ones(shape: tuple[int, ...]) -> wp.array:
+            return wp.ones(shape, dtype=p.scalar, device=device)
+
+        contacts = (worlds, capacity)
+        return cls(
+            body_q=zeros((worlds, bodies), p.transform),
+            body_v0=zeros((worlds, bodies), p.spatial),
+            control=zeros(actuators, p.scalar),
+            gravity=zeros((worlds,), p.vec3),
+            body_mass=zeros((worlds, bodies), p.scalar),
+            body_inertia=zeros((worlds, bodies), p.mat33),
+            shape_friction=zeros(model.shape_friction.shape, p.scalar),
+            shape_stiffness=zeros(model.shape_friction.shape, p.scalar),
+            shape_damping=zeros(model.shape_friction.shape, p.scalar),
+            actuator_stiffness=zeros(actuators, p.scalar),
+            actuator_damping=zeros(actuators, p.scalar),
+            z=zeros((worlds, bodies), p.spatial),
+            active=zeros(contacts, wp.int32),
+            contact_power=zeros(contacts, p.scalar), contact_seed=ones(contacts),
+            body_power=zeros((worlds, bodies), p.scalar), body_seed=ones((worlds, bodies)),
+            actuator_power=zeros(actuators, p.scalar), actuator_seed=ones(actuators),
+        )  # fmt: skip

@@ -1,0 +1,160 @@
+"""Pieces of Newton's method on the energy of one world's step; used by the solver and by its adjoint.
+
+The energy is 1/2 (v - v*)^T M (v - v*) + contact potentials + actuator quadratics over the free axes of a world.
+Everything here works for one world and forward only.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from . import contact, dynamics
+from .precision import precision
+
+__all__ = ["make"]
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """``hessian``, ``cholesky``, ``solve_in_place``, ``spread``: Newton's linear algebra for one world."""
+    p = precision(dtype)
+    vec3, vec4, mat33, spatial = p.vec3, p.vec4, p.mat33, p.spatial
+    law, dyn = contact.make(dtype), dynamics.make(dtype)
+
+    @wp.func
+    def add_block(
+        hessian: wp.array2d(dtype=dtype), world: int, dofs: int, dof_index: wp.array(dtype=int),
+        body_row: int, axis_row: int, body_column: int, axis_column: int, block: mat33,
+    ):  # fmt: skip
+        """Add a 3x3 block to the lower triangle."""
+        for i in range(3):
+            di = dof_index[6 * body_row + axis_row + i]
+            if di >= 0:
+                for j in range(3):
+                    dj = dof_index[6 * body_column + axis_column + j]
+                    if dj >= 0 and dj <= di:
+                        k = di * dofs + dj
+                        hessian[world, k] = hessian[world, k] + block[i, j]
+
+    @wp.func
+    def add_contact_blocks(
+        hessian: wp.array2d(dtype=dtype), world: int, dofs: int, dof_index: wp.array(dtype=int),
+        row: int, column: int, arm_row: vec3, arm_column: vec3, g: mat33,
+    ):  # fmt: skip
+        """Add J_row^T G J_column, with J = [1, -[arm]x]; ``g`` carries the sign."""
+        gc = g * wp.skew(arm_column)
+        rg = wp.skew(arm_row) * g
+        add_block(hessian, world, dofs, dof_index, row, 0, column, 0, g)
+        if row != column:
+            add_block(hessian, world, dofs, dof_index, row, 0, column, 3, -gc)
+        add_block(hessian, world, dofs, dof_index, row, 3, column, 0, rg)
+        add_block(hessian, world, dofs, dof_index, row, 3, column, 3, -(rg * wp.skew(arm_column)))
+
+    @wp.func
+    def hessian(
+        world: int, dofs: int, dof_index: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype),
+        inertia: wp.array2d(dtype=mat33),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        contacts: int, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+        slip: wp.array2d(dtype=vec3), h: dtype, eps: dtype, out: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Write the lower triangle of the Hessian at the relative velocities ``slip`` into ``out``."""
+        for k in range(dofs * dofs):
+            out[world, k] = dtype(0.0)
+        for body in range(body_mass.shape[1]):
+            m = body_mass[world, body]
+            add_block(out, world, dofs, dof_index, body, 0, body, 0, wp.identity(n=3, dtype=dtype) * m)
+            add_block(out, world, dofs, dof_index, body, 3, body, 3, inertia[world, body])
+        for i in range(actuator_body.shape[0]):
+            di = dof_index[6 * actuator_body[i] + actuator_axis[i]]
+            if di >= 0:
+                k = di * dofs + di
+                out[world, k] = out[world, k] + dyn.actuator_curvature(
+                    actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                )
+        for c in range(contacts):
+            n = normal[world, c]
+            q = coefficients[world, c]
+            u = slip[world, c]
+            if law.excess(u, n, q[0], q[1], q[2], q[3], eps) > dtype(0.0):
+                g = law.curvature(u, n, q[0], q[1], q[2], q[3], eps)
+                a = row_a[world, c]
+                b = row_b[world, c]
+                ra = arm_a[world, c]
+                rb = arm_b[world, c]
+                if a >= 0:
+                    add_contact_blocks(out, world, dofs, dof_index, a, a, ra, ra, g)
+                if b >= 0:
+                    add_contact_blocks(out, world, dofs, dof_index, b, b, rb, rb, g)
+                if a >= 0 and b >= 0:
+                    if b > a:
+                        add_contact_blocks(out, world, dofs, dof_index, b, a, rb, ra, -g)
+                    else:
+                        add_contact_blocks(out, world, dofs, dof_index, a, b, ra, rb, -g)
+
+    @wp.func
+    def cholesky(a: wp.array2d(dtype=dtype), world: int, n: int):
+        """Factor the lower triangle in place; the diagonal of the factor is stored inverted."""
+        for j in range(n):
+            rj = j * n
+            d = a[world, rj + j]
+            for k in range(j):
+                x = a[world, rj + k]
+                d = d - x * x
+            inverse = dtype(1.0) / wp.sqrt(d)
+            a[world, rj + j] = inverse
+            for i in range(j + 1, n):
+                ri = i * n
+                s = a[world, ri + j]
+                for k in range(j):
+                    s = s - a[world, ri + k] * a[world, rj + k]
+                a[world, ri + j] = s * inverse
+
+    @wp.func
+    def solve_in_place(a: wp.array2d(dtype=dtype), x: wp.array2d(dtype=dtype), world: int, n: int):
+        """Solve with the factor of ``cholesky``; ``x`` holds the right-hand side, then the solution."""
+        for i in range(n):
+            s = x[world, i]
+            for k in range(i):
+                s = s - a[world, i * n + k] * x[world, k]
+            x[world, i] = s * a[world, i * n + i]
+        for r in range(n):
+            i = n - 1 - r
+            s = x[world, i]
+            for k in range(i + 1, n):
+                s = s - a[world, k * n + i] * x[world, k]
+            x[world, i] = s * a[world, i * n + i]
+
+    @wp.func
+    def gather(
+        x: wp.array2d(dtype=spatial), dof_index: wp.array(dtype=int), world: int, sign: dtype,
+        out: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Free axes of body vectors, times ``sign``, into a flat vector."""
+        for body in range(x.shape[1]):
+            value = x[world, body]
+            for i in range(6):
+                d = dof_index[6 * body + i]
+                if d >= 0:
+                    out[world, d] = sign * value[i]
+
+    @wp.func
+    def spread(
+        x: wp.array2d(dtype=dtype), dof_index: wp.array(dtype=int), world: int, out: wp.array2d(dtype=spatial)
+    ):
+        """Body vectors from a flat vector over the free axes; zero on locked axes."""
+        for body in range(out.shape[1]):
+            value = spatial()
+            for i in range(6):
+                d = dof_index[6 * body + i]
+                if d >= 0:
+                    value[i] = x[world, d]
+            out[world, body] = value
+
+    return SimpleNamespace(
+        hessian=hessian, cholesky=cholesky, solve_in_place=solve_in_place, gather=gather, spread=spread
+    )

@@ -1,0 +1,164 @@
+"""Contact rows: everything the solver needs to know of a contact, from poses, start velocities and parameters.
+
+``make(dtype).row`` is pure and differentiated; ``prepare`` launches it forward for all contacts of all worlds.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from . import contact, dynamics, geometry
+from .arrays import ModelArrays, Rows
+from .features import SHARE_POLYGON, Features
+from .precision import precision
+
+__all__ = ["make", "prepare"]
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """The functions ``row`` and ``relative_velocity`` and the forward kernel, for one precision."""
+    p = precision(dtype)
+    vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
+    geo, law, dyn = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype)
+
+    @wp.func
+    def point_velocity(body_v: wp.array2d(dtype=spatial), world: int, body: int, arm: vec3):
+        """Velocity [m/s] of the point at ``arm`` from the centre of ``body``; zero on static geometry."""
+        result = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        if body >= 0:
+            v = body_v[world, body]
+            result = dyn.linear(v) + wp.cross(dyn.angular(v), arm)
+        return result
+
+    @wp.func
+    def relative_velocity(body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int, arm_a: vec3, arm_b: vec3):
+        """Velocity of b's contact point relative to a's [m/s]."""
+        return point_velocity(body_v, world, b, arm_b) - point_velocity(body_v, world, a, arm_a)
+
+    @wp.func
+    def mass_of(body_mass: wp.array2d(dtype=dtype), world: int, body: int):
+        mass = dtype(0.0)
+        if body >= 0:
+            mass = body_mass[world, body]
+        return mass
+
+    @wp.func
+    def row(
+        world: int, c: int, sa: int, sb: int, a: int, b: int,
+        kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
+        body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        h: dtype, eps: dtype,
+    ):  # fmt: skip
+        """Normal, arms of a and b [m], and (a, b, mu, s0) of the contact law; see ``contact.py``."""
+        xa = geo.body_pose(body_q, world, a)
+        xb = geo.body_pose(body_q, world, b)
+        gap, n, point = geo.locate(
+            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
+            radius_a[world, c], radius_b[world, c], sign[world, c],
+        )  # fmt: skip
+        part = weight[world, c] * geo.fixed_share(
+            share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
+        )
+        if share[world, c] == SHARE_POLYGON:
+            part = weight[world, c] * geo.polygon_share(
+                world, c, patch_start[world, c], patch_count[world, c], xa, xb, kind, a0, a1, a2, b0, b1
+            )
+        arm_a = point - wp.transform_get_translation(xa)
+        arm_b = point - wp.transform_get_translation(xb)
+        mass = law.effective_mass(mass_of(body_mass, world, a), mass_of(body_mass, world, b))
+        k, d = law.compliance(
+            shape_stiffness[world, sa], shape_stiffness[world, sb],
+            shape_damping[world, sa], shape_damping[world, sb], mass, h,
+        )  # fmt: skip
+        mu = law.friction(shape_friction[world, sa], shape_friction[world, sb])
+        u0 = relative_velocity(body_v0, world, a, b, arm_a, arm_b)
+        coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, law.slip_speed(u0, n, eps))
+        return n, arm_a, arm_b, coefficients
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def rows_kernel(
+        # model
+        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
+        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
+        kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        h: dtype, eps: dtype,
+        # rows out
+        row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+    ):  # fmt: skip
+        world, c = wp.tid()
+        if c >= count[world]:
+            return
+        sa = shape_a[world, c]
+        sb = shape_b[world, c]
+        a = shape_body[sa]
+        b = shape_body[sb]
+        n, ra, rb, k = row(
+            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
+            s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
+            shape_damping, h, eps,
+        )  # fmt: skip
+        row_a[world, c] = a
+        row_b[world, c] = b
+        normal[world, c] = n
+        arm_a[world, c] = ra
+        arm_b[world, c] = rb
+        coefficients[world, c] = k
+
+    return SimpleNamespace(row=row, relative_velocity=relative_velocity, kernel=rows_kernel)
+
+
+def feature_inputs(f: Features) -> list[wp.array]:
+    """The feature arrays in the order of the kernels' arguments, after the count and the shapes."""
+    return [
+        f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign, f.weight, f.share, f.share_plane,
+        f.s0, f.s1, f.patch_start, f.patch_count,
+    ]  # fmt: skip
+
+
+def prepare(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: Rows,
+    *, h: float, eps: float,
+) -> None:  # fmt: skip
+    """Fill ``rows`` for all listed contacts at poses ``body_q`` and start velocities ``body_v0`` [worlds, bodies].
+
+    Args:
+        dtype: ``wp.float32`` or ``wp.float64``.
+        model: Arrays of the model.
+        body_q: Poses, transform [worlds, bodies].
+        body_v0: Velocities at the start of the step (linear [m/s], angular [rad/s]), [worlds, bodies].
+        features: Contact features from detection.
+        rows: Output.
+        h: Step [s].
+        eps: Stiction tolerance [m/s].
+    """
+    wp.launch(
+        make(dtype).kernel,
+        dim=features.kind.shape,
+        inputs=[
+            model.shape_body, model.body_mass, model.shape_friction, model.shape_stiffness, model.shape_damping,
+            body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features), h, eps,
+        ],
+        outputs=[rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.coefficients],
+        device=body_q.device,
+    )  # fmt: skip

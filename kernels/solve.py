@@ -1,0 +1,273 @@
+"""The contact solve: Newton's method with an exact line search on the convex energy of a step, one thread a world."""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from . import contact, dynamics, newton, rows
+from .arrays import ModelArrays, Rows, Scratch, SolverReport
+from .precision import precision
+
+__all__ = ["make", "solve"]
+
+LINE_SEARCH_TOLERANCE = 0.1
+"""The slope of the energy along a step must fall to this part of its first value."""
+
+LINE_SEARCH_EVALUATIONS = 20
+
+ROUNDING = 64.0
+"""Velocities are known to this many units of rounding; a gradient that small cannot be reduced."""
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """The forward solver kernel for one precision, and ``set_up``, which its adjoint shares."""
+    p = precision(dtype)
+    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
+    law, dyn, lin, row = contact.make(dtype), dynamics.make(dtype), newton.make(dtype), rows.make(dtype)
+    rounding = ROUNDING * p.epsilon
+
+    @wp.func
+    def set_up(
+        world: int, body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int),
+        gravity: wp.array(dtype=vec3), body_inertia: wp.array2d(dtype=mat33), body_q: wp.array2d(dtype=transform),
+        body_v0: wp.array2d(dtype=spatial), h: dtype, inertia: wp.array2d(dtype=mat33),
+        target: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        """World inertia and free velocity of every body."""
+        for body in range(body_q.shape[1]):
+            pose = body_q[world, body]
+            local = body_inertia[world, body]
+            inertia[world, body] = dyn.world_inertia(wp.transform_get_rotation(pose), local)
+            target[world, body] = dyn.free_velocity(
+                body_gyroscopic[body], pose, body_v0[world, body], body_mask[body], local, gravity[world], h
+            )
+
+    @wp.func
+    def momentum(m: dtype, inertia: mat33, v: spatial):
+        return dyn.join(dyn.linear(v) * m, inertia * dyn.angular(v))
+
+    @wp.func
+    def mass_norm2(m: dtype, inertia: mat33, f: spatial):
+        """Squared norm of an impulse in the inverse of the mass matrix's diagonal [J]."""
+        s = wp.dot(dyn.linear(f), dyn.linear(f)) / m
+        for i in range(3):
+            s += f[3 + i] * f[3 + i] / inertia[i, i]
+        return s
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def solve_kernel(
+        # model
+        dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
+        body_gyroscopic: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
+        body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
+        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
+        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
+        # scratch
+        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
+        direction: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype), vector: wp.array2d(dtype=dtype),
+        slip: wp.array2d(dtype=vec3), slip_change: wp.array2d(dtype=vec3),
+        # state out
+        body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
+        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), residual: wp.array(dtype=dtype),
+    ):  # fmt: skip
+        world = wp.tid()
+        zero = dtype(0.0)
+        bodies = body_q.shape[1]
+        contacts = count[world]
+        set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        for body in range(bodies):
+            body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
+        for c in range(contacts):
+            slip[world, c] = row.relative_velocity(
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
+            )
+
+        iteration = int(0)
+        converged = int(0)
+        relative = dtype(0.0)
+        while converged == 0:
+            # gradient of the energy, and the size of the terms that balance in it
+            size2 = zero
+            speed2 = zero
+            for body in range(bodies):
+                v = body_v1[world, body]
+                m = body_mass[world, body]
+                jm = inertia[world, body]
+                f = wp.cw_mul(momentum(m, jm, v - target[world, body]), body_mask[body])
+                gradient[world, body] = f
+                size2 += mass_norm2(m, jm, f)
+                speed2 += m * wp.dot(dyn.linear(v), dyn.linear(v)) + wp.dot(dyn.angular(v), jm * dyn.angular(v))
+            for i in range(actuator_body.shape[0]):
+                body = actuator_body[i]
+                axis = actuator_axis[i]
+                if dof_index[6 * body + axis] >= 0:
+                    f = gradient[world, body]
+                    f[axis] = f[axis] - dyn.actuator_impulse(
+                        actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                        body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                    )  # fmt: skip
+                    gradient[world, body] = f
+            for c in range(contacts):
+                n = normal[world, c]
+                q = coefficients[world, c]
+                push = law.impulse(slip[world, c], n, q[0], q[1], q[2], q[3], eps)
+                if wp.dot(push, n) > zero:
+                    a = row_a[world, c]
+                    b = row_b[world, c]
+                    if b >= 0:
+                        gradient[world, b] = gradient[world, b] - wp.cw_mul(
+                            dyn.join(push, wp.cross(arm_b[world, c], push)), body_mask[b]
+                        )
+                    if a >= 0:
+                        gradient[world, a] = gradient[world, a] + wp.cw_mul(
+                            dyn.join(push, wp.cross(arm_a[world, c], push)), body_mask[a]
+                        )
+            norm2 = zero
+            for body in range(bodies):
+                norm2 += mass_norm2(body_mass[world, body], inertia[world, body], gradient[world, body])
+            size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
+            norm = wp.sqrt(norm2)
+            relative = tolerance * norm / (size + dtype(1.0e-30))
+            if norm <= size:
+                converged = 1
+            elif iteration >= max_iterations or not wp.isfinite(norm):
+                converged = -1
+            else:
+                iteration += 1
+                lin.hessian(
+                    world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
+                    actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, coefficients,
+                    slip, h, eps, hessian,
+                )  # fmt: skip
+                lin.cholesky(hessian, world, dofs)
+                lin.gather(gradient, dof_index, world, dtype(-1.0), vector)
+                lin.solve_in_place(hessian, vector, world, dofs)
+                lin.spread(vector, dof_index, world, direction)
+
+                # slope of the energy along the direction: linear part, then contacts
+                slope_0 = zero
+                linear = zero
+                curve = zero
+                for body in range(bodies):
+                    d = direction[world, body]
+                    f = momentum(body_mass[world, body], inertia[world, body], d)
+                    slope_0 += wp.dot(d, gradient[world, body])
+                    linear += wp.dot(f, body_v1[world, body] - target[world, body])
+                    curve += wp.dot(f, d)
+                for i in range(actuator_body.shape[0]):
+                    body = actuator_body[i]
+                    axis = actuator_axis[i]
+                    along = direction[world, body][axis]
+                    linear -= along * dyn.actuator_impulse(
+                        actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                        body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                    )  # fmt: skip
+                    curve += along * along * dyn.actuator_curvature(
+                        actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                    )
+                for c in range(contacts):
+                    slip_change[world, c] = row.relative_velocity(
+                        direction, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
+                    )
+                alpha = dtype(1.0)
+                low = zero
+                high = dtype(-1.0)  # none yet
+                evaluation = int(0)
+                searching = int(1)
+                while searching == 1:
+                    slope = linear + alpha * curve
+                    bend = curve
+                    for c in range(contacts):
+                        n = normal[world, c]
+                        q = coefficients[world, c]
+                        du = slip_change[world, c]
+                        u = slip[world, c] + du * alpha
+                        push = law.impulse(u, n, q[0], q[1], q[2], q[3], eps)
+                        if wp.dot(push, n) > zero:
+                            slope -= wp.dot(push, du)
+                            if evaluation > 0:
+                                bend += wp.dot(du, law.curvature(u, n, q[0], q[1], q[2], q[3], eps) * du)
+                    evaluation += 1
+                    if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):
+                        searching = 0
+                    elif evaluation >= LINE_SEARCH_EVALUATIONS:
+                        searching = 0
+                    else:
+                        if slope < zero:
+                            low = alpha
+                        else:
+                            high = alpha
+                        trial = alpha - slope / bend
+                        if evaluation == 1:  # no curvature there yet: secant with the slope at zero
+                            trial = alpha * slope_0 / (slope_0 - slope)
+                            if slope < zero:
+                                trial = wp.min(wp.max(trial, dtype(1.5)), dtype(4.0))
+                        if high < zero:
+                            if trial <= low:
+                                trial = low * dtype(2.0)
+                        elif trial <= low or trial >= high:
+                            trial = dtype(0.5) * (low + high)
+                        alpha = trial
+                for body in range(bodies):
+                    body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
+                for c in range(contacts):
+                    slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
+
+        iterations[world] = iterations[world] + iteration
+        if converged < 0:
+            failed[world] = failed[world] + 1
+            if first_failure[world] < 0:
+                first_failure[world] = steps[world]
+        steps[world] = steps[world] + 1
+        if not (relative <= residual[world]):
+            residual[world] = relative
+
+    return SimpleNamespace(kernel=solve_kernel, set_up=set_up)
+
+
+def solve(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
+    contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
+    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int,
+) -> None:  # fmt: skip
+    """Velocities after the step, the unique minimizer of its energy; W worlds, B bodies, A actuators.
+
+    Args:
+        dtype: ``wp.float32`` or ``wp.float64``.
+        model: Arrays of the model.
+        body_q: Poses at the start of the step, transform [W, B].
+        body_v0: Velocities at the start of the step, [W, B].
+        control: Targets or forces of the actuators, [W, A].
+        count: Number of contacts, [W].
+        contact_rows: Contact rows at the start of the step.
+        scratch: Working memory.
+        body_v1: Output, velocities [W, B].
+        report: Output, counts added to and residual raised.
+        dofs: Number of free axes of a world.
+        h: Step [s].
+        eps: Stiction tolerance [m/s].
+        tolerance: Norm of the energy's gradient relative to that of the momentum change at which to stop.
+        max_iterations: Newton iterations after which a world counts as failed.
+    """
+    m, r, s = model, contact_rows, scratch
+    wp.launch(
+        make(dtype).kernel,
+        dim=body_q.shape[0],
+        inputs=[
+            dofs, m.dof_index, m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind,
+            m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
+            body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,
+            h, eps, tolerance, max_iterations,
+            s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change,
+        ],
+        outputs=[body_v1, report.iterations, report.steps, report.failed, report.first_failure, report.residual],
+        device=body_q.device,
+    )  # fmt: skip

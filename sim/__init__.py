@@ -1,0 +1,26 @@
+"""What a user builds and steps: scene builder, model, state, simulator."""
+
+from .builder import STATIC, ModelBuilder
+from .errors import CapacityError, ConvergenceError, DeviceError, ModelError, SimulationError, StateError
+from .model import PARAMETERS, Model
+from .options import SimulatorOptions
+from .simulator import Simulator
+from .state import Diagnostics, State, Trajectory
+
+__all__ = [
+    "PARAMETERS",
+    "STATIC",
+    "CapacityError",
+    "ConvergenceError",
+    "DeviceError",
+    "Diagnostics",
+    "Model",
+    "ModelBuilder",
+    "ModelError",
+    "SimulationError",
+    "Simulator",
+    "SimulatorOptions",
+    "State",
+    "StateError",
+    "Trajectory",
+]

@@ -1,0 +1,136 @@
+"""What a rollout is given and what it returns, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+
+from .errors import CapacityError, ConvergenceError, StateError
+from .model import PARAMETERS, Model
+from .state import Diagnostics, State
+
+if TYPE_CHECKING:
+    from .simulator import Simulator
+
+__all__ = ["rollout_inputs", "rollout_result"]
+
+
+def _finite(value: torch.Tensor, what: str) -> None:
+    good = torch.isfinite(value)
+    if not bool(good.all()):
+        where = tuple(torch.nonzero(~good)[0].tolist())
+        count = int((~good).sum())
+        raise StateError(f"{what} has {count} value{'s' if count > 1 else ''} that are not finite, the first at index {where}")
+
+
+def _shape(value: torch.Tensor, wanted: tuple[int, ...], what: str, names: str) -> None:
+    if tuple(value.shape) != wanted:
+        raise StateError(f"{what} must have shape {names} = {wanted}, got {tuple(value.shape)}")
+
+
+def rollout_inputs(
+    model: Model, state: State, control: torch.Tensor | None, parameters: Mapping[str, torch.Tensor], steps: int | None
+) -> tuple[State, torch.Tensor, dict[str, torch.Tensor]]:
+    """State, controls and all parameters of a rollout as contiguous tensors of the model's type, or a StateError."""
+
+    def convert(value: torch.Tensor, what: str) -> torch.Tensor:
+        if not isinstance(value, torch.Tensor):
+            raise StateError(f"{what} must be a torch tensor, got {type(value).__name__}")
+        if not value.is_floating_point():
+            raise StateError(f"{what} must be of floating-point type, got {value.dtype}")
+        _finite(value.detach(), what)
+        return value.to(device=model.device, dtype=model.dtype).contiguous()
+
+    worlds = state.body_q.shape[0] if state.body_q.dim() == 3 else -1
+    q, v = convert(state.body_q, "body_q"), convert(state.body_v, "body_v")
+    if worlds < 1 or (model.worlds not in (1, worlds)):
+        raise StateError(
+            f"body_q must have shape [worlds, bodies, 7] with worlds = {model.worlds if model.worlds > 1 else 'any'}, "
+            f"bodies = {model.bodies}, got {tuple(state.body_q.shape)}"
+        )
+    _shape(q, (worlds, model.bodies, 7), "body_q", "[worlds, bodies, 7]")
+    _shape(v, (worlds, model.bodies, 6), "body_v", "[worlds, bodies, 6]")
+    norm = q.detach()[..., 3:].norm(dim=-1)
+    if bool(((norm - 1.0).abs() > 1e-2).any()):
+        w, b = torch.nonzero((norm - 1.0).abs() > 1e-2)[0].tolist()
+        raise StateError(
+            f"the quaternion of body {model.body_names[b]!r} in world {w} has norm {float(norm[w, b]):.4g}; "
+            "normalize it (order x, y, z, w)"
+        )
+    if control is None:
+        if model.actuators:
+            raise StateError(f"the model has {model.actuators} actuators; give control of shape [steps, worlds, {model.actuators}]")
+        if steps is None or steps < 0:
+            raise StateError(f"without control, steps must say how many steps to take, got {steps}")
+        control = q.new_zeros((steps, worlds, 0))
+    control = convert(control, "control")
+    if control.dim() != 3 or tuple(control.shape[1:]) != (worlds, model.actuators):
+        raise StateError(
+            f"control must have shape [steps, worlds, actuators] = [steps, {worlds}, {model.actuators}], got {tuple(control.shape)}"
+        )
+    if steps is not None and steps != control.shape[0]:
+        raise StateError(f"control has {control.shape[0]} steps but steps={steps} was asked for")
+    unknown = set(parameters) - set(PARAMETERS)
+    if unknown:
+        raise StateError(f"unknown parameter {sorted(unknown)[0]!r}; there are {', '.join(PARAMETERS)}")
+    values = {"shape_size": model.shape_size}
+    for name in PARAMETERS:
+        default = getattr(model, name)
+        value = convert(parameters[name], name) if name in parameters else default
+        if value.dim() == default.dim() - 1:
+            value = value.unsqueeze(0)
+        if tuple(value.shape) not in {(1, *default.shape[1:]), (worlds, *default.shape[1:])}:
+            raise StateError(f"{name} must have shape {tuple(default.shape[1:])} or {(worlds, *default.shape[1:])}, got {tuple(value.shape)}")
+        values[name] = value
+    _physical(model, values)
+    return State(q, v), control, values
+
+
+def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
+    mass = values["body_mass"].detach()
+    if not bool((mass > 0).all()):
+        w, b = torch.nonzero(~(mass > 0))[0].tolist()
+        raise StateError(f"body_mass of {model.body_names[b]!r} in world {w} must be positive [kg], got {float(mass[w, b]):.4g}")
+    inertia = values["body_inertia"].detach()
+    low = torch.linalg.eigvalsh(inertia)[..., 0]
+    if not bool((low > 0).all()):
+        w, b = torch.nonzero(~(low > 0))[0].tolist()
+        raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} must be positive definite")
+    for name, labels in (
+        ("shape_friction", model.shape_names),
+        ("actuator_stiffness", model.actuator_names),
+        ("actuator_damping", model.actuator_names),
+    ):
+        value = values[name].detach()
+        if not bool((value >= 0).all()):
+            w, i = torch.nonzero(~(value >= 0))[0].tolist()
+            raise StateError(f"{name} of {labels[i]!r} in world {w} must not be negative, got {float(value[w, i]):.4g}")
+
+
+def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
+    """Raise what went wrong in a rollout."""
+    from .lane import default_capacity
+
+    capacity = simulator.options.contact_capacity or default_capacity(simulator.model)
+    most = int(d.contacts.max())
+    if most > capacity:
+        world = int(d.contacts.argmax())
+        raise CapacityError(
+            f"world {world} met {most} contacts but there is room for {capacity}; pass contact_capacity={most} or more "
+            "to Simulator, or reduce contact_margin"
+        )
+    bad = d.failed_steps > 0
+    if bool(bad.any()):
+        world = int(torch.nonzero(bad)[0])
+        raise ConvergenceError(
+            f"the contact solve did not converge in {int(bad.sum())} of {len(bad)} worlds; first in world {world} at step "
+            f"{int(d.first_failure[world])} (relative gradient norm {float(d.residual[world]):.3g} after at most "
+            f"{simulator.options.max_iterations} iterations). Likely causes: values near the limits of the precision, or "
+            "extreme ratios of mass or stiffness. Try dtype='float64', a smaller step, a larger stiction speed, or a "
+            "larger tolerance or max_iterations"
+        )
+    if not bool(torch.isfinite(final_q).all() and torch.isfinite(final_v).all()):
+        w = int(torch.nonzero(~torch.isfinite(final_v).all(dim=(1, 2) if False else -1).all(dim=-1))[0])
+        raise ConvergenceError(f"world {w} ended with a state that is not finite; reduce the step or check forces and masses")

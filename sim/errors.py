@@ -1,0 +1,27 @@
+"""The errors of the simulator. Each message names the input, the likely cause and the way out."""
+
+__all__ = ["CapacityError", "ConvergenceError", "DeviceError", "ModelError", "SimulationError", "StateError"]
+
+
+class SimulationError(ValueError):
+    """Base of all errors that the simulator raises about its inputs or its results."""
+
+
+class ModelError(SimulationError):
+    """A scene that cannot be simulated."""
+
+
+class StateError(SimulationError):
+    """A state, control or parameter of the wrong shape, or with values that cannot be."""
+
+
+class DeviceError(SimulationError):
+    """A device that is not there."""
+
+
+class CapacityError(SimulationError):
+    """More contacts than the simulator was given room for."""
+
+
+class ConvergenceError(SimulationError):
+    """A world whose contact solve did not reach its tolerance."""

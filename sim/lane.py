@@ -1,0 +1,197 @@
+"""A lane: buffers for a fixed number of worlds and a few steps, and the recorded graphs that run over them.
+
+A rollout of any number of worlds and steps is fed through lanes block by block; a lane belongs to one thread at a time.
+Graphs are recorded once per number of steps and replayed; their buffers never move.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import warp as wp
+
+from ..kernels import adjoint, integrate, rows, solve
+from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
+from ..kernels.contact import CONTACT_PERIOD_STEPS
+from ..kernels.detect import detect
+from ..kernels.features import Features
+from ..kernels.precision import precision
+from .devices import warp_dtype
+from .model import PARAMETERS, Model
+from .options import SimulatorOptions
+
+__all__ = ["Lane", "default_capacity"]
+
+
+def default_capacity(model: Model) -> int:
+    """Contacts a world has room for by default."""
+    most = {0: 8, 1: 1, 2: 6, 3: 8}
+    every = sum(max(most[int(model.shape_type[a])] if int(model.shape_type[a]) else 0, most[int(model.shape_type[b])]) for a, b in model.pairs)
+    return max(1, min(every, max(64, 32 * model.bodies)))
+
+
+def _shared(values: np.ndarray, dtype: Any, device: str) -> wp.array:
+    return wp.array(values, dtype=dtype, device=device)
+
+
+def model_arrays(model: Model, worlds: int) -> ModelArrays:
+    """Arrays of a model for ``worlds`` worlds. The per-world ones are filled later."""
+    real, device = warp_dtype(model.dtype), model.device
+    p = precision(real)
+    free = model.body_free.reshape(-1)
+    dof_index = np.where(free, np.cumsum(free) - 1, -1).astype(np.int32)
+    inertia = model.body_inertia.cpu().numpy()
+    mean = np.trace(inertia, axis1=-2, axis2=-1)[..., None, None] / 3.0 * np.eye(3)
+    round_ = (np.abs(inertia - mean).max(axis=(0, 2, 3)) <= 1e-12 * np.abs(inertia).max(axis=(0, 2, 3)))
+    gyroscopic = (model.body_free[:, 3:].all(axis=1) & ~round_).astype(np.int32)
+
+    def zeros(shape: tuple[int, ...], kind: Any) -> wp.array:
+        return wp.zeros(shape, dtype=kind, device=device)
+
+    n, s, a = model.bodies, model.shapes, model.actuators
+    scalar = p.scalar
+    return ModelArrays(
+        pairs=_shared(model.pairs, wp.vec2i, device),
+        shape_type=_shared(model.shape_type, wp.int32, device),
+        shape_body=_shared(model.shape_body, wp.int32, device),
+        shape_pose=_shared(model.shape_pose, p.transform, device),
+        body_mask=_shared(model.body_free.astype(np.float64), p.spatial, device),
+        body_gyroscopic=_shared(gyroscopic, wp.int32, device),
+        dof_index=_shared(dof_index, wp.int32, device),
+        actuator_body=_shared(model.actuator_body, wp.int32, device),
+        actuator_axis=_shared(model.actuator_axis, wp.int32, device),
+        actuator_kind=_shared(model.actuator_kind, wp.int32, device),
+        gravity=zeros((worlds,), p.vec3), body_mass=zeros((worlds, n), scalar), body_inertia=zeros((worlds, n), p.mat33),
+        shape_size=zeros((worlds, s), p.vec3), shape_friction=zeros((worlds, s), scalar),
+        shape_stiffness=zeros((worlds, s), scalar), shape_damping=zeros((worlds, s), scalar),
+        actuator_stiffness=zeros((worlds, a), scalar), actuator_damping=zeros((worlds, a), scalar),
+    )  # fmt: skip
+
+
+class Lane:
+    """Buffers and graphs for ``width`` worlds and up to ``options.segment`` steps."""
+
+    def __init__(self, model: Model, options: SimulatorOptions, width: int):
+        self.width, self.options = width, options
+        self.segment = options.segment
+        self.real = warp_dtype(model.dtype)
+        self.device = model.device
+        p = precision(self.real)
+        capacity = options.contact_capacity or default_capacity(model)
+        self.capacity = capacity
+        self.arrays = model_arrays(model, width)
+        self.dofs = self.arrays.dofs
+        bodies, actuators, t = model.bodies, model.actuators, self.segment
+        self.q = wp.zeros((t + 1, width, bodies), dtype=p.transform, device=self.device)
+        self.v = wp.zeros((t + 1, width, bodies), dtype=p.spatial, device=self.device)
+        # Warp cannot slice arrays of no columns, so there is always one
+        self.control = wp.zeros((t, width, max(actuators, 1)), dtype=p.scalar, device=self.device)
+        self.rest = wp.zeros((width, bodies), dtype=p.spatial, device=self.device)
+        self.features = Features.allocate(width, capacity, self.real, self.device)
+        self.rows = Rows.allocate(width, capacity, self.real, self.device)
+        self.scratch = Scratch.allocate(width, bodies, self.dofs, capacity, self.real, self.device)
+        self.report = SolverReport.allocate(width, self.real, self.device)
+        self.adjoints: Adjoints | None = None
+        self._graphs: dict[tuple[str, int], Any] = {}
+        h = options.step
+        default_tolerance = 1e-11 if model.dtype == torch.float64 else 1e-4
+        self._solve = {
+            "dofs": self.dofs, "h": h, "eps": options.stiction,
+            "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
+        }  # fmt: skip
+        stiffness, damping = model.shape_stiffness, model.shape_damping
+        given = (stiffness > 0) & (damping > 0)
+        delay = h * CONTACT_PERIOD_STEPS / np.pi
+        if bool(given.any()):
+            delay = max(delay, float((damping[given] / stiffness[given]).max()))
+        mu = float(model.shape_friction.max()) if model.shapes else 0.0
+        self._detect = {
+            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.02),
+            "reach": (h + delay) * (1.0 + mu), "step": h,
+        }  # fmt: skip
+        # torch views of the same memory, for copies in and out
+        self.q_view, self.v_view = wp.to_torch(self.q), wp.to_torch(self.v)
+        self.control_view = wp.to_torch(self.control)[..., :actuators]
+        self.parameter_views = {name: wp.to_torch(getattr(self.arrays, name)) for name in (*PARAMETERS, "shape_size")}
+
+    def add_adjoints(self) -> None:
+        """Allocate what the backward pass needs, once."""
+        if self.adjoints is not None:
+            return
+        p = precision(self.real)
+        t, (width, bodies) = self.segment, self.rest.shape
+        self.adjoints = Adjoints.allocate(self.arrays, self.capacity, self.real)
+        self.adj_q = wp.zeros((t + 1, width, bodies), dtype=p.transform, device=self.device)
+        self.adj_v = wp.zeros((t + 1, width, bodies), dtype=p.spatial, device=self.device)
+        self.adj_control = wp.zeros_like(self.control)
+        self.adj_rest = wp.zeros_like(self.rest)
+        self.adj_q_view, self.adj_v_view = wp.to_torch(self.adj_q), wp.to_torch(self.adj_v)
+        self.adj_control_view = wp.to_torch(self.adj_control)[..., : self.control_view.shape[2]]
+        self.adj_parameter_views = {name: wp.to_torch(getattr(self.adjoints, name)) for name in PARAMETERS}
+
+    def list_contacts(self, t: int) -> wp.array:
+        """Detect contacts at step ``t`` and prepare their rows; returns the velocities the step starts from."""
+        a = self.arrays
+        start = self.rest if self.options.quasi_dynamic else self.v[t]
+        detect(
+            self.real, pairs=a.pairs, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
+            shape_pose=a.shape_pose, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], features=self.features,
+            device=self.device, **self._detect,
+        )  # fmt: skip
+        rows.prepare(
+            self.real, a, self.q[t], start, self.features, self.rows, h=self.options.step, eps=self.options.stiction
+        )
+        return start
+
+    def _forward(self, steps: int) -> None:
+        for t in range(steps):
+            start = self.list_contacts(t)
+            solve.solve(
+                self.real, self.arrays, self.q[t], start, self.control[t], self.features.count, self.rows,
+                self.scratch, self.v[t + 1], self.report, **self._solve,
+            )  # fmt: skip
+            integrate.integrate(
+                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
+            )
+
+    def _backward(self, steps: int) -> None:
+        assert self.adjoints is not None
+        h, eps = self.options.step, self.options.stiction
+        for t in reversed(range(steps)):
+            start = self.list_contacts(t)
+            adj_start = self.adj_rest if self.options.quasi_dynamic else self.adj_v[t]
+            g = dataclasses.replace(
+                self.adjoints, body_q=self.adj_q[t], body_v0=adj_start, control=self.adj_control[t]
+            )
+            integrate.integrate_adjoint(
+                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1],
+                self.adj_q[t + 1], g.body_q, g.body_v0, self.adj_v[t + 1], g.body_inertia, h=h,
+            )  # fmt: skip
+            adjoint.solve_adjoint(
+                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.features.count, self.rows,
+                self.scratch, self.adj_v[t + 1], g, dofs=self.dofs, h=h, eps=eps,
+            )  # fmt: skip
+            adjoint.residual_adjoint(
+                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, g, h=h, eps=eps
+            )
+
+    def record(self, direction: str, steps: int) -> None:
+        """Record the graph of ``steps`` steps "forward" or "backward", once. Not to be called from two threads at once."""
+        key = (direction, steps)
+        if key in self._graphs:
+            return
+        run: Callable[[int], None] = self._forward if direction == "forward" else self._backward
+        if direction == "backward":
+            self.add_adjoints()
+        run(1)  # loads the kernels, which a recording must not do; writes only buffers that are filled before each run
+        with wp.ScopedCapture(device=self.device) as capture:
+            run(steps)
+        self._graphs[key] = capture.graph
+
+    def run(self, direction: str, steps: int) -> None:
+        """Replay a recorded graph."""
+        wp.capture_launch(self._graphs[direction, steps])

@@ -1,0 +1,58 @@
+"""Numerical options of a simulator."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .errors import ModelError
+
+__all__ = ["SimulatorOptions"]
+
+
+@dataclass(frozen=True)
+class SimulatorOptions:
+    """How a step is taken. All checked on construction.
+
+    Args:
+        step: Step size h [s].
+        stiction: Slip speed below which friction is viscous, eps of the contact law [m/s].
+        tolerance: Norm of the energy's gradient, relative to the momentum change, at which a step counts as solved;
+            by default 1e-4 in float32 and 1e-11 in float64.
+        max_iterations: Newton iterations a step.
+        contact_capacity: Contacts a world has room for; by default enough for all pairs of shapes at once in small
+            scenes, and 32 a body in large ones.
+        contact_margin: Distance [m] within which contacts are listed whatever the speed; by default 0.02 m, and 0.1 m in
+            quasi-dynamic stepping.
+        quasi_dynamic: Drop momentum: every step starts from rest, and the velocity is only what the step moved.
+            A sliding contact then rides on a gap of up to step * mu * slip speed.
+        threads: CPU threads that share the worlds; by default all cores.
+        segment: Steps recorded in one graph; a longer segment costs memory, a shorter one overhead.
+    """
+
+    step: float = 0.005
+    stiction: float = 1e-3
+    tolerance: float | None = None
+    max_iterations: int = 60
+    contact_capacity: int | None = None
+    contact_margin: float | None = None
+    quasi_dynamic: bool = False
+    threads: int | None = None
+    segment: int = 32
+
+    def __post_init__(self) -> None:
+        for name, unit in (("step", "s"), ("stiction", "m/s")):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
+                raise ModelError(f"{name} must be a positive finite number [{unit}], got {value!r}")
+        for name in ("tolerance", "contact_margin"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0.0):
+                raise ModelError(f"{name} must be positive and finite, or None for the default, got {value!r}")
+        for name in ("max_iterations", "segment"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("contact_capacity", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ModelError(f"{name} must be at least 1, or None for the default, got {value}")

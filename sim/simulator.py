@@ -1,0 +1,255 @@
+"""The simulator: steps and rollouts of many worlds, and their exact gradients."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any
+
+import torch
+
+from . import autodiff, checks
+from .lane import Lane
+from .model import PARAMETERS, Model
+from .options import SimulatorOptions
+from .state import Diagnostics, State, Trajectory
+
+__all__ = ["Simulator"]
+
+WIDEST_LANE = 128
+"""Worlds a lane holds on the CPU: small enough for the cache, large enough to hide the cost of a launch."""
+
+
+class Simulator:
+    """Steps worlds of a model.
+
+    The contact model is the implicit convex one of ``docs/contact.md``; the gradient the implicit adjoint. A forward
+    result is the same to the bit whether or not a gradient is asked for, and does not depend on how many other worlds
+    run beside it or on the number of threads.
+
+    Args:
+        model: The scene.
+        **options: See ``SimulatorOptions``.
+    """
+
+    def __init__(self, model: Model, **options: Any):
+        self.model = model
+        self.options = SimulatorOptions(**options)
+        self.threads = self.options.threads or (os.cpu_count() or 1)
+        self.on_cpu = model.device == "cpu"
+        self._lanes: dict[int, list[Lane]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def step_size(self) -> float:
+        """Step [s]."""
+        return self.options.step
+
+    def step(
+        self, state: State, control: torch.Tensor | None = None, parameters: Mapping[str, torch.Tensor] | None = None
+    ) -> State:
+        """State after one step.
+
+        Args:
+            state: W worlds; W is the model's number of worlds, or any if the model has one.
+            control: Targets or forces of the actuators, [W, A]; may be left out if the model has none.
+            parameters: As in ``rollout``.
+        """
+        control = None if control is None else control.unsqueeze(0)
+        return self.rollout(state, control, parameters, steps=1, record=False).final
+
+    def rollout(
+        self,
+        state: State,
+        control: torch.Tensor | None = None,
+        parameters: Mapping[str, torch.Tensor] | None = None,
+        *,
+        steps: int | None = None,
+        record: bool = True,
+    ) -> Trajectory:
+        """Simulate T steps of W worlds. Differentiable by torch with respect to every tensor given.
+
+        Only the states are stored for the backward pass; contacts and solves are recomputed there.
+
+        Args:
+            state: Initial state; W is the model's number of worlds, or any if the model has one.
+            control: Controls of every step, [T, W, A]; units are those of the actuators.
+            parameters: Physical parameters that replace the model's, by name (see ``PARAMETERS``), each of the
+                model's shape or with a leading W.
+            steps: T where there are no controls.
+            record: Whether the trajectory keeps all states or only the last.
+
+        Raises:
+            StateError: A wrong shape, a value that is not finite, a mass that is not positive.
+            CapacityError: A world met more contacts than it has room for.
+            ConvergenceError: A step of a world did not reach the solver's tolerance.
+        """
+        state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
+        needs = any(x.requires_grad for x in (state.body_q, state.body_v, control, *values.values()))
+        keep = record or (needs and torch.is_grad_enabled())
+        if not (needs and torch.is_grad_enabled()):
+            q, v, final_q, final_v, diagnostics = self.run_forward(state.body_q, state.body_v, control, values, keep)
+        else:
+            box: list[Diagnostics] = []
+            tensors = [values[name] for name in PARAMETERS]
+            q, v, final_q, final_v = autodiff.Rollout.apply(
+                self, box, record, state.body_q, state.body_v, control, *tensors
+            )
+            diagnostics = box[0]
+        return Trajectory(State(final_q, final_v), q if record else None, v if record else None, diagnostics)
+
+    def run_forward(
+        self, q0: torch.Tensor, v0: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor], keep: bool
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor, torch.Tensor, Diagnostics]:
+        """The rollout itself on checked, plain tensors."""
+        steps, worlds = control.shape[0], q0.shape[0]
+        path_q = q0.new_empty((steps + 1, *q0.shape)) if keep else None
+        path_v = v0.new_empty((steps + 1, *v0.shape)) if keep else None
+        final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
+        counts = torch.zeros((5, worlds), dtype=torch.float64)
+
+        def block(lane: Lane, start: int, stop: int) -> None:
+            n = stop - start
+            self._load(lane, values, start, stop)
+            _fill(lane.q_view[0], q0[start:stop])
+            _fill(lane.v_view[0], v0[start:stop])
+            lane.report.clear()
+            lane.features.needed.zero_()
+            if path_q is not None and path_v is not None:
+                path_q[0, start:stop] = q0[start:stop]
+                path_v[0, start:stop] = v0[start:stop]
+            done = 0
+            while done < steps:
+                count = min(lane.segment, steps - done)
+                if lane.control_view.shape[2]:
+                    _fill(lane.control_view[:count].transpose(0, 1), control[done : done + count, start:stop].transpose(0, 1))
+                lane.run("forward", count)
+                done += count
+                if path_q is not None and path_v is not None:
+                    path_q[done - count + 1 : done + 1, start:stop] = lane.q_view[1 : count + 1, :n]
+                    path_v[done - count + 1 : done + 1, start:stop] = lane.v_view[1 : count + 1, :n]
+                if done < steps:
+                    lane.q_view[0] = lane.q_view[count]
+                    lane.v_view[0] = lane.v_view[count]
+            last = (steps - 1) % lane.segment + 1 if steps else 0
+            final_q[start:stop] = lane.q_view[last, :n]
+            final_v[start:stop] = lane.v_view[last, :n]
+            r = lane.report
+            for i, array in enumerate((r.iterations, r.failed, r.first_failure, r.residual, lane.features.needed)):
+                counts[i, start:stop] = torch.from_numpy(array.numpy()[:n].astype("float64"))
+
+        self._each_block(worlds, self._lengths(steps), "forward", block)
+        diagnostics = Diagnostics(
+            iterations=counts[0].long(), steps=steps, failed_steps=counts[1].long(), first_failure=counts[2].long(),
+            residual=counts[3], contacts=counts[4].long(),
+        )  # fmt: skip
+        checks.rollout_result(self, diagnostics, final_q, final_v)
+        return path_q, path_v, final_q, final_v, diagnostics
+
+    def run_backward(
+        self, path_q: torch.Tensor, path_v: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor],
+        seeds: dict[str, torch.Tensor | None],
+    ) -> dict[str, torch.Tensor]:  # fmt: skip
+        """Adjoints of initial state, controls and parameters, from those of the path and of the final state."""
+        steps, worlds = control.shape[0], path_q.shape[1]
+        out = {"q0": torch.zeros_like(path_q[0]), "v0": torch.zeros_like(path_v[0]), "control": torch.zeros_like(control)}
+        out |= {name: torch.zeros((worlds, *values[name].shape[1:]), dtype=path_q.dtype, device=path_q.device) for name in PARAMETERS}
+
+        def block(lane: Lane, start: int, stop: int) -> None:
+            n = stop - start
+            self._load(lane, values, start, stop)
+            lane.add_adjoints()
+            for view in lane.adj_parameter_views.values():
+                view.zero_()
+            lane.adj_q_view.zero_()
+            lane.adj_v_view.zero_()
+
+            def add(seed: torch.Tensor | None, target: torch.Tensor) -> None:
+                if seed is not None:
+                    target[..., :n, :, :] += seed[..., start:stop, :, :]
+
+            lengths = self._lengths(steps)
+            stops = [sum(lengths[: i + 1]) for i in range(len(lengths))]
+            carry_q, carry_v = torch.zeros_like(lane.adj_q_view[0]), torch.zeros_like(lane.adj_v_view[0])
+            add(seeds["final_q"], carry_q)
+            add(seeds["final_v"], carry_v)
+            for end, count in zip(reversed(stops), reversed(lengths), strict=True):
+                first = end - count
+                _fill(lane.q_view[: count + 1].transpose(0, 1), path_q[first : end + 1, start:stop].transpose(0, 1))
+                _fill(lane.v_view[: count + 1].transpose(0, 1), path_v[first : end + 1, start:stop].transpose(0, 1))
+                if lane.control_view.shape[2]:
+                    _fill(lane.control_view[:count].transpose(0, 1), control[first:end, start:stop].transpose(0, 1))
+                lane.adj_q_view[: count + 1].zero_()
+                lane.adj_v_view[: count + 1].zero_()
+                lane.adj_control_view.zero_()
+                lane.adj_q_view[count] = carry_q
+                lane.adj_v_view[count] = carry_v
+                for seed, view in ((seeds["path_q"], lane.adj_q_view), (seeds["path_v"], lane.adj_v_view)):
+                    add(None if seed is None else seed[first + 1 : end + 1], view[1 : count + 1])
+                lane.run("backward", count)
+                carry_q.copy_(lane.adj_q_view[0])
+                carry_v.copy_(lane.adj_v_view[0])
+                out["control"][first:end, start:stop] = lane.adj_control_view[:count, :n]
+            for name, seed, carry in (("q0", "path_q", carry_q), ("v0", "path_v", carry_v)):
+                whole = seeds[seed]
+                add(None if whole is None else whole[0], carry)
+                out[name][start:stop] = carry[:n]
+            for name in PARAMETERS:
+                out[name][start:stop] = lane.adj_parameter_views[name][:n]
+
+        self._each_block(worlds, self._lengths(steps), "backward", block)
+        return out
+
+    def _lengths(self, steps: int) -> list[int]:
+        whole, rest = divmod(steps, self.options.segment)
+        return [self.options.segment] * whole + ([rest] if rest else [])
+
+    def _load(self, lane: Lane, values: dict[str, torch.Tensor], start: int, stop: int) -> None:
+        for name, view in lane.parameter_views.items():
+            value = values[name]
+            _fill(view, value if value.shape[0] == 1 else value[start:stop])
+
+    def _each_block(self, worlds: int, lengths: list[int], direction: str, block: Any) -> None:
+        """Run ``block(lane, start, stop)`` over all worlds, on several threads where that helps."""
+        if self.on_cpu:
+            share = -(-worlds // self.threads)
+            width = min(WIDEST_LANE, 1 << max(0, share - 1).bit_length())
+        else:
+            width = worlds
+        starts = range(0, worlds, width)
+        wanted = min(len(starts), self.threads if self.on_cpu else 1)
+        with self._lock:  # lanes are not shared between callers
+            lanes = self._lanes.setdefault(width, [])
+            while len(lanes) < wanted:
+                lanes.append(Lane(self.model, self.options, width))
+            for lane in lanes[:wanted]:
+                for length in set(lengths):
+                    lane.record(direction, length)
+            if wanted == 1:
+                for start in starts:
+                    block(lanes[0], start, min(start + width, worlds))
+                return
+            free: SimpleQueue[Lane] = SimpleQueue()
+            for lane in lanes[:wanted]:
+                free.put(lane)
+
+            def work(start: int) -> None:
+                lane = free.get()
+                try:
+                    block(lane, start, min(start + width, worlds))
+                finally:
+                    free.put(lane)
+
+            with ThreadPoolExecutor(wanted) as pool:
+                list(pool.map(work, starts))
+
+
+def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
+    """Copy the rows of ``source``; surplus rows of ``target`` repeat the last one, so that they are valid worlds."""
+    n = source.shape[0]
+    target[:n] = source
+    if n < target.shape[0]:
+        target[n:] = source[-1:]
