@@ -1,1 +1,9 @@
-"""Tasks: pushing, and small testbeds with closed-form gradients."""
+"""Tasks: pushing, and small testbeds with closed-form gradients. ``make(name)`` gives an objective."""
+
+from .analytic import GapPush, GrazingPush, Heaviside, Quadratic
+from .errors import TaskError
+from .objective import Task
+from .push import Push
+from .registry import make, tasks
+
+__all__ = ["GapPush", "GrazingPush", "Heaviside", "Push", "Quadratic", "Task", "TaskError", "make", "tasks"]

@@ -38,10 +38,9 @@ class Rollout(torch.autograd.Function):
         values = dict(zip(PARAMETERS, parameters, strict=True))
         values["shape_size"] = simulator.model.shape_size
         names = ("path_q", "path_v", "final_q", "final_v")
-        with torch.no_grad():
-            out = simulator.run_backward(path_q, path_v, control, values, dict(zip(names, seeds, strict=True)))
-            grads = []
-            for name, value in zip(PARAMETERS, parameters, strict=True):
-                g = out[name]
-                grads.append(g.sum(0, keepdim=True) if value.shape[0] == 1 and g.shape[0] > 1 else g)
+        out = simulator.run_backward(path_q, path_v, control, values, dict(zip(names, seeds, strict=True)))
+        grads = []
+        for name, value in zip(PARAMETERS, parameters, strict=True):
+            g = out[name]
+            grads.append(g.sum(0, keepdim=True) if value.shape[0] == 1 and g.shape[0] > 1 else g)
         return None, None, None, out["q0"], out["v0"], out["control"], *grads

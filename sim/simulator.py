@@ -101,6 +101,7 @@ class Simulator:
             diagnostics = box[0]
         return Trajectory(State(final_q, final_v), q if record else None, v if record else None, diagnostics)
 
+    @torch.no_grad()
     def run_forward(
         self, q0: torch.Tensor, v0: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor], keep: bool
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor, torch.Tensor, Diagnostics]:
@@ -149,6 +150,7 @@ class Simulator:
         checks.rollout_result(self, diagnostics, final_q, final_v)
         return path_q, path_v, final_q, final_v, diagnostics
 
+    @torch.no_grad()
     def run_backward(
         self, path_q: torch.Tensor, path_v: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor],
         seeds: dict[str, torch.Tensor | None],
@@ -236,6 +238,7 @@ class Simulator:
             for lane in lanes[:wanted]:
                 free.put(lane)
 
+            @torch.no_grad()  # the mode is a thread's own
             def work(start: int) -> None:
                 lane = free.get()
                 try:

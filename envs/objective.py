@@ -1,0 +1,60 @@
+"""What simulated tasks share: an objective with an exact gradient, made of outputs and a loss."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from .errors import TaskError
+
+__all__ = ["Task"]
+
+
+class Task:
+    """An objective: parameters [batch, parameters] in, costs [batch] out; differentiable by torch.
+
+    A subclass gives ``outputs(theta)`` and ``loss(outputs)``, so that either can be smoothed.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    parameter_names: tuple[str, ...]
+    device: str
+    dtype: torch.dtype
+
+    def initial_parameters(self) -> torch.Tensor:
+        """Parameters to start from, [parameters]."""
+        raise NotImplementedError
+
+    def outputs(self, theta: torch.Tensor) -> torch.Tensor:
+        """What the rollouts end in, [batch, outputs]."""
+        raise NotImplementedError
+
+    def loss(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Costs [batch] of outputs [batch, outputs]."""
+        raise NotImplementedError
+
+    def check(self, theta: torch.Tensor) -> torch.Tensor:
+        """``theta`` in the task's precision and on its device, or a TaskError."""
+        count = len(self.parameter_names)
+        if not isinstance(theta, torch.Tensor) or theta.dim() != 2 or theta.shape[1] != count:
+            shape = tuple(theta.shape) if isinstance(theta, torch.Tensor) else type(theta).__name__
+            raise TaskError(f"{self.name}: theta must be a tensor of shape [batch, {count}], got {shape}")
+        bad = ~torch.isfinite(theta.detach())
+        if bool(bad.any()):
+            row, column = torch.nonzero(bad)[0].tolist()
+            raise TaskError(f"{self.name}: theta is not finite at row {row}, parameter {self.parameter_names[column]!r}")
+        return theta.to(device=self.device, dtype=self.dtype)
+
+    def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        """Costs [batch], in the type of ``theta``."""
+        return self.loss(self.outputs(theta)).to(theta.dtype)
+
+    def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Costs [batch] and exact gradients [batch, parameters]."""
+        leaf = theta.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            value = self(leaf)
+            (gradient,) = torch.autograd.grad(value.sum(), leaf)
+        return value.detach(), gradient

@@ -1,0 +1,161 @@
+"""The pushing task: a box on a table, a round pusher on springs, way-points in, distance from a goal pose out."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+
+from ..sim import ModelBuilder, Simulator, Trajectory
+from .errors import TaskError
+from .objective import Task
+
+__all__ = ["Push"]
+
+STARTS = {"touching": 0.0, "apart": 0.03}
+"""Gap between pusher and box at the start [m]."""
+
+
+class Push(Task):
+    """Push a 10 cm box of 1 kg over a table with a ball of 4 cm on a position controller.
+
+    The parameters are the way-points of the controller's target: x0, y0, x1, y1, ... [m], reached at equal intervals
+    and joined by straight lines from where the pusher starts. The cost of a rollout, without units, is
+
+        |p - p_goal|^2 / (10 cm)^2 + 2 (1 - cos(yaw - yaw_goal)) + effort sum |w_i - w_(i-1)|^2 / (10 cm)^2
+
+    with p and yaw the box's final pose and w the way-points, the first after the pusher's start.
+
+    Args:
+        start: "touching": the pusher touches the box and its initial way-points push it, off centre. "apart": it is
+            3 cm away and its initial way-points stay there, so that the exact gradient does not see the box.
+        device: "cpu", "cuda:0", ...
+        dtype: "float32" or "float64", the precision of the simulation.
+        way_points: Number of way-points.
+        duration: Seconds simulated.
+        step: Step size [s].
+        offset: Distance of the pusher's line from the box's centre at the start [m].
+        goal: Goal pose of the box: x [m], y [m], yaw [rad].
+        effort: Weight of the effort term.
+        **options: Further options of the ``Simulator``.
+    """
+
+    name: ClassVar[str] = "push"
+    description: ClassVar[str] = "push a box on a table to a goal pose with a round pusher; starts: touching, apart"
+
+    box_half_extents = (0.05, 0.05, 0.05)
+    """[m]"""
+    box_mass = 1.0
+    """[kg]"""
+    pusher_radius = 0.02
+    """[m]"""
+    pusher_mass = 0.5
+    """[kg]"""
+    stiffness = 2000.0
+    """Of the position controller, per axis [N/m]."""
+    damping = 60.0
+    """Of the position controller, per axis [N s/m]."""
+    friction = 0.5
+    """Between box and table, and between box and pusher."""
+    length_scale = 0.1
+    """Length that counts as 1 in the cost [m]."""
+    smoothing_scale = 0.02
+    """Standard deviation of the noise on each way-point's coordinate that suits the task [m]."""
+
+    def __init__(
+        self,
+        *,
+        start: str = "touching",
+        device: str = "cpu",
+        dtype: str = "float32",
+        way_points: int = 4,
+        duration: float = 2.0,
+        step: float = 0.005,
+        offset: float = 0.01,
+        goal: tuple[float, float, float] = (0.08, 0.03, 0.6),
+        effort: float = 0.01,
+        **options: object,
+    ):
+        if start not in STARTS:
+            raise TaskError(f"push: unknown start {start!r}; use one of {', '.join(STARTS)}")
+        if way_points < 1:
+            raise TaskError(f"push: way_points must be at least 1, got {way_points}")
+        if not (math.isfinite(duration) and duration >= step > 0.0):
+            raise TaskError(f"push: duration must be finite and at least one step [s], got {duration} with step {step}")
+        self.start, self.way_point_count, self.goal, self.effort = start, way_points, goal, effort
+        self.steps = round(duration / step)
+        self.pusher_start = (-self.box_half_extents[0] - self.pusher_radius - STARTS[start], -offset)
+        self.model = self._scene().finalize(device=device, dtype=dtype)
+        self.simulator = Simulator(self.model, step=step, **options)
+        self.device, self.dtype = self.model.device, self.model.dtype
+        names = [f"{axis}{i}" for i in range(way_points) for axis in "xy"]
+        self.parameter_names = tuple(names)
+        self._interpolation = self._hat_functions()
+
+    def _scene(self) -> ModelBuilder:
+        builder = ModelBuilder()
+        ground = builder.add_ground(friction=self.friction, name="table")
+        box = builder.add_body(position=(0.0, 0.0, self.box_half_extents[2]), mass=self.box_mass, name="box")
+        builder.add_box(box, self.box_half_extents, friction=self.friction, name="box")
+        x, y = self.pusher_start
+        pusher = builder.add_body(
+            position=(x, y, self.box_half_extents[2]), mass=self.pusher_mass, locked=("z", "angular"), name="pusher"
+        )
+        ball = builder.add_sphere(pusher, self.pusher_radius, friction=self.friction, name="pusher")
+        builder.exclude(ground, ball)
+        for axis in "xy":
+            builder.add_actuator(pusher, axis, "position", stiffness=self.stiffness, damping=self.damping)
+        return builder
+
+    def _hat_functions(self) -> torch.Tensor:
+        """Weights [steps, way-points + 1] of the start and the way-points in the target at the end of each step."""
+        n = self.way_point_count
+        time = torch.arange(1, self.steps + 1, dtype=torch.float64) * (n / self.steps)
+        weights = (1.0 - (time[:, None] - torch.arange(n + 1)).abs()).clamp(min=0.0)
+        return weights.to(device=self.device, dtype=self.dtype)
+
+    def initial_parameters(self) -> torch.Tensor:
+        """Way-points to start from: a straight push of 10 cm, or, for the start "apart", none at all. [parameters]."""
+        x, y = self.pusher_start
+        reach = 0.1 if self.start == "touching" else 0.0
+        points = [(x + reach * (i + 1) / self.way_point_count, y) for i in range(self.way_point_count)]
+        return torch.tensor(points, dtype=self.dtype, device=self.device).reshape(-1)
+
+    def way_points(self, theta: torch.Tensor) -> torch.Tensor:
+        """Way-points [batch, n, 2] of the parameters [batch, 2 n] [m]."""
+        return theta.reshape(*theta.shape[:-1], self.way_point_count, 2)
+
+    def _path(self, theta: torch.Tensor) -> torch.Tensor:
+        """The pusher's start and its way-points, [batch, n + 1, 2]."""
+        points = self.way_points(theta)
+        first = torch.tensor(self.pusher_start, dtype=points.dtype, device=points.device)
+        return torch.cat([first.expand(points.shape[0], 1, 2), points], dim=1)
+
+    def controls(self, theta: torch.Tensor) -> torch.Tensor:
+        """Targets of the controller at every step, [steps, batch, 2] [m]."""
+        return torch.einsum("tn,bna->tba", self._interpolation, self._path(theta))
+
+    def rollout(self, theta: torch.Tensor, record: bool = True) -> Trajectory:
+        """The simulated push: body 0 is the box, body 1 the pusher. ``theta`` is [batch, parameters]."""
+        theta = self.check(theta)
+        return self.simulator.rollout(self.model.state(theta.shape[0]), self.controls(theta), record=record)
+
+    def outputs(self, theta: torch.Tensor) -> torch.Tensor:
+        """Final pose of the box and effort: x [m], y [m], yaw [rad], effort term; [batch, 4]."""
+        checked = self.check(theta)
+        q = self.rollout(checked, record=False).final.body_q[:, 0]
+        x, y, z, w = q[:, 3:].unbind(-1)
+        yaw = torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+        moves = self._path(checked).diff(dim=1) / self.length_scale
+        return torch.stack([q[:, 0], q[:, 1], yaw, self.effort * moves.square().sum(dim=(1, 2))], dim=-1)
+
+    def loss(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Cost [batch] of ``outputs`` [batch, 4]: the box term plus the effort term."""
+        return self.box_term(outputs) + outputs[:, 3]
+
+    def box_term(self, outputs: torch.Tensor) -> torch.Tensor:
+        """The part of the cost that depends on the box, [batch]."""
+        x, y, yaw = self.goal
+        off = ((outputs[:, 0] - x) / self.length_scale) ** 2 + ((outputs[:, 1] - y) / self.length_scale) ** 2
+        return off + 2.0 * (1.0 - torch.cos(outputs[:, 2] - yaw))
