@@ -1,7 +1,7 @@
 """Objectives with closed forms: what every gradient estimator is checked against.
 
-Each is a small frozen dataclass, callable on theta [batch, parameters] (costs [batch], smaller is better), that also knows
-its exact (pathwise) gradient and, in closed form, the value and gradient of its average over Gaussian noise,
+Each is a small frozen dataclass, callable on theta [batch, parameters] (costs [batch], smaller is better), that also
+knows its exact (pathwise) gradient and, in closed form, the value and gradient of its average over Gaussian noise,
 F(theta) = E f(theta + scale * w). With phi and Phi the normal density and cdf.
 """
 
@@ -35,6 +35,7 @@ class _Analytic:
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
         raise NotImplementedError
 
     def _start(self) -> Sequence[float]:
@@ -72,8 +73,8 @@ def _positive(name: str, **lengths: float) -> None:
 class Heaviside(_Analytic):
     """f(x) = 1 where every coordinate is positive, else 0: a pure jump.
 
-    The exact gradient is 0 everywhere. Smoothed: F = product of Phi(x_i / scale_i), a gradient of phi(x_i / scale_i) / scale_i times the
-    product of the other factors.
+    The exact gradient is 0 everywhere. Smoothed: F = product of Phi(x_i / scale_i), a gradient of phi(x_i / scale_i)
+    / scale_i times the product of the other factors.
     """
 
     name: ClassVar[str] = "heaviside"
@@ -90,21 +91,26 @@ class Heaviside(_Analytic):
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
         return ("x",) if self.dimension == 1 else tuple(f"x{i}" for i in range(self.dimension))
 
     def _start(self) -> Sequence[float]:
         return [0.01] * self.dimension
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        """Costs of theta [batch, parameters], shape [batch]."""
         return (self._check(theta) > 0).all(-1).to(theta.dtype)
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Costs [batch] and exact gradients [batch, parameters]."""
         return self(theta), torch.zeros_like(theta)
 
     def smoothed_value(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
+        """E f(theta + scale * w) in closed form, shape [batch]."""
         return _cdf(self._check(theta) / self._scales(theta, scale)).prod(-1)
 
     def smoothed_gradient(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
+        """Gradient of ``smoothed_value`` in closed form, shape [batch, parameters]."""
         scales = self._scales(self._check(theta), scale)
         z = theta / scales
         factors = _cdf(z).unsqueeze(-2).expand(*z.shape[:-1], self.dimension, self.dimension)
@@ -114,11 +120,11 @@ class Heaviside(_Analytic):
 
 @dataclass(frozen=True, kw_only=True)
 class GrazingPush(_Analytic):
-    """A pusher at lateral offset u [m] passes an object of half-width a: it either hits and moves it by L [m], or misses.
+    """A pusher passes an object of half-width a at lateral offset u [m]: it hits and moves it by L [m], or misses.
 
-    f(u) = L where |u| < a, else 0: the distance moved, as a cost (the object is to be left alone; negate it to hit it). The
-    exact gradient is 0 everywhere. Smoothed: F = L [Phi((a - u)/scale) - Phi(-(a + u)/scale)], whose gradient
-    -(L/scale) [phi((a - u)/scale) - phi((a + u)/scale)] points away from the near edge.
+    f(u) = L where |u| < a, else 0: the distance moved, as a cost (the object is to be left alone; negate it to hit
+    it). The exact gradient is 0 everywhere. Smoothed: F = L [Phi((a - u)/scale) - Phi(-(a + u)/scale)], whose
+    gradient -(L/scale) [phi((a - u)/scale) - phi((a + u)/scale)] leads descent out over the near edge.
     """
 
     name: ClassVar[str] = "grazing_push"
@@ -134,22 +140,27 @@ class GrazingPush(_Analytic):
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
         return ("offset",)
 
     def _start(self) -> Sequence[float]:
         return [0.8 * self.half_width]
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        """Costs of theta [batch, parameters], shape [batch]."""
         return self.length * (self._check(theta)[..., 0].abs() < self.half_width).to(theta.dtype)
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Costs [batch] and exact gradients [batch, parameters]."""
         return self(theta), torch.zeros_like(theta)
 
     def smoothed_value(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
+        """E f(theta + scale * w) in closed form, shape [batch]."""
         u, sigma = self._check(theta)[..., 0], self._scales(theta, scale)[0]
         return self.length * (_cdf((self.half_width - u) / sigma) - _cdf(-(self.half_width + u) / sigma))
 
     def smoothed_gradient(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
+        """Gradient of ``smoothed_value`` in closed form, shape [batch, parameters]."""
         u, sigma = self._check(theta), self._scales(theta, scale)[0]
         edges = _density((self.half_width - u) / sigma) - _density((self.half_width + u) / sigma)
         return -self.length / sigma * edges
@@ -176,23 +187,28 @@ class GapPush(_Analytic):
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
         return ("travel",)
 
     def _start(self) -> Sequence[float]:
         return [0.0]
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        """Costs of theta [batch, parameters], shape [batch]."""
         return (self._check(theta)[..., 0] - self.gap).clamp_min(0.0)
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Costs [batch] and exact gradients [batch, parameters]."""
         return self(theta), (self._check(theta) > self.gap).to(theta.dtype)
 
     def smoothed_value(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
+        """E f(theta + scale * w) in closed form, shape [batch]."""
         sigma = self._scales(self._check(theta), scale)[0]
         z = (theta[..., 0] - self.gap) / sigma
         return sigma * (z * _cdf(z) + _density(z))
 
     def smoothed_gradient(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
+        """Gradient of ``smoothed_value`` in closed form, shape [batch, parameters]."""
         return _cdf((self._check(theta) - self.gap) / self._scales(theta, scale)[0])
 
 
@@ -220,6 +236,7 @@ class Quadratic(_Analytic):
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
         return tuple(f"x{i}" for i in range(len(self.hessian)))
 
     def _start(self) -> Sequence[float]:
@@ -229,15 +246,19 @@ class Quadratic(_Analytic):
         return torch.as_tensor(self.hessian, dtype=theta.dtype, device=theta.device)
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        """Costs of theta [batch, parameters], shape [batch]."""
         return 0.5 * ((self._check(theta) @ self._matrix(theta)) * theta).sum(-1)
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Costs [batch] and exact gradients [batch, parameters]."""
         return self(theta), theta @ self._matrix(theta)
 
     def smoothed_value(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
+        """E f(theta + scale * w) in closed form, shape [batch]."""
         scales = self._scales(self._check(theta), scale)
         return self(theta) + 0.5 * (scales.square() * self._matrix(theta).diagonal()).sum()
 
     def smoothed_gradient(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
+        """Gradient of ``smoothed_value`` in closed form, shape [batch, parameters]."""
         self._scales(self._check(theta), scale)
         return theta @ self._matrix(theta)

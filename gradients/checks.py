@@ -75,7 +75,7 @@ def check_scale(scale: Scale, *, allow_zero: bool = False) -> float | tuple[floa
 
 
 def expand_scale(scale: float | tuple[float, ...], batch: torch.Tensor) -> torch.Tensor:
-    """The scale of every coordinate, shape [parameters], float64 on theta's device; refused if theta cannot resolve it."""
+    """The scale of every coordinate [parameters], float64, on theta's device; refused if theta cannot resolve it."""
     parameters = batch.shape[1]
     if isinstance(scale, tuple) and len(scale) != parameters:
         raise GradientError(

@@ -54,6 +54,7 @@ class Comparison:
     rows: tuple[ComparisonRow, ...]
 
     def as_dict(self) -> dict[str, Any]:
+        """Numbers, strings and lists that ``json.dump`` takes."""
         return {"reference": self.reference.as_dict(), "rows": [row.as_dict() for row in self.rows]}
 
 
@@ -68,10 +69,10 @@ def compare_backends(
 ) -> Comparison:
     """Estimates of all ``backends`` at one ``theta`` [parameters], held against ``reference``.
 
-    ``progress(name, done, total)`` is called before each estimate, the reference first under the name ``"reference"``,
-    and once more with ``done == total``. A :class:`GradientError` of a backend goes into its row's ``error``; one of the
-    reference, and any other exception, is raised. All get the same ``seed``; each kind of backend has noise of its own under
-    it, independent of the reference's.
+    ``progress(name, done, total)`` is called before each estimate, the reference first under the name
+    ``"reference"``, and once more with ``done == total``. A :class:`GradientError` of a backend goes into its row's
+    ``error``; one of the reference, and any other exception, is raised. All get the same ``seed``; each kind of
+    backend has noise of its own under it, independent of the reference's.
     """
     if not isinstance(theta, torch.Tensor) or theta.ndim != 1:
         shape = list(theta.shape) if isinstance(theta, torch.Tensor) else type(theta).__name__

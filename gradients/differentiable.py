@@ -17,8 +17,8 @@ __all__ = ["Differentiable", "differentiable"]
 def differentiable(objective: Objective, backend: Backend, *, seed: int = 0) -> Differentiable:
     """A function of theta ([parameters] -> [] or [batch, parameters] -> [batch]) that torch can differentiate.
 
-    Its value is the backend's (smoothed, fitted or exact) value and its backward pass is the backend's gradient, so that
-    ``loss.backward()`` and any torch optimizer work::
+    Its value is the backend's (smoothed, fitted or exact) value and its backward pass is the backend's gradient, so
+    that ``loss.backward()`` and any torch optimizer work::
 
         cost = differentiable(task, Smoothing(scale=0.02), seed=0)
         optimizer = torch.optim.Adam([theta], lr=0.01)
@@ -27,9 +27,9 @@ def differentiable(objective: Objective, backend: Backend, *, seed: int = 0) -> 
             cost(theta).backward()
             optimizer.step()
 
-    Every call draws a seed of its own from (``seed``, number of the call): an optimizer never meets the same noise twice,
-    and the same program run again gives the same numbers. Second derivatives are refused: an estimate of a gradient says
-    nothing of its own derivative.
+    Every call draws a seed of its own from (``seed``, number of the call): an optimizer never meets the same noise
+    twice, and the same program run again gives the same numbers. Second derivatives are refused: an estimate of a
+    gradient says nothing of its own derivative.
     """
     return Differentiable(objective, backend, seed=seed)
 

@@ -32,11 +32,11 @@ class Distribution(Protocol):
         ...
 
     def score(self, noise: torch.Tensor) -> torch.Tensor:
-        """-d log m / dw at each entry; same shape."""
+        """Minus d log m / dw at each entry; same shape."""
         ...
 
     def log_density(self, noise: torch.Tensor) -> torch.Tensor:
-        """log m at each entry; same shape."""
+        """Logarithm of m at each entry; same shape."""
         ...
 
 
@@ -48,12 +48,15 @@ class Gaussian:
     symmetric: ClassVar[bool] = True
 
     def sample(self, uniforms: torch.Tensor) -> torch.Tensor:
+        """Noise from numbers in (0, 1)."""
         return torch.special.ndtri(uniforms)
 
     def score(self, noise: torch.Tensor) -> torch.Tensor:
+        """-d log m / dw = w."""
         return noise
 
     def log_density(self, noise: torch.Tensor) -> torch.Tensor:
+        """-w^2/2 - log(2 pi)/2."""
         return -0.5 * noise.square() - 0.5 * math.log(2.0 * math.pi)
 
 

@@ -12,13 +12,16 @@ from .noise import draw_uniforms
 
 __all__ = ["Ensemble"]
 
+_GAIN = 1.6  # keeps the variance of a unit normal input about constant through SiLU layers
+
 
 class Ensemble:
-    """Networks with tanh hidden layers, from x [points, inputs] to y [members, points], each with weights of its own.
+    """Networks with SiLU hidden layers, from x [points, inputs] to y [members, points], each with weights of its own.
 
-    tanh because the network is there to be differentiated: it is infinitely smooth (no kinks for the gradient to jump
-    across, as ReLU has), odd and bounded, so a fit stays tame between the data; inputs and outputs are normalised, where it
-    bends about where the data do. Measured against SiLU and softplus at equal size, see ``docs``-free note in the tests.
+    SiLU because the network is there to be differentiated: it is smooth, where a ReLU network's gradient jumps from
+    kink to kink, and it fits a one-sided contact (nothing, then a slope) with few units. Against tanh and softplus at
+    equal size it had the smallest held-out error on quadratics, sines and gaps. Outputs start at exactly 0, so that a
+    member that learns nothing adds nothing.
     """
 
     def __init__(
@@ -37,18 +40,19 @@ class Ensemble:
         sizes = [inputs, *hidden, 1]
         for layer, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
             uniforms = draw_uniforms(seed, f"network {layer}", first=0, rows=members, columns=fan_in * fan_out)
-            spread = math.sqrt(1.0 / fan_in)
+            spread = _GAIN / math.sqrt(fan_in) if layer < len(hidden) else 0.0
             start = Gaussian().sample(uniforms).view(members, fan_in, fan_out) * spread
             self.weights.append(start.repeat(copies, 1, 1).to(device=device, dtype=dtype))
             self.weights.append(torch.zeros(members * copies, 1, fan_out, dtype=dtype, device=device))
 
     def __call__(self, x: torch.Tensor, weights: Sequence[torch.Tensor] | None = None) -> torch.Tensor:
+        """Outputs [members, points] at x [points, inputs], with the fitted weights or other ones."""
         weights = self.weights if weights is None else weights
         y = x
         for layer in range(0, len(weights), 2):
             y = y @ weights[layer] + weights[layer + 1]
             if layer + 2 < len(weights):
-                y = torch.tanh(y)
+                y = torch.nn.functional.silu(y)
         return y.squeeze(-1)
 
     def fit(
@@ -63,9 +67,9 @@ class Ensemble:
     ) -> torch.Tensor:
         """Least squares by full-batch Adam; each member keeps its best weights on the points that it does not train on.
 
-        x [points, inputs], y [members, points], train [members, points] bool. The learning rate falls along a cosine. A
-        member is done after ``patience`` steps without a better validation error. Returns the step of each member's best
-        weights, shape [members].
+        x [points, inputs], y [members, points], train [members, points] bool. The learning rate falls along a cosine.
+        A member is done after ``patience`` steps without a better validation error. Returns the step of each member's
+        best weights, shape [members].
         """
         train_weight = train.to(y) / train.sum(1, keepdim=True)
         check_weight = (~train).to(y) / (~train).sum(1, keepdim=True)
@@ -94,10 +98,10 @@ class Ensemble:
             optimizer.step()
         return best_step
 
-    def gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Outputs [members] and their derivatives [members, inputs] at one point x [inputs]."""
-        leaf = x.expand(len(self.weights[0]), 1, len(x)).clone().requires_grad_()
+    def gradients(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Outputs [members, points] and their derivatives [members, points, inputs] at x [points, inputs]."""
+        leaf = x.expand(len(self.weights[0]), *x.shape).clone().requires_grad_()
         with torch.enable_grad():
-            values = self(leaf).squeeze(1)
+            values = self(leaf)
             slopes = torch.autograd.grad(values.sum(), leaf)[0]
-        return values.detach(), slopes.squeeze(1)
+        return values.detach(), slopes

@@ -38,8 +38,8 @@ def evaluate(objective: Objective, rows: torch.Tensor) -> torch.Tensor:
 def evaluate_with_gradient(objective: Objective, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Costs [n] and exact gradients [n, parameters] of ``rows``; gradients are not checked for finiteness.
 
-    Uses ``objective.value_and_gradient`` where it is offered, else torch.autograd on the sum of the costs, which is each
-    row's own gradient as long as rows do not affect each other (an objective is a map of rows).
+    Uses ``objective.value_and_gradient`` where it is offered, else torch.autograd on the sum of the costs, which is
+    each row's own gradient as long as rows do not affect each other (an objective is a map of rows).
     """
     offered = getattr(objective, "value_and_gradient", None)
     if callable(offered):

@@ -26,35 +26,36 @@ _BLOCK = 2**21  # entries of noise held at once in the second pass
 class Smoothing:
     """Unbiased gradient of F(theta) = E f(theta + scale * w), w drawn from ``distribution``, by perturbed rollouts.
 
-    ``order="zeroth"`` needs only values: g = mean of (f_k - b) s(w_k) / scale, s = -d log density. It sees a contact that
-    is not yet made, and jumps; its variance does not grow with the stiffness of f, but grows with the number of
-    parameters (about (d + 1)|grad|^2 / samples on a linear cost).
-    ``order="first"`` averages exact gradients at the perturbed points. Prefer it where the cost is continuous and
-    smooth: variance scale^2 |H|_F^2 / samples on a quadratic. Across a jump of f it is *biased* (it never sees the
-    jump), with a standard error that does not show it: on a step function it is exactly 0 with standard error 0.
+    ``order="zeroth"`` needs only values: g = mean of (f_k - b) s(w_k) / scale, s = -d log density. It sees a contact
+    that is not yet made, and jumps; its variance does not grow with the stiffness of f, but grows with the number of
+    parameters (about (d + 1)|grad|^2 / samples on a linear cost). ``order="first"`` averages exact gradients at the
+    perturbed points. Prefer it where the cost is continuous and smooth: variance scale^2 |H|_F^2 / samples on a
+    quadratic. Across a jump of f it is *biased* (it never sees the jump), with a standard error that does not show
+    it: on a step function it is exactly 0 with standard error 0.
 
     ``antithetic`` evaluates w and -w. Even parts of f then cancel within a pair, which removes the constant and the
-    curvature from the zeroth order, and the linear part of the gradient's variation from the first. Pairs, of which there
-    are samples / 2, are the independent units of the standard error. For a cost that is linear over the cloud, zeroth
-    order without pairs and with a baseline has half the variance of pairs.
+    curvature from the zeroth order, and the linear part of the gradient's variation from the first. Pairs, of which
+    there are samples / 2, are the independent units of the standard error. For a cost that is linear over the cloud,
+    zeroth order without pairs and with a baseline has half the variance of pairs; pairs win where the even part of f
+    over the cloud (about its mean) has more energy than the odd part, as near an optimum.
 
     ``baseline`` (zeroth order only) is what is subtracted from f_k:
 
-    - ``"leave_one_out"``: the mean of the other samples. It is independent of w_k and E s = 0, so the estimate stays unbiased;
-      it equals sum (f_k - mean f) s_k / (samples - 1), the sample covariance, and its standard error is the jackknife's.
-      With antithetic pairs the *pair* is left out: leaving only the sample itself out would keep its
+    - ``"leave_one_out"``: the mean of the other samples. It is independent of w_k and E s = 0, so the estimate stays
+      unbiased; it equals sum (f_k - mean f) s_k / (samples - 1), the sample covariance, and its standard error is the
+      jackknife's. With antithetic pairs the *pair* is left out: leaving only the sample itself out would keep its
       partner in the baseline and inflate the gradient by samples / (samples - 1). Any baseline that both halves share
       cancels in (f_+ - b) s - (f_- - b) s, so the estimate is mean of (f_+ - f_-) s / 2, whatever the baseline.
     - ``"value"``: f(theta), one more rollout (not used with pairs, where it cancels).
     - ``"none"``: nothing. The variance then grows with f^2: add a constant to the cost and it gets worse.
 
-    The rows of a batch of thetas share their noise, so a batch equals single calls with the same seed; an average over the
-    batch therefore has correlated errors. ``chunk`` is the most rollouts passed to the objective in one call (pairs stay
-    together); it changes the result by rounding at most.
+    The rows of a batch of thetas share their noise, so a batch equals single calls with the same seed; an average
+    over the batch therefore has correlated errors. ``chunk`` is the most rollouts passed to the objective in one call
+    (pairs stay together); it changes the result by rounding at most.
 
-    Diagnostics: ``finite``; ``trace_variance``, the sum of squared standard errors; ``value_standard_error``; ``zero_share``,
-    the share of units (samples or pairs) that contribute exactly nothing: near 1 the cloud does not see the cost change, so
-    use a larger scale.
+    Diagnostics: ``finite``; ``trace_variance``, the sum of squared standard errors; ``value_standard_error``;
+    ``zero_share``, the share of units (samples or pairs) that contribute exactly nothing: near 1 the cloud does not
+    see the cost change, so use a larger scale.
     """
 
     scale: Scale = 0.02
@@ -160,7 +161,7 @@ class Smoothing:
     def _values(
         self, objective: Objective, batch: torch.Tensor, scale: torch.Tensor, seed: int
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Costs of all perturbed rows [units, signs, batch] and, for the value baseline, of theta itself [batch]; float64."""
+        """Costs of all perturbed rows [units, signs, batch] and, for the value baseline, of theta [batch]; float64."""
         thetas, signs = len(batch), len(self._signs)
         values = torch.empty(self._units, thetas, signs, dtype=torch.float64, device=batch.device)
         centre = None
@@ -206,7 +207,8 @@ class Smoothing:
             mean_score = score_sum / units
             centred = second - 2 * mean_score * mixed + mean_score.square() * squares.sum(0)[:, None]
             gradient = first / (units - 1)
-            # Jackknife: leaving unit k out moves the covariance by -n z_k / ((n - 1)(n - 2)) + const, z_k = c_k (s_k - mean s).
+            # Jackknife: with z_k = c_k (s_k - mean s), leaving unit k out changes the covariance by
+            # -n z_k / ((n - 1)(n - 2)) plus a constant.
             variance = (centred - first.square() / units) * units / ((units - 1) * (units - 2) ** 2)
         else:
             gradient = first / units
