@@ -94,7 +94,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     second = speed
         return first + second
 
-    @wp.kernel(enable_backward=False, module="unique")
+    @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
     def detect_kernel(
         # model
         pairs: wp.array1d(dtype=wp.vec2i),
