@@ -14,6 +14,8 @@ from typing import ClassVar
 
 import torch
 
+from .errors import TaskError
+
 __all__ = ["GapPush", "GrazingPush", "Heaviside", "Quadratic"]
 
 Scale = float | Sequence[float] | torch.Tensor
@@ -50,7 +52,7 @@ class _Analytic:
     def _check(self, theta: torch.Tensor) -> torch.Tensor:
         count = len(self.parameter_names)
         if theta.ndim not in (1, 2) or theta.shape[-1] != count:
-            raise ValueError(
+            raise TaskError(
                 f"{self.name}: theta has shape {list(theta.shape)}; it has {count} parameters "
                 f"({', '.join(self.parameter_names)}): give [{count}] or [batch, {count}]"
             )
@@ -59,14 +61,14 @@ class _Analytic:
     def _scales(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
         scales = torch.as_tensor(scale, dtype=theta.dtype, device=theta.device)
         if scales.shape not in ((), theta.shape[-1:]) or not bool((scales > 0).all()):
-            raise ValueError(f"{self.name}: scale is {scale}: give a positive number, or one per parameter")
+            raise TaskError(f"{self.name}: scale is {scale}: give a positive number, or one per parameter")
         return scales.expand(theta.shape[-1])
 
 
 def _positive(name: str, **lengths: float) -> None:
     for key, length in lengths.items():
         if not (math.isfinite(length) and length > 0.0):
-            raise ValueError(f"{name}: {key} is {length}: give a positive number")
+            raise TaskError(f"{name}: {key} is {length}: give a positive number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ class Heaviside(_Analytic):
 
     def __post_init__(self) -> None:
         if isinstance(self.dimension, bool) or not isinstance(self.dimension, int) or self.dimension < 1:
-            raise ValueError(f"{self.name}: dimension is {self.dimension!r}: give an integer of at least 1")
+            raise TaskError(f"{self.name}: dimension is {self.dimension!r}: give an integer of at least 1")
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -183,7 +185,7 @@ class GapPush(_Analytic):
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.gap):
-            raise ValueError(f"{self.name}: gap is {self.gap}: give a finite number")
+            raise TaskError(f"{self.name}: gap is {self.gap}: give a finite number")
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -229,9 +231,9 @@ class Quadratic(_Analytic):
     def __post_init__(self) -> None:
         matrix = torch.as_tensor(self.hessian, dtype=torch.float64)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.numel() == 0:
-            raise ValueError(f"{self.name}: hessian has shape {list(matrix.shape)}: give a square matrix")
+            raise TaskError(f"{self.name}: hessian has shape {list(matrix.shape)}: give a square matrix")
         if not bool(torch.isfinite(matrix).all()) or not torch.equal(matrix, matrix.T):
-            raise ValueError(f"{self.name}: hessian is not finite and symmetric: give (H + H.T) / 2")
+            raise TaskError(f"{self.name}: hessian is not finite and symmetric: give (H + H.T) / 2")
         object.__setattr__(self, "hessian", tuple(tuple(row) for row in matrix.tolist()))
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -35,10 +36,10 @@ class Ensemble:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        """``members`` different random starts, the whole set repeated ``copies`` times (one for each theta of a batch)."""
+        """``members`` random starts, the whole set repeated ``copies`` times (once for each theta of a batch)."""
         self.weights: list[torch.Tensor] = []
         sizes = [inputs, *hidden, 1]
-        for layer, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
             uniforms = draw_uniforms(seed, f"network {layer}", first=0, rows=members, columns=fan_in * fan_out)
             spread = _GAIN / math.sqrt(fan_in) if layer < len(hidden) else 0.0
             start = Gaussian().sample(uniforms).view(members, fan_in, fan_out) * spread
