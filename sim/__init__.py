@@ -2,6 +2,7 @@
 
 from .builder import STATIC, ModelBuilder
 from .errors import CapacityError, ConvergenceError, DeviceError, ModelError, SimulationError, StateError
+from .jacobian import step_jacobian
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 from .simulator import Simulator
@@ -23,4 +24,5 @@ __all__ = [
     "State",
     "StateError",
     "Trajectory",
+    "step_jacobian",
 ]

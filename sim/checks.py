@@ -12,9 +12,13 @@ from .model import PARAMETERS, Model
 from .state import Diagnostics, State
 
 if TYPE_CHECKING:
+    from .lane import Lane
     from .simulator import Simulator
 
-__all__ = ["rollout_inputs", "rollout_result"]
+__all__ = ["overlap", "rollout_inputs", "rollout_result"]
+
+DEEP = 0.1
+"""Depth of an overlap, relative to half the width of the thinner shape, that cannot be meant."""
 
 
 def _finite(value: torch.Tensor, what: str) -> None:
@@ -109,6 +113,19 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
             raise StateError(f"{name} of {labels[i]!r} in world {w} must not be negative, got {float(value[w, i]):.4g}")
 
 
+def overlap(model: Model, lane: Lane, worlds: int, first: int) -> None:
+    """Raise if shapes start deep inside each other; the lane holds worlds ``first``, ``first + 1``, ..."""
+    ratio = lane.depth_ratio.numpy()[:worlds]
+    if not (ratio > DEEP).any():
+        return
+    w = int(ratio.argmax())
+    a, b = (model.shape_names[i] for i in lane.depth_shapes.numpy()[w])
+    raise StateError(
+        f"shapes {a!r} and {b!r} start {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}; move them apart, "
+        "exclude the pair in the builder, or pass allow_overlap=True to Simulator to have them thrown apart"
+    )
+
+
 def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
     """Raise what went wrong in a rollout."""
     from .lane import default_capacity
@@ -132,5 +149,6 @@ def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, 
             "larger tolerance or max_iterations"
         )
     if not bool(torch.isfinite(final_q).all() and torch.isfinite(final_v).all()):
-        w = int(torch.nonzero(~torch.isfinite(final_v).all(dim=(1, 2) if False else -1).all(dim=-1))[0])
+        good = (torch.isfinite(final_q).all(dim=-1) & torch.isfinite(final_v).all(dim=-1)).all(dim=-1)
+        w = int(torch.nonzero(~good)[0])
         raise ConvergenceError(f"world {w} ended with a state that is not finite; reduce the step or check forces and masses")

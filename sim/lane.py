@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import warp as wp
 
-from ..kernels import adjoint, integrate, rows, solve
+from ..kernels import adjoint, integrate, overlap, rows, solve
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.contact import CONTACT_PERIOD_STEPS
 from ..kernels.detect import detect
@@ -95,6 +95,9 @@ class Lane:
         self.rows = Rows.allocate(width, capacity, self.real, self.device)
         self.scratch = Scratch.allocate(width, bodies, self.dofs, capacity, self.real, self.device)
         self.report = SolverReport.allocate(width, self.real, self.device)
+        self.depth = wp.zeros(width, dtype=p.scalar, device=self.device)
+        self.depth_ratio = wp.zeros_like(self.depth)
+        self.depth_shapes = wp.zeros(width, dtype=wp.vec2i, device=self.device)
         self.adjoints: Adjoints | None = None
         self._graphs: dict[tuple[str, int], Any] = {}
         h = options.step
@@ -158,6 +161,12 @@ class Lane:
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
             )
 
+    def _overlap(self, steps: int) -> None:
+        self.list_contacts(0)
+        overlap.deepest(
+            self.real, self.arrays, self.q[0], self.features, self.depth, self.depth_ratio, self.depth_shapes
+        )
+
     def _backward(self, steps: int) -> None:
         assert self.adjoints is not None
         h, eps = self.options.step, self.options.stiction
@@ -180,11 +189,14 @@ class Lane:
             )
 
     def record(self, direction: str, steps: int) -> None:
-        """Record the graph of ``steps`` steps "forward" or "backward", once. Not to be called from two threads at once."""
+        """Record the graph of ``steps`` steps "forward" or "backward", or of the "overlap" check, once.
+
+        Not to be called from two threads at once.
+        """
         key = (direction, steps)
         if key in self._graphs:
             return
-        run: Callable[[int], None] = self._forward if direction == "forward" else self._backward
+        run: Callable[[int], None] = getattr(self, f"_{direction}")
         if direction == "backward":
             self.add_adjoints()
         run(1)  # loads the kernels, which a recording must not do; writes only buffers that are filled before each run
@@ -194,4 +206,9 @@ class Lane:
 
     def run(self, direction: str, steps: int) -> None:
         """Replay a recorded graph."""
-        wp.capture_launch(self._graphs[direction, steps])
+        if self.device == "cpu":
+            wp.capture_launch(self._graphs[direction, steps])
+        else:  # torch copies in and out on a stream of its own
+            torch.cuda.current_stream(self.device).synchronize()
+            wp.capture_launch(self._graphs[direction, steps])
+            wp.synchronize_device(self.device)

@@ -27,6 +27,8 @@ class SimulatorOptions:
         quasi_dynamic: Drop momentum: every step starts from rest, and the velocity is only what the step moved.
             A sliding contact then rides on a gap of up to step * mu * slip speed.
         threads: CPU threads that share the worlds; by default all cores.
+        allow_overlap: Whether a rollout may start with shapes deep inside each other (over a tenth of half the width
+            of the thinner one); they are thrown apart.
         segment: Steps recorded in one graph; a longer segment costs memory, a shorter one overhead.
     """
 
@@ -38,6 +40,7 @@ class SimulatorOptions:
     contact_margin: float | None = None
     quasi_dynamic: bool = False
     threads: int | None = None
+    allow_overlap: bool = False
     segment: int = 32
 
     def __post_init__(self) -> None:

@@ -22,6 +22,8 @@ __all__ = ["Simulator"]
 WIDEST_LANE = 128
 """Worlds a lane holds on the CPU: small enough for the cache, large enough to hide the cost of a launch."""
 
+WIDEST_LANE_CUDA = 65536
+
 
 class Simulator:
     """Steps worlds of a model.
@@ -111,6 +113,8 @@ class Simulator:
         path_v = v0.new_empty((steps + 1, *v0.shape)) if keep else None
         final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
         counts = torch.zeros((5, worlds), dtype=torch.float64)
+        lengths = self._lengths(steps)
+        look = steps > 1 and not self.options.allow_overlap
 
         def block(lane: Lane, start: int, stop: int) -> None:
             n = stop - start
@@ -122,9 +126,11 @@ class Simulator:
             if path_q is not None and path_v is not None:
                 path_q[0, start:stop] = q0[start:stop]
                 path_v[0, start:stop] = v0[start:stop]
+            if look:
+                lane.run("overlap", 1)
+                checks.overlap(self.model, lane, n, start)
             done = 0
-            while done < steps:
-                count = min(lane.segment, steps - done)
+            for count in lengths:
                 if lane.control_view.shape[2]:
                     _fill(lane.control_view[:count].transpose(0, 1), control[done : done + count, start:stop].transpose(0, 1))
                 lane.run("forward", count)
@@ -142,7 +148,7 @@ class Simulator:
             for i, array in enumerate((r.iterations, r.failed, r.first_failure, r.residual, lane.features.needed)):
                 counts[i, start:stop] = torch.from_numpy(array.numpy()[:n].astype("float64"))
 
-        self._each_block(worlds, self._lengths(steps), "forward", block)
+        self._each_block(worlds, [("overlap", 1)] * look + [("forward", n) for n in lengths], block)
         diagnostics = Diagnostics(
             iterations=counts[0].long(), steps=steps, failed_steps=counts[1].long(), first_failure=counts[2].long(),
             residual=counts[3], contacts=counts[4].long(),
@@ -202,7 +208,7 @@ class Simulator:
             for name in PARAMETERS:
                 out[name][start:stop] = lane.adj_parameter_views[name][:n]
 
-        self._each_block(worlds, self._lengths(steps), "backward", block)
+        self._each_block(worlds, [("backward", n) for n in self._lengths(steps)], block)
         return out
 
     def _lengths(self, steps: int) -> list[int]:
@@ -214,13 +220,13 @@ class Simulator:
             value = values[name]
             _fill(view, value if value.shape[0] == 1 else value[start:stop])
 
-    def _each_block(self, worlds: int, lengths: list[int], direction: str, block: Any) -> None:
-        """Run ``block(lane, start, stop)`` over all worlds, on several threads where that helps."""
+    def _each_block(self, worlds: int, graphs: list[tuple[str, int]], block: Any) -> None:
+        """Run ``block(lane, start, stop)``, which replays ``graphs``, over all worlds, on several threads."""
         if self.on_cpu:
             share = -(-worlds // self.threads)
             width = min(WIDEST_LANE, 1 << max(0, share - 1).bit_length())
         else:
-            width = worlds
+            width = min(WIDEST_LANE_CUDA, 1 << max(0, worlds - 1).bit_length())
         starts = range(0, worlds, width)
         wanted = min(len(starts), self.threads if self.on_cpu else 1)
         with self._lock:  # lanes are not shared between callers
@@ -228,8 +234,8 @@ class Simulator:
             while len(lanes) < wanted:
                 lanes.append(Lane(self.model, self.options, width))
             for lane in lanes[:wanted]:
-                for length in set(lengths):
-                    lane.record(direction, length)
+                for graph in dict.fromkeys(graphs):
+                    lane.record(*graph)
             if wanted == 1:
                 for start in starts:
                     block(lanes[0], start, min(start + width, worlds))
