@@ -101,7 +101,7 @@ class Lane:
         self.adjoints: Adjoints | None = None
         self._graphs: dict[tuple[str, int], Any] = {}
         h = options.step
-        default_tolerance = 1e-11 if model.dtype == torch.float64 else 1e-4
+        default_tolerance = 1e-12 if model.dtype == torch.float64 else 1e-4
         self._solve = {
             "dofs": self.dofs, "h": h, "eps": options.stiction,
             "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,

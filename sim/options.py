@@ -18,7 +18,7 @@ class SimulatorOptions:
         step: Step size h [s].
         stiction: Slip speed below which friction is viscous, eps of the contact law [m/s].
         tolerance: Norm of the energy's gradient, relative to the momentum change, at which a step counts as solved;
-            by default 1e-4 in float32 and 1e-11 in float64.
+            by default 1e-4 in float32 and 1e-12 in float64.
         max_iterations: Newton iterations a step.
         contact_capacity: Contacts a world has room for; by default enough for all pairs of shapes at once in small
             scenes, and 32 a body in large ones.
