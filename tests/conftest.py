@@ -1,0 +1,18 @@
+"""Shared fixtures: every device that Warp finds, and a quiet Warp."""
+
+import pytest
+import warp as wp
+
+wp.config.quiet = True
+
+
+def devices():
+    """CPU and the first CUDA device; the latter is skipped, with the reason, where there is none."""
+    wp.init()
+    missing = pytest.mark.skipif(not wp.get_cuda_devices(), reason="Warp finds no CUDA device")
+    return ["cpu", pytest.param("cuda:0", marks=missing)]
+
+
+@pytest.fixture(scope="session", params=devices())
+def device(request):
+    return request.param
