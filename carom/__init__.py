@@ -1,1 +1,62 @@
-"""carom: batched rigid-body contact simulation with interchangeable gradients."""
+"""carom: batched rigid-body contact simulation with interchangeable gradients.
+
+    import carom
+
+    task = carom.envs.make("push", start="apart")
+    print(carom.compare(task).table())
+
+Names are loaded when they are first used, so that ``import carom`` takes no time worth mentioning.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .quiet import quiet_warp
+
+if TYPE_CHECKING:
+    from . import envs, gradients, sim
+    from .comparison import CompareResult, compare
+    from .sim import Model, ModelBuilder, Simulator, State
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CompareResult",
+    "Model",
+    "ModelBuilder",
+    "Simulator",
+    "State",
+    "__version__",
+    "compare",
+    "envs",
+    "gradients",
+    "sim",
+]
+
+_HOME = {
+    "CompareResult": ".comparison",
+    "Model": ".sim",
+    "ModelBuilder": ".sim",
+    "Simulator": ".sim",
+    "State": ".sim",
+    "compare": ".comparison",
+}
+_PACKAGES = ("envs", "gradients", "sim")
+
+quiet_warp()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f".{name}", __name__)
+    if name in _HOME:
+        found = getattr(import_module(_HOME[name], __name__), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,150 @@
+"""The ``carom`` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.text import Text
+
+from . import __version__
+from .quiet import init_warp
+from .report.folder import OutputError, next_folder, output_folder
+
+__all__ = ["main"]
+
+FAILED, INTERRUPTED = 2, 130
+"""Exit codes: bad input (as for bad arguments); Ctrl-C, by the convention of shells."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Gradient of a task by several backends, side by side: table, figures and results.json."""
+
+    task: tyro.conf.Positional[str]
+    """Name of the task; `carom tasks` lists them."""
+    out: Path | None = None
+    """Folder for the results, new or empty. By default carom-runs/TASK-<number>."""
+    overwrite: bool = False
+    """Replace the results of an earlier run in that folder."""
+    seed: int = 0
+    """Seed of all randomness; the same seed gives the same numbers on the same machine."""
+    samples: int = 256
+    """Rollouts for each backend that samples."""
+    reference_samples: int | None = None
+    """Noise draws of the reference, each of 2 * parameters + 1 rollouts. By default about 6000 rollouts in all."""
+    scale: float | None = None
+    """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
+    backends: str = "autodiff,smoothing,surrogate"
+    """Names of backends, separated by commas."""
+    start: str | None = None
+    """Where the push starts: touching or apart. By default the task's own."""
+    device: str | None = None
+    """Device of the simulation: cpu or cuda. By default cpu."""
+    dtype: str | None = None
+    """Precision of the simulation: float32 or float64. By default the task's own."""
+
+    def run(self, out: Console, progress: Console) -> None:
+        """Compute, show and write."""
+        given = {"start": self.start, "device": self.device, "dtype": self.dtype}
+        options = {name: value for name, value in given.items() if value is not None}
+        folder = self.out or next_folder("-".join([_file_name(self.task), *([_file_name(self.start)] if self.start else [])]))
+        with _stages(progress) as say:
+            say("loading")
+            from .comparison import FILES, compare
+            from .envs import make
+            from .gradients import make_backend
+            from .report.table import verdict_lines
+
+            init_warp()
+            task = make(self.task, **options)
+            names = [name.strip() for name in self.backends.split(",") if name.strip()]
+            for name in names:
+                make_backend(name)
+            with output_folder(folder, overwrite=self.overwrite, ours=FILES) as staging:
+                result = compare(
+                    task,
+                    backends=names,
+                    scale=self.scale,
+                    samples=self.samples,
+                    reference_samples=self.reference_samples,
+                    seed=self.seed,
+                    settings={"options": options},
+                    progress=say,
+                )
+                say("drawing figures")
+                result.write(staging)
+        out.print(result.table())
+        for line in verdict_lines(result.verdicts):
+            out.print(line)
+        out.print(Text(f"written to {folder}", "dim"))
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """List the tasks that can be compared."""
+
+    def run(self, out: Console, progress: Console) -> None:
+        """Print names and descriptions."""
+        from rich.table import Table
+
+        from .envs import tasks
+
+        table = Table.grid(padding=(0, 2))
+        for name, description in tasks().items():
+            table.add_row(Text(name, "bold"), description)
+        out.print(table)
+
+
+Command = (
+    Annotated[Compare, tyro.conf.subcommand("compare")] | Annotated[Tasks, tyro.conf.subcommand("tasks")]
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; ends by SystemExit where it fails, with code 2 for bad input and 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    out, progress = Console(), Console(stderr=True)
+    if arguments in (["--version"], ["-V"]):
+        out.print(f"carom {__version__}", highlight=False)
+        return
+    command: Any = tyro.cli(Command, prog="carom", description="Gradients through contact.", args=arguments)  # type: ignore[call-overload]
+    try:
+        command.run(out, progress)
+    except KeyboardInterrupt:
+        progress.print("interrupted; nothing was written", style="yellow")
+        raise SystemExit(INTERRUPTED) from None
+    except Exception as error:
+        if not isinstance(error, _known_errors()):
+            raise
+        progress.print(Text.assemble(("error: ", "bold red"), (str(error), "red")), soft_wrap=True)
+        raise SystemExit(FAILED) from None
+
+
+def _known_errors() -> tuple[type[Exception], ...]:
+    """Errors whose message is for the user; any other is a fault of ours and keeps its traceback."""
+    from .envs import TaskError
+    from .gradients import GradientError
+    from .sim import SimulationError
+
+    return TaskError, GradientError, SimulationError, OutputError
+
+
+@contextmanager
+def _stages(console: Console) -> Iterator[Any]:
+    """A function that shows the stage at work: a spinner on a terminal, a line for each in a log."""
+    if not console.is_terminal:
+        yield lambda stage: console.print(f"carom: {stage}", highlight=False)
+        return
+    with console.status("") as status:
+        yield lambda stage: status.update(stage)
+
+
+def _file_name(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "_." else "_" for letter in text)

@@ -1,0 +1,251 @@
+"""Gradient backends side by side on one objective, with what is needed to judge them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .gradients import Backend, CentralDifferences, Comparison, GradientError, Objective, compare_backends, make_backend
+from .gradients.objective import evaluate, evaluate_with_gradient, objective_name
+from .report.folder import LAST, output_folder
+from .report.results import versions, write_json
+from .report.slice import Slice, cost_along_slice
+from .report.table import comparison_table
+from .report.verdicts import Verdict, verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.table import Table
+
+__all__ = ["BACKENDS", "CompareResult", "compare"]
+
+BACKENDS = ("autodiff", "smoothing", "surrogate")
+"""What is compared where nothing else is asked for."""
+
+_REFERENCE_ROLLOUTS = 6000
+_SCALE = 0.02
+_UNITS = {"push": "m", "gap_push": "m", "grazing_push": "m"}  # for tasks that do not name their own
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """What ``compare`` found: numbers, verdicts, and the means to show and to keep them."""
+
+    objective: Objective
+    theta: torch.Tensor
+    """Where the gradients were taken [parameters]."""
+    names: tuple[str, ...]
+    """Names of the parameters."""
+    comparison: Comparison
+    """The reference and one row per backend."""
+    verdicts: dict[str, Verdict]
+    """How far each backend can be believed, in words."""
+    slice: Slice
+    """The cost along the descent direction of the reference."""
+    settings: dict[str, Any]
+    """What it was computed with: seed, samples, scale, ..."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Seconds of each stage."""
+
+    @property
+    def title(self) -> str:
+        """Name of the objective, with the options that were given for it."""
+        options = self.settings.get("options") or {}
+        given = ", ".join(f"{key} = {value}" for key, value in options.items())
+        return objective_name(self.objective) + (f" ({given})" if given else "")
+
+    @property
+    def unit(self) -> str:
+        """Unit of theta, where the objective names one."""
+        return str(getattr(self.objective, "parameter_unit", _UNITS.get(objective_name(self.objective), "")))
+
+    @property
+    def noise(self) -> str:
+        """The noise over which the reference averages, in words."""
+        scale = self.settings["scale"]
+        sizes = sorted(set(scale)) if isinstance(scale, (list, tuple)) else [scale]
+        text = f"{sizes[0]:g}" if len(sizes) == 1 else f"{sizes[0]:g} to {sizes[-1]:g}"
+        return f"Gaussian noise on theta (standard deviation {text}{' ' + self.unit if self.unit else ''})"
+
+    def table(self) -> Table:
+        """A ``rich`` table, one row per backend; print it with ``rich.print``."""
+        return comparison_table(self.comparison, title=f"Gradient of {self.title}", noise=self.noise)
+
+    def figure(self, kind: str = "compare") -> Figure:
+        """A matplotlib figure: ``"compare"`` (all in one), ``"slice"``, ``"parameters"`` or ``"scene"``."""
+        from .report.figures import draw
+
+        return draw(self, kind)
+
+    @cached_property
+    def figure_kinds(self) -> tuple[str, ...]:
+        """The kinds that ``figure`` knows for this objective."""
+        from .report.figures import kinds
+
+        return kinds(self.objective)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers, as ``results.json`` has them; whatever depends on the clock is under ``timings``."""
+        rows = [self.comparison.reference.as_dict(), *(row.as_dict() for row in self.comparison.rows)]
+        seconds = {row["name"]: row.pop("seconds") for row in rows}
+        found = {name: {"label": v.label, "text": v.text} for name, v in self.verdicts.items()}
+        return {
+            "format": 1,
+            "task": {
+                "name": objective_name(self.objective),
+                "description": getattr(self.objective, "description", None),
+                "parameter_names": self.names,
+                "unit": self.unit,
+            },
+            "settings": self.settings,
+            "theta": self.theta.tolist(),
+            "reference": rows[0],
+            "backends": [{**row, "verdict": found.get(row["name"])} for row in rows[1:]],
+            "slice": self.slice.as_dict(),
+            "versions": versions(),
+            "timings": {"estimates": seconds, **self.timings},
+        }
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write ``results.json`` and the figures (PNG and SVG) to a folder that is new or empty; returns its path.
+
+        Raises:
+            OutputError: The folder exists and is not empty (and holds no earlier run, or ``overwrite`` is false), or cannot
+                be written.
+        """
+        with output_folder(Path(folder), overwrite=overwrite, ours=FILES) as staging:
+            self.write(staging)
+        return Path(folder)
+
+    def write(self, folder: Path) -> None:
+        """Write the files into a folder that exists."""
+        from .report.figures import save_figure
+
+        for kind in self.figure_kinds:
+            save_figure(self.figure(kind), folder / kind)
+        write_json(folder / LAST, self.as_dict())
+
+
+FILES = (LAST, *(f"{kind}.{ending}" for kind in ("compare", "slice", "parameters", "scene") for ending in ("png", "svg")))
+"""Names of all files that a comparison may write."""
+
+
+def compare(
+    objective: Objective,
+    theta: torch.Tensor | None = None,
+    *,
+    backends: Sequence[str] | Mapping[str, Backend] = BACKENDS,
+    scale: float | Sequence[float] | None = None,
+    samples: int = 256,
+    reference_samples: int | None = None,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> CompareResult:
+    """Take the gradient of ``objective`` at ``theta`` by several backends and hold each against a reference.
+
+    The reference is the gradient of the cost averaged over Gaussian noise of standard deviation ``scale``, by central
+    differences with common random numbers: values only, and no formula in common with any backend.
+
+    Args:
+        objective: A task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch].
+        theta: Where to differentiate [parameters]; by default ``objective.initial_parameters()``.
+        backends: Names (see ``carom.gradients.backend_names``), or a mapping from names of your own to backends.
+        scale: Standard deviation of the noise, one number or one per parameter; by default the objective's
+            ``smoothing_scale``, else 0.02.
+        samples: Rollouts for each backend that samples.
+        reference_samples: Noise draws of the reference, each of 2 * parameters + 1 rollouts; by default about 6000 rollouts
+            in all.
+        seed: Of all randomness; the same seed gives the same numbers on the same machine.
+        settings: Further entries for ``results.json``.
+        progress: Called with the name of each stage before it begins.
+
+    Raises:
+        GradientError: An unknown backend, a bad option, or a theta or cost that is not finite.
+    """
+    say = progress or (lambda stage: None)
+    began = time.perf_counter()
+    timings: dict[str, float] = {}
+    theta = _theta(objective, theta)
+    if scale is None:
+        scale = getattr(objective, "smoothing_scale", _SCALE)
+    scale = scale.tolist() if isinstance(scale, torch.Tensor) else scale
+    if not isinstance(backends, Mapping):
+        backends = {name: make_backend(name, scale=scale, samples=samples) for name in backends}
+    if not backends:
+        raise GradientError("no backend to compare: name at least one, e.g. autodiff")
+    if reference_samples is None:
+        reference_samples = max(128, _REFERENCE_ROLLOUTS // (2 * len(theta) + 1) // 2 * 2)
+    reference = CentralDifferences(scale=scale, samples=reference_samples)
+
+    say("compiling kernels (about a minute the first time)")
+    _warm_up(objective, theta)
+    timings["compile"] = time.perf_counter() - began
+
+    def report(name: str, done: int, total: int) -> None:
+        if name != "done":
+            say(f"gradient {done + 1} of {total}: {name}")
+
+    comparison = compare_backends(objective, theta, backends, reference, seed=seed, progress=report)
+    names = parameter_names(objective, len(theta))
+    rounding = 64.0 * torch.finfo(theta.dtype).eps
+    verdicts = {row.name: verdict(row, comparison.reference, names, rounding=rounding) for row in comparison.rows}
+
+    say("cost along a slice")
+    clock = time.perf_counter()
+    target = torch.tensor(comparison.reference.gradient, dtype=torch.float64)
+    scales = torch.as_tensor(scale, dtype=torch.float64)
+    slice_ = cost_along_slice(objective, theta, target, scales, seed=seed)
+    timings["slice"] = time.perf_counter() - clock
+    timings["total"] = time.perf_counter() - began
+    return CompareResult(
+        objective=objective,
+        theta=theta.detach().cpu(),
+        names=names,
+        comparison=comparison,
+        verdicts=verdicts,
+        slice=slice_,
+        settings={
+            "seed": seed,
+            "samples": samples,
+            "reference_samples": reference_samples,
+            "scale": scale,
+            "backends": {name: repr(backend) for name, backend in backends.items()},
+            "device": str(theta.device),
+            "dtype": str(theta.dtype).removeprefix("torch."),
+            **(settings or {}),
+        },
+        timings=timings,
+    )
+
+
+def parameter_names(objective: object, count: int) -> tuple[str, ...]:
+    """Names of the parameters: the objective's own, else theta0, theta1, ..."""
+    names = getattr(objective, "parameter_names", None)
+    return tuple(names) if names is not None and len(names) == count else tuple(f"theta{i}" for i in range(count))
+
+
+def _theta(objective: object, theta: torch.Tensor | None) -> torch.Tensor:
+    if theta is None:
+        start = getattr(objective, "initial_parameters", None)
+        if start is None:
+            raise GradientError(
+                f"objective {objective_name(objective)!r} has no initial_parameters(): say where to differentiate, "
+                "compare(objective, theta)"
+            )
+        theta = start()
+    return theta.detach()  # type: ignore[union-attr]
+
+
+def _warm_up(objective: Objective, theta: torch.Tensor) -> None:
+    """Run everything once, so that no backend's time holds the compiler's."""
+    evaluate(objective, theta[None])
+    with suppress(GradientError):  # what has no exact gradient says so in its row
+        evaluate_with_gradient(objective, theta[None])

@@ -1,0 +1,88 @@
+"""Figures of a comparison: each panel alone, and all of them in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from ..gradients.errors import GradientError
+from .parameters_figure import draw_parameters
+from .push_scene import draw_push
+from .slice_figure import draw_slice
+from .style import RC
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ..comparison import CompareResult
+
+__all__ = ["SCENES", "draw", "kinds", "save_figure"]
+
+Scene = Callable[..., None]
+SCENES: dict[str, Scene] = {"push": draw_push}
+"""Drawings of scenes by the name of their task, called with (axes, objective, theta, gradients)."""
+
+_SIZES = {"slice": (5.2, 4.0), "parameters": (5.2, 3.4), "scene": (5.6, 4.6)}
+
+
+def kinds(objective: object) -> tuple[str, ...]:
+    """The kinds of figure that there are for an objective."""
+    return ("compare", "slice", "parameters", *(("scene",) if _scene(objective) else ()))
+
+
+def draw(result: CompareResult, kind: str) -> Figure:
+    """The figure of this kind."""
+    known = kinds(result.objective)
+    if kind not in known:
+        raise GradientError(f"unknown figure {kind!r}: there are {', '.join(known)}")
+    with matplotlib.rc_context(RC):
+        if kind == "compare":
+            return _all_in_one(result)
+        figure = Figure(figsize=_SIZES[kind], layout="constrained")
+        _panel(figure.add_subplot(), result, kind)
+        return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write ``path``.png and ``path``.svg; the same figure gives the same bytes."""
+    with matplotlib.rc_context(RC):
+        figure.savefig(path.with_name(path.name + ".png"), dpi=160, metadata={"Software": None})
+        figure.savefig(path.with_name(path.name + ".svg"), metadata={"Date": None})
+
+
+def _all_in_one(result: CompareResult) -> Figure:
+    if "scene" in kinds(result.objective):
+        figure = Figure(figsize=(11.0, 6.6), layout="constrained")
+        panels = figure.subplot_mosaic([["scene", "slice"], ["scene", "parameters"]], width_ratios=[1.15, 1.0])
+    else:
+        figure = Figure(figsize=(10.4, 4.0), layout="constrained")
+        panels = figure.subplot_mosaic([["slice", "parameters"]])
+    for kind, axes in panels.items():
+        _panel(axes, result, kind)
+    return figure
+
+
+def _panel(axes: Axes, result: CompareResult, kind: str) -> None:
+    if kind == "slice":
+        draw_slice(axes, result)
+    elif kind == "parameters":
+        draw_parameters(axes, result)
+    else:
+        rows = [result.comparison.reference, *result.comparison.rows]
+        gradients: dict[str, Any] = {row.name: row.gradient for row in rows if row.gradient is not None}
+        scene = _scene(result.objective)
+        assert scene is not None
+        scene(axes, result.theta, gradients)
+
+
+def _scene(objective: Any) -> Scene | None:
+    """The drawing of the objective's scene: its own ``draw``, else the one registered under its name."""
+    own = getattr(objective, "draw", None)
+    if callable(own):
+        return own  # type: ignore[no-any-return]
+    found = SCENES.get(getattr(objective, "name", ""))
+    return None if found is None else lambda axes, theta, gradients: found(axes, objective, theta, gradients)

@@ -1,0 +1,49 @@
+"""The cost along a slice, with every backend's slope as a tangent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from .style import CURVE, REFERENCE, looks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ..comparison import CompareResult
+
+__all__ = ["draw_slice"]
+
+
+def draw_slice(axes: Axes, result: CompareResult) -> None:
+    """Hard and smoothed cost along the reference's descent direction, and each backend's tangent at theta."""
+    line, rows = result.slice, result.comparison.rows
+    centimetres = result.unit == "m"
+    factor, unit = (100.0, "cm") if centimetres else (1.0, result.unit)
+    axes.plot(line.hard_at * factor, line.hard, color=CURVE, lw=1.3, label="cost as it is")
+    axes.fill_between(
+        line.smooth_at * factor, line.smooth - 2 * line.smooth_error, line.smooth + 2 * line.smooth_error,
+        color="#C8C8C8", alpha=0.6, lw=0,
+    )  # fmt: skip
+    axes.plot(
+        line.smooth_at * factor, line.smooth, color=REFERENCE.color, lw=1.6, dashes=(4, 2),
+        label="cost averaged over noise (±2 s.e.)",
+    )  # fmt: skip
+    reach = 1.1 * line.noise_scale
+    styles = looks(row.name for row in rows)
+    for row in rows:
+        if row.gradient is None or row.value is None:
+            continue
+        slope = float(torch.tensor(row.gradient, dtype=torch.float64) @ line.direction)
+        look = styles[row.name]
+        at = torch.tensor([-reach, reach], dtype=torch.float64)
+        axes.plot(
+            at * factor, row.value + slope * at, color=look.color, lw=2.4, solid_capstyle="round", zorder=4,
+            dashes=look.dashes or (None, None), label=f"{row.name}: its slope",
+        )  # fmt: skip
+        axes.plot([0.0], [row.value], look.marker, color=look.color, ms=6, mec="white", mew=0.8, zorder=5)
+    axes.set_xlabel(f"distance from theta, {line.direction_name}{f' [{unit}]' if unit else ''}")
+    axes.set_ylabel("cost")
+    axes.set_title("Cost along a line through theta, and each backend's slope")
+    axes.legend(loc="best")

@@ -1,0 +1,72 @@
+"""A comparison as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.table import Table
+from rich.text import Text
+
+from ..gradients.compare import Comparison, ComparisonRow
+from .verdicts import Verdict
+
+__all__ = ["comparison_table", "verdict_lines"]
+
+_STYLES = {"agrees": "green", "noisy": "yellow", "differs": "yellow"}
+
+
+def comparison_table(comparison: Comparison, *, title: str, noise: str) -> Table:
+    """One row per backend, the reference first.
+
+    Args:
+        comparison: What to show.
+        title: Of the table.
+        noise: The noise over which the reference averages, in words.
+    """
+    reference = comparison.reference
+    share = (reference.standard_error_norm or 0.0) / reference.norm if reference.norm else None
+    caption = (
+        f"reference: central differences of the cost averaged over {noise}, {reference.evaluations} rollouts, the same noise "
+        f"on both sides{'' if share is None else f'; its own standard error is {share:.1%} of it'}. autodiff is the slope of the cost "
+        "as it is, another quantity: where they differ, neither need be wrong. variance: of the estimate, summed over "
+        "coordinates; std. error: its root. cosine, rel. error: against the reference."
+    )
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", pad_edge=False)
+    table.add_column("backend", no_wrap=True)
+    for name in ("value", "|gradient|", "cosine", "rel. error", "std. error", "variance", "rollouts", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    _add(table, reference, compared=False)
+    table.add_section()
+    for row in comparison.rows:
+        _add(table, row)
+    return table
+
+
+def verdict_lines(verdicts: Mapping[str, Verdict]) -> list[Text]:
+    """One line per backend, its verdict in words."""
+    width = max((len(name) for name in verdicts), default=0)
+    return [
+        Text.assemble((name.ljust(width), "bold"), "  ", (found.text, _STYLES.get(found.label, "red")))
+        for name, found in verdicts.items()
+    ]
+
+
+def _add(table: Table, row: ComparisonRow, *, compared: bool = True) -> None:
+    if row.error is not None:
+        table.add_row(row.name, *["-"] * 8)
+        return
+    table.add_row(
+        row.name,
+        _number(row.value, 5),
+        _number(row.norm),
+        f"{row.cosine:.4f}" if compared and row.cosine is not None else "-",
+        f"{row.relative_error:.1%}" if compared and row.relative_error is not None else "-",
+        _number(row.standard_error_norm, 2),
+        _number(row.trace_variance, 2),
+        str(row.evaluations),
+        f"{row.seconds:.2f}",
+    )
+
+
+def _number(number: float | None, digits: int = 4) -> str:
+    return "-" if number is None else f"{number:.{digits}g}"
