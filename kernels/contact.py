@@ -24,8 +24,12 @@ __all__ = ["AUTO", "CONTACT_PERIOD_STEPS", "make"]
 AUTO = -1.0
 """Value of a stiffness or damping that is to be derived from the effective mass and the step."""
 
-CONTACT_PERIOD_STEPS = 2.0
-"""Period of a near-rigid contact in steps: a body resting on four corners sinks by g (h/pi)^2."""
+CONTACT_PERIOD_STEPS = 1.0
+"""Period of a near-rigid contact in steps: a body resting on a surface sinks by g (h/(2 pi))^2, 6 micrometres at 5 ms.
+
+Two steps, the other natural choice, cost 4 % less time and sink four times deeper: 2.5 mm instead of 0.6 mm at the top of
+a stack of five at 10 ms.
+"""
 
 
 @functools.cache
