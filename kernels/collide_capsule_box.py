@@ -6,11 +6,14 @@ As with two capsules, the closest points are the contact while the axis meets th
 * over a face: the two ends of the part of the axis that lies between the face's side planes;
 * past the face, along an edge: at each end the nearer of (end of the axis, edge) and (end of the edge, axis).
 
-The face is the one that the closest points' normal leans to most, so that it changes only where the axis stands at
-45 degrees to both faces. What still jumps: when the axis leaves a face across its corner, slightly turned against the
-edge (by less than about PARALLEL), the two points over the face have merged in the corner, and past it one of the two
-is at the edge's far end: up to half of the stiffness is lost there within one step. No jump when the axis is parallel
-to the edge or clearly not. Where the axis itself enters the box, the face of least penetration counts.
+The face is the one that the closest points' normal leans to most, so that it changes only where that normal stands at
+45 degrees to both faces; the shares agree there. Where the axis itself enters the box, the face of least penetration
+counts, and the normal may flip.
+
+No jump: an axis parallel to a face or an edge, at any place, and an axis that hangs over an edge and rocks. What still
+jumps: the axis leaves a face across its corner while slightly turned against the edge (by about PARALLEL or less). The
+two points over the face have merged in the corner by then, and past it one of the two is at the edge's far end: up to
+half of the stiffness moves there at once. Where the axis is clearly turned, less than 1 percent of it does.
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import warp as wp
-
-from carom.kernels import features as F
+from carom.kernels import features as F  # noqa: N812
 from carom.kernels.detect import detect
 from carom.kernels.features import Features
 from carom.kernels.precision import precision
@@ -124,13 +123,15 @@ def evaluate(features, body_q, shape_body):
     crossed = sine2 / (sine2 + F.PARALLEL**2)
     weight = np.where(share == F.SHARE_CROSSED, weight * crossed, weight)
     weight = np.where(share == F.SHARE_PARALLEL, weight * (1 - crossed), weight)
-    for w, c in np.argwhere(listed & (share == F.SHARE_POLYGON)):
-        start, number = t["patch_start"][w, c], t["patch_count"][w, c]
-        corners = point_b[w, start : start + number]
-        corners = corners - _dot(corners - a0[w, c], a1[w, c])[:, None] * a1[w, c]
-        lengths = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
-        i = c - start
-        weight[w, c] *= 0.5 * (lengths[i] + lengths[i - 1]) / lengths.sum()
+    w, c = np.nonzero(listed & (share == F.SHARE_POLYGON))
+    start, number = t["patch_start"][w, c], t["patch_count"][w, c]
+    following = start + (c - start + 1) % number
+    preceding = start + (c - start - 1) % number
+    length = np.zeros(kind.shape)  # of the polygon's edge from each corner to the next
+    length[w, c] = np.linalg.norm(point_b[w, following] - point_b[w, c], axis=-1)
+    perimeter = np.zeros(kind.shape)  # in the slot of the polygon's first corner
+    np.add.at(perimeter, (w, start), length[w, c])
+    weight[w, c] *= 0.5 * (length[w, c] + length[w, preceding]) / perimeter[w, start]
     weight = np.where(listed, weight, 0.0)
     return Contacts(listed, gap, normal, point_a, point_b, weight, kind, share, t["shape_a"], t["shape_b"])
 

@@ -5,15 +5,14 @@ import itertools
 import numpy as np
 import pytest
 import warp as wp
-
-from carom.kernels import features as F
+from carom.kernels import features as F  # noqa: N812
 from carom.kernels.collide_box_box import SWITCH
 from carom.kernels.shapes import ShapeType
 
 from . import feature_reference as ref
 
 BOX = int(ShapeType.BOX)
-POSES = 3000
+POSES = 1500
 DEVICES = [str(d) for d in wp.get_devices()]
 TOLERANCE = {wp.float32: 1e-5, wp.float64: 1e-12}
 MARGIN = 0.05

@@ -5,9 +5,8 @@ import itertools
 import numpy as np
 import pytest
 import warp as wp
-from scipy.optimize import lsq_linear
-
 from carom.kernels.shapes import ShapeType
+from scipy.optimize import lsq_linear
 
 from . import feature_reference as ref
 
