@@ -72,8 +72,13 @@ def make(dtype: Any) -> SimpleNamespace:
             k3 = euler_rate(o + k2 * (dtype(0.5) * h), inertia, inverse)
             k4 = euler_rate(o + k3 * h, inertia, inverse)
             change = (k1 + k2 * dtype(2.0) + k3 * dtype(2.0) + k4) * (h / dtype(6.0))
-            mean = wp.quat_rotate(rotation, o + change * dtype(0.5))
-            w1 = wp.quat_rotate(quat_exp(mean * h), wp.quat_rotate(rotation, o + change))
+            # as increments of w0, so that the rounding of a turn is relative to what it changes
+            turned = wp.quat_rotate(rotation, change)
+            mean = w0 + turned * dtype(0.5)
+            e = quat_exp(mean * h)
+            axis = vec3(e[0], e[1], e[2])
+            x = w0 + turned
+            w1 = x + wp.cross(axis, wp.cross(axis, x) + x * e[3]) * dtype(2.0)
         return w1, mean
 
     @wp.func

@@ -7,6 +7,7 @@ Graphs are recorded once per number of steps and replayed; their buffers never m
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ from .devices import warp_dtype
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 
-__all__ = ["Lane", "default_capacity"]
+__all__ = ["Lane", "default_capacity", "look_ahead"]
 
 
 def default_capacity(model: Model) -> int:
@@ -32,6 +33,25 @@ def default_capacity(model: Model) -> int:
     most = {0: 8, 1: 1, 2: 6, 3: 8}
     every = sum(max(most[int(model.shape_type[a])] if int(model.shape_type[a]) else 0, most[int(model.shape_type[b])]) for a, b in model.pairs)
     return max(1, min(every, max(64, 32 * model.bodies)))
+
+
+def look_ahead(values: dict[str, torch.Tensor], step: float) -> float:
+    """Time [s] by which approaching bodies must be seen ahead so that no impulse jumps: (h + d/k)(1 + mu), at its largest.
+
+    Rounded up to the step times a power of two, so that it rarely differs between rollouts.
+    """
+    stiffness, damping, mass = values["shape_stiffness"], values["shape_damping"], values["body_mass"]
+    delay = step * CONTACT_PERIOD_STEPS / math.pi
+    rigid = float(mass.min()) * (2.0 * math.pi / (CONTACT_PERIOD_STEPS * step)) ** 2 / 2.0
+    soft = stiffness > 0.0
+    if bool(soft.any()):
+        least = float(stiffness[soft].min()) / 2.0  # two soft shapes act in series
+        delay = max(delay, 2.0 * math.sqrt(float(mass.max()) / least))
+        rigid = min(rigid, least)
+    if damping.numel() and float(damping.max()) > 0.0:
+        delay = max(delay, float(damping.max()) / rigid)
+    mu = float(values["shape_friction"].max()) if damping.numel() else 0.0
+    return step * 2.0 ** math.ceil(math.log2((step + delay) * (1.0 + mu) / step))
 
 
 def _shared(values: np.ndarray, dtype: Any, device: str) -> wp.array:
@@ -44,10 +64,8 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
     p = precision(real)
     free = model.body_free.reshape(-1)
     dof_index = np.where(free, np.cumsum(free) - 1, -1).astype(np.int32)
-    inertia = model.body_inertia.cpu().numpy()
-    mean = np.trace(inertia, axis1=-2, axis2=-1)[..., None, None] / 3.0 * np.eye(3)
-    round_ = (np.abs(inertia - mean).max(axis=(0, 2, 3)) <= 1e-12 * np.abs(inertia).max(axis=(0, 2, 3)))
-    gyroscopic = (model.body_free[:, 3:].all(axis=1) & ~round_).astype(np.int32)
+    # also for a round body: the inertia may be overridden in a rollout, and its gradient needs the terms
+    gyroscopic = model.body_free[:, 3:].all(axis=1).astype(np.int32)
 
     def zeros(shape: tuple[int, ...], kind: Any) -> wp.array:
         return wp.zeros(shape, dtype=kind, device=device)
@@ -73,9 +91,9 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
 
 
 class Lane:
-    """Buffers and graphs for ``width`` worlds and up to ``options.segment`` steps."""
+    """Buffers and graphs for ``width`` worlds and up to ``options.segment`` steps; ``reach`` as in ``look_ahead``."""
 
-    def __init__(self, model: Model, options: SimulatorOptions, width: int):
+    def __init__(self, model: Model, options: SimulatorOptions, width: int, reach: float):
         self.width, self.options = width, options
         self.segment = options.segment
         self.real = warp_dtype(model.dtype)
@@ -106,15 +124,8 @@ class Lane:
             "dofs": self.dofs, "h": h, "eps": options.stiction,
             "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
         }  # fmt: skip
-        stiffness, damping = model.shape_stiffness, model.shape_damping
-        given = (stiffness > 0) & (damping > 0)
-        delay = h * CONTACT_PERIOD_STEPS / np.pi
-        if bool(given.any()):
-            delay = max(delay, float((damping[given] / stiffness[given]).max()))
-        mu = float(model.shape_friction.max()) if model.shapes else 0.0
         self._detect = {
-            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.02),
-            "reach": (h + delay) * (1.0 + mu), "step": h,
+            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.02), "reach": reach, "step": h,
         }  # fmt: skip
         # torch views of the same memory, for copies in and out
         self.q_view, self.v_view = wp.to_torch(self.q), wp.to_torch(self.v)
