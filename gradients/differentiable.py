@@ -61,7 +61,8 @@ class Differentiable:
         if not bool(torch.isfinite(estimate.gradient).all()):
             raise GradientError(
                 f"the gradient of {self.name!r} by {type(self.backend).__name__} is not finite: an optimizer "
-                'would lose theta to it. See last_estimate.gradient; Smoothing(order="zeroth") needs no gradient of the objective'
+                "would lose theta to it. See last_estimate.gradient; "
+                'Smoothing(order="zeroth") needs no gradient of the objective'
             )
         return _Estimated.apply(theta, estimate.value, estimate.gradient)  # type: ignore[no-any-return]
 

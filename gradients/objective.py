@@ -72,8 +72,8 @@ def evaluate_with_gradient(objective: Objective, rows: torch.Tensor) -> tuple[to
     if gradient is None:
         raise GradientError(
             f"objective {objective_name(objective)!r} has no exact gradient: it offers no value_and_gradient(theta), "
-            "and torch.autograd does not reach theta through it. Write it in torch operations without detach(), numpy or "
-            'comparisons, or use Smoothing(order="zeroth"), which needs only its values'
+            "and torch.autograd does not reach theta through it. Write it in torch operations without detach(), numpy "
+            'or comparisons, or use Smoothing(order="zeroth"), which needs only its values'
         )
     return values, gradient.detach()
 
@@ -104,8 +104,8 @@ def refuse_non_finite(name: str, rows: torch.Tensor, results: torch.Tensor, what
     more = f"; and {len(bad) - _SHOWN_ROWS} more" if len(bad) > _SHOWN_ROWS else ""
     raise GradientError(
         f"objective {name!r} returned a {what} that is not finite in {len(bad)} of {rows.shape[0]} rollouts "
-        f"({shown}{more}). An average over them would mean nothing: make the objective finite there (e.g. cap the cost of "
-        "a failed rollout), or use a smaller scale so that fewer rollouts leave its domain"
+        f"({shown}{more}). An average over them would mean nothing: make the objective finite there (e.g. cap the cost "
+        "of a failed rollout), or use a smaller scale so that fewer rollouts leave its domain"
     )
 
 
