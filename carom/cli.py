@@ -38,7 +38,7 @@ class Compare:
     samples: int = 256
     """Rollouts for each backend that samples."""
     reference_samples: int | None = None
-    """Noise draws of the reference, each of 2 * parameters + 1 rollouts. By default about 6000 rollouts in all."""
+    """Noise draws of the reference, each of 2 * parameters + 1 rollouts. By default about 6800 rollouts in all."""
     scale: float | None = None
     """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
     backends: str = "autodiff,smoothing,surrogate"
@@ -54,15 +54,22 @@ class Compare:
         """Compute, show and write."""
         given = {"start": self.start, "device": self.device, "dtype": self.dtype}
         options = {name: value for name, value in given.items() if value is not None}
-        folder = self.out or next_folder("-".join([_file_name(self.task), *([_file_name(self.start)] if self.start else [])]))
+        folder = self.out or next_folder(
+            "-".join([_file_name(self.task), *([_file_name(self.start)] if self.start else [])])
+        )
         with _stages(progress) as say:
             say("loading")
+            import torch
+
             from .comparison import FILES, compare
             from .envs import make
             from .gradients import make_backend
             from .report.table import verdict_lines
 
             init_warp()
+            torch.set_num_threads(
+                1
+            )  # the surrogate's matrices are small: more threads wait for each other; rollouts have their own
             task = make(self.task, **options)
             names = [name.strip() for name in self.backends.split(",") if name.strip()]
             for name in names:

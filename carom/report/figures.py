@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ Scene = Callable[..., None]
 SCENES: dict[str, Scene] = {"push": draw_push}
 """Drawings of scenes by the name of their task, called with (axes, objective, theta, gradients)."""
 
-_SIZES = {"slice": (5.2, 4.0), "parameters": (5.2, 3.4), "scene": (5.6, 4.6)}
+_SIZES = {"slice": (5.6, 4.0), "parameters": (8.0, 3.4), "scene": (6.2, 5.4)}
 
 
 def kinds(objective: object) -> tuple[str, ...]:
@@ -55,14 +55,19 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def _all_in_one(result: CompareResult) -> Figure:
-    if "scene" in kinds(result.objective):
-        figure = Figure(figsize=(11.0, 6.6), layout="constrained")
-        panels = figure.subplot_mosaic([["scene", "slice"], ["scene", "parameters"]], width_ratios=[1.15, 1.0])
+    if _scene(result.objective) is None:
+        figure = Figure(figsize=(11.0, 4.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        _panel(left, result, "slice")
+        draw_parameters(right, result, legend_columns=2)
     else:
-        figure = Figure(figsize=(10.4, 4.0), layout="constrained")
-        panels = figure.subplot_mosaic([["slice", "parameters"]])
-    for kind, axes in panels.items():
-        _panel(axes, result, kind)
+        figure = Figure(figsize=(11.0, 8.2), layout="constrained")
+        upper, lower = cast("Any", figure.subfigures(2, 1, height_ratios=[1.85, 1.0], hspace=0.04))
+        left, right = upper.subplots(1, 2, width_ratios=[1.2, 1.0])
+        _panel(left, result, "scene")
+        _panel(right, result, "slice")
+        _panel(lower.subplots(), result, "parameters")
+    figure.suptitle(f"Gradient of {result.title}", x=0.012, ha="left", fontsize=12.5, fontweight="bold")
     return figure
 
 

@@ -45,14 +45,14 @@ def output_folder(target: Path, *, overwrite: bool = False, ours: Collection[str
     existing = _entries(target)
     if existing and not overwrite:
         raise OutputError(
-            f"output folder {target} exists and is not empty: name another with --out, or add --overwrite to replace an "
-            "earlier run in it"
+            f"output folder {target} exists and is not empty: name another with --out, or add --overwrite to "
+            "replace an earlier run in it"
         )
     foreign = sorted(set(existing or ()) - set(ours))
     if foreign:
         raise OutputError(
-            f"output folder {target} holds {foreign[0]!r}, which carom did not write: --overwrite replaces the files of "
-            "an earlier run only. Name another folder with --out"
+            f"output folder {target} holds {foreign[0]!r}, which carom did not write: --overwrite replaces the "
+            "files of an earlier run only. Name another folder with --out"
         )
     made = _make_parents(target.parent, target)
     staging = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_parameters"]
 
 
-def draw_parameters(axes: Axes, result: CompareResult) -> None:
+def draw_parameters(axes: Axes, result: CompareResult, *, legend_columns: int = 4) -> None:
     """One column per parameter: the reference as a bar across it, the backends side by side as points."""
     reference, rows = result.comparison.reference, [r for r in result.comparison.rows if r.gradient is not None]
     at = np.arange(len(result.names))
@@ -37,7 +37,6 @@ def draw_parameters(axes: Axes, result: CompareResult) -> None:
     axes.set_xticks(at, result.names)
     axes.grid(False, axis="x")
     unit = result.unit
-    axes.set_xlabel("parameter")
     axes.set_ylabel(f"derivative of the cost{f' [1/{unit}]' if unit else ''}")
     axes.set_title("Gradient by parameter")
-    axes.legend(loc="best", ncols=2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=legend_columns)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from matplotlib.patches import Circle, Polygon
 
-from .style import looks
+from .style import REFERENCE, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,21 +36,39 @@ def draw_push(axes: Axes, task: Any, theta: torch.Tensor, gradients: Mapping[str
     axes.plot(box[:, 0] * 100, box[:, 1] * 100, color="black", lw=0.8)
     axes.plot(pusher[:, 0] * 100, pusher[:, 1] * 100, color="#7A4FA3", lw=1.2, label="pusher's path")
     for at, filled in ((pusher[0, :2], False), (pusher[-1, :2], True)):
-        axes.add_patch(Circle(tuple(at * 100), task.pusher_radius * 100, fc="#7A4FA340" if filled else "none", ec="#7A4FA3"))
+        axes.add_patch(
+            Circle(tuple(at * 100), task.pusher_radius * 100, fc="#7A4FA340" if filled else "none", ec="#7A4FA3")
+        )
     points = task.way_points(theta[None])[0].double().cpu().numpy()
-    axes.plot(points[:, 0] * 100, points[:, 1] * 100, "o", color="#7A4FA3", ms=4, mec="white", zorder=6, label="way-points")
-    _arrows(axes, task, theta, points, gradients)
+    groups = _coincident(points, task.pusher_radius / 10)
+    together = "" if len(groups) == len(points) else " (on one spot: mean arrow)"
+    axes.plot(
+        points[:, 0] * 100, points[:, 1] * 100, "o", color="#7A4FA3", ms=5, mec="white", zorder=9,
+        label=f"way-points{together}",
+    )  # fmt: skip
+    _arrows(axes, task, theta, points, groups, gradients)
     axes.set_aspect("equal")
+    axes.margins(0.04)
+    axes.autoscale_view()
     axes.set_xlabel("x [cm]")
     axes.set_ylabel("y [cm]")
-    axes.set_title("From above: where each backend would move the way-points")
-    axes.legend(loc="best", ncols=2)
+    axes.set_title("From above: which way each gradient moves the way-points")
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, title_fontsize=8.0,
+        title="arrows: downhill, on one scale; the reference's longest is 4.5 cm",
+    )  # fmt: skip
 
 
 def _arrows(
-    axes: Axes, task: Any, theta: torch.Tensor, points: np.ndarray, gradients: Mapping[str, Sequence[float]]
-) -> None:
-    moves = {name: _descent(task, theta, gradient) for name, gradient in gradients.items()}
+    axes: Axes, task: Any, theta: torch.Tensor, points: np.ndarray, groups: list[list[int]],
+    gradients: Mapping[str, Sequence[float]],
+) -> None:  # fmt: skip
+    """One arrow per way-point (or group of them that lie on one spot) and backend; a mark where it is exactly zero."""
+    origins = np.array([points[group].mean(axis=0) for group in groups])
+    moves = {}
+    for name, gradient in gradients.items():
+        move = _descent(task, theta, gradient)
+        moves[name] = np.array([move[group].mean(axis=0) for group in groups])
     lengths = {name: float(np.linalg.norm(move, axis=1).max()) for name, move in moves.items()}
     unit = lengths.get("reference") or max(lengths.values(), default=0.0) or 1.0
     styles = looks(name for name in moves if name != "reference")
@@ -58,13 +76,32 @@ def _arrows(
         scaled = move / unit * _LONGEST
         size = np.linalg.norm(scaled, axis=1, keepdims=True)
         scaled *= np.minimum(1.0, _CAP * _LONGEST / np.maximum(size, 1e-30))
-        color = "#000000" if name == "reference" else styles[name].color
-        zero = " (zero: no arrow)" if lengths[name] == 0.0 else ""
+        if lengths[name] == 0.0:
+            axes.plot(
+                origins[:, 0] * 100, origins[:, 1] * 100, "s", ms=12, mfc="none", mew=1.8, zorder=8, ls="none",
+                color=REFERENCE.color if name == "reference" else styles[name].color, label=f"{name}: exactly zero",
+            )  # fmt: skip
+            continue
+        axes.update_datalim((origins + 1.08 * scaled) * 100)
+        broad = name == "reference"
         axes.quiver(
-            points[:, 0] * 100, points[:, 1] * 100, scaled[:, 0] * 100, scaled[:, 1] * 100, angles="xy", scale_units="xy",
-            scale=1.0, color=color, alpha=0.35 if name == "reference" else 1.0,
-            width=0.016 if name == "reference" else 0.0075 - 0.0012 * rank, zorder=4 + rank, label=name + zero,
+            origins[:, 0] * 100, origins[:, 1] * 100, scaled[:, 0] * 100, scaled[:, 1] * 100, angles="xy",
+            scale_units="xy", scale=1.0, color="#9A9A9A" if broad else styles[name].color, zorder=4 + rank,
+            width=0.016 if broad else 0.0075 - 0.0012 * rank, label=name,
         )  # fmt: skip
+
+
+def _coincident(points: np.ndarray, tolerance: float) -> list[list[int]]:
+    """Indices of points, those on one spot together."""
+    groups: list[list[int]] = []
+    for index, point in enumerate(points):
+        for group in groups:
+            if np.linalg.norm(points[group[0]] - point) < tolerance:
+                group.append(index)
+                break
+        else:
+            groups.append([index])
+    return groups
 
 
 def _descent(task: Any, theta: torch.Tensor, gradient: Sequence[float]) -> np.ndarray:

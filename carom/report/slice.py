@@ -32,7 +32,7 @@ class Slice:
     """Distances t of the smoothed cost [fewer points]."""
     smooth: torch.Tensor
     smooth_error: torch.Tensor
-    """Standard error of ``smooth``; the same noise at every point, so the curve's shape is known better than its height."""
+    """Standard error of ``smooth``; the noise is the same at every point: the shape is known better than the height."""
     evaluations: int
 
     def as_dict(self) -> dict[str, object]:
@@ -58,9 +58,9 @@ def cost_along_slice(
     scale: torch.Tensor,
     *,
     seed: int,
-    hard_points: int = 241,
-    smooth_points: int = 25,
-    samples: int = 96,
+    hard_points: int = 161,
+    smooth_points: int = 21,
+    samples: int = 80,
     reach: float = 3.0,
 ) -> Slice:
     """Costs along the descent direction of ``gradient``, ``reach`` noise scales to either side.
@@ -80,9 +80,12 @@ def cost_along_slice(
     """
     direction = -gradient.double().cpu()
     if float(direction.norm()) > 0.0:
-        direction, name = direction / direction.norm(), "downhill of the reference"
+        direction, name = direction / direction.norm(), "along the reference's descent direction"
     else:
-        direction, name = torch.eye(len(theta), dtype=torch.float64)[0], "first parameter (the reference is zero)"
+        direction, name = (
+            torch.eye(len(theta), dtype=torch.float64)[0],
+            "along the first parameter (the reference is zero)",
+        )
     scale = scale.double().cpu().expand(len(theta))
     sigma = float((direction * scale).norm())
     hard_at = torch.linspace(-reach, reach, hard_points, dtype=torch.float64) * sigma

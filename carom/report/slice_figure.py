@@ -32,18 +32,28 @@ def draw_slice(axes: Axes, result: CompareResult) -> None:
     )  # fmt: skip
     reach = 1.1 * line.noise_scale
     styles = looks(row.name for row in rows)
-    for row in rows:
+    for index, row in enumerate(rows):
         if row.gradient is None or row.value is None:
             continue
         slope = float(torch.tensor(row.gradient, dtype=torch.float64) @ line.direction)
         look = styles[row.name]
         at = torch.tensor([-reach, reach], dtype=torch.float64)
         axes.plot(
-            at * factor, row.value + slope * at, color=look.color, lw=2.4, solid_capstyle="round", zorder=4,
-            dashes=look.dashes or (None, None), label=f"{row.name}: its slope",
+            at * factor, row.value + slope * at, color=look.color, zorder=4 + index,
+            lw=max(1.6, 4.2 - 1.1 * index), solid_capstyle="round",
+            dashes=look.dashes or (None, None), label=f"slope by {row.name}",
         )  # fmt: skip
-        axes.plot([0.0], [row.value], look.marker, color=look.color, ms=6, mec="white", mew=0.8, zorder=5)
-    axes.set_xlabel(f"distance from theta, {line.direction_name}{f' [{unit}]' if unit else ''}")
+        axes.plot(
+            [0.0],
+            [row.value],
+            look.marker,
+            color=look.color,
+            ms=max(5, 10 - 2 * index),
+            mec="white",
+            mew=0.8,
+            zorder=20 + index,
+        )
+    axes.set_xlabel(f"distance from theta {line.direction_name}{f' [{unit}]' if unit else ''}")
     axes.set_ylabel("cost")
-    axes.set_title("Cost along a line through theta, and each backend's slope")
+    axes.set_title("Cost along the descent direction")
     axes.legend(loc="best")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["CURVE", "REFERENCE", "RC", "Look", "looks"]
+__all__ = ["CURVE", "RC", "REFERENCE", "Look", "looks"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ REFERENCE = Look("#000000", "_")
 CURVE = "#7A7A7A"
 """Colour of the cost itself."""
 
-RC = {
+RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 10.0,

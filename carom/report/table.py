@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -24,16 +25,21 @@ def comparison_table(comparison: Comparison, *, title: str, noise: str) -> Table
         noise: The noise over which the reference averages, in words.
     """
     reference = comparison.reference
-    share = (reference.standard_error_norm or 0.0) / reference.norm if reference.norm else None
+    error, own = reference.standard_error_norm, ""
+    if error is not None and reference.norm:
+        own = f"; its own standard error is {error / reference.norm:.1%} of it"
     caption = (
-        f"reference: central differences of the cost averaged over {noise}, {reference.evaluations} rollouts, the same noise "
-        f"on both sides{'' if share is None else f'; its own standard error is {share:.1%} of it'}. autodiff is the slope of the cost "
-        "as it is, another quantity: where they differ, neither need be wrong. variance: of the estimate, summed over "
-        "coordinates; std. error: its root. cosine, rel. error: against the reference."
+        f"reference: central differences of the cost averaged over {noise}, {reference.evaluations} rollouts, the same "
+        f"noise on both sides{own}. autodiff is the slope of the cost as it is, another quantity: where they differ, "
+        "neither need be wrong. cosine and rel.err: against the reference. var: variance of the estimate, summed over "
+        "parameters; std.err: its root (of an ensemble, the spread of its members)."
     )
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", pad_edge=False)
+    table = Table(
+        title=title, caption=caption, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+        collapse_padding=True,
+    )  # fmt: skip
     table.add_column("backend", no_wrap=True)
-    for name in ("value", "|gradient|", "cosine", "rel. error", "std. error", "variance", "rollouts", "seconds"):
+    for name in ("value", "|grad|", "cosine", "rel.err", "std.err", "var", "rollouts", "sec"):
         table.add_column(name, justify="right", no_wrap=True)
     _add(table, reference, compared=False)
     table.add_section()
@@ -57,14 +63,14 @@ def _add(table: Table, row: ComparisonRow, *, compared: bool = True) -> None:
         return
     table.add_row(
         row.name,
-        _number(row.value, 5),
+        _number(row.value),
         _number(row.norm),
         f"{row.cosine:.4f}" if compared and row.cosine is not None else "-",
         f"{row.relative_error:.1%}" if compared and row.relative_error is not None else "-",
         _number(row.standard_error_norm, 2),
         _number(row.trace_variance, 2),
         str(row.evaluations),
-        f"{row.seconds:.2f}",
+        f"{row.seconds:.2f}" if row.seconds >= 0.005 else "<0.01",
     )
 
 

@@ -1,18 +1,21 @@
 """How far each backend can be believed, in a sentence, by rules that are written down.
 
-The reference is the gradient of the cost averaged over noise, with a standard error of its own. k = 3 standard errors.
+The reference is the gradient of the cost averaged over noise, with a standard error of its own. k = 3. In this order:
 
-1. A backend that failed, or whose gradient is not finite: said as it is.
-2. *Blind*: coordinates where the backend is exactly zero and the reference is more than k standard errors from zero.
-3. *Nearly blind*: its length along the reference is under a tenth of the reference's, and the difference from
-   the reference is significant.
-4. Where the backend has no error bar of its own that could be used (an exact gradient, or an ensemble whose spread is no
-   confidence bound): *equal* if every coordinate is within k standard errors of the reference, else the size of the difference.
-   For an exact gradient a difference is no error: it is the slope of the cost as it is, not of its average.
-5. Where it has one: *agrees* if every coordinate is within k combined standard errors (the root of both squared); if the
-   error bar is more than half of the reference's length, it agrees only because it is noisy, and that is said. Otherwise *differs*.
+1. *failed*, *not finite*: said as it is.
+2. *blind*: exactly zero in coordinates where the reference is more than k standard errors from zero.
+3. *nearly blind*: shorter than a tenth of the reference, and significantly different from it.
+4. *noisy*, where the comparison means little: fewer than 60 rollouts saw the cost change (the error bar is then
+   itself a guess), a fit that explains less than half of the variance of held-out rollouts, or no significant
+   difference only because the error bar is more than a third of the reference's length.
+5. *agrees*: every coordinate is within k combined standard errors of the reference (the root of the sum of both
+   squared), or the whole is within a hundredth of its length.
+6. *differs*: none of these.
 
-Differences below the rounding of the dtype, relative to the reference's length, never count.
+A backend without an error bar counts with none: an exact gradient, or an ensemble, whose spread is no confidence
+bound. For an exact gradient a difference is no error: it is the slope of the cost as it is, not of its average.
+Differences below the rounding of the dtype never count. Chance alone takes a coordinate beyond k = 3 in about one of
+400 comparisons.
 """
 
 from __future__ import annotations
@@ -28,17 +31,18 @@ __all__ = ["K", "Verdict", "verdict"]
 K = 3.0
 """Standard errors that count as significant."""
 _NEARLY_BLIND = 0.1
-_NOISY = 0.5
-_POOR_FIT = 0.5
+_NOISY = 1.0 / 3.0
+_CLOSE = 0.01
+_FEW = 60
 _SHOWN = 4
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A short label (see ``verdict``) and the sentence."""
+    """A label and a sentence."""
 
     label: str
-    """One of failed, not finite, blind, nearly blind, agrees, noisy, differs."""
+    """One of failed, not finite, blind, nearly blind, noisy, agrees, differs."""
     text: str
     blind: tuple[int, ...] = ()
     """Coordinates to which the backend is blind."""
@@ -47,65 +51,91 @@ class Verdict:
 def verdict(
     row: ComparisonRow, reference: ComparisonRow, names: Sequence[str], *, rounding: float = 1e-9, k: float = K
 ) -> Verdict:
-    """The verdict on ``row`` by the rules above; ``names`` are those of the parameters."""
+    """The verdict on ``row`` by the rules above.
+
+    Args:
+        row: The backend's answer.
+        reference: What it is held against.
+        names: Names of the parameters.
+        rounding: Relative difference that never counts.
+        k: Standard errors that count as significant.
+    """
     if row.error is not None:
         return Verdict("failed", f"no gradient: {row.error}")
-    gradient, target = row.gradient, reference.gradient
-    assert gradient is not None and target is not None
-    if not all(math.isfinite(g) for g in gradient):
-        bad = [i for i, g in enumerate(gradient) if not math.isfinite(g)]
-        return Verdict("not finite", f"not finite in {_listed(bad, names)}: of no use here")
-    length = math.sqrt(math.fsum(t * t for t in target))
-    noise = [rounding * length] * len(target)
-    target_error = [math.hypot(a, b) for a, b in zip(reference.standard_error or noise, noise, strict=True)]
-    spread_only = "gradient_spread" in row.diagnostics
-    own_error = row.standard_error if row.standard_error is not None and not spread_only else None
+    gradient, target = row.gradient or (), reference.gradient or ()
+    infinite = [i for i, g in enumerate(gradient) if not math.isfinite(g)]
+    if infinite:
+        return Verdict("not finite", f"not finite in {_listed(infinite, names)}: of no use here")
+    length = math.hypot(*target)
+    floor = max(rounding * length, 1e-300)
+    target_error = [math.hypot(e, floor) for e in reference.standard_error or [0.0] * len(target)]
+    own_error = None if "gradient_spread" in row.diagnostics else row.standard_error
     both = [math.hypot(a, b) for a, b in zip(target_error, own_error or [0.0] * len(target), strict=True)]
-    distances = [abs(g - t) / e if e > 0.0 else math.inf * (g != t) if g != t else 0.0
-                 for g, t, e in zip(gradient, target, both, strict=True)]  # fmt: skip
-    worst = max(distances)
-    blind = tuple(i for i, (g, t, e) in enumerate(zip(gradient, target, target_error, strict=True)) if g == 0.0 and abs(t) > k * e)
-    if blind:
-        share = "all of it" if len(blind) == len(target) else f"{len(blind)} of {len(target)} coordinates"
-        return Verdict("blind", f"blind to {share}: exactly 0 in {_listed(blind, names)}, where the reference is more than {k:g} standard errors from 0", blind)
-    along = math.fsum(g * t for g, t in zip(gradient, target, strict=True)) / length**2 if length > 0.0 else None
-    if worst > k and along is not None and abs(along) < _NEARLY_BLIND and (row.norm or 0.0) < _NEARLY_BLIND * length:
-        return Verdict("nearly blind", f"nearly blind: sees {along:.1%} of the reference's slope along it")
-    return _compared(row, worst, length, own_error, spread_only, k)
+    worst = max(abs(g - t) / e for g, t, e in zip(gradient, target, both, strict=True))
+    missed = [abs(t) > k * e and g == 0.0 for g, t, e in zip(gradient, target, target_error, strict=True)]
+    if any(missed):
+        blind = tuple(i for i, miss in enumerate(missed) if miss)
+        zero = sum(g == 0.0 for g in gradient)
+        share = "everywhere" if zero == len(gradient) else f"in {zero} of {len(gradient)} parameters"
+        text = f"blind: exactly 0 {share}, where the reference is more than {k:g} standard errors from 0 in "
+        return Verdict("blind", text + _listed(blind, names), blind)
+    size = math.hypot(*gradient)
+    if worst > k and size < _NEARLY_BLIND * length:
+        return Verdict("nearly blind", f"nearly blind: {size / length:.1%} as long as the reference")
+    doubt = _doubt(row, own_error, length, worst, k)
+    if doubt:
+        return Verdict("noisy", f"{_distance(row)}; {doubt}")
+    if length == 0.0 and size == 0.0:
+        return Verdict(
+            "agrees", "exactly 0, as is the reference: the noise does not reach anything that changes the cost"
+        )
+    if worst <= k:
+        bar = f"; its error bar is {math.hypot(*own_error) / length:.1%} of it" if own_error and length else ""
+        return Verdict("agrees", f"within {k:g} standard errors of the reference in every parameter{bar}{_fit(row)}")
+    if row.relative_error is not None and row.relative_error < _CLOSE:
+        return Verdict("agrees", f"within {100.0 * row.relative_error:.2g} % of the reference{_fit(row)}")
+    return Verdict("differs", _distance(row) + _why(row, own_error, worst))
 
 
-def _compared(
-    row: ComparisonRow, worst: float, length: float, own_error: Sequence[float] | None, spread_only: bool, k: float
-) -> Verdict:
-    size = _size(row)
-    if spread_only:
-        fit = row.diagnostics.get("held_out_error")
-        poor = isinstance(fit, float) and not fit <= _POOR_FIT
-        about = f"fit error on held-out rollouts {fit:.2f} of their spread" if isinstance(fit, float) else "fit not measured"
-        if poor:
-            return Verdict("noisy", f"{size}; {about}: the fit explains too little to be believed")
-        if worst <= k:
-            return Verdict("agrees", f"within {k:g} standard errors of the reference; {about}")
-        return Verdict("differs", f"{size}, beyond the reference's error; {about}; its spread is no error bar")
-    if own_error is None:
-        if worst <= k:
-            return Verdict("agrees", f"within {k:g} standard errors of the reference in every coordinate")
-        return Verdict("differs", f"{size}: the cost as it is slopes otherwise here than its average over the noise")
-    if worst > k:
-        return Verdict("differs", f"{size}, {worst:.1f} combined standard errors at worst: more than chance")
-    share = math.sqrt(math.fsum(e * e for e in own_error)) / length if length > 0.0 else 0.0
-    if share > _NOISY:
-        return Verdict("noisy", f"no significant difference, but its error bar is {share:.0%} of the gradient: use more samples")
-    return Verdict("agrees", f"agrees with the reference within {k:g} combined standard errors; error bar {share:.1%} of the gradient")
+def _doubt(row: ComparisonRow, own_error: Sequence[float] | None, length: float, worst: float, k: float) -> str:
+    """Why a comparison with this row means little; empty where it does not."""
+    quiet = row.diagnostics.get("zero_share")
+    if own_error and isinstance(quiet, float) and length > 0.0 and (1.0 - quiet) * row.evaluations < _FEW:
+        seen = round((1.0 - quiet) * row.evaluations)
+        return f"only {seen} of its {row.evaluations} rollouts saw the cost change, so its error bar is a guess too"
+    explained = row.diagnostics.get("held_out_r2")
+    if isinstance(explained, float) and explained < 0.5:
+        return f"its fit explains {max(0.0, explained):.0%} of the variance of held-out rollouts: too little to rely on"
+    if own_error and worst <= k and math.hypot(*own_error) > _NOISY * length:
+        share = f"{math.hypot(*own_error) / length:.0%} of the reference" if length else "larger than the reference"
+        return f"no more than chance, but its error bar is {share}: use more samples"
+    return ""
 
 
-def _size(row: ComparisonRow) -> str:
+def _why(row: ComparisonRow, own_error: Sequence[float] | None, worst: float) -> str:
+    if own_error:
+        return f": {worst:.1f} combined standard errors in the worst parameter, more than chance"
+    if "gradient_spread" in row.diagnostics:
+        return f": more than the reference's error{_fit(row)}"
+    return ": the slope of the cost as it is, which need not be that of its average over the noise"
+
+
+def _fit(row: ComparisonRow) -> str:
+    explained = row.diagnostics.get("held_out_r2")
+    return (
+        f"; its fit explains {explained:.0%} of the variance of held-out rollouts"
+        if isinstance(explained, float)
+        else ""
+    )
+
+
+def _distance(row: ComparisonRow) -> str:
     parts = []
     if row.relative_error is not None:
-        parts.append(f"off by {row.relative_error:.1%} of the reference")
-    if row.cosine is not None:
+        parts.append(f"off by {row.relative_error:.0%} of the reference")
+    if row.cosine is not None and len(row.gradient or ()) > 1:
         parts.append(f"{math.degrees(math.acos(max(-1.0, min(1.0, row.cosine)))):.0f} degrees away")
-    return ", ".join(parts) or "differs"
+    return ", ".join(parts) or "the reference is zero and it is not"
 
 
 def _listed(coordinates: Sequence[int], names: Sequence[str]) -> str:
