@@ -44,7 +44,9 @@ class Task:
         bad = ~torch.isfinite(theta.detach())
         if bool(bad.any()):
             row, column = torch.nonzero(bad)[0].tolist()
-            raise TaskError(f"{self.name}: theta is not finite at row {row}, parameter {self.parameter_names[column]!r}")
+            raise TaskError(
+                f"{self.name}: theta is not finite at row {row}, parameter {self.parameter_names[column]!r}"
+            )
         return theta.to(device=self.device, dtype=self.dtype)
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:

@@ -111,7 +111,9 @@ class SolverReport:
     def allocate(cls, worlds: int, dtype: Any, device: Any) -> SolverReport:
         """A cleared report."""
         ints = [wp.zeros(worlds, dtype=wp.int32, device=device) for _ in range(3)]
-        return cls(*ints, wp.full(worlds, -1, dtype=wp.int32, device=device), wp.zeros(worlds, dtype=dtype, device=device))
+        return cls(
+            *ints, wp.full(worlds, -1, dtype=wp.int32, device=device), wp.zeros(worlds, dtype=dtype, device=device)
+        )
 
     def clear(self) -> None:
         """Forget all steps so far."""

@@ -12,7 +12,6 @@ there); the normal flips at the second; the stiffness moves to another place at 
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
-# ruff: noqa: RUF046, UP018
 
 import functools
 import types

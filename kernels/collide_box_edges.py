@@ -1,7 +1,6 @@
 """Contact of an edge of one box with an edge of another: a given pair of edges, or the closest of all pairs."""
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
-# ruff: noqa: RUF046, UP018
 
 import functools
 import types

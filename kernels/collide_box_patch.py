@@ -11,7 +11,6 @@ vertex instead: the corners then move by no more than the tolerance, and no cros
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
-# ruff: noqa: RUF046, UP018
 
 import functools
 import types

@@ -17,7 +17,6 @@ half of the stiffness moves there at once. Where the axis is clearly turned, les
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
-# ruff: noqa: RUF046, UP018
 
 import functools
 import types

@@ -6,7 +6,6 @@ faces are equally near.
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
-# ruff: noqa: RUF046, UP018
 
 import functools
 import types

@@ -27,8 +27,8 @@ AUTO = -1.0
 CONTACT_PERIOD_STEPS = 1.0
 """Period of a near-rigid contact in steps: a body resting on a surface sinks by g (h/(2 pi))^2, 6 micrometres at 5 ms.
 
-Two steps, the other natural choice, cost 4 % less time and sink four times deeper: 2.5 mm instead of 0.6 mm at the top of
-a stack of five at 10 ms.
+Two steps, the other natural choice, cost 4 % less time and sink four times deeper: 2.5 mm instead of 0.6 mm at the top
+of a stack of five at 10 ms.
 """
 
 

@@ -86,7 +86,7 @@ def make(dtype: Any) -> SimpleNamespace:
         gyroscopic: int, pose: transform, v0: spatial, mask: spatial, inertia: mat33, gravity: vec3, h: dtype
     ):
         """Velocity after a step without contacts and actuators: v* of the design. Locked axes (mask 0) stand still."""
-        w1, mean = free_rotation(gyroscopic, wp.transform_get_rotation(pose), angular(v0), inertia, h)
+        w1, _mean = free_rotation(gyroscopic, wp.transform_get_rotation(pose), angular(v0), inertia, h)
         return wp.cw_mul(join(linear(v0) + gravity * h, w1), mask)
 
     @wp.func

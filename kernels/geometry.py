@@ -10,7 +10,14 @@ from typing import Any
 import warp as wp
 
 from .features import (
-    CLIP, CROSS, DROP, LINE, PARALLEL, POINT, SHARE_CROSSED, SHARE_PARALLEL,
+    CLIP,
+    CROSS,
+    DROP,
+    LINE,
+    PARALLEL,
+    POINT,
+    SHARE_CROSSED,
+    SHARE_PARALLEL,
 )  # fmt: skip
 from .precision import precision
 

@@ -57,7 +57,7 @@ def integrate_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, body_q1: wp.array,
     adj_q1: wp.array, adj_q: wp.array, adj_v0: wp.array, adj_v1: wp.array, adj_inertia: wp.array, *, h: float,
 ) -> None:  # fmt: skip
-    """Add to ``adj_q``, ``adj_v0``, ``adj_v1``, ``adj_inertia`` what the adjoint ``adj_q1`` of the new poses implies."""
+    """Add to ``adj_q``, ``adj_v0``, ``adj_v1``, ``adj_inertia`` what the new poses' adjoint ``adj_q1`` implies."""
     wp.launch(
         make(dtype).kernel,
         dim=body_q.shape,

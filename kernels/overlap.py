@@ -59,7 +59,7 @@ def make(dtype: Any) -> SimpleNamespace:
         for c in range(count[world]):
             sa = shape_a[world, c]
             sb = shape_b[world, c]
-            gap, n, point = geo.locate(
+            gap, _n, _point = geo.locate(
                 kind[world, c], geo.body_pose(body_q, world, shape_body[sa]),
                 geo.body_pose(body_q, world, shape_body[sb]), a0[world, c], a1[world, c], a2[world, c],
                 b0[world, c], b1[world, c], radius_a[world, c], radius_b[world, c], sign[world, c],

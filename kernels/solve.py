@@ -170,8 +170,12 @@ def make(dtype: Any) -> SimpleNamespace:
                         actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
                         body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
                     )  # fmt: skip
-                    curve += along * along * dyn.actuator_curvature(
-                        actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                    curve += (
+                        along
+                        * along
+                        * dyn.actuator_curvature(
+                            actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                        )
                     )
                 for c in range(contacts):
                     slip_change[world, c] = row.relative_velocity(

@@ -67,7 +67,9 @@ def _vector(value: Sequence[float], length: int, what: str) -> np.ndarray:
 def _unit_quaternion(value: Sequence[float], what: str) -> np.ndarray:
     q = _vector(value, 4, what)
     if abs(np.linalg.norm(q) - 1.0) > 1e-3:
-        raise ModelError(f"{what} must be a unit quaternion (x, y, z, w), got {q.tolist()} of norm {np.linalg.norm(q):.4g}")
+        raise ModelError(
+            f"{what} must be a unit quaternion (x, y, z, w), got {q.tolist()} of norm {np.linalg.norm(q):.4g}"
+        )
     return q / np.linalg.norm(q)
 
 
@@ -138,12 +140,19 @@ class ModelBuilder:
         tensor = None
         if inertia is not None:
             tensor = np.asarray(inertia, dtype=np.float64)
-            if tensor.shape != (3, 3) or not np.isfinite(tensor).all() or np.abs(tensor - tensor.T).max() > 1e-9 * np.abs(tensor).max():
+            if (
+                tensor.shape != (3, 3)
+                or not np.isfinite(tensor).all()
+                or np.abs(tensor - tensor.T).max() > 1e-9 * np.abs(tensor).max()
+            ):
                 raise ModelError(f"inertia of body {name!r} must be a finite symmetric 3x3 matrix, got {inertia!r}")
             if np.linalg.eigvalsh(tensor).min() <= 0.0:
                 raise ModelError(f"inertia of body {name!r} must be positive definite, got {tensor.tolist()}")
         speed = np.concatenate(
-            [_vector(velocity, 3, f"velocity of {name!r}"), _vector(angular_velocity, 3, f"angular velocity of {name!r}")]
+            [
+                _vector(velocity, 3, f"velocity of {name!r}"),
+                _vector(angular_velocity, 3, f"angular velocity of {name!r}"),
+            ]
         )
         self._bodies.append(
             _Body(
@@ -158,8 +167,10 @@ class ModelBuilder:
         options.setdefault("name", "ground")
         return self.add_plane(position=(0.0, 0.0, height), **options)
 
-    def add_plane(self, *, position: Sequence[float] = (0, 0, 0), rotation: Sequence[float] = IDENTITY, **options: Any) -> int:
-        """Add a static half-space: solid where z < 0 in the frame given. Options: friction, stiffness, damping, name."""
+    def add_plane(
+        self, *, position: Sequence[float] = (0, 0, 0), rotation: Sequence[float] = IDENTITY, **options: Any
+    ) -> int:
+        """Add a static half-space, solid where z < 0 in its frame. Options: friction, stiffness, damping, name."""
         return self._add_shape(ShapeType.PLANE, STATIC, np.zeros(3), position=position, rotation=rotation, **options)
 
     def add_sphere(self, body: int, radius: float, **options: Any) -> int:
@@ -170,7 +181,11 @@ class ModelBuilder:
     def add_capsule(self, body: int, radius: float, half_length: float, **options: Any) -> int:
         """Add a capsule: all points within ``radius`` [m] of the segment from -half_length to +half_length on z."""
         size = np.array(
-            [_positive(radius, "radius of a capsule", "m"), _positive(half_length, "half_length of a capsule", "m"), 0.0]
+            [
+                _positive(radius, "radius of a capsule", "m"),
+                _positive(half_length, "half_length of a capsule", "m"),
+                0.0,
+            ]
         )
         return self._add_shape(ShapeType.CAPSULE, body, size, **options)
 
@@ -206,7 +221,9 @@ class ModelBuilder:
         number = len(self._shapes)
         name = name or f"{kind.name.lower()}{number}"
         if body != STATIC and not 0 <= body < len(self._bodies):
-            raise ModelError(f"shape {name!r}: there is no body {body}; add_body returns the number to use, or use STATIC")
+            raise ModelError(
+                f"shape {name!r}: there is no body {body}; add_body returns the number to use, or use STATIC"
+            )
         if any(s.name == name for s in self._shapes):
             raise ModelError(f"there is a shape called {name!r} already; names must differ")
         shape = _Shape(
@@ -256,7 +273,8 @@ class ModelBuilder:
             raise ModelError(f"actuator {name!r} drives an axis that is locked; unlock {axis!r} or drop the actuator")
         needed = {"position": stiffness, "velocity": damping}.get(kind, 1.0)
         if needed <= 0.0:
-            raise ModelError(f"actuator {name!r}: a {kind} actuator needs a positive {'stiffness' if kind == 'position' else 'damping'}")
+            gain = "stiffness" if kind == "position" else "damping"
+            raise ModelError(f"actuator {name!r}: a {kind} actuator needs a positive {gain}")
         gains = [_not_negative(v, f"gain of actuator {name!r}") for v in (stiffness, damping)]
         self._actuators.append((name, body, AXES.index(axis), KINDS[kind], *gains))
         return len(self._actuators) - 1
@@ -324,10 +342,14 @@ class ModelBuilder:
     def _mass(self, body: _Body) -> tuple[float, np.ndarray, np.ndarray]:
         if not body.parts:
             if body.mass is None:
-                raise ModelError(f"body {body.name!r} has neither a mass nor shapes to take it from; give mass=, or add a shape")
+                raise ModelError(
+                    f"body {body.name!r} has neither a mass nor shapes to take it from; give mass=, or add a shape"
+                )
             if body.inertia is None:
                 if body.free[3:].any():
-                    raise ModelError(f"body {body.name!r} has a mass but no inertia and no shape; give inertia= or lock 'angular'")
+                    raise ModelError(
+                        f"body {body.name!r} has a mass but no inertia and no shape; give inertia= or lock 'angular'"
+                    )
                 return body.mass, np.eye(3) * body.mass, np.zeros(3)
             return body.mass, body.inertia, np.zeros(3)
         mass, com, inertia = combine(body.parts)

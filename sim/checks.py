@@ -26,7 +26,9 @@ def _finite(value: torch.Tensor, what: str) -> None:
     if not bool(good.all()):
         where = tuple(torch.nonzero(~good)[0].tolist())
         count = int((~good).sum())
-        raise StateError(f"{what} has {count} value{'s' if count > 1 else ''} that are not finite, the first at index {where}")
+        raise StateError(
+            f"{what} has {count} value{'s' if count > 1 else ''} that are not finite, the first at index {where}"
+        )
 
 
 def _shape(value: torch.Tensor, wanted: tuple[int, ...], what: str, names: str) -> None:
@@ -65,14 +67,17 @@ def rollout_inputs(
         )
     if control is None:
         if model.actuators:
-            raise StateError(f"the model has {model.actuators} actuators; give control of shape [steps, worlds, {model.actuators}]")
+            raise StateError(
+                f"the model has {model.actuators} actuators; give control of shape [steps, worlds, {model.actuators}]"
+            )
         if steps is None or steps < 0:
             raise StateError(f"without control, steps must say how many steps to take, got {steps}")
         control = q.new_zeros((steps, worlds, 0))
     control = convert(control, "control")
     if control.dim() != 3 or tuple(control.shape[1:]) != (worlds, model.actuators):
         raise StateError(
-            f"control must have shape [steps, worlds, actuators] = [steps, {worlds}, {model.actuators}], got {tuple(control.shape)}"
+            f"control must have shape [steps, worlds, actuators] = [steps, {worlds}, {model.actuators}], "
+            f"got {tuple(control.shape)}"
         )
     if steps is not None and steps != control.shape[0]:
         raise StateError(f"control has {control.shape[0]} steps but steps={steps} was asked for")
@@ -86,7 +91,10 @@ def rollout_inputs(
         if value.dim() == default.dim() - 1:
             value = value.unsqueeze(0)
         if tuple(value.shape) not in {(1, *default.shape[1:]), (worlds, *default.shape[1:])}:
-            raise StateError(f"{name} must have shape {tuple(default.shape[1:])} or {(worlds, *default.shape[1:])}, got {tuple(value.shape)}")
+            raise StateError(
+                f"{name} must have shape {tuple(default.shape[1:])} or {(worlds, *default.shape[1:])}, "
+                f"got {tuple(value.shape)}"
+            )
         values[name] = value
     _physical(model, values)
     return State(q, v), control, values
@@ -96,7 +104,9 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
     mass = values["body_mass"].detach()
     if not bool((mass > 0).all()):
         w, b = torch.nonzero(~(mass > 0))[0].tolist()
-        raise StateError(f"body_mass of {model.body_names[b]!r} in world {w} must be positive [kg], got {float(mass[w, b]):.4g}")
+        raise StateError(
+            f"body_mass of {model.body_names[b]!r} in world {w} must be positive [kg], got {float(mass[w, b]):.4g}"
+        )
     inertia = values["body_inertia"].detach()
     low = torch.linalg.eigvalsh(inertia)[..., 0]
     if not bool((low > 0).all()):
@@ -121,8 +131,8 @@ def overlap(model: Model, lane: Lane, worlds: int, first: int) -> None:
     w = int(ratio.argmax())
     a, b = (model.shape_names[i] for i in lane.depth_shapes.numpy()[w])
     raise StateError(
-        f"shapes {a!r} and {b!r} start {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}; move them apart, "
-        "exclude the pair in the builder, or pass allow_overlap=True to Simulator to have them thrown apart"
+        f"shapes {a!r} and {b!r} start {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}; "
+        "move them apart, exclude the pair in the builder, or pass allow_overlap=True to Simulator"
     )
 
 
@@ -142,13 +152,15 @@ def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, 
     if bool(bad.any()):
         world = int(torch.nonzero(bad)[0])
         raise ConvergenceError(
-            f"the contact solve did not converge in {int(bad.sum())} of {len(bad)} worlds; first in world {world} at step "
-            f"{int(d.first_failure[world])} (relative gradient norm {float(d.residual[world]):.3g} after at most "
-            f"{simulator.options.max_iterations} iterations). Likely causes: values near the limits of the precision, or "
-            "extreme ratios of mass or stiffness. Try dtype='float64', a smaller step, a larger stiction speed, or a "
-            "larger tolerance or max_iterations"
+            f"the contact solve did not converge in {int(bad.sum())} of {len(bad)} worlds; first in world {world} at "
+            f"step {int(d.first_failure[world])} (relative gradient norm {float(d.residual[world]):.3g} after at most "
+            f"{simulator.options.max_iterations} iterations). Likely causes: values near the limits of the precision, "
+            "or extreme ratios of mass or stiffness. Try dtype='float64', a smaller step, a larger stiction speed, or "
+            "a larger tolerance or max_iterations"
         )
     if not bool(torch.isfinite(final_q).all() and torch.isfinite(final_v).all()):
         good = (torch.isfinite(final_q).all(dim=-1) & torch.isfinite(final_v).all(dim=-1)).all(dim=-1)
         w = int(torch.nonzero(~good)[0])
-        raise ConvergenceError(f"world {w} ended with a state that is not finite; reduce the step or check forces and masses")
+        raise ConvergenceError(
+            f"world {w} ended with a state that is not finite; reduce the step or check forces and masses"
+        )

@@ -24,10 +24,16 @@ def check_device(name: str) -> str:
     known = [d.alias for d in wp.get_devices()]
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in known:
-        hint = "no CUDA device or driver was found; use device='cpu'" if "cuda" in str(name) and len(known) == 1 else f"there are {', '.join(known)}"
+        hint = (
+            "no CUDA device or driver was found; use device='cpu'"
+            if "cuda" in str(name) and len(known) == 1
+            else f"there are {', '.join(known)}"
+        )
         raise DeviceError(f"there is no device {name!r}: {hint}")
     if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError(f"Warp finds {wanted} but this torch build has no CUDA; install a CUDA build of torch, or use device='cpu'")
+        raise DeviceError(
+            f"Warp finds {wanted} but this torch build has no CUDA; install a CUDA build of torch, or use device='cpu'"
+        )
     return wanted
 
 

@@ -47,7 +47,8 @@ def step_jacobian(
     worlds, bodies = q0.shape[:2]
     values = {name: value.detach() for name, value in values.items()}
     path_q, path_v, q1, _, _ = simulator.run_forward(q0, v0, controls, values, True)
-    assert path_q is not None and path_v is not None
+    assert path_q is not None
+    assert path_v is not None
 
     half = 6 * bodies
     rows = 2 * half

@@ -31,12 +31,15 @@ __all__ = ["Lane", "default_capacity", "look_ahead"]
 def default_capacity(model: Model) -> int:
     """Contacts a world has room for by default."""
     most = {0: 8, 1: 1, 2: 6, 3: 8}
-    every = sum(max(most[int(model.shape_type[a])] if int(model.shape_type[a]) else 0, most[int(model.shape_type[b])]) for a, b in model.pairs)
+    every = sum(
+        max(most[int(model.shape_type[a])] if int(model.shape_type[a]) else 0, most[int(model.shape_type[b])])
+        for a, b in model.pairs
+    )
     return max(1, min(every, max(64, 32 * model.bodies)))
 
 
 def look_ahead(values: dict[str, torch.Tensor], step: float) -> float:
-    """Time [s] by which approaching bodies must be seen ahead so that no impulse jumps: (h + d/k)(1 + mu), at its largest.
+    """Time [s] by which approaching bodies must be seen ahead so that no impulse jumps: the largest (h + d/k)(1 + mu).
 
     Rounded up to the step times a power of two, so that it rarely differs between rollouts.
     """
@@ -54,7 +57,7 @@ def look_ahead(values: dict[str, torch.Tensor], step: float) -> float:
     return step * 2.0 ** math.ceil(math.log2((step + delay) * (1.0 + mu) / step))
 
 
-def _shared(values: np.ndarray, dtype: Any, device: str) -> wp.array:
+def _shared(values: Any, dtype: Any, device: str) -> wp.array:
     return wp.array(values, dtype=dtype, device=device)
 
 
@@ -83,7 +86,8 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         actuator_body=_shared(model.actuator_body, wp.int32, device),
         actuator_axis=_shared(model.actuator_axis, wp.int32, device),
         actuator_kind=_shared(model.actuator_kind, wp.int32, device),
-        gravity=zeros((worlds,), p.vec3), body_mass=zeros((worlds, n), scalar), body_inertia=zeros((worlds, n), p.mat33),
+        gravity=zeros((worlds,), p.vec3), body_mass=zeros((worlds, n), scalar),
+        body_inertia=zeros((worlds, n), p.mat33),
         shape_size=zeros((worlds, s), p.vec3), shape_friction=zeros((worlds, s), scalar),
         shape_stiffness=zeros((worlds, s), scalar), shape_damping=zeros((worlds, s), scalar),
         actuator_stiffness=zeros((worlds, a), scalar), actuator_damping=zeros((worlds, a), scalar),
@@ -120,7 +124,7 @@ class Lane:
         self._graphs: dict[tuple[str, int], Any] = {}
         h = options.step
         default_tolerance = 1e-12 if model.dtype == torch.float64 else 1e-4
-        self._solve = {
+        self._solve: dict[str, Any] = {
             "dofs": self.dofs, "h": h, "eps": options.stiction,
             "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
         }  # fmt: skip
@@ -184,9 +188,7 @@ class Lane:
         for t in reversed(range(steps)):
             start = self.list_contacts(t)
             adj_start = self.adj_rest if self.options.quasi_dynamic else self.adj_v[t]
-            g = dataclasses.replace(
-                self.adjoints, body_q=self.adj_q[t], body_v0=adj_start, control=self.adj_control[t]
-            )
+            g = dataclasses.replace(self.adjoints, body_q=self.adj_q[t], body_v0=adj_start, control=self.adj_control[t])
             integrate.integrate_adjoint(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1],
                 self.adj_q[t + 1], g.body_q, g.body_v0, self.adj_v[t + 1], g.body_inertia, h=h,

@@ -97,7 +97,9 @@ class Model:
         if worlds is None or worlds == self.worlds:
             return State(state.body_q.clone(), state.body_v.clone())
         if self.worlds != 1:
-            raise StateError(f"the model has {self.worlds} worlds; a state of {worlds} worlds needs a model of 1 or {worlds}")
+            raise StateError(
+                f"the model has {self.worlds} worlds; a state of {worlds} worlds needs a model of 1 or {worlds}"
+            )
         return State(state.body_q.repeat(worlds, 1, 1), state.body_v.repeat(worlds, 1, 1))
 
     def body(self, name: str) -> int:

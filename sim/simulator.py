@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from . import autodiff, checks
-from .lane import Lane
+from .lane import Lane, look_ahead
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 from .state import Diagnostics, State, Trajectory
@@ -42,7 +42,7 @@ class Simulator:
         self.options = SimulatorOptions(**options)
         self.threads = self.options.threads or (os.cpu_count() or 1)
         self.on_cpu = model.device == "cpu"
-        self._lanes: dict[int, list[Lane]] = {}
+        self._lanes: dict[tuple[int, float], list[Lane]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -132,7 +132,10 @@ class Simulator:
             done = 0
             for count in lengths:
                 if lane.control_view.shape[2]:
-                    _fill(lane.control_view[:count].transpose(0, 1), control[done : done + count, start:stop].transpose(0, 1))
+                    _fill(
+                        lane.control_view[:count].transpose(0, 1),
+                        control[done : done + count, start:stop].transpose(0, 1),
+                    )
                 lane.run("forward", count)
                 done += count
                 if path_q is not None and path_v is not None:
@@ -148,7 +151,7 @@ class Simulator:
             for i, array in enumerate((r.iterations, r.failed, r.first_failure, r.residual, lane.features.needed)):
                 counts[i, start:stop] = torch.from_numpy(array.numpy()[:n].astype("float64"))
 
-        self._each_block(worlds, [("overlap", 1)] * look + [("forward", n) for n in lengths], block)
+        self._each_block(worlds, values, [("overlap", 1)] * look + [("forward", n) for n in lengths], block)
         diagnostics = Diagnostics(
             iterations=counts[0].long(), steps=steps, failed_steps=counts[1].long(), first_failure=counts[2].long(),
             residual=counts[3], contacts=counts[4].long(),
@@ -163,8 +166,15 @@ class Simulator:
     ) -> dict[str, torch.Tensor]:  # fmt: skip
         """Adjoints of initial state, controls and parameters, from those of the path and of the final state."""
         steps, worlds = control.shape[0], path_q.shape[1]
-        out = {"q0": torch.zeros_like(path_q[0]), "v0": torch.zeros_like(path_v[0]), "control": torch.zeros_like(control)}
-        out |= {name: torch.zeros((worlds, *values[name].shape[1:]), dtype=path_q.dtype, device=path_q.device) for name in PARAMETERS}
+        out = {
+            "q0": torch.zeros_like(path_q[0]),
+            "v0": torch.zeros_like(path_v[0]),
+            "control": torch.zeros_like(control),
+        }
+        out |= {
+            name: torch.zeros((worlds, *values[name].shape[1:]), dtype=path_q.dtype, device=path_q.device)
+            for name in PARAMETERS
+        }
 
         def block(lane: Lane, start: int, stop: int) -> None:
             n = stop - start
@@ -201,14 +211,13 @@ class Simulator:
                 carry_q.copy_(lane.adj_q_view[0])
                 carry_v.copy_(lane.adj_v_view[0])
                 out["control"][first:end, start:stop] = lane.adj_control_view[:count, :n]
-            for name, seed, carry in (("q0", "path_q", carry_q), ("v0", "path_v", carry_v)):
-                whole = seeds[seed]
+            for name, whole, carry in (("q0", seeds["path_q"], carry_q), ("v0", seeds["path_v"], carry_v)):
                 add(None if whole is None else whole[0], carry)
                 out[name][start:stop] = carry[:n]
             for name in PARAMETERS:
                 out[name][start:stop] = lane.adj_parameter_views[name][:n]
 
-        self._each_block(worlds, [("backward", n) for n in self._lengths(steps)], block)
+        self._each_block(worlds, values, [("backward", n) for n in self._lengths(steps)], block)
         return out
 
     def _lengths(self, steps: int) -> list[int]:
@@ -220,19 +229,22 @@ class Simulator:
             value = values[name]
             _fill(view, value if value.shape[0] == 1 else value[start:stop])
 
-    def _each_block(self, worlds: int, graphs: list[tuple[str, int]], block: Any) -> None:
+    def _each_block(
+        self, worlds: int, values: dict[str, torch.Tensor], graphs: list[tuple[str, int]], block: Any
+    ) -> None:
         """Run ``block(lane, start, stop)``, which replays ``graphs``, over all worlds, on several threads."""
         if self.on_cpu:
             share = -(-worlds // self.threads)
             width = min(WIDEST_LANE, 1 << max(0, share - 1).bit_length())
         else:
             width = min(WIDEST_LANE_CUDA, 1 << max(0, worlds - 1).bit_length())
+        reach = look_ahead(values, self.options.step)
         starts = range(0, worlds, width)
         wanted = min(len(starts), self.threads if self.on_cpu else 1)
         with self._lock:  # lanes are not shared between callers
-            lanes = self._lanes.setdefault(width, [])
+            lanes = self._lanes.setdefault((width, reach), [])
             while len(lanes) < wanted:
-                lanes.append(Lane(self.model, self.options, width))
+                lanes.append(Lane(self.model, self.options, width, reach))
             for lane in lanes[:wanted]:
                 for graph in dict.fromkeys(graphs):
                     lane.record(*graph)
