@@ -30,8 +30,8 @@ class Surrogate:
     which is the gradient of the Gaussian-smoothed cost up to the error of the fit. ``at="theta"``: the slope of the
     fit at theta itself, which is the exact gradient where the network can follow the cost, and otherwise nothing
     definite. On smooth costs both agree to a few percent or better. At jumps and kinks they do not: with a scale of
-    0.05 and 512 samples the cloud's slope of a step is 13 % off the smoothed gradient, theta's is wrong by its whole
-    size, and both have a held-out error of 0.14.
+    0.05 and 512 samples the cloud's slope of a step is 13 % off the smoothed gradient, theta's is wrong by three times
+    its size, and both have a held-out error of 0.14.
 
     Its error is an unknown bias, not noise: look at ``held_out_error`` before believing it. Near 0 the fit explains
     the cost; near 1 the network explains nothing, and the gradient is no better than that of the plane. Prefer it

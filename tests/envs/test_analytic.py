@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from carom.envs.analytic import GapPush, GrazingPush, Heaviside, Quadratic
 from scipy import integrate, stats
+
+from carom.envs.analytic import GapPush, GrazingPush, Heaviside, Quadratic
 
 ALL = [
     Heaviside(),

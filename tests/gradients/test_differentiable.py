@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from carom.envs.analytic import GapPush, Quadratic
 from carom.gradients import Autodiff, GradientError, Smoothing, Surrogate, differentiable
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+
 from carom.envs.analytic import Quadratic
 from carom.gradients import CentralDifferences, Gaussian, GradientError, Smoothing, Surrogate, differentiable
 from carom.gradients.noise import derive_seed, draw_uniforms
-from scipy import stats
 
 RANDOM = [
     Smoothing(samples=16),

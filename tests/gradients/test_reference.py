@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from carom.envs.analytic import GapPush, GrazingPush, Heaviside, Quadratic
 from carom.gradients import CentralDifferences, Gaussian
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from carom.gradients import Autodiff, CentralDifferences, GradientError, Smoothing, Surrogate
 
 BACKENDS = [

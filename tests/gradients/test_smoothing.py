@@ -9,6 +9,7 @@ import math
 
 import pytest
 import torch
+
 from carom.envs.analytic import GapPush, GrazingPush, Heaviside, Quadratic
 from carom.gradients import Smoothing
 
