@@ -276,7 +276,7 @@ class ModelBuilder:
             gain = "stiffness" if kind == "position" else "damping"
             raise ModelError(f"actuator {name!r}: a {kind} actuator needs a positive {gain}")
         gains = [_not_negative(v, f"gain of actuator {name!r}") for v in (stiffness, damping)]
-        self._actuators.append((name, body, AXES.index(axis), KINDS[kind], *gains))
+        self._actuators.append((name, body, AXES.index(axis), KINDS[kind], gains[0], gains[1]))
         return len(self._actuators) - 1
 
     def exclude(self, shape_a: int, shape_b: int) -> None:
