@@ -16,6 +16,9 @@ __all__ = ["Push"]
 STARTS = {"touching": 0.0, "apart": 0.03}
 """Gap between pusher and box at the start [m]."""
 
+SCALES = {"touching": 0.01, "apart": 0.02}
+"""Standard deviation of the noise on each way-point's coordinate for which the smoothed cost is informative [m]."""
+
 
 class Push(Task):
     """Push a 10 cm box of 1 kg over a table with a ball of 4 cm on a position controller.
@@ -60,8 +63,6 @@ class Push(Task):
     """Between box and table, and between box and pusher."""
     length_scale = 0.1
     """Length that counts as 1 in the cost [m]."""
-    smoothing_scale = 0.02
-    """Standard deviation of the noise on each way-point's coordinate that suits the task [m]."""
 
     def __init__(
         self,
@@ -83,6 +84,8 @@ class Push(Task):
             raise TaskError(f"push: way_points must be at least 1, got {way_points}")
         if not (math.isfinite(duration) and duration >= step > 0.0):
             raise TaskError(f"push: duration must be finite and at least one step [s], got {duration} with step {step}")
+        # noise on the way-points that suits the task [m]: from apart it must be able to bridge the gap
+        self.smoothing_scale = SCALES[start]
         self.start, self.way_point_count, self.goal, self.effort = start, way_points, goal, effort
         self.steps = round(duration / step)
         self.pusher_start = (-self.box_half_extents[0] - self.pusher_radius - STARTS[start], -offset)

@@ -1,0 +1,68 @@
+"""What the README and the examples show is run, and its results checked."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
+def run(marker: str) -> dict:
+    (block,) = [b for b in BLOCKS if marker in b]
+    names: dict = {}
+    exec(compile(block, "README.md", "exec"), names)
+    return names
+
+
+def test_one_interface():
+    names = run('make("push"')
+    estimate = names["estimate"]
+    # from apart the box is pushed by way-points farther ahead: every x derivative is negative, beyond its error
+    along = slice(0, None, 2)
+    assert (estimate.gradient[along] < 0).all()
+    assert estimate.gradient[along].norm() > 3 * estimate.standard_error[along].norm()
+    assert estimate.evaluations == 1024
+
+
+def test_any_function():
+    theta = run("differentiable")["theta"].detach()
+    assert theta[0] > 0.3
+    assert abs(theta[1]) < 0.3
+
+
+def test_own_scene():
+    names = run("ModelBuilder")
+    ratio = names["speed"].detach() / torch.tensor([0.5, 1.0, 1.5])
+    # slipping ends within the 1 s simulated; the step at which it ends shifts the speed by less than mu g h
+    torch.testing.assert_close(ratio, torch.full((3,), 5 / 7, dtype=torch.float64), atol=0.02, rtol=0)
+    gradient = names["state"].body_v.grad[:, 0, 0]
+    torch.testing.assert_close(gradient, torch.full((3,), 5 / 7, dtype=torch.float64), atol=0.02, rtol=0)
+
+
+def test_commands_are_those_of_ci():
+    readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
+    for part in ("python3 -m venv .venv", '-e ".[dev]"', ".venv/bin/pytest"):
+        assert part in readme
+        assert part in ci
+
+
+def test_build_a_scene(capsys: pytest.CaptureFixture[str]):
+    runpy.run_path(str(ROOT / "examples" / "build_a_scene.py"), run_name="__main__")
+    for line in capsys.readouterr().out.splitlines():
+        ours, closed = (float(x) for x in re.findall(r"(-?\d+\.\d+) (?:m|s)\b", line))
+        assert ours == pytest.approx(closed, rel=0.01)
+
+
+def test_optimize_push():
+    names = runpy.run_path(str(ROOT / "examples" / "optimize_push.py"))
+    gradients = names["carom"].gradients
+    task = names["carom"].envs.make("push", start="apart")
+    start = float(task(task.initial_parameters()[None]))
+    assert names["optimize"](gradients.Autodiff(), iterations=3) == start
+    assert names["optimize"](gradients.Smoothing(scale=0.02, samples=128), iterations=15) < 0.5 * start
