@@ -14,7 +14,7 @@ import torch
 
 from .gradients import Backend, CentralDifferences, Comparison, GradientError, Objective, compare_backends, make_backend
 from .gradients.objective import evaluate, evaluate_with_gradient, objective_name
-from .report.folder import LAST, output_folder
+from .report.folder import LAST, OutputError, output_folder
 from .report.results import versions, write_json
 from .report.slice import Slice, cost_along_slice
 from .report.table import comparison_table
@@ -129,9 +129,12 @@ class CompareResult:
         """Write the files into a folder that exists."""
         from .report.figures import save_figure
 
-        for kind in self.figure_kinds:
-            save_figure(self.figure(kind), folder / kind)
-        write_json(folder / LAST, self.as_dict())
+        try:
+            for kind in self.figure_kinds:
+                save_figure(self.figure(kind), folder / kind)
+            write_json(folder / LAST, self.as_dict())
+        except OSError as error:
+            raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
 FILES = (

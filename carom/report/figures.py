@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..gradients.errors import GradientError
 from .parameters_figure import draw_parameters
@@ -26,7 +27,7 @@ Scene = Callable[..., None]
 SCENES: dict[str, Scene] = {"push": draw_push}
 """Drawings of scenes by the name of their task, called with (axes, objective, theta, gradients)."""
 
-_SIZES = {"slice": (5.6, 4.0), "parameters": (8.0, 3.4), "scene": (6.2, 5.4)}
+_SIZES = {"slice": (5.6, 4.0), "parameters": (8.0, 3.4), "scene": (6.2, 5.7)}
 
 
 def kinds(objective: object) -> tuple[str, ...]:
@@ -42,7 +43,7 @@ def draw(result: CompareResult, kind: str) -> Figure:
     with matplotlib.rc_context(RC):
         if kind == "compare":
             return _all_in_one(result)
-        figure = Figure(figsize=_SIZES[kind], layout="constrained")
+        figure = Figure(figsize=_SIZES[kind], layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
         _panel(figure.add_subplot(), result, kind)
         return figure
 

@@ -31,7 +31,8 @@ def next_folder(name: str, root: Path = Path("carom-runs")) -> Path:
 def output_folder(target: Path, *, overwrite: bool = False, ours: Collection[str] = ()) -> Iterator[Path]:
     """A staging folder to write into, which becomes ``target`` when the block ends without an exception.
 
-    Everything that can be refused is refused on entry. On an exception nothing of it stays on the disk.
+    Everything that can be refused is refused on entry. On an exception in the block nothing of it stays on the disk; if
+    only the last step fails, because someone else made ``target`` meanwhile, the staging folder stays and is named.
 
     Args:
         target: Folder to make, or an existing empty one.
@@ -59,7 +60,6 @@ def output_folder(target: Path, *, overwrite: bool = False, ours: Collection[str
     try:
         staging = _make_staging(target if existing is not None else target.parent, target)
         yield staging
-        _publish(staging, target, existing)
     except BaseException:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
@@ -67,6 +67,10 @@ def output_folder(target: Path, *, overwrite: bool = False, ours: Collection[str
             with suppress(OSError):
                 folder.rmdir()
         raise
+    try:
+        _publish(staging, target, existing)
+    except OSError as error:  # the work is done: keep it
+        raise OutputError(f"cannot put the results into {target}: {error.strerror}. They are in {staging}") from None
 
 
 def _entries(target: Path) -> list[str] | None:

@@ -76,8 +76,8 @@ def verdict(
     if any(missed):
         blind = tuple(i for i, miss in enumerate(missed) if miss)
         zero = sum(g == 0.0 for g in gradient)
-        share = "everywhere" if zero == len(gradient) else f"in {zero} of {len(gradient)} parameters"
-        text = f"blind: exactly 0 {share}, where the reference is more than {k:g} standard errors from 0 in "
+        share = "in every parameter" if zero == len(gradient) else f"in {zero} of {len(gradient)} parameters"
+        text = f"blind: exactly 0 {share}, though the reference is more than {k:g} standard errors from 0 in "
         return Verdict("blind", text + _listed(blind, names), blind)
     size = math.hypot(*gradient)
     if worst > k and size < _NEARLY_BLIND * length:

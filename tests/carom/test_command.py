@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import carom
 from carom import comparison
+from carom.report import folder
 
 from .conftest import Run, load, run_cli
 
@@ -182,3 +184,46 @@ def test_default_folder_takes_the_next_free_number(tmp_path: Path, monkeypatch: 
     run_cli("compare", "quadratic", *FAST)
     run_cli("compare", "quadratic", *FAST)
     assert sorted(path.name for path in (tmp_path / "carom-runs").iterdir()) == ["quadratic-1", "quadratic-2"]
+
+
+def test_results_are_kept_if_the_folder_appears_meanwhile(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def work() -> None:
+        with folder.output_folder(out) as staging:
+            (staging / "results.json").write_text("{}")
+            out.mkdir()
+            (out / "theirs").write_text("theirs")
+
+    with pytest.raises(folder.OutputError) as failure:
+        work()
+    assert [path.name for path in out.iterdir()] == ["theirs"]
+    assert (Path(str(failure.value).split("They are in ")[1]) / "results.json").read_text() == "{}"
+
+
+def test_new_folder_has_ordinary_permissions(push: Run, tmp_path: Path) -> None:
+    (tmp_path / "ordinary").mkdir()
+    assert push.folder.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_precision_and_device_of_a_plain_objective(tmp_path: Path) -> None:
+    run_cli("compare", "quadratic", "--device", "cpu", "--dtype", "float32", "--out", tmp_path / "out", *FAST)
+    settings = load(tmp_path / "out")["settings"]
+    assert (settings["device"], settings["dtype"]) == ("cpu", "float32")
+
+
+def test_interrupt_by_the_user(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "carom", "compare", "push", "--out", "new/out", "--reference-samples", "100000"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "reference" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    assert process.wait(timeout=60) == 130
+    assert "Traceback" not in process.stderr.read()
+    assert list(tmp_path.iterdir()) == []
