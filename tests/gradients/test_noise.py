@@ -70,9 +70,11 @@ def test_same_seed_same_result_and_global_generators_untouched(backend):
     differentiable(objective, backend)(leaf).backward()
     assert torch.equal(before, torch.get_rng_state())
     assert np.array_equal(legacy, np.random.get_state()[1])  # noqa: NPY002
-    torch.rand(7)
-    second = backend.estimate(objective, theta, seed=4)
-    assert torch.equal(first.gradient, second.gradient)
-    assert torch.equal(first.value, second.value)
+    for size in range(1, 11):
+        torch.rand(size)  # moves the heap along: some library routines round by the alignment of their input
+        again = backend.estimate(objective, theta, seed=4)
+        assert torch.equal(first.gradient, again.gradient)
+        assert torch.equal(first.standard_error, again.standard_error)
+        assert torch.equal(first.value, again.value)
     other = backend.estimate(objective, theta, seed=5)
     assert not torch.equal(first.value, other.value)
