@@ -20,6 +20,9 @@ LINE_SEARCH_EVALUATIONS = 20
 ROUNDING = 64.0
 """Velocities are known to this many units of rounding; a gradient that small cannot be reduced."""
 
+IMPULSE_ROUNDING = 8.0
+"""Contact impulses are known to this many units of rounding of the largest term in them."""
+
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
@@ -27,7 +30,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
     law, dyn, lin, row = contact.make(dtype), dynamics.make(dtype), newton.make(dtype), rows.make(dtype)
-    rounding = ROUNDING * p.epsilon
+    rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
 
     @wp.func
     def set_up(
@@ -97,6 +100,7 @@ def make(dtype: Any) -> SimpleNamespace:
             # gradient of the energy, and the size of the terms that balance in it
             size2 = zero
             speed2 = zero
+            noise2 = zero
             for body in range(bodies):
                 v = body_v1[world, body]
                 m = body_mass[world, body]
@@ -122,6 +126,15 @@ def make(dtype: Any) -> SimpleNamespace:
                 if wp.dot(push, n) > zero:
                     a = row_a[world, c]
                     b = row_b[world, c]
+                    u = slip[world, c]
+                    term = wp.abs(q[0]) + q[1] * (wp.abs(wp.dot(n, u)) + q[2] * (q[3] + law.slip_speed(u, n, eps)))
+                    term = term * (dtype(1.0) + q[2])
+                    lightness = zero
+                    if b >= 0:
+                        lightness += dtype(1.0) / body_mass[world, b]
+                    if a >= 0:
+                        lightness += dtype(1.0) / body_mass[world, a]
+                    noise2 += term * term * lightness
                     if b >= 0:
                         gradient[world, b] = gradient[world, b] - wp.cw_mul(
                             dyn.join(push, wp.cross(arm_b[world, c], push)), body_mask[b]
@@ -134,6 +147,7 @@ def make(dtype: Any) -> SimpleNamespace:
             for body in range(bodies):
                 norm2 += mass_norm2(body_mass[world, body], inertia[world, body], gradient[world, body])
             size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
+            size += dtype(impulse_rounding) * wp.sqrt(noise2)
             norm = wp.sqrt(norm2)
             relative = tolerance * norm / (size + dtype(1.0e-30))
             if norm <= size:

@@ -1,7 +1,15 @@
 """What a user builds and steps: scene builder, model, state, simulator."""
 
 from .builder import STATIC, ModelBuilder
-from .errors import CapacityError, ConvergenceError, DeviceError, ModelError, SimulationError, StateError
+from .errors import (
+    CapacityError,
+    ConvergenceError,
+    DeviceError,
+    ModelError,
+    SimulationError,
+    SimulationWarning,
+    StateError,
+)
 from .jacobian import step_jacobian
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
@@ -19,6 +27,7 @@ __all__ = [
     "ModelBuilder",
     "ModelError",
     "SimulationError",
+    "SimulationWarning",
     "Simulator",
     "SimulatorOptions",
     "State",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 
-from .errors import CapacityError, ConvergenceError, StateError
+from .errors import CapacityError, ConvergenceError, SimulationWarning, StateError
 from .model import PARAMETERS, Model
 from .state import Diagnostics, State
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from .lane import Lane
     from .simulator import Simulator
 
-__all__ = ["overlap", "rollout_inputs", "rollout_result"]
+__all__ = ["overlap", "rollout_inputs", "rollout_result", "sunk"]
 
 DEEP = 0.1
 """Depth of an overlap, relative to half the width of the thinner shape, that cannot be meant."""
@@ -133,6 +134,22 @@ def overlap(model: Model, lane: Lane, worlds: int, first: int) -> None:
     raise StateError(
         f"shapes {a!r} and {b!r} start {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}; "
         "move them apart, exclude the pair in the builder, or pass allow_overlap=True to Simulator"
+    )
+
+
+def sunk(model: Model, lane: Lane, worlds: int, first: int) -> None:
+    """Warn if shapes ended deep inside each other; the lane holds worlds ``first``, ``first + 1``, ..."""
+    ratio = lane.depth_ratio.numpy()[:worlds]
+    if not (ratio > DEEP).any():
+        return
+    w = int(ratio.argmax())
+    a, b = (model.shape_names[i] for i in lane.depth_shapes.numpy()[w])
+    warnings.warn(
+        f"shapes {a!r} and {b!r} ended {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}. The derived "
+        "stiffness carries bodies of like mass; for a heavy load on a light body give their shapes a stiffness, or take a "
+        "smaller step",
+        SimulationWarning,
+        stacklevel=2,
     )
 
 

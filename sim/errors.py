@@ -1,10 +1,22 @@
 """The errors of the simulator. Each message names the input, the likely cause and the way out."""
 
-__all__ = ["CapacityError", "ConvergenceError", "DeviceError", "ModelError", "SimulationError", "StateError"]
+__all__ = [
+    "CapacityError",
+    "ConvergenceError",
+    "DeviceError",
+    "ModelError",
+    "SimulationError",
+    "SimulationWarning",
+    "StateError",
+]
 
 
 class SimulationError(ValueError):
     """Base of all errors that the simulator raises about its inputs or its results."""
+
+
+class SimulationWarning(UserWarning):
+    """A result that is finite and converged but likely not what was meant."""
 
 
 class ModelError(SimulationError):

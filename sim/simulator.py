@@ -24,6 +24,9 @@ WIDEST_LANE = 128
 
 WIDEST_LANE_CUDA = 65536
 
+HESSIAN_BYTES = 2**28
+"""Bound on the Hessians that a lane holds [bytes]: scenes of many bodies get narrow lanes."""
+
 
 class Simulator:
     """Steps worlds of a model.
@@ -40,7 +43,7 @@ class Simulator:
     def __init__(self, model: Model, **options: Any):
         self.model = model
         self.options = SimulatorOptions(**options)
-        self.threads = self.options.threads or (os.cpu_count() or 1)
+        self.threads = self.options.threads or _cores()
         self.on_cpu = model.device == "cpu"
         self._lanes: dict[tuple[int, float], list[Lane]] = {}
         self._lock = threading.Lock()
@@ -112,7 +115,7 @@ class Simulator:
         path_q = q0.new_empty((steps + 1, *q0.shape)) if keep else None
         path_v = v0.new_empty((steps + 1, *v0.shape)) if keep else None
         final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
-        counts = torch.zeros((5, worlds), dtype=torch.float64)
+        counts = torch.zeros((6, worlds), dtype=torch.float64)
         lengths = self._lengths(steps)
         look = steps > 1 and not self.options.allow_overlap
 
@@ -147,6 +150,12 @@ class Simulator:
             last = (steps - 1) % lane.segment + 1 if steps else 0
             final_q[start:stop] = lane.q_view[last, :n]
             final_v[start:stop] = lane.v_view[last, :n]
+            if look:
+                lane.q_view[0] = lane.q_view[last]
+                lane.v_view[0] = lane.v_view[last]
+                lane.run("overlap", 1)
+                counts[5, start:stop] = torch.from_numpy(lane.depth.numpy()[:n].astype("float64"))
+                checks.sunk(self.model, lane, n, start)
             r = lane.report
             for i, array in enumerate((r.iterations, r.failed, r.first_failure, r.residual, lane.features.needed)):
                 counts[i, start:stop] = torch.from_numpy(array.numpy()[:n].astype("float64"))
@@ -154,7 +163,7 @@ class Simulator:
         self._each_block(worlds, values, [("overlap", 1)] * look + [("forward", n) for n in lengths], block)
         diagnostics = Diagnostics(
             iterations=counts[0].long(), steps=steps, failed_steps=counts[1].long(), first_failure=counts[2].long(),
-            residual=counts[3], contacts=counts[4].long(),
+            residual=counts[3], contacts=counts[4].long(), penetration=counts[5] if look else None,
         )  # fmt: skip
         checks.rollout_result(self, diagnostics, final_q, final_v)
         return path_q, path_v, final_q, final_v, diagnostics
@@ -234,10 +243,11 @@ class Simulator:
     ) -> None:
         """Run ``block(lane, start, stop)``, which replays ``graphs``, over all worlds, on several threads."""
         if self.on_cpu:
-            share = -(-worlds // self.threads)
-            width = min(WIDEST_LANE, 1 << max(0, share - 1).bit_length())
+            share, widest = -(-worlds // self.threads), WIDEST_LANE
         else:
-            width = min(WIDEST_LANE_CUDA, 1 << max(0, worlds - 1).bit_length())
+            share, widest = worlds, WIDEST_LANE_CUDA
+        hessian = 8 * int(self.model.body_free.sum()) ** 2
+        width = max(1, min(widest, HESSIAN_BYTES // max(1, hessian), 1 << max(0, share - 1).bit_length()))
         reach = look_ahead(values, self.options.step)
         starts = range(0, worlds, width)
         wanted = min(len(starts), self.threads if self.on_cpu else 1)
@@ -266,6 +276,13 @@ class Simulator:
 
             with ThreadPoolExecutor(wanted) as pool:
                 list(pool.map(work, starts))
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _fill(target: torch.Tensor, source: torch.Tensor) -> None:

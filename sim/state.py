@@ -43,6 +43,8 @@ class Diagnostics:
     """Largest relative gradient norm left at the end of a step."""
     contacts: torch.Tensor
     """Largest number of contacts listed at once."""
+    penetration: torch.Tensor | None = None
+    """Depth of the deepest contact at the end [m]; None for a single step or where overlaps are allowed."""
 
 
 @dataclass
