@@ -15,7 +15,7 @@ STEPS = tuple(1e-3 * 10.0 ** (-k / 2) for k in range(9))
 """Step sizes of the central differences, 1e-3 ... 1e-7, as parts of the scale of each direction."""
 
 
-NOISE = 2e-15
+NOISE = 5e-15
 """Rounding of a loss of order one after a rollout; a difference over 2 eps carries NOISE / eps of it."""
 
 

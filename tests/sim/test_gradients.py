@@ -1,8 +1,8 @@
 """Exact gradients against central differences in float64, for every kind of input, through every kind of contact.
 
 Tolerance: 1e-6 of the derivative, the figure the project promises, plus FLOOR. The losses are of order one and
-carry about 2e-15 of rounding after a rollout, which a difference over steps of at most 1e-3 turns into a few 1e-12:
-derivatives below 1e-5 cannot be checked to 1e-6 of their own size, only to that.
+carry some 5e-15 of rounding after a rollout; where a step of 1e-4 is the best compromise with Taylor's error, the
+differences are off by 5e-11. So derivatives below 1e-4 cannot be checked to 1e-6 of their own size, only to that.
 """
 
 import math
@@ -14,7 +14,7 @@ from differences import Direction, Problem, compare, directions_for
 from scenes import about, box_on_ground, free_body, push, push_targets, sphere_on_ground
 
 RELATIVE = 1e-6
-FLOOR = 1e-11
+FLOOR = 1e-10
 
 
 def weights(shape, seed):
@@ -254,8 +254,8 @@ def test_gradients_do_not_depend_on_segments_and_threads():
         results.append(torch.autograd.grad((final_loss(t) + path_loss(t)).sum(), leaves))
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
-            # parameters sum the same terms in the same order, whatever the segment
-            torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-15)
+            # a cut changes the order in which the adjoints of the path are added up, no more
+            assert (a - b).abs().max() <= 1e-13 * a.abs().max()
 
 
 def test_backward_twice_gives_the_same():
@@ -329,7 +329,7 @@ def test_derived_stiffness_has_no_gradient():
 def test_gradcheck():
     """torch's own checker on a short push with several inputs at once."""
     model = push().finalize(dtype="float64")
-    simulator = Simulator(model, tolerance=1e-14)
+    simulator = Simulator(model, tolerance=1e-13)
     start = model.state()
 
     def run(control, v, mass, friction):
