@@ -145,9 +145,9 @@ def sunk(model: Model, lane: Lane, worlds: int, first: int) -> None:
     w = int(ratio.argmax())
     a, b = (model.shape_names[i] for i in lane.depth_shapes.numpy()[w])
     warnings.warn(
-        f"shapes {a!r} and {b!r} ended {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}. The derived "
-        "stiffness carries bodies of like mass; for a heavy load on a light body give their shapes a stiffness, or take a "
-        "smaller step",
+        f"shapes {a!r} and {b!r} ended {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}. The "
+        "derived stiffness carries bodies of like mass; for a heavy load on a light body give their shapes a "
+        "stiffness, or take a smaller step",
         SimulationWarning,
         stacklevel=2,
     )
