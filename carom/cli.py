@@ -97,7 +97,7 @@ class Compare:
         out.print(Text(f"written to {folder}", "dim"))
 
     def _make(self) -> tuple[Any, Any]:
-        """The task with the options given, and theta; a task without a device or precision of its own follows theta's."""
+        """The task with the options given, and theta; one without a device or precision of its own follows theta's."""
         from .envs import TaskError, make
         from .envs.registry import TASKS
         from .sim.devices import check_device, check_dtype

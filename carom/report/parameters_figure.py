@@ -22,6 +22,7 @@ def draw_parameters(axes: Axes, result: CompareResult, *, legend_columns: int = 
     at = np.arange(len(result.names))
     target = np.array(reference.gradient)
     error = 2.0 * np.array(reference.standard_error or [0.0] * len(at))
+    axes.use_sticky_edges = False  # bars do not end on the frame
     axes.axhline(0.0, color="#999999", lw=0.8)
     axes.bar(at, 2 * error, 0.84, target - error, color="#C8C8C8", alpha=0.7, lw=0, label="reference (±2 s.e.)")
     axes.hlines(target, at - 0.42, at + 0.42, color=REFERENCE.color, lw=1.4)

@@ -47,7 +47,7 @@ def draw_push(axes: Axes, task: Any, theta: torch.Tensor, gradients: Mapping[str
         label=f"way-points{together}",
     )  # fmt: skip
     _arrows(axes, task, theta, points, groups, gradients)
-    axes.set_aspect("equal")
+    axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.04)
     axes.autoscale_view()
     axes.set_xlabel("x [cm]")
@@ -84,10 +84,11 @@ def _arrows(
             continue
         axes.update_datalim((origins + 1.08 * scaled) * 100)
         broad = name == "reference"
+        label = f"{name} (shortened)" if size.max() > _CAP * _LONGEST else name
         axes.quiver(
             origins[:, 0] * 100, origins[:, 1] * 100, scaled[:, 0] * 100, scaled[:, 1] * 100, angles="xy",
             scale_units="xy", scale=1.0, color="#9A9A9A" if broad else styles[name].color, zorder=4 + rank,
-            width=0.016 if broad else 0.0075 - 0.0012 * rank, label=name,
+            width=0.016 if broad else 0.0075 - 0.0012 * rank, label=label,
         )  # fmt: skip
 
 
