@@ -132,6 +132,16 @@ def make(dtype: Any) -> SimpleNamespace:
         return f * h
 
     @wp.func
+    def actuator_terms(kind: int, target: dtype, x: dtype, v1: dtype, kp: dtype, kd: dtype, h: dtype):
+        """Sum of the sizes of the terms in ``actuator_impulse``: what its rounding is relative to."""
+        size = wp.abs(target)
+        if kind == ACTUATOR_POSITION:
+            size = kp * (wp.abs(target) + wp.abs(x) + h * wp.abs(v1)) + kd * wp.abs(v1)
+        elif kind == ACTUATOR_VELOCITY:
+            size = kd * (wp.abs(target) + wp.abs(v1))
+        return size * h
+
+    @wp.func
     def actuator_curvature(kind: int, kp: dtype, kd: dtype, h: dtype):
         """Second derivative of an actuator's energy with respect to the velocity along its axis [kg or kg m^2]."""
         c = dtype(0.0)
@@ -144,5 +154,5 @@ def make(dtype: Any) -> SimpleNamespace:
     return SimpleNamespace(
         linear=linear, angular=angular, join=join, world_inertia=world_inertia, quat_exp=quat_exp,
         free_rotation=free_rotation, free_velocity=free_velocity, advance=advance, coordinate=coordinate,
-        actuator_impulse=actuator_impulse, actuator_curvature=actuator_curvature,
+        actuator_impulse=actuator_impulse, actuator_terms=actuator_terms, actuator_curvature=actuator_curvature,
     )  # fmt: skip

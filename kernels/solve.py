@@ -21,7 +21,7 @@ ROUNDING = 64.0
 """Velocities are known to this many units of rounding; a gradient that small cannot be reduced."""
 
 IMPULSE_ROUNDING = 8.0
-"""Contact impulses are known to this many units of rounding of the largest term in them."""
+"""Impulses of contacts and actuators are known to this many units of rounding of the terms in them."""
 
 
 @functools.cache
@@ -114,11 +114,17 @@ def make(dtype: Any) -> SimpleNamespace:
                 axis = actuator_axis[i]
                 if dof_index[6 * body + axis] >= 0:
                     f = gradient[world, body]
-                    f[axis] = f[axis] - dyn.actuator_impulse(
-                        actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
-                        body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
-                    )  # fmt: skip
+                    x = dyn.coordinate(body_q[world, body], axis)
+                    w = body_v1[world, body][axis]
+                    kp = actuator_stiffness[world, i]
+                    kd = actuator_damping[world, i]
+                    f[axis] = f[axis] - dyn.actuator_impulse(actuator_kind[i], control[world, i], x, w, kp, kd, h)
                     gradient[world, body] = f
+                    term = dyn.actuator_terms(actuator_kind[i], control[world, i], x, w, kp, kd, h)
+                    if axis < 3:
+                        noise2 += term * term / body_mass[world, body]
+                    else:
+                        noise2 += term * term / inertia[world, body][axis - 3, axis - 3]
             for c in range(contacts):
                 n = normal[world, c]
                 q = coefficients[world, c]
