@@ -44,7 +44,7 @@ class Compare:
     samples: int = 256
     """Rollouts for each backend that samples."""
     reference_samples: Annotated[int | None, _option("INT")] = None
-    """Noise draws of the reference, each of 2 * parameters + 1 rollouts. By default about 6800 rollouts in all."""
+    """Noise draws of the reference, each of 2 * parameters + 1 rollouts. By default as many as a pilot finds needed."""
     scale: Annotated[float | None, _option("FLOAT")] = None
     """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
     backends: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "autodiff,smoothing,surrogate"

@@ -29,11 +29,11 @@ __all__ = ["BACKENDS", "CompareResult", "compare"]
 BACKENDS = ("autodiff", "smoothing", "surrogate")
 """What is compared where nothing else is asked for."""
 
-_REFERENCE_ROLLOUTS = 6800
+_REFERENCE_ROLLOUTS = 20_000  # at most, where nobody says how many
+_REFERENCE_ERROR = 0.04  # standard error of the reference to aim for, relative to its norm
+_PILOT_ROLLOUTS = 1_700
 _REFERENCE_STEP = 0.75  # of scale: less noise than at the usual 0.5, for a bias of half a percent on a jump
 _SCALE = 0.02
-_UNITS = {"push": "m", "gap_push": "m", "grazing_push": "m"}  # for tasks that do not name their own
-
 
 @dataclass(frozen=True)
 class CompareResult:
@@ -65,7 +65,7 @@ class CompareResult:
     @property
     def unit(self) -> str:
         """Unit of theta, where the objective names one."""
-        return str(getattr(self.objective, "parameter_unit", _UNITS.get(objective_name(self.objective), "")))
+        return str(getattr(self.objective, "parameter_unit", ""))
 
     @property
     def noise(self) -> str:
@@ -168,8 +168,8 @@ def compare(
         scale: Standard deviation of the noise, one number or one per parameter; by default the objective's
             ``smoothing_scale``, else 0.02.
         samples: Rollouts for each backend that samples.
-        reference_samples: Noise draws of the reference, each of 2 * parameters + 1 rollouts; by default about
-            6800 rollouts in all.
+        reference_samples: Noise draws of the reference, each of 2 * parameters + 1 rollouts; by default as many as a
+            pilot says are needed for a standard error of 4 % of the gradient, but at most 20,000 rollouts.
         seed: Of all randomness; the same seed gives the same numbers on the same machine.
         settings: Further entries for ``results.json``.
         progress: Called with the name of each stage before it begins.
@@ -188,13 +188,14 @@ def compare(
         backends = {name: make_backend(name, scale=scale, samples=samples) for name in backends}
     if not backends:
         raise GradientError("no backend to compare: name at least one, e.g. autodiff")
-    if reference_samples is None:
-        reference_samples = max(128, _REFERENCE_ROLLOUTS // (2 * len(theta) + 1) // 2 * 2)
-    reference = CentralDifferences(scale=scale, samples=reference_samples, step=_REFERENCE_STEP)
-
     say("compiling kernels (about a minute the first time)")
     _warm_up(objective, theta)
     timings["compile"] = time.perf_counter() - began
+
+    if reference_samples is None:
+        say("how many rollouts the reference needs")
+        reference_samples = _enough_samples(objective, theta, scale, seed)
+    reference = CentralDifferences(scale=scale, samples=reference_samples, step=_REFERENCE_STEP)
 
     def report(name: str, done: int, total: int) -> None:
         if name != "done":
@@ -249,6 +250,21 @@ def _theta(objective: object, theta: torch.Tensor | None) -> torch.Tensor:
             )
         theta = start()
     return theta.detach()  # type: ignore[union-attr]
+
+
+def _enough_samples(objective: Objective, theta: torch.Tensor, scale: Any, seed: int) -> int:
+    """Noise draws that bring the reference's standard error down to its target, as far as the budget goes."""
+    width = 2 * len(theta) + 1
+    pilot_samples = max(64, _PILOT_ROLLOUTS // width // 2 * 2)
+    pilot = CentralDifferences(scale=scale, samples=pilot_samples, step=_REFERENCE_STEP).estimate(
+        objective, theta, seed=seed
+    )
+    most = max(pilot_samples, _REFERENCE_ROLLOUTS // width // 2 * 2)
+    norm, error = float(pilot.gradient.norm()), float(pilot.standard_error.norm())  # type: ignore[union-attr]
+    if error > 0.0 and norm == 0.0:
+        return most
+    wanted = pilot_samples * (error / (_REFERENCE_ERROR * norm)) ** 2 if error > 0.0 else 0.0
+    return int(min(most, max(pilot_samples, wanted))) // 2 * 2
 
 
 def _warm_up(objective: Objective, theta: torch.Tensor) -> None:

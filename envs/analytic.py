@@ -130,6 +130,7 @@ class GrazingPush(_Analytic):
     """
 
     name: ClassVar[str] = "grazing_push"
+    parameter_unit: ClassVar[str] = "m"
     description: ClassVar[str] = "a push that hits or misses: moves the object by a fixed length or not at all"
 
     length: float = 0.1
@@ -178,6 +179,7 @@ class GapPush(_Analytic):
     """
 
     name: ClassVar[str] = "gap_push"
+    parameter_unit: ClassVar[str] = "m"
     description: ClassVar[str] = "a push across a gap: nothing moves until contact; the exact gradient is 0 before it"
 
     gap: float = 0.03

@@ -47,6 +47,8 @@ class Push(Task):
     name: ClassVar[str] = "push"
     description: ClassVar[str] = "push a box on a table to a goal pose with a round pusher; starts: touching, apart"
 
+    parameter_unit: ClassVar[str] = "m"
+
     box_half_extents = (0.05, 0.05, 0.05)
     """[m]"""
     box_mass = 1.0
