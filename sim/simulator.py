@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import autodiff, checks
@@ -142,8 +143,8 @@ class Simulator:
                 lane.run("forward", count)
                 done += count
                 if path_q is not None and path_v is not None:
-                    path_q[done - count + 1 : done + 1, start:stop] = lane.q_view[1 : count + 1, :n]
-                    path_v[done - count + 1 : done + 1, start:stop] = lane.v_view[1 : count + 1, :n]
+                    _copy(path_q[done - count + 1 : done + 1, start:stop], lane.q_view[1 : count + 1, :n])
+                    _copy(path_v[done - count + 1 : done + 1, start:stop], lane.v_view[1 : count + 1, :n])
                 if done < steps:
                     lane.q_view[0] = lane.q_view[count]
                     lane.v_view[0] = lane.v_view[count]
@@ -209,9 +210,8 @@ class Simulator:
                 _fill(lane.v_view[: count + 1].transpose(0, 1), path_v[first : end + 1, start:stop].transpose(0, 1))
                 if lane.control_view.shape[2]:
                     _fill(lane.control_view[:count].transpose(0, 1), control[first:end, start:stop].transpose(0, 1))
-                lane.adj_q_view[: count + 1].zero_()
-                lane.adj_v_view[: count + 1].zero_()
-                lane.adj_control_view.zero_()
+                for array in (lane.adj_q, lane.adj_v, lane.adj_control):
+                    array.zero_()
                 lane.adj_q_view[count] = carry_q
                 lane.adj_v_view[count] = carry_v
                 for seed, view in ((seeds["path_q"], lane.adj_q_view), (seeds["path_v"], lane.adj_v_view)):
@@ -219,7 +219,7 @@ class Simulator:
                 lane.run("backward", count)
                 carry_q.copy_(lane.adj_q_view[0])
                 carry_v.copy_(lane.adj_v_view[0])
-                out["control"][first:end, start:stop] = lane.adj_control_view[:count, :n]
+                _copy(out["control"][first:end, start:stop], lane.adj_control_view[:count, :n])
             for name, whole, carry in (("q0", seeds["path_q"], carry_q), ("v0", seeds["path_v"], carry_v)):
                 add(None if whole is None else whole[0], carry)
                 out[name][start:stop] = carry[:n]
@@ -288,6 +288,14 @@ def _cores() -> int:
 def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
     """Copy the rows of ``source``; surplus rows of ``target`` repeat the last one, so that they are valid worlds."""
     n = source.shape[0]
-    target[:n] = source
+    _copy(target[:n], source.expand_as(target[:n]))
     if n < target.shape[0]:
-        target[n:] = source[-1:]
+        _copy(target[n:], source[-1:].expand_as(target[n:]))
+
+
+def _copy(target: torch.Tensor, source: torch.Tensor) -> None:
+    """Copy by the calling thread alone: torch would wake threads of its own for it, which costs more than it saves."""
+    if target.is_cuda:
+        target.copy_(source)
+    else:
+        np.copyto(target.numpy(), source.detach().numpy())

@@ -1,0 +1,111 @@
+"""Where the time of a step goes: each kernel of the push, forward and backward, launched many times over.
+
+A push of half a second fills a lane's buffers, so that contacts, slip and solves are those of a real push. Then every
+kernel is recorded many times into a graph of its own, and the graphs are replayed by turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable
+
+import torch
+import warp as wp
+from common import alternate, heading, table
+from push_scene import push, random_way_points
+
+from carom.kernels import adjoint, integrate, rows, solve
+from carom.kernels.detect import detect
+from carom.sim.lane import Lane
+
+
+def filled_lane(worlds: int, device: str, dtype: str, step: float) -> Lane:
+    """A lane in the middle of a push."""
+    task = push(step=step, duration=0.5, dtype=dtype, device=device, threads=1)
+    task.rollout(random_way_points(task, worlds), record=False)
+    ((lane,),) = task.simulator._lanes.values()
+    lane.add_adjoints()
+    lane.list_contacts(0)
+    lane.adj_v_view.normal_()
+    lane.adj_q_view.normal_()
+    return lane
+
+
+def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
+    """Every launch of a step by name, on the lane's first step."""
+    a, real, h, eps = lane.arrays, lane.real, lane.options.step, lane.options.stiction
+    q, v, q1, v1 = lane.q[0], lane.v[0], lane.q[1], lane.v[1]
+    f, adj = lane.features, lane.adjoints
+    assert adj is not None
+    g = dataclasses.replace(adj, body_q=lane.adj_q[0], body_v0=lane.adj_v[0], control=lane.adj_control[0])
+    return {
+        "detect": lambda: detect(
+            real, pairs=a.pairs, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
+            shape_pose=a.shape_pose, gravity=a.gravity, body_q=q, body_v=v, features=f, device=lane.device,
+            **lane._detect,
+        ),
+        "rows": lambda: rows.prepare(real, a, q, v, f, lane.rows, h=h, eps=eps),
+        "solve": lambda: solve.solve(
+            real, a, q, v, lane.control[0], f.count, lane.rows, lane.scratch, v1, lane.report, **lane._solve
+        ),
+        "integrate": lambda: integrate.integrate(real, a, q, v, v1, q1, h=h),
+        "integrate, adjoint": lambda: integrate.integrate_adjoint(
+            real, a, q, v, v1, q1, lane.adj_q[1], g.body_q, g.body_v0, lane.adj_v[1], g.body_inertia, h=h
+        ),
+        "solve, adjoint": lambda: adjoint.solve_adjoint(
+            real, a, q, v, v1, f.count, lane.rows, lane.scratch, lane.adj_v[2], g, dofs=lane.dofs, h=h, eps=eps
+        ),
+        "residual, adjoint": lambda: adjoint.residual_adjoint(
+            real, a, q, v, v1, lane.control[0], f, g, h=h, eps=eps
+        ),
+    }  # fmt: skip
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--worlds", type=int, default=128, help="at most 128 on the CPU: one lane")
+    parser.add_argument("--step", type=float, default=0.005)
+    parser.add_argument("--launches", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=15)
+    args = parser.parse_args()
+    heading("Kernels of a step", args.device)
+    lane = filled_lane(args.worlds, args.device, args.dtype, args.step)
+    graphs = {}
+    for name, launch in kernels(lane).items():
+        launch()
+        with wp.ScopedCapture(device=lane.device) as capture:
+            for _ in range(args.launches):
+                launch()
+        graphs[name] = capture.graph
+
+    def replay(name: str) -> None:
+        wp.capture_launch(graphs[name])
+        if args.device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    times = alternate({name: (lambda name=name: replay(name)) for name in graphs}, args.repeats)
+    micro = {
+        name: 1e6 * (t.wall_median if args.device != "cpu" else min(t.core)) / (args.launches * args.worlds)
+        for name, t in times.items()
+    }
+    forward = sum(micro[n] for n in ("detect", "rows", "solve", "integrate"))
+    backward = sum(micro.values()) - micro["solve"] - micro["integrate"]
+    contacts = lane.features.count.numpy().mean()
+    print(f"{args.worlds} worlds, {contacts:.1f} contacts each, {args.dtype}, best of {args.repeats}")
+    print(f"forward {forward:.2f} us a world-step, backward {backward:.2f} us (detect and rows run in both)")
+    lines = []
+    for name, t in micro.items():
+        in_forward = f"{t / forward:.0%}" if name in ("detect", "rows", "solve", "integrate") else ""
+        in_backward = f"{t / backward:.0%}" if name not in ("solve", "integrate") else ""
+        lines.append([name, f"{t:.3f}", in_forward, in_backward])
+    table(["kernel", "us a world-step", "of forward", "of backward"], lines)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
