@@ -35,6 +35,7 @@ _PILOT_ROLLOUTS = 1_700
 _REFERENCE_STEP = 0.75  # of scale: less noise than at the usual 0.5, for a bias of half a percent on a jump
 _SCALE = 0.02
 
+
 @dataclass(frozen=True)
 class CompareResult:
     """What ``compare`` found: numbers, verdicts, and the means to show and to keep them."""

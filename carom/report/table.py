@@ -63,16 +63,19 @@ def _add(table: Table, row: ComparisonRow, *, compared: bool = True) -> None:
         return
     table.add_row(
         row.name,
-        _number(row.value),
-        _number(row.norm),
-        f"{row.cosine:.4f}" if compared and row.cosine is not None else "-",
+        _number(row.value, 4),
+        _number(row.norm, 4),
+        f"{row.cosine:.3f}" if compared and row.cosine is not None else "-",
         f"{row.relative_error:.1%}" if compared and row.relative_error is not None else "-",
         _number(row.standard_error_norm, 2),
         _number(row.trace_variance, 2),
         str(row.evaluations),
-        f"{row.seconds:.2f}" if row.seconds >= 0.005 else "<0.01",
+        f"{row.seconds:.2f}",
     )
 
 
-def _number(number: float | None, digits: int = 4) -> str:
-    return "-" if number is None else f"{number:.{digits}g}"
+def _number(number: float | None, digits: int) -> str:
+    if number is None:
+        return "-"
+    # the exponent of a small number would cost more room than its digits are worth
+    return f"{number:.{digits}g}" if number == 0.0 or abs(number) >= 1e-2 else f"{number:.{min(digits, 2)}g}"
