@@ -125,7 +125,9 @@ def make(dtype: Any) -> SimpleNamespace:
         arm_b[world, c] = rb
         coefficients[world, c] = k
 
-    return SimpleNamespace(row=row, relative_velocity=relative_velocity, kernel=rows_kernel)
+    return SimpleNamespace(
+        row=row, point_velocity=point_velocity, relative_velocity=relative_velocity, kernel=rows_kernel
+    )
 
 
 def feature_inputs(f: Features) -> list[wp.array]:

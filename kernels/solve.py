@@ -53,6 +53,11 @@ def make(dtype: Any) -> SimpleNamespace:
         return dyn.join(dyn.linear(v) * m, inertia * dyn.angular(v))
 
     @wp.func
+    def lightness_at(m: dtype, inertia: mat33, arm: vec3):
+        """Squared norm of a unit impulse at ``arm``, for a body as round as its mean inertia [1/kg]."""
+        return dtype(1.0) / m + dtype(3.0) * wp.dot(arm, arm) / wp.trace(inertia)
+
+    @wp.func
     def mass_norm2(m: dtype, inertia: mat33, f: spatial):
         """Squared norm of an impulse in the inverse of the mass matrix's diagonal [J]."""
         s = wp.dot(dyn.linear(f), dyn.linear(f)) / m
@@ -137,9 +142,14 @@ def make(dtype: Any) -> SimpleNamespace:
                     term = term * (dtype(1.0) + q[2])
                     lightness = zero
                     if b >= 0:
-                        lightness += dtype(1.0) / body_mass[world, b]
+                        lightness += lightness_at(body_mass[world, b], inertia[world, b], arm_b[world, c])
                     if a >= 0:
-                        lightness += dtype(1.0) / body_mass[world, a]
+                        lightness += lightness_at(body_mass[world, a], inertia[world, a], arm_a[world, c])
+                    # friction holds like a damper of load mu / s, and the slip it sees is a difference of two speeds
+                    fast = wp.length(row.point_velocity(body_v1, world, a, arm_a[world, c]))
+                    fast += wp.length(row.point_velocity(body_v1, world, b, arm_b[world, c]))
+                    hold = wp.dot(push, n) * q[2] / law.slip_speed(u, n, eps)
+                    term += hold * fast / dtype(IMPULSE_ROUNDING)
                     noise2 += term * term * lightness
                     if b >= 0:
                         gradient[world, b] = gradient[world, b] - wp.cw_mul(
