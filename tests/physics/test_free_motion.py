@@ -107,7 +107,9 @@ def test_an_inertia_given_to_the_rollout_tumbles_like_one_given_to_the_builder()
 
 def test_locked_axes_do_not_move(device):
     b = ModelBuilder()
-    box = b.add_body(position=(1, 2, 3), velocity=(1, 1, 1), angular_velocity=(1, 2, 3), locked=("x", "z", "rx", "ry"), mass=1.0)
+    box = b.add_body(
+        position=(1, 2, 3), velocity=(1, 1, 1), angular_velocity=(1, 2, 3), locked=("x", "z", "rx", "ry"), mass=1.0
+    )
     b.add_box(box, (0.1, 0.05, 0.02))
     t = run(b, device=device, steps=50)
     q, v = t.body_q[:, 0, 0].cpu(), t.body_v[1:, 0, 0].cpu()
