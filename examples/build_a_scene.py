@@ -3,8 +3,6 @@
 The box stops after v0^2 / (2 mu g), so the exact gradients are known: d/dv0 = v0/(mu g), d/dmu = -v0^2/(2 mu^2 g).
 """
 
-import torch
-
 import carom
 
 

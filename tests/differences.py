@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass
 
 import torch
-from carom.sim import State
 from scenes import multiply
+
+from carom.sim import State
 
 STEPS = tuple(1e-3 * 10.0 ** (-k / 2) for k in range(9))
 """Step sizes of the central differences, 1e-3 ... 1e-7, as parts of the scale of each direction."""

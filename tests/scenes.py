@@ -3,6 +3,7 @@
 import math
 
 import torch
+
 from carom.sim import ModelBuilder, Simulator
 
 G = 9.81

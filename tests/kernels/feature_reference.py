@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import warp as wp
+
 from carom.kernels import features as F  # noqa: N812
 from carom.kernels.detect import detect
 from carom.kernels.features import Features

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import warp as wp
+
 from carom.kernels import features as F  # noqa: N812
 from carom.kernels.collide_box_box import SWITCH
 from carom.kernels.shapes import ShapeType

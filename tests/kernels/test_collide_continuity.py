@@ -8,6 +8,7 @@ continuous function changes by shrinks with the interval, a jump stays.
 import numpy as np
 import pytest
 import warp as wp
+
 from carom.kernels.shapes import ShapeType
 
 from . import feature_reference as ref

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 import warp as wp
-from carom.kernels.shapes import ShapeType
 from scipy.optimize import lsq_linear
+
+from carom.kernels.shapes import ShapeType
 
 from . import feature_reference as ref
 

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import warp as wp
+
 from carom.kernels.detect import detect
 from carom.kernels.features import Features
 from carom.kernels.precision import precision

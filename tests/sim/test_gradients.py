@@ -9,9 +9,10 @@ import math
 
 import pytest
 import torch
-from carom.sim import PARAMETERS, ModelBuilder, Simulator, State
 from differences import Direction, Problem, compare, directions_for
 from scenes import about, box_on_ground, free_body, push, push_targets, sphere_on_ground
+
+from carom.sim import PARAMETERS, ModelBuilder, Simulator, State
 
 RELATIVE = 1e-6
 FLOOR = 1e-10
@@ -130,7 +131,7 @@ CASES = {
         control=push_targets(100, distance=0.1),
         explicit=True,
         **k,
-    ),  # fmt: skip
+    ),
     "quasi-dynamic push": lambda **k: problem(
         push(half=(0.05, 0.06, 0.04)), control=push_targets(100, distance=0.1), quasi_dynamic=True, **k
     ),
@@ -140,7 +141,7 @@ CASES = {
         explicit=True,
         quasi_dynamic=True,
         **k,
-    ),  # fmt: skip
+    ),
     "actuators": lambda **k: problem(six_actuators(), control=random_control(40, 6, 0.1), step=0.01, **k),
     "tumbling": lambda **k: problem(
         free_body(velocity=(1, 2, 3), angular_velocity=(3, 7, 2)), steps=60, step=0.01, **k
