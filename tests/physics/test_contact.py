@@ -7,6 +7,7 @@ import torch
 from scenes import G, about, box_on_ground, kinetic_energy, run, sphere_on_ground, spin_momentum
 
 from carom.kernels.contact import CONTACT_PERIOD_STEPS
+from carom.kernels.features import PARALLEL
 from carom.sim import STATIC, ModelBuilder, Simulator
 
 
@@ -31,7 +32,7 @@ LYING = {"capsule": about((1, 0, 0), math.pi / 2)}
 @pytest.mark.parametrize("kind", ["sphere", "capsule", "box"])
 @pytest.mark.parametrize("stiffness", [None, 5e3, 2e4])
 def test_static_penetration(device, dtype, kind, stiffness):
-    """m g/k where k is given; where it is not, the derived value. One stiffness a pair, whatever the corners' number."""
+    """m g/k where k is given; where it is not, the derived value. One stiffness a pair, for any number of corners."""
     h, mass = 0.005, 2.0
     b = ModelBuilder()
     b.add_ground(stiffness=stiffness)
@@ -69,14 +70,17 @@ def test_every_shape_comes_to_rest_on_every_shape(device, kind, support):
         b.add_capsule(STATIC, 0.2, 0.5, rotation=about((0, 1, 0), math.pi / 2))
     else:
         top = 0.3
-        add(b, STATIC, support, 0.3) if support == "sphere" else b.add_box(STATIC, (0.5, 0.5, 0.3))
+        if support == "sphere":
+            b.add_sphere(STATIC, 0.3)
+        else:
+            b.add_box(STATIC, (0.5, 0.5, 0.3))
     body = b.add_body(position=(0, 0, top + 0.07), rotation=LYING.get(kind, (0, 0, 0, 1)), mass=1.0)
     add(b, body, kind)
     t = run(b, device=device, steps=300, step=h)
     q, v = t.final.body_q[0, 0].cpu(), t.final.body_v[0, 0].cpu()
-    # crossed axes share the stiffness among a crossing contact and, fading with the angle, their ends: 1/401 is left there
-    tolerance = 5e-3 if (kind, support) == ("capsule", "capsule") else 1e-9
-    assert top + 0.05 - float(q[2]) == pytest.approx(sinking(h), rel=tolerance)
+    # crossed capsules share the stiffness with contacts of their ends, which here touch nothing: PARALLEL^2 of it is lost
+    loss = PARALLEL**2 if (kind, support) == ("capsule", "capsule") else 0.0
+    assert top + 0.05 - float(q[2]) == pytest.approx(sinking(h) * (1 + loss), rel=1e-9)
     assert q[:2].abs().max() < 1e-12
     assert v.abs().max() < 1e-12
 
@@ -115,7 +119,7 @@ BRICKS = ((0.1, 0.08, 0.06), (0.06, 0.07, 0.08))
 @pytest.mark.parametrize(("kind", "sizes"), [("sphere", None), ("box", CUBES)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_free_collision_keeps_all_momenta(device, kind, sizes, dtype):
-    """Every impulse acts on both bodies at one point: both sums are kept to rounding, as far as inertia does not turn."""
+    """Every impulse acts on both bodies at one point: both sums are kept to rounding, where inertia does not turn."""
     p, spin, energy = momenta(collision(kind, sizes), 0.005, dtype, device)
     noise = 1e-14 if dtype == "float64" else 1e-6
     assert (p - p[0]).abs().max() < noise
@@ -139,7 +143,7 @@ def test_free_collision_of_bricks_keeps_angular_momentum_to_first_order():
 
 
 def test_equal_balls_share_their_velocity():
-    """Perfectly inelastic central collision of equal masses: both end at half the speed, as far as they stay together."""
+    """Inelastic central collision of equal masses: both end near half the speed, and their sum is kept."""
     b = ModelBuilder(gravity=(0, 0, 0))
     for x, v in ((0.0, 1.0), (0.21, 0.0)):
         body = b.add_body(position=(x, 0, 0), velocity=(v, 0, 0), mass=1.0)

@@ -1,6 +1,7 @@
 """Bodies that touch nothing: parabola, tumbling, the flip about the middle axis, locked axes, actuators."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -61,7 +62,7 @@ def test_direction_of_angular_momentum_is_second_order():
         momentum, _ = tumble(h, dtype="float64")
         direction = momentum / momentum.norm(dim=-1, keepdim=True)
         errors.append(float((direction - direction[0]).norm(dim=-1).max()))
-    orders = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    orders = [math.log2(a / b) for a, b in pairwise(errors)]
     assert all(abs(order - 2.0) < 0.1 for order in orders), (errors, orders)
     assert errors[0] < 1e-3
 
@@ -162,7 +163,7 @@ def test_position_actuator_is_the_implicit_oscillator(axis):
     decay, rate = kd / (2 * m), math.sqrt(kp / m - (kd / (2 * m)) ** 2)
     time = torch.arange(steps + 1) * h
     exact = target * (1 - torch.exp(-decay * time) * (torch.cos(rate * time) + decay / rate * torch.sin(rate * time)))
-    # implicit Euler's local error is h^2/2 of an acceleration of at most kp target/m, that is h/2 a second of amplitude kp target/m
+    # implicit Euler's local error is h^2/2 of an acceleration of at most kp target/m: h/2 of that in a second
     assert (x - exact).abs().max() < h / 2 * (kp / m) * target
 
 
