@@ -14,7 +14,7 @@ import warp as wp
 from . import contact, dynamics, newton, rows, solve
 from .arrays import Adjoints, ModelArrays, Rows, Scratch
 from .features import Features
-from .precision import precision
+from .precision import FUSED, precision
 from .rows import feature_inputs
 
 __all__ = ["make", "residual_adjoint", "solve_adjoint"]
@@ -29,7 +29,7 @@ def make(dtype: Any) -> SimpleNamespace:
         contact.make(dtype), dynamics.make(dtype), newton.make(dtype), rows.make(dtype), solve.make(dtype),
     )  # fmt: skip
 
-    @wp.kernel(enable_backward=False, module="unique")
+    @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def linear_kernel(
         # model
         dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
@@ -65,9 +65,8 @@ def make(dtype: Any) -> SimpleNamespace:
             actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, coefficients,
             slip, h, eps, hessian,
         )  # fmt: skip
-        lin.cholesky(hessian, world, dofs)
         lin.gather(adj_v1, dof_index, world, dtype(1.0), vector)
-        lin.solve_in_place(hessian, vector, world, dofs)
+        lin.solve(hessian, vector, world, dofs)
         lin.spread(vector, dof_index, world, z)
 
     @wp.kernel(module="unique")

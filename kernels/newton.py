@@ -15,12 +15,16 @@ from .precision import precision
 
 __all__ = ["make"]
 
+SMALL = 8
+"""Free axes up to which the linear solve is unrolled: a free body and a guided pusher."""
+
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """``hessian``, ``cholesky``, ``solve_in_place``, ``spread``: Newton's linear algebra for one world."""
+    """``hessian``, ``solve``, ``gather``, ``spread``: Newton's linear algebra for one world."""
     p = precision(dtype)
     vec3, vec4, mat33, spatial = p.vec3, p.vec4, p.mat33, p.spatial
+    small_matrix, small_vector = wp.types.matrix((SMALL, SMALL), dtype), wp.types.vector(SMALL, dtype)
     law, dyn = contact.make(dtype), dynamics.make(dtype)
 
     @wp.func
@@ -130,6 +134,52 @@ def make(dtype: Any) -> SimpleNamespace:
             x[world, i] = s * a[world, i * n + i]
 
     @wp.func
+    def solve_small(a: wp.array2d(dtype=dtype), x: wp.array2d(dtype=dtype), world: int, n: int):
+        """``solve`` for n <= SMALL: unrolled and in registers, unused rows filled up with the identity."""
+        m = small_matrix()
+        y = small_vector()
+        for i in range(SMALL):
+            if i < n:
+                y[i] = x[world, i]
+                for j in range(i + 1):
+                    m[i, j] = a[world, i * n + j]
+            else:
+                m[i, i] = dtype(1.0)
+        for j in range(SMALL):
+            d = m[j, j]
+            for k in range(j):
+                d = d - m[j, k] * m[j, k]
+            inverse = dtype(1.0) / wp.sqrt(d)
+            m[j, j] = inverse
+            for i in range(j + 1, SMALL):
+                s = m[i, j]
+                for k in range(j):
+                    s = s - m[i, k] * m[j, k]
+                m[i, j] = s * inverse
+        for i in range(SMALL):
+            s = y[i]
+            for k in range(i):
+                s = s - m[i, k] * y[k]
+            y[i] = s * m[i, i]
+        for r in range(SMALL):
+            s = y[SMALL - 1 - r]
+            for k in range(SMALL - r, SMALL):
+                s = s - m[k, SMALL - 1 - r] * y[k]
+            y[SMALL - 1 - r] = s * m[SMALL - 1 - r, SMALL - 1 - r]
+        for i in range(SMALL):
+            if i < n:
+                x[world, i] = y[i]
+
+    @wp.func
+    def solve(a: wp.array2d(dtype=dtype), x: wp.array2d(dtype=dtype), world: int, n: int):
+        """Solve with the lower triangle ``a``, which may be overwritten; ``x``: right-hand side, then solution."""
+        if n <= SMALL:
+            solve_small(a, x, world, n)
+        else:
+            cholesky(a, world, n)
+            solve_in_place(a, x, world, n)
+
+    @wp.func
     def gather(
         x: wp.array2d(dtype=spatial), dof_index: wp.array(dtype=int), world: int, sign: dtype,
         out: wp.array2d(dtype=dtype),
@@ -153,6 +203,4 @@ def make(dtype: Any) -> SimpleNamespace:
                     value[i] = x[world, d]
             out[world, body] = value
 
-    return SimpleNamespace(
-        hessian=hessian, cholesky=cholesky, solve_in_place=solve_in_place, gather=gather, spread=spread
-    )
+    return SimpleNamespace(hessian=hessian, solve=solve, gather=gather, spread=spread)

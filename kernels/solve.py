@@ -8,7 +8,7 @@ import warp as wp
 
 from . import contact, dynamics, newton, rows
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
-from .precision import precision
+from .precision import FUSED, precision
 
 __all__ = ["make", "solve"]
 
@@ -65,7 +65,7 @@ def make(dtype: Any) -> SimpleNamespace:
             s += f[3 + i] * f[3 + i] / inertia[i, i]
         return s
 
-    @wp.kernel(enable_backward=False, module="unique")
+    @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def solve_kernel(
         # model
         dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
@@ -177,9 +177,8 @@ def make(dtype: Any) -> SimpleNamespace:
                     actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, coefficients,
                     slip, h, eps, hessian,
                 )  # fmt: skip
-                lin.cholesky(hessian, world, dofs)
                 lin.gather(gradient, dof_index, world, dtype(-1.0), vector)
-                lin.solve_in_place(hessian, vector, world, dofs)
+                lin.solve(hessian, vector, world, dofs)
                 lin.spread(vector, dof_index, world, direction)
 
                 # slope of the energy along the direction: linear part, then contacts
