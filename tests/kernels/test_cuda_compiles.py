@@ -1,0 +1,30 @@
+"""Every kernel also compiles for CUDA, which needs no GPU: the same code must serve both."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import pytest
+import warp as wp
+
+import carom.kernels
+
+KERNELS = [
+    (module, name)
+    for info in pkgutil.iter_modules(carom.kernels.__path__)
+    for module in [importlib.import_module(f"carom.kernels.{info.name}")]
+    if hasattr(module, "make")
+    for name, value in vars(module.make(wp.float32)).items()
+    if isinstance(value, wp.Kernel)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [wp.float32, wp.float64])
+@pytest.mark.parametrize(("module", "name"), KERNELS, ids=[f"{m.__name__}.{n}" for m, n in KERNELS])
+def test_compiles_for_hopper(module, name, dtype, tmp_path):
+    kernel = getattr(module.make(dtype), name)
+    wp.compile_aot_module(kernel.module, arch=90, module_dir=str(tmp_path), use_ptx=True)
+    (ptx,) = tmp_path.glob("*.ptx")
+    assert f".visible .entry {kernel.get_mangled_name()}" in ptx.read_text()
