@@ -88,7 +88,7 @@ def make(dtype: Any) -> SimpleNamespace:
             along = wp.dot(wp.cross(r, db), c) / wp.dot(c, c)
             middle = pa + da * along + n * (half * gap)
         else:
-            n = wp.transform_vector(xa, a1)
+            n = wp.normalize(wp.transform_vector(xa, a1))  # the solve's Hessian is definite for unit normals only
             gap = wp.dot(n, pb - pa)
             middle = pb - n * (half * gap)
         point = middle + n * (half * (radius_a - radius_b))
