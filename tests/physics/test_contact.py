@@ -78,7 +78,7 @@ def test_every_shape_comes_to_rest_on_every_shape(device, kind, support):
     add(b, body, kind)
     t = run(b, device=device, steps=300, step=h)
     q, v = t.final.body_q[0, 0].cpu(), t.final.body_v[0, 0].cpu()
-    # crossed capsules share the stiffness with contacts of their ends, which here touch nothing: PARALLEL^2 of it is lost
+    # crossed capsules share the stiffness with their ends, which here touch nothing: PARALLEL^2 of it is lost
     loss = PARALLEL**2 if (kind, support) == ("capsule", "capsule") else 0.0
     assert top + 0.05 - float(q[2]) == pytest.approx(sinking(h) * (1 + loss), rel=1e-9)
     assert q[:2].abs().max() < 1e-12

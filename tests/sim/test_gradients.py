@@ -80,6 +80,26 @@ def two_boxes():
     return b
 
 
+def pair_of(first, second):
+    """One shape lies still on the ground, not quite level; the other drops on it, turned and spinning."""
+    b = ModelBuilder()
+    b.add_ground(friction=0.5)
+    shapes = {
+        "sphere": lambda body: b.add_sphere(body, 0.06, friction=0.4),
+        "capsule": lambda body: b.add_capsule(body, 0.05, 0.08, friction=0.4),
+        "box": lambda body: b.add_box(body, (0.08, 0.07, 0.05), friction=0.4),
+    }
+    lying = about((1, 0.1, 0), math.pi / 2) if first == "capsule" else about((1, 2, 3), 0.02)
+    low = b.add_body(position=(0, 0, 0.06), rotation=lying, mass=1.3)
+    shapes[first](low)
+    high = b.add_body(
+        position=(0.013, 0.007, 0.245), rotation=about((1, 0.7, 0.2), 1.2), velocity=(0.1, 0.2, -1.0),
+        angular_velocity=(1.0, 2.0, 0.5), mass=0.9,
+    )  # fmt: skip
+    shapes[second](high)
+    return b
+
+
 def ball_hits_box():
     b = ModelBuilder(gravity=(0, 0, 0))
     ball = b.add_body(velocity=(1, 0, 0), mass=1.0)
@@ -125,6 +145,13 @@ CASES = {
     ),
     "ball hits box": lambda **k: problem(ball_hits_box(), steps=30, **k),
     "box on box": lambda **k: problem(two_boxes(), steps=60, **k),
+    **{
+        f"{second} falls on {first}": lambda first=first, second=second, **k: problem(
+            pair_of(first, second), steps=60, **k
+        )
+        for first in ("sphere", "capsule", "box")
+        for second in ("sphere", "capsule", "box")
+    },
     "push": lambda **k: problem(push(half=(0.05, 0.06, 0.04)), control=push_targets(100, distance=0.1), **k),
     "push, compliant": lambda **k: problem(
         push(half=(0.05, 0.06, 0.04), stiffness=4e4, damping=100.0),
