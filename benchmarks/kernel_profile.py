@@ -20,26 +20,30 @@ from carom.kernels import adjoint, integrate, rows, solve
 from carom.kernels.detect import detect
 from carom.sim.lane import Lane
 
+STEP = 2
+"""Which step of the lane's last segment is measured."""
+
 
 def filled_lane(worlds: int, device: str, dtype: str, step: float) -> Lane:
     """A lane in the middle of a push."""
     task = push(step=step, duration=0.5, dtype=dtype, device=device, threads=1)
     task.rollout(random_way_points(task, worlds), record=False)
     ((lane,),) = task.simulator._lanes.values()
+    lane.report.clear()
     lane.add_adjoints()
-    lane.list_contacts(0)
+    lane.list_contacts(STEP)
     lane.adj_v_view.normal_()
     lane.adj_q_view.normal_()
     return lane
 
 
 def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
-    """Every launch of a step by name, on the lane's first step."""
+    """Every launch of a step by name."""
     a, real, h, eps = lane.arrays, lane.real, lane.options.step, lane.options.stiction
-    q, v, q1, v1 = lane.q[0], lane.v[0], lane.q[1], lane.v[1]
+    q, v, q1, v1 = lane.q[STEP], lane.v[STEP], lane.q[STEP + 1], lane.v[STEP + 1]
     f, adj = lane.features, lane.adjoints
     assert adj is not None
-    g = dataclasses.replace(adj, body_q=lane.adj_q[0], body_v0=lane.adj_v[0], control=lane.adj_control[0])
+    g = dataclasses.replace(adj, body_q=lane.adj_q[STEP], body_v0=lane.adj_v[STEP], control=lane.adj_control[STEP])
     return {
         "detect": lambda: detect(
             real, pairs=a.pairs, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
@@ -48,17 +52,17 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
         ),
         "rows": lambda: rows.prepare(real, a, q, v, f, lane.rows, h=h, eps=eps),
         "solve": lambda: solve.solve(
-            real, a, q, v, lane.control[0], f.count, lane.rows, lane.scratch, v1, lane.report, **lane._solve
+            real, a, q, v, lane.control[STEP], f.count, lane.rows, lane.scratch, v1, lane.report, **lane._solve
         ),
         "integrate": lambda: integrate.integrate(real, a, q, v, v1, q1, h=h),
         "integrate, adjoint": lambda: integrate.integrate_adjoint(
-            real, a, q, v, v1, q1, lane.adj_q[1], g.body_q, g.body_v0, lane.adj_v[1], g.body_inertia, h=h
+            real, a, q, v, v1, q1, lane.adj_q[STEP + 1], g.body_q, g.body_v0, lane.adj_v[STEP + 1], g.body_inertia, h=h
         ),
         "solve, adjoint": lambda: adjoint.solve_adjoint(
-            real, a, q, v, v1, f.count, lane.rows, lane.scratch, lane.adj_v[2], g, dofs=lane.dofs, h=h, eps=eps
+            real, a, q, v, v1, f.count, lane.rows, lane.scratch, lane.adj_v[STEP + 1], g, dofs=lane.dofs, h=h, eps=eps
         ),
         "residual, adjoint": lambda: adjoint.residual_adjoint(
-            real, a, q, v, v1, lane.control[0], f, g, h=h, eps=eps
+            real, a, q, v, v1, lane.control[STEP], f, g, h=h, eps=eps
         ),
     }  # fmt: skip
 
@@ -95,8 +99,9 @@ def main() -> int:
     }
     forward = sum(micro[n] for n in ("detect", "rows", "solve", "integrate"))
     backward = sum(micro.values()) - micro["solve"] - micro["integrate"]
-    contacts = lane.features.count.numpy().mean()
-    print(f"{args.worlds} worlds, {contacts:.1f} contacts each, {args.dtype}, best of {args.repeats}")
+    contacts, report = lane.features.count.numpy().mean(), lane.report
+    iterations = report.iterations.numpy().sum() / report.steps.numpy().sum()
+    print(f"{args.worlds} worlds, {contacts:.1f} contacts and {iterations:.2f} Newton iterations each, {args.dtype}")
     print(f"forward {forward:.2f} us a world-step, backward {backward:.2f} us (detect and rows run in both)")
     lines = []
     for name, t in micro.items():
