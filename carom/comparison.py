@@ -29,8 +29,8 @@ __all__ = ["BACKENDS", "CompareResult", "compare"]
 BACKENDS = ("autodiff", "smoothing", "surrogate")
 """What is compared where nothing else is asked for."""
 
-_REFERENCE_ROLLOUTS = 20_000  # at most, where nobody says how many
-_REFERENCE_ERROR = 0.04  # standard error of the reference to aim for, relative to its norm
+_REFERENCE_ROLLOUTS = 12_000  # at most, where nobody says how many
+_REFERENCE_ERROR = 0.05  # standard error of the reference to aim for, relative to its norm
 _PILOT_ROLLOUTS = 1_700
 _REFERENCE_STEP = 0.75  # of scale: less noise than at the usual 0.5, for a bias of half a percent on a jump
 _SCALE = 0.02
@@ -170,7 +170,7 @@ def compare(
             ``smoothing_scale``, else 0.02.
         samples: Rollouts for each backend that samples.
         reference_samples: Noise draws of the reference, each of 2 * parameters + 1 rollouts; by default as many as a
-            pilot says are needed for a standard error of 4 % of the gradient, but at most 20,000 rollouts.
+            pilot says are needed for a standard error of 5 % of the gradient, but at most 12,000 rollouts.
         seed: Of all randomness; the same seed gives the same numbers on the same machine.
         settings: Further entries for ``results.json``.
         progress: Called with the name of each stage before it begins.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import warp as wp
 
 from .precision import precision
@@ -23,7 +24,7 @@ class ModelArrays:
     shape_pose: wp.array  # transform [S]: pose in the body's frame
     body_mask: wp.array  # spatial [B]: 1 free, 0 locked, per world axis
     body_gyroscopic: wp.array  # int32 [B]: whether the torque-free motion is more than constant spin
-    dof_index: wp.array  # int32 [6 B]: position of each axis among the free ones, -1 if locked
+    dof_index: wp.array  # int32 [6 B]: position of each axis among the free ones in the model's order, -1 if locked
     actuator_body: wp.array  # int32 [A]
     actuator_axis: wp.array  # int32 [A]: 0..2 along, 3..5 about the world axes
     actuator_kind: wp.array  # int32 [A]
@@ -74,12 +75,18 @@ class Scratch:
     direction: wp.array  # spatial [W, B]
     hessian: wp.array  # [W, n n], lower triangle, then its Cholesky factor
     vector: wp.array  # [W, n]
+    dof_index: wp.array  # int32 [W, 6 B]: position of each axis among the free ones in the order of elimination, or -1
+    first: wp.array  # int32 [W, n]: first column of each row of the Hessian that is not zero
+    queue: wp.array  # int32 [W, B]
+    degree: wp.array  # int32 [W, B]
     slip: wp.array  # vec3 [W, C]: relative velocities
     slip_change: wp.array  # vec3 [W, C]
 
     @classmethod
-    def allocate(cls, worlds: int, bodies: int, dofs: int, capacity: int, dtype: Any, device: Any) -> Scratch:
-        """Scratch for the Newton solver."""
+    def allocate(cls, worlds: int, model: ModelArrays, capacity: int, dtype: Any) -> Scratch:
+        """Scratch for the Newton solver; the free axes in the model's order."""
+        dof_index, device = model.dof_index, model.dof_index.device
+        bodies, dofs = dof_index.shape[0] // 6, model.dofs
         p = precision(dtype)
 
         def zeros(shape: tuple[int, ...], kind: Any) -> wp.array:
@@ -92,6 +99,10 @@ class Scratch:
             direction=zeros((worlds, bodies), p.spatial),
             hessian=zeros((worlds, max(dofs * dofs, 1)), p.scalar),
             vector=zeros((worlds, max(dofs, 1)), p.scalar),
+            dof_index=wp.array(np.tile(dof_index.numpy(), (worlds, 1)), dtype=wp.int32, device=device),
+            first=zeros((worlds, max(dofs, 1)), wp.int32),
+            queue=zeros((worlds, bodies), wp.int32),
+            degree=zeros((worlds, bodies), wp.int32),
             slip=zeros((worlds, capacity), p.vec3),
             slip_change=zeros((worlds, capacity), p.vec3),
         )

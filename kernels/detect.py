@@ -107,7 +107,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         body_v: wp.array2d(dtype=spatial),
         # options
         margin: scalar,
-        reach: scalar,
+        reach: wp.array1d(dtype=scalar),
         step: scalar,
         # features out
         table: FeatureTable,
@@ -116,7 +116,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ):
         world = wp.tid()
         speed = approach_speed(world, shape_type, shape_body, shape_size, shape_pose, body_v)
-        near = margin + reach * (speed + step * wp.length(gravity[world]))
+        near = margin + reach[world] * (speed + step * wp.length(gravity[world]))
         n = int(0)
         for i in range(pairs.shape[0]):
             pair = pairs[i]
@@ -184,7 +184,7 @@ def detect(
     body_q: wp.array,
     body_v: wp.array,
     margin: float,
-    reach: float,
+    reach: float | wp.array,
     step: float,
     features: Features,
     device: Any = None,
@@ -206,20 +206,22 @@ def detect(
         body_q: Poses of the bodies in the world [m], shape [worlds, bodies], transform (position, quaternion xyzw).
         body_v: Velocities of the bodies, shape [worlds, bodies], 6-vectors (linear [m/s], angular [rad/s]).
         margin: Distance [m] at which contacts are listed when nothing moves.
-        reach: Time [s] by which moving bodies are looked for ahead.
+        reach: Time [s] by which moving bodies are looked for ahead, one number or one a world, [worlds].
         step: Step size [s], for the speed that gravity adds in one step.
         features: Written. ``count`` is set; ``needed`` is raised to the number of contacts found, which may exceed
             the capacity, in which case the list is cut off. Fields that a contact's kind and share do not use keep
             what they held.
         device: Device to launch on.
     """
+    if not isinstance(reach, wp.array):
+        reach = wp.full(body_q.shape[0], reach, dtype=dtype, device=device)
     wp.launch(
         make(dtype).detect_kernel,
         dim=body_q.shape[0],
         inputs=[
             pairs, shape_type, shape_body, shape_size, shape_pose, gravity,
             body_q, body_v,
-            dtype(margin), dtype(reach), dtype(step),
+            dtype(margin), reach, dtype(step),
         ],
         outputs=[collide_writer.feature_table(dtype, features), features.count, features.needed],
         device=device,

@@ -68,7 +68,7 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def solve_kernel(
         # model
-        dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
+        dofs: int, dof_index: wp.array2d(dtype=int), first: wp.array2d(dtype=int), body_mask: wp.array(dtype=spatial),
         body_gyroscopic: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
         body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
@@ -117,7 +117,7 @@ def make(dtype: Any) -> SimpleNamespace:
             for i in range(actuator_body.shape[0]):
                 body = actuator_body[i]
                 axis = actuator_axis[i]
-                if dof_index[6 * body + axis] >= 0:
+                if dof_index[world, 6 * body + axis] >= 0:
                     f = gradient[world, body]
                     x = dyn.coordinate(body_q[world, body], axis)
                     w = body_v1[world, body][axis]
@@ -173,12 +173,12 @@ def make(dtype: Any) -> SimpleNamespace:
             else:
                 iteration += 1
                 lin.hessian(
-                    world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
+                    world, dofs, dof_index, body_mass, inertia, first, actuator_body, actuator_axis, actuator_kind,
                     actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, coefficients,
                     slip, h, eps, hessian,
                 )  # fmt: skip
                 lin.gather(gradient, dof_index, world, dtype(-1.0), vector)
-                lin.solve(hessian, vector, world, dofs)
+                lin.solve(hessian, first, vector, world, dofs)
                 lin.spread(vector, dof_index, world, direction)
 
                 # slope of the energy along the direction: linear part, then contacts
@@ -295,8 +295,9 @@ def solve(
         make(dtype).kernel,
         dim=body_q.shape[0],
         inputs=[
-            dofs, m.dof_index, m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind,
-            m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
+            dofs, s.dof_index, s.first, m.body_mask, m.body_gyroscopic,
+            m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
+            m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,
             h, eps, tolerance, max_iterations,
             s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change,

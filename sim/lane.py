@@ -15,11 +15,12 @@ import numpy as np
 import torch
 import warp as wp
 
-from ..kernels import adjoint, integrate, overlap, rows, solve
+from ..kernels import adjoint, integrate, ordering, overlap, rows, solve
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.contact import CONTACT_PERIOD_STEPS
 from ..kernels.detect import detect
 from ..kernels.features import Features
+from ..kernels.newton import SMALL
 from ..kernels.precision import precision
 from .devices import warp_dtype
 from .model import PARAMETERS, Model
@@ -38,23 +39,22 @@ def default_capacity(model: Model) -> int:
     return max(1, min(every, max(64, 32 * model.bodies)))
 
 
-def look_ahead(values: dict[str, torch.Tensor], step: float) -> float:
+def look_ahead(values: dict[str, torch.Tensor], step: float) -> torch.Tensor:
     """Time [s] by which approaching bodies must be seen ahead so that no impulse jumps: the largest (h + d/k)(1 + mu).
 
-    Rounded up to the step times a power of two, so that it rarely differs between rollouts.
+    One number a world, [W] or [1]: what a world lists must not depend on the worlds beside it.
     """
     stiffness, damping, mass = values["shape_stiffness"], values["shape_damping"], values["body_mass"]
-    delay = step * CONTACT_PERIOD_STEPS / math.pi
-    rigid = float(mass.min()) * (2.0 * math.pi / (CONTACT_PERIOD_STEPS * step)) ** 2 / 2.0
-    soft = stiffness > 0.0
-    if bool(soft.any()):
-        least = float(stiffness[soft].min()) / 2.0  # two soft shapes act in series
-        delay = max(delay, 2.0 * math.sqrt(float(mass.max()) / least))
-        rigid = min(rigid, least)
-    if damping.numel() and float(damping.max()) > 0.0:
-        delay = max(delay, float(damping.max()) / rigid)
-    mu = float(values["shape_friction"].max()) if damping.numel() else 0.0
-    return step * 2.0 ** math.ceil(math.log2((step + delay) * (1.0 + mu) / step))
+    delay = mass.new_full((1,), step * CONTACT_PERIOD_STEPS / math.pi)
+    if stiffness.shape[1] == 0:
+        return step + delay
+    never = torch.full_like(stiffness, math.inf)
+    # two soft shapes act in series; a derived stiffness is least for the lightest body
+    soft = torch.where(stiffness > 0.0, stiffness, never).amin(dim=1) / 2.0
+    rigid = mass.amin(dim=1) * (2.0 * math.pi / (CONTACT_PERIOD_STEPS * step)) ** 2 / 2.0
+    delay = torch.maximum(delay, 2.0 * torch.sqrt(mass.amax(dim=1) / soft))
+    delay = torch.maximum(delay, damping.amax(dim=1).clamp(min=0.0) / torch.minimum(rigid, soft))
+    return (step + delay) * (1.0 + values["shape_friction"].amax(dim=1))
 
 
 def _shared(values: Any, dtype: Any, device: str) -> wp.array:
@@ -95,9 +95,9 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
 
 
 class Lane:
-    """Buffers and graphs for ``width`` worlds and up to ``options.segment`` steps; ``reach`` as in ``look_ahead``."""
+    """Buffers and graphs for ``width`` worlds and up to ``options.segment`` steps."""
 
-    def __init__(self, model: Model, options: SimulatorOptions, width: int, reach: float):
+    def __init__(self, model: Model, options: SimulatorOptions, width: int):
         self.width, self.options = width, options
         self.segment = options.segment
         self.real = warp_dtype(model.dtype)
@@ -112,10 +112,11 @@ class Lane:
         self.v = wp.zeros((t + 1, width, bodies), dtype=p.spatial, device=self.device)
         # Warp cannot slice arrays of no columns, so there is always one
         self.control = wp.zeros((t, width, max(actuators, 1)), dtype=p.scalar, device=self.device)
+        self.reach = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.rest = wp.zeros((width, bodies), dtype=p.spatial, device=self.device)
         self.features = Features.allocate(width, capacity, self.real, self.device)
         self.rows = Rows.allocate(width, capacity, self.real, self.device)
-        self.scratch = Scratch.allocate(width, bodies, self.dofs, capacity, self.real, self.device)
+        self.scratch = Scratch.allocate(width, self.arrays, capacity, self.real)
         self.report = SolverReport.allocate(width, self.real, self.device)
         self.depth = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.depth_ratio = wp.zeros_like(self.depth)
@@ -129,10 +130,12 @@ class Lane:
             "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
         }  # fmt: skip
         self._detect = {
-            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.02), "reach": reach, "step": h,
+            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.02),
+            "reach": self.reach, "step": h,
         }  # fmt: skip
         # torch views of the same memory, for copies in and out
         self.q_view, self.v_view = wp.to_torch(self.q), wp.to_torch(self.v)
+        self.reach_view = wp.to_torch(self.reach)
         self.control_view = wp.to_torch(self.control)[..., :actuators]
         self.parameter_views = {name: wp.to_torch(getattr(self.arrays, name)) for name in (*PARAMETERS, "shape_size")}
 
@@ -163,6 +166,8 @@ class Lane:
         rows.prepare(
             self.real, a, self.q[t], start, self.features, self.rows, h=self.options.step, eps=self.options.stiction
         )
+        if self.dofs > SMALL:
+            ordering.arrange(a, self.features.count, self.rows, self.scratch)
         return start
 
     def _forward(self, steps: int) -> None:

@@ -46,7 +46,7 @@ class Simulator:
         self.options = SimulatorOptions(**options)
         self.threads = self.options.threads or _cores()
         self.on_cpu = model.device == "cpu"
-        self._lanes: dict[tuple[int, float], list[Lane]] = {}
+        self._lanes: dict[int, list[Lane]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -161,7 +161,7 @@ class Simulator:
             for i, array in enumerate((r.iterations, r.failed, r.first_failure, r.residual, lane.features.needed)):
                 counts[i, start:stop] = torch.from_numpy(array.numpy()[:n].astype("float64"))
 
-        self._each_block(worlds, values, [("overlap", 1)] * look + [("forward", n) for n in lengths], block)
+        self._each_block(worlds, [("overlap", 1)] * look + [("forward", n) for n in lengths], block)
         diagnostics = Diagnostics(
             iterations=counts[0].long(), steps=steps, failed_steps=counts[1].long(), first_failure=counts[2].long(),
             residual=counts[3], contacts=counts[4].long(), penetration=counts[5] if look else None,
@@ -226,7 +226,7 @@ class Simulator:
             for name in PARAMETERS:
                 out[name][start:stop] = lane.adj_parameter_views[name][:n]
 
-        self._each_block(worlds, values, [("backward", n) for n in self._lengths(steps)], block)
+        self._each_block(worlds, [("backward", n) for n in self._lengths(steps)], block)
         return out
 
     def _lengths(self, steps: int) -> list[int]:
@@ -237,10 +237,10 @@ class Simulator:
         for name, view in lane.parameter_views.items():
             value = values[name]
             _fill(view, value if value.shape[0] == 1 else value[start:stop])
+        reach = look_ahead(values, self.options.step)
+        _fill(lane.reach_view, reach if reach.shape[0] == 1 else reach[start:stop])
 
-    def _each_block(
-        self, worlds: int, values: dict[str, torch.Tensor], graphs: list[tuple[str, int]], block: Any
-    ) -> None:
+    def _each_block(self, worlds: int, graphs: list[tuple[str, int]], block: Any) -> None:
         """Run ``block(lane, start, stop)``, which replays ``graphs``, over all worlds, on several threads."""
         if self.on_cpu:
             share, widest = -(-worlds // self.threads), WIDEST_LANE
@@ -248,13 +248,12 @@ class Simulator:
             share, widest = worlds, WIDEST_LANE_CUDA
         hessian = 8 * int(self.model.body_free.sum()) ** 2
         width = max(1, min(widest, HESSIAN_BYTES // max(1, hessian), 1 << max(0, share - 1).bit_length()))
-        reach = look_ahead(values, self.options.step)
         starts = range(0, worlds, width)
         wanted = min(len(starts), self.threads if self.on_cpu else 1)
         with self._lock:  # lanes are not shared between callers
-            lanes = self._lanes.setdefault((width, reach), [])
+            lanes = self._lanes.setdefault(width, [])
             while len(lanes) < wanted:
-                lanes.append(Lane(self.model, self.options, width, reach))
+                lanes.append(Lane(self.model, self.options, width))
             for lane in lanes[:wanted]:
                 for graph in dict.fromkeys(graphs):
                     lane.record(*graph)
