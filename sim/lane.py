@@ -22,7 +22,9 @@ from ..kernels.detect import detect
 from ..kernels.features import Features
 from ..kernels.newton import SMALL
 from ..kernels.precision import precision
+from ..kernels.shapes import ShapeType
 from .devices import warp_dtype
+from .hulls import hull_arrays
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 
@@ -31,11 +33,14 @@ __all__ = ["Lane", "default_capacity", "look_ahead"]
 
 def default_capacity(model: Model) -> int:
     """Contacts a world has room for by default."""
-    most = {0: 8, 1: 1, 2: 6, 3: 8}
-    every = sum(
-        max(most[int(model.shape_type[a])] if int(model.shape_type[a]) else 0, most[int(model.shape_type[b])])
-        for a, b in model.pairs
-    )
+    most = {0: 0, 1: 1, 2: 6, 3: 8, 4: 8}
+
+    def room(a: int, b: int) -> int:
+        if model.shape_type[a] == ShapeType.PLANE and model.shape_mesh[b] >= 0:
+            return len(model.meshes[model.shape_mesh[b]].vertices)
+        return max(most[int(model.shape_type[a])], most[int(model.shape_type[b])])
+
+    every = sum(room(a, b) for a, b in model.pairs)
     return max(1, min(every, max(64, 32 * model.bodies)))
 
 
@@ -75,8 +80,9 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
 
     n, s, a = model.bodies, model.shapes, model.actuators
     scalar = p.scalar
+    convex = (model.shape_type[model.pairs] == ShapeType.CONVEX).any(axis=1)
     return ModelArrays(
-        pairs=_shared(model.pairs, wp.vec2i, device),
+        pairs=_shared(model.pairs[~convex], wp.vec2i, device),
         shape_type=_shared(model.shape_type, wp.int32, device),
         shape_body=_shared(model.shape_body, wp.int32, device),
         shape_pose=_shared(model.shape_pose, p.transform, device),
@@ -91,6 +97,7 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         shape_size=zeros((worlds, s), p.vec3), shape_friction=zeros((worlds, s), scalar),
         shape_stiffness=zeros((worlds, s), scalar), shape_damping=zeros((worlds, s), scalar),
         actuator_stiffness=zeros((worlds, a), scalar), actuator_damping=zeros((worlds, a), scalar),
+        hulls=hull_arrays(model, model.pairs[convex], real) if convex.any() else None,
     )  # fmt: skip
 
 
@@ -129,7 +136,7 @@ class Lane:
             "dofs": self.dofs, "h": h, "eps": options.stiction,
             "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
         }  # fmt: skip
-        self._detect = {
+        self._detect: dict[str, Any] = {
             "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.02),
             "reach": self.reach, "step": h,
         }  # fmt: skip
@@ -161,7 +168,7 @@ class Lane:
         detect(
             self.real, pairs=a.pairs, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
             shape_pose=a.shape_pose, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], features=self.features,
-            device=self.device, **self._detect,
+            hulls=a.hulls, device=self.device, **self._detect,
         )  # fmt: skip
         rows.prepare(
             self.real, a, self.q[t], start, self.features, self.rows, h=self.options.step, eps=self.options.stiction
