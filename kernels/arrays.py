@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from .hulls import HullArrays
 from .precision import precision
 
 __all__ = ["Adjoints", "ModelArrays", "Rows", "Scratch", "SolverReport"]
@@ -18,7 +19,7 @@ class ModelArrays:
     """A model on the device. W worlds, B bodies, S shapes, A actuators."""
 
     # the same in all worlds
-    pairs: wp.array  # vec2i [P]: shapes that may touch
+    pairs: wp.array  # vec2i [P]: shapes that may touch, without the pairs of convex meshes
     shape_type: wp.array  # int32 [S]
     shape_body: wp.array  # int32 [S]; -1 static
     shape_pose: wp.array  # transform [S]: pose in the body's frame
@@ -38,6 +39,8 @@ class ModelArrays:
     shape_damping: wp.array  # [W, S], N s/m; negative = derived
     actuator_stiffness: wp.array  # [W, A], N/m or N m/rad
     actuator_damping: wp.array  # [W, A], N s/m or N m s/rad
+    # convex meshes and their pairs, which are not in ``pairs``; None where the model has none
+    hulls: HullArrays | None = None
 
     @property
     def dofs(self) -> int:

@@ -137,4 +137,6 @@ def make(dtype: Any) -> types.SimpleNamespace:
             n = writer.put_point(table, world, n, a, b, point_a, point_b, scalar(1.0))
         return n
 
-    return types.SimpleNamespace(edge_pair=edge_pair, closest_edges=closest_edges)
+    return types.SimpleNamespace(
+        edge_pair=edge_pair, closest_edges=closest_edges, closest_parameters=closest_parameters
+    )

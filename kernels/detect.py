@@ -2,7 +2,8 @@
 
 One thread handles one world. It computes the world's detection margin, walks the list of shape pairs, rejects far
 pairs by their bounding spheres and hands the rest to the functions in ``collide_*.py``. Nothing here is
-differentiated: the output is a list of features (see ``features.py``), frozen for the step.
+differentiated: the output is a list of features (see ``features.py``), frozen for the step. Pairs with a convex mesh
+have a kernel of their own (``detect_convex.py``), compiled and launched only where there are any.
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
@@ -13,8 +14,18 @@ from typing import Any
 
 import warp as wp
 
-from . import collide_box_box, collide_capsule, collide_capsule_box, collide_plane, collide_sphere, collide_writer
+from . import (
+    collide_box_box,
+    collide_capsule,
+    collide_capsule_box,
+    collide_plane,
+    collide_sphere,
+    collide_writer,
+    detect_convex,
+    nearness,
+)
 from .features import Features
+from .hulls import HullArrays
 from .precision import precision
 from .shapes import ShapeType
 
@@ -31,67 +42,15 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """The detection kernel for one precision."""
     p = precision(dtype)
     scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
+    near_by = nearness.make(dtype)
+    bounding_radius, side, approach_speed = near_by.bounding_radius, near_by.side, near_by.approach_speed
     writer = collide_writer.make(dtype)
     plane = collide_plane.make(dtype)
     sphere = collide_sphere.make(dtype)
     capsule = collide_capsule.make(dtype)
     capsule_box = collide_capsule_box.make(dtype)
     box_box = collide_box_box.make(dtype)
-    FeatureTable, Side = writer.FeatureTable, writer.Side
-
-    @wp.func
-    def bounding_radius(kind: int, size: vec3) -> scalar:
-        """Radius of a sphere about the shape's origin that holds the shape [m]; 0 for a plane."""
-        radius = scalar(0.0)
-        if kind == _SPHERE:
-            radius = size[0]
-        elif kind == _CAPSULE:
-            radius = size[0] + size[1]
-        elif kind == _BOX:
-            radius = wp.length(size)
-        return radius
-
-    @wp.func
-    def side(shape: int, kind: int, size: vec3, pose: transform) -> Side:
-        s = Side()
-        s.shape = shape
-        s.size = size
-        s.radius = scalar(0.0)
-        if kind == _SPHERE or kind == _CAPSULE:
-            s.radius = size[0]
-        s.rotation = wp.quat_to_matrix(wp.transform_get_rotation(pose))
-        s.position = wp.transform_get_translation(pose)
-        return s
-
-    @wp.func
-    def approach_speed(
-        world: int,
-        shape_type: wp.array1d(dtype=wp.int32),
-        shape_body: wp.array1d(dtype=wp.int32),
-        shape_size: wp.array2d(dtype=vec3),
-        shape_pose: wp.array1d(dtype=transform),
-        body_v: wp.array2d(dtype=spatial),
-    ) -> scalar:
-        """Bound on the speed [m/s] at which two bodies can approach: the two greatest speeds of bodies added up."""
-        first = scalar(0.0)
-        second = scalar(0.0)
-        fastest = int(-1)
-        for s in range(shape_body.shape[0]):
-            body = shape_body[s]
-            if body >= 0:
-                v = body_v[world, body]
-                linear = wp.length(vec3(v[0], v[1], v[2]))
-                angular = wp.length(vec3(v[3], v[4], v[5]))
-                offset = wp.length(wp.transform_get_translation(shape_pose[s]))
-                speed = linear + angular * (offset + bounding_radius(shape_type[s], shape_size[world, s]))
-                if speed > first:
-                    if body != fastest:
-                        second = first
-                    first = speed
-                    fastest = body
-                elif body != fastest and speed > second:
-                    second = speed
-        return first + second
+    FeatureTable = writer.FeatureTable
 
     @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
     def detect_kernel(
@@ -109,6 +68,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         margin: scalar,
         reach: wp.array1d(dtype=scalar),
         step: scalar,
+        append: int,
         # features out
         table: FeatureTable,
         count: wp.array1d(dtype=wp.int32),
@@ -118,6 +78,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
         speed = approach_speed(world, shape_type, shape_body, shape_size, shape_pose, body_v)
         near = margin + reach[world] * (speed + step * wp.length(gravity[world]))
         n = int(0)
+        if append != 0:
+            n = count[world]
         for i in range(pairs.shape[0]):
             pair = pairs[i]
             shape_a = pair[0]
@@ -187,6 +149,7 @@ def detect(
     reach: float | wp.array,
     step: float,
     features: Features,
+    hulls: HullArrays | None = None,
     device: Any = None,
 ) -> None:
     """List the contact features of every world whose gap is less than the world's detection margin.
@@ -196,8 +159,8 @@ def detect(
 
     Args:
         dtype: ``wp.float32`` or ``wp.float64``; the type of everything called scalar here.
-        pairs: Pairs of shapes that may touch, shape [pairs], vec2i. The first shape's type is not greater than the
-            second's. Never two static shapes.
+        pairs: Pairs of shapes that may touch, without convex meshes, shape [pairs], vec2i. The first shape's type is
+            not greater than the second's. Never two static shapes.
         shape_type: ``ShapeType`` of each shape, shape [shapes], int32.
         shape_body: Body that carries each shape, -1 for a static shape, shape [shapes], int32.
         shape_size: Sizes [m], see ``ShapeType``, shape [worlds, shapes], vec3.
@@ -211,18 +174,20 @@ def detect(
         features: Written. ``count`` is set; ``needed`` is raised to the number of contacts found, which may exceed
             the capacity, in which case the list is cut off. Fields that a contact's kind and share do not use keep
             what they held.
+        hulls: Convex meshes and the pairs that need them, where there are any; those are not in ``pairs``.
         device: Device to launch on.
     """
     if not isinstance(reach, wp.array):
         reach = wp.full(body_q.shape[0], reach, dtype=dtype, device=device)
+    table = collide_writer.feature_table(dtype, features)
+    shapes = [shape_type, shape_body, shape_size, shape_pose, gravity, body_q, body_v]
+    reals = [dtype(margin), reach, dtype(step)]
+    if hulls is not None:
+        detect_convex.launch(dtype, hulls, [*shapes, *reals], [table, features.count], device)
     wp.launch(
         make(dtype).detect_kernel,
         dim=body_q.shape[0],
-        inputs=[
-            pairs, shape_type, shape_body, shape_size, shape_pose, gravity,
-            body_q, body_v,
-            dtype(margin), reach, dtype(step),
-        ],
-        outputs=[collide_writer.feature_table(dtype, features), features.count, features.needed],
+        inputs=[pairs, *shapes, *reals, int(hulls is not None)],
+        outputs=[table, features.count, features.needed],
         device=device,
-    )  # fmt: skip
+    )

@@ -19,6 +19,7 @@ SOFT = 10.0
 
 _PLANE = wp.constant(int(ShapeType.PLANE))
 _BOX = wp.constant(int(ShapeType.BOX))
+_CONVEX = wp.constant(int(ShapeType.CONVEX))
 
 
 @functools.cache
@@ -34,6 +35,8 @@ def make(dtype: Any) -> SimpleNamespace:
         result = size[0]
         if kind == _BOX:
             result = wp.min(size[0], wp.min(size[1], size[2]))
+        if kind == _CONVEX:
+            result = size[1]
         if kind == _PLANE:
             result = dtype(1.0e10)
         return result

@@ -14,3 +14,4 @@ class ShapeType(enum.IntEnum):
     SPHERE = 1  # size = (radius, 0, 0)
     CAPSULE = 2  # size = (radius, half length of the axis, 0); axis along z, hemispheres beyond it
     BOX = 3  # size = half extents (x, y, z)
+    CONVEX = 4  # size = (bounding radius, half of the least width, inscribed radius); about the centre of mass

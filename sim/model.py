@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from .convex import ConvexMesh
 from .errors import StateError
 from .state import State
 
@@ -74,6 +75,10 @@ class Model:
     """[W, A], N/m or N m/rad."""
     actuator_damping: torch.Tensor
     """[W, A], N s/m or N m s/rad."""
+    shape_mesh: np.ndarray
+    """Number of each shape's mesh, int [S]; -1 for shapes that have none."""
+    meshes: tuple[ConvexMesh, ...]
+    """The convex meshes, each once."""
     extra: dict[str, object] = field(default_factory=dict)
 
     @property

@@ -13,7 +13,7 @@ from carom.kernels.shapes import ShapeType
 
 from . import feature_reference as ref
 
-PLANE, SPHERE, CAPSULE, BOX = (int(t) for t in ShapeType)
+PLANE, SPHERE, CAPSULE, BOX, *_ = (int(t) for t in ShapeType)
 DEVICES = [str(d) for d in wp.get_devices()]
 INTERVALS = 60
 HALVINGS = 26

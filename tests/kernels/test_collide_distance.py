@@ -11,7 +11,7 @@ from carom.kernels.shapes import ShapeType
 
 from . import feature_reference as ref
 
-PLANE, SPHERE, CAPSULE, BOX = (int(t) for t in ShapeType)
+PLANE, SPHERE, CAPSULE, BOX, *_ = (int(t) for t in ShapeType)
 POSES = 1000
 DEVICES = [str(d) for d in wp.get_devices()]
 TOLERANCE = {wp.float32: 2e-6, wp.float64: 1e-11}  # of distances below 1 m

@@ -11,7 +11,7 @@ from carom.kernels.features import Features
 from carom.kernels.precision import precision
 from carom.kernels.shapes import ShapeType
 
-PLANE, SPHERE, CAPSULE, BOX = (int(t) for t in ShapeType)
+PLANE, SPHERE, CAPSULE, BOX, *_ = (int(t) for t in ShapeType)
 DEVICES = [str(d) for d in wp.get_devices()]
 
 devices_and_dtypes = pytest.mark.parametrize(

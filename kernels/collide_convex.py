@@ -1,0 +1,236 @@
+"""Contacts of two convex polyhedra, a box being one: separating axes choose a pair of faces or a pair of edges.
+
+The conventions are those of ``collide_box_box.py``: the face with the greatest separation gives a contact polygon
+(``collide_convex_patch.py``), a pair of crossing edges one contact (CROSS) if it wins by a small part of the hulls'
+size, and where the hulls are apart and the polygon is empty, the closest pair of edges gives the contact.
+
+Three facts keep this cheap. The first axis with a separation beyond the margin ends it. A face is looked at only if it
+can win, given the sphere inside the other hull. And the edges that make the deciding axis come as near to the other
+hull as the hulls overlap (or, apart, as the margin), so that all others are left out before pairs are formed.
+
+What jumps is what jumps for boxes: the force where the choice changes between faces, and between polygon and edges.
+"""
+
+# Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
+
+import functools
+import types
+from typing import Any
+
+import warp as wp
+
+from . import collide_box_edges, collide_convex_patch, collide_writer, hulls
+from .collide_box_box import SWITCH
+from .precision import precision
+
+__all__ = ["make"]
+
+MOST_EDGES = wp.constant(192)
+"""Edges that a hull of 64 vertices may have, by Euler's formula at most 186."""
+
+
+@functools.cache
+def make(dtype: Any) -> types.SimpleNamespace:
+    """``convex_convex(table, world, n, hulls, a, b, ha, hb, rotation, position, margin) -> n`` for one precision.
+
+    ``rotation``, ``position`` [m] are the pose of b in the frame of a, ``n`` the next free slot.
+    """
+    p = precision(dtype)
+    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    writer = collide_writer.make(dtype)
+    hull = hulls.make(dtype)
+    patch = collide_convex_patch.make(dtype)
+    closest_parameters = collide_box_edges.make(dtype).closest_parameters
+    FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
+    switch = wp.constant(scalar(SWITCH))
+    # Sine of the angle below which two edges count as parallel: their common normal says nothing that faces do not.
+    parallel = wp.constant(scalar(0.01))
+    parallel2 = wp.constant(scalar(p.epsilon))  # squared sine
+    edge_list = wp.types.vector(int(MOST_EDGES), wp.int32)
+
+    @wp.func
+    def edge_start(hs: Hulls, h: Hull, e: int) -> vec3:
+        return hull.vertex(hs, h, hs.edges[e][0])
+
+    @wp.func
+    def edge_end(hs: Hulls, h: Hull, e: int) -> vec3:
+        return hull.vertex(hs, h, hs.edges[e][1])
+
+    @wp.func
+    def edge_gap(hs: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, ea: int, eb: int):
+        """Separation [m] along the common normal of two edges, and the sign that points it from a to b.
+
+        Minus infinity unless the two edges are a feature of the Minkowski difference: the arcs between the normals of
+        their faces, those of b turned over, cross on the sphere of directions.
+        """
+        gap = scalar(-1.0e30)
+        sign = scalar(1.0)
+        start_a = edge_start(hs, a, ea)
+        da = edge_end(hs, a, ea) - start_a
+        start_b = edge_start(hs, b, eb)
+        local = edge_end(hs, b, eb) - start_b
+        db = rotation * local
+        in_b = wp.transpose(rotation) * da
+        b0 = wp.dot(hs.normals[hs.edges[eb][2]], in_b)
+        b1 = wp.dot(hs.normals[hs.edges[eb][3]], in_b)
+        a0 = wp.dot(hs.normals[hs.edges[ea][2]], db)
+        a1 = wp.dot(hs.normals[hs.edges[ea][3]], db)
+        if b0 * b1 < scalar(0.0) and a0 * a1 < scalar(0.0) and b0 * a1 < scalar(0.0):
+            normal = wp.cross(da, db)
+            length = wp.length(normal)
+            if length > parallel * wp.length(da) * wp.length(db):
+                if wp.dot(normal, start_a) < scalar(0.0):
+                    sign = scalar(-1.0)
+                gap = sign * wp.dot(normal, rotation * start_b + position - start_a) / length
+        return gap, sign
+
+    @wp.func
+    def near_edges(hs: Hulls, h: Hull, other: Hull, rotation: mat33, position: vec3, distance: scalar):
+        """How many edges of h come within about a distance of another hull, and which.
+
+        ``rotation``, ``position`` are the pose of h in the frame of the other.
+        """
+        count = int(0)
+        found = edge_list()
+        for e in range(h.edge, h.edge_end):
+            start = rotation * edge_start(hs, h, e) + position
+            end = rotation * edge_end(hs, h, e) + position
+            if count < MOST_EDGES and hull.reaches(hs, other, start, end, distance):
+                found[count] = e
+                count += 1
+        return count, found
+
+    @wp.func
+    def put_edges(
+        table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
+        ea: int, eb: int, sign: scalar,
+    ) -> int:  # fmt: skip
+        pa = edge_start(hs, ha, ea)
+        pb = edge_start(hs, hb, eb)
+        u = wp.normalize(edge_end(hs, ha, ea) - pa)
+        v = wp.normalize(edge_end(hs, hb, eb) - pb)
+        return writer.put_cross(table, world, n, a, b, pa, u, pb, v, sign, scalar(1.0))
+
+    @wp.func
+    def segments(hs: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, ea: int, eb: int):
+        """Of two edges: middles (that of b in the frame of a), unit directions (b's in its own) and half lengths."""
+        half = scalar(0.5)
+        a0 = edge_start(hs, a, ea)
+        a1 = edge_end(hs, a, ea)
+        b0 = edge_start(hs, b, eb)
+        b1 = edge_end(hs, b, eb)
+        middle = (b0 + b1) * half
+        return (
+            (a0 + a1) * half, middle, rotation * middle + position, wp.normalize(a1 - a0), wp.normalize(b1 - b0),
+            wp.length(a1 - a0) * half, wp.length(b1 - b0) * half,
+        )  # fmt: skip
+
+    @wp.func
+    def closest_edges(
+        table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
+        rotation: mat33, position: vec3, margin: scalar,
+        count_a: int, near_a: edge_list, count_b: int, near_b: edge_list,
+    ) -> int:  # fmt: skip
+        """The closest points of the edges of two separate hulls."""
+        nearest = scalar(1.0e30)
+        ea = int(-1)
+        eb = int(-1)
+        for i in range(count_a):
+            for j in range(count_b):
+                on_a, _on_b, at_b, u, v, half_a, half_b = segments(hs, ha, hb, rotation, position, near_a[i], near_b[j])
+                st = closest_parameters(on_a - at_b, u, rotation * v, half_a, half_b)
+                distance = wp.length(on_a + u * st[0] - at_b - rotation * v * st[1])
+                if distance < nearest:
+                    nearest = distance
+                    ea = near_a[i]
+                    eb = near_b[j]
+        if nearest >= margin:
+            return n
+        on_a, on_b, at_b, u, v, half_a, half_b = segments(hs, ha, hb, rotation, position, ea, eb)
+        between = on_a - at_b
+        st = closest_parameters(between, u, rotation * v, half_a, half_b)
+        point_a = on_a + u * st[0]
+        point_b = on_b + v * st[1]
+        inner_a = wp.abs(st[0]) < half_a
+        inner_b = wp.abs(st[1]) < half_b
+        cross = wp.cross(u, rotation * v)
+        if inner_a and inner_b and wp.dot(cross, cross) > parallel2:
+            sign = scalar(1.0)
+            if wp.dot(cross, between) > scalar(0.0):
+                sign = scalar(-1.0)
+            n = writer.put_cross(table, world, n, a, b, on_a, u, on_b, v, sign, scalar(1.0))
+        elif inner_a:
+            n = writer.put_line(table, world, n, a, b, on_a, u, point_b, scalar(1.0))
+        elif inner_b:
+            n = writer.put_line(table, world, n, b, a, on_b, v, point_a, scalar(1.0))
+        else:
+            n = writer.put_point(table, world, n, a, b, point_a, point_b, scalar(1.0))
+        return n
+
+    @wp.func
+    def convex_convex(
+        table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
+        rotation: mat33, position: vec3, margin: scalar,
+    ) -> int:  # fmt: skip
+        best, face = hull.best_face(hs, ha, hb, rotation, position)
+        if best >= margin:
+            return n
+        back = wp.transpose(rotation)
+        seen = back * (-position)  # centre of a, frame of b
+        best_b, face_b = hull.best_face(hs, hb, ha, back, seen)
+        greatest = wp.max(best, best_b)
+        if greatest >= margin:
+            return n
+
+        distance = margin
+        if greatest < scalar(0.0):
+            distance = -greatest
+        distance += scalar(0.001) * wp.min(ha.inner, hb.inner)
+        count_a, near_a = near_edges(hs, ha, hb, back, seen, distance)
+        count_b = int(0)
+        near_b = edge_list()
+        if count_a > 0:
+            count_b, near_b = near_edges(hs, hb, ha, rotation, position, distance)
+        best_edge = scalar(-1.0e30)
+        edge_a = int(-1)
+        edge_b = int(-1)
+        edge_sign = scalar(1.0)
+        for i in range(count_a):
+            for j in range(count_b):
+                gap, sign = edge_gap(hs, ha, hb, rotation, position, near_a[i], near_b[j])
+                if gap > best_edge:
+                    best_edge = gap
+                    edge_a = near_a[i]
+                    edge_b = near_b[j]
+                    edge_sign = sign
+        if best_edge >= margin:
+            return n
+
+        tolerance = switch * wp.min(ha.inner, hb.inner)
+        if best_edge > greatest + tolerance:
+            return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
+        end = int(-1)
+        turned = best_b > best + tolerance
+        if turned:
+            end = patch.face_patch(table, world, n, hs, b, a, hb, ha, back, seen, face_b, margin)
+        else:
+            end = patch.face_patch(table, world, n, hs, a, b, ha, hb, rotation, position, face, margin)
+        if end >= 0:
+            return end
+
+        # The polygon is empty: hulls that pass each other, or faces that hardly face each other.
+        if wp.max(greatest, best_edge) > scalar(0.0):
+            return closest_edges(
+                table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
+            )
+        if edge_a >= 0:
+            return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
+        if turned:
+            low = hull.vertex(hs, ha, hull.lowest(hs, ha, rotation * hs.normals[face_b]))
+            origin = hull.corner(hs, hb, face_b, 0)
+            return writer.put_plane(table, world, n, b, a, origin, hs.normals[face_b], low, scalar(1.0))
+        low = hull.vertex(hs, hb, hull.lowest(hs, hb, back * hs.normals[face]))
+        origin = hull.corner(hs, ha, face, 0)
+        return writer.put_plane(table, world, n, a, b, origin, hs.normals[face], low, scalar(1.0))
+
+    return types.SimpleNamespace(convex_convex=convex_convex)

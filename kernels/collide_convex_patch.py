@@ -1,0 +1,247 @@
+"""The contact polygon of two faces of convex polyhedra: one face cut to the outline of the other.
+
+As ``collide_box_patch.py`` does for rectangles: walking along the edges of the incident face, clipped to the sides of
+the reference face, gives the corners in order (vertices of the incident face, PLANE; crossings, CLIP); where an edge
+leaves through one side and another returns through a later one, the reference vertices between them that the incident
+face covers belong to the polygon (DROP).
+
+A polygon of more than eight corners loses those that add least to its area, one at a time, until eight are left: the
+outline shrinks by little. Which corner goes may change abruptly; the total stiffness does not.
+"""
+
+# Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
+
+import functools
+import types
+from typing import Any
+
+import warp as wp
+
+from . import collide_writer, hulls
+from .precision import precision
+
+__all__ = ["make"]
+
+MOST = wp.constant(8)
+"""Contacts that a polygon may have."""
+
+ROOM = wp.constant(64)
+"""Corners of a polygon before it is reduced: two faces of at most 32 corners each."""
+
+
+@functools.cache
+def make(dtype: Any) -> types.SimpleNamespace:
+    """``face_patch(...) -> n`` for one precision; see there."""
+    p = precision(dtype)
+    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    writer = collide_writer.make(dtype)
+    hull = hulls.make(dtype)
+    FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
+    relative_tolerance = wp.constant(scalar(p.epsilon**0.5))
+    codes = wp.types.vector(int(ROOM), wp.int32)
+    values = wp.types.vector(int(ROOM), scalar)
+    on_plane = wp.constant(0)
+    on_side = wp.constant(1)
+    on_reference = wp.constant(2)
+
+    @wp.func
+    def incident_face(hs: Hulls, h: Hull, direction: vec3) -> int:
+        """The face most opposed to a direction."""
+        result = h.face
+        least = scalar(2.0)
+        for f in range(h.face, h.face_end):
+            cosine = wp.dot(hs.normals[f], direction)
+            if cosine < least:
+                least = cosine
+                result = f
+        return result
+
+    @wp.func
+    def covered(
+        hs: Hulls, inc: Hull, face: int, rotation: mat33, position: vec3, normal: vec3, x: vec3, tolerance: scalar
+    ) -> bool:
+        """Whether x, seen along the reference face's normal, lies within the incident face."""
+        count = hull.corners(hs, face)
+        v = rotation * hull.corner(hs, inc, face, 0) + position
+        for k in range(count):
+            w = rotation * hull.corner(hs, inc, face, (k + 1) % count) + position
+            # the incident face goes round clockwise, seen against the reference normal
+            d = w - v
+            if wp.dot(wp.cross(x - v, d), normal) < -tolerance * wp.length(d):
+                return False
+            v = w
+        return True
+
+    @wp.func
+    def area(x: values, y: values, i: int, j: int, k: int) -> scalar:
+        """Twice the area of a triangle of corners."""
+        return wp.abs((x[j] - x[i]) * (y[k] - y[i]) - (y[j] - y[i]) * (x[k] - x[i]))
+
+    @wp.func
+    def write(
+        table: FeatureTable, world: int, n: int, hs: Hulls, ref: Side, inc: Side, hr: Hull, hi: Hull,
+        face: int, incident: int, code: int,
+    ) -> int:  # fmt: skip
+        """Write one corner: ``code`` holds its kind, the incident corner or edge, and the reference side or vertex."""
+        what = code >> 16
+        m = (code >> 8) & 255
+        side = code & 255
+        normal = hs.normals[face]
+        origin = hull.corner(hs, hr, face, side)
+        if what == on_reference:
+            return writer.put_drop(
+                table, world, n, ref, inc, origin, normal, hull.corner(hs, hi, incident, 0), hs.normals[incident],
+                scalar(1.0),
+            )  # fmt: skip
+        start = hull.corner(hs, hi, incident, m)
+        if what == on_side:
+            count = hull.corners(hs, incident)
+            end = hull.corner(hs, hi, incident, (m + count - 1) % count)
+            return writer.put_clip(
+                table, world, n, ref, inc, origin, normal, hull.side_normal(hs, hr, face, side), start,
+                wp.normalize(end - start), scalar(1.0),
+            )  # fmt: skip
+        return writer.put_plane(table, world, n, ref, inc, origin, normal, start, scalar(1.0))
+
+    @wp.func
+    def face_patch(
+        table: FeatureTable, world: int, n: int, hs: Hulls, ref: Side, inc: Side, hr: Hull, hi: Hull,
+        rotation: mat33, position: vec3, face: int, margin: scalar,
+    ) -> int:  # fmt: skip
+        """Write the polygon over ``face`` of the reference hull.
+
+        ``rotation``, ``position`` [m] are the pose of the incident hull in the frame of the reference hull. Returns -1
+        if the polygon is empty, and the unchanged ``n`` if all of its corners are beyond the margin.
+        """
+        normal = hs.normals[face]
+        origin = hull.corner(hs, hr, face, 0)
+        incident = incident_face(hs, hi, wp.transpose(rotation) * normal)
+        out = rotation * hs.normals[incident]
+        slope = wp.dot(out, normal)
+        if slope > scalar(-0.05):  # the incident face stands on edge: no area to share
+            return -1
+        tolerance = relative_tolerance * wp.min(hr.radius, hi.radius)
+        along = wp.normalize(hull.corner(hs, hr, face, 1) - origin)
+        across = wp.cross(normal, along)
+        sides = hull.corners(hs, face)
+        turns = hull.corners(hs, incident)
+
+        code = codes()
+        x = values()
+        y = values()
+        size = int(0)
+        nearest = scalar(1.0e30)
+        left = int(-1)  # the side through which the outline last left the reference face
+        for turn in range(2 * turns):  # once round to learn where the outline leaves last, once round to collect
+            m = (2 * turns - 1 - turn) % turns  # against the order of the corners: counter-clockwise seen from above
+            v = rotation * hull.corner(hs, hi, incident, m) + position
+            w = rotation * hull.corner(hs, hi, incident, (m + turns - 1) % turns) + position
+            enter = scalar(0.0)
+            leave = scalar(1.0)
+            enter_side = int(-1)
+            leave_side = int(-1)
+            out_of_face = bool(False)
+            for side in range(sides):
+                outward = hull.side_normal(hs, hr, face, side)
+                dv = wp.dot(outward, v - hull.corner(hs, hr, face, side))
+                dw = dv + wp.dot(outward, w - v)
+                if dv > tolerance:
+                    if dw > tolerance:
+                        out_of_face = True
+                    else:
+                        t = scalar(1.0)
+                        if dw < scalar(0.0):
+                            t = dv / (dv - dw)
+                        if t > enter:
+                            enter = t
+                            enter_side = side
+                elif dw > tolerance:
+                    t = scalar(0.0)
+                    if dv < scalar(0.0):
+                        t = dv / (dv - dw)
+                    if t < leave:
+                        leave = t
+                        leave_side = side
+            if enter > leave:
+                out_of_face = True
+            if not out_of_face:
+                if turn >= turns:
+                    first = v
+                    kind = int(-1)
+                    if enter_side < 0:
+                        kind = on_plane
+                    else:
+                        if left >= 0:
+                            for k in range((enter_side - left + sides) % sides):
+                                j = (left + k + 1) % sides
+                                between = hull.corner(hs, hr, face, j)
+                                if size < ROOM and covered(
+                                    hs, hi, incident, rotation, position, normal, between, tolerance
+                                ):
+                                    h = wp.dot(out, v - between) / slope
+                                    nearest = wp.min(nearest, h)
+                                    code[size] = (on_reference << 16) | j
+                                    x[size] = wp.dot(along, between - origin)
+                                    y[size] = wp.dot(across, between - origin)
+                                    size += 1
+                        if enter < scalar(1.0):
+                            kind = on_side
+                            first = v + (w - v) * enter
+                    if kind >= 0 and size < ROOM:
+                        nearest = wp.min(nearest, wp.dot(normal, first - origin))
+                        code[size] = (kind << 16) | (m << 8) | wp.max(enter_side, 0)
+                        x[size] = wp.dot(along, first - origin)
+                        y[size] = wp.dot(across, first - origin)
+                        size += 1
+                    if leave_side >= 0 and leave > enter and size < ROOM:
+                        last = v + (w - v) * leave
+                        nearest = wp.min(nearest, wp.dot(normal, last - origin))
+                        code[size] = (on_side << 16) | (m << 8) | leave_side
+                        x[size] = wp.dot(along, last - origin)
+                        y[size] = wp.dot(across, last - origin)
+                        size += 1
+                if leave_side >= 0:
+                    left = leave_side
+        if size == 0:
+            v = rotation * hull.corner(hs, hi, incident, 0) + position
+            for k in range(sides):
+                at = hull.corner(hs, hr, face, k)
+                if covered(hs, hi, incident, rotation, position, normal, at, tolerance):
+                    nearest = wp.min(nearest, wp.dot(out, v - at) / slope)
+                    code[size] = (on_reference << 16) | k
+                    x[size] = wp.dot(along, at - origin)
+                    y[size] = wp.dot(across, at - origin)
+                    size += 1
+        if size == 0:
+            return -1
+        if nearest >= margin:
+            return n
+
+        for excess in range(size - MOST):
+            worst = int(0)
+            least = scalar(1.0e30)
+            count = size - excess
+            for i in range(count):
+                loss = area(x, y, (i + count - 1) % count, i, (i + 1) % count)
+                if loss < least:
+                    least = loss
+                    worst = i
+            for i in range(worst, count - 1):
+                code[i] = code[i + 1]
+                x[i] = x[i + 1]
+                y[i] = y[i + 1]
+        size = wp.min(size, MOST)
+        round_trip = scalar(0.0)
+        for i in range(size):
+            j = (i + 1) % size
+            round_trip += wp.abs(x[j] - x[i]) + wp.abs(y[j] - y[i])
+        if round_trip <= tolerance:  # all corners in one point
+            size = int(1)
+        start = n
+        for i in range(size):
+            n = write(table, world, n, hs, ref, inc, hr, hi, face, incident, code[i])
+        if size > 1:  # a single corner keeps its whole weight
+            writer.share_by_polygon(table, world, start, n)
+        return n
+
+    return types.SimpleNamespace(face_patch=face_patch)

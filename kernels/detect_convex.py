@@ -1,0 +1,126 @@
+"""Contact detection of the pairs that hold a convex polyhedron; see ``detect.py``, whose list this one begins.
+
+One thread handles one world. A kernel of its own, so that scenes without convex meshes neither compile nor run it.
+"""
+
+# Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
+
+import functools
+import types
+from typing import Any
+
+import warp as wp
+
+from . import collide_convex, collide_convex_capsule, collide_convex_point, collide_writer, hulls, nearness
+from .precision import precision
+from .shapes import ShapeType
+
+__all__ = ["launch", "make"]
+
+_PLANE = wp.constant(int(ShapeType.PLANE))
+_SPHERE = wp.constant(int(ShapeType.SPHERE))
+_CAPSULE = wp.constant(int(ShapeType.CAPSULE))
+_BOX = wp.constant(int(ShapeType.BOX))
+
+
+@functools.cache
+def make(dtype: Any) -> types.SimpleNamespace:
+    """The detection kernel of convex pairs for one precision."""
+    p = precision(dtype)
+    scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
+    near_by = nearness.make(dtype)
+    bounding_radius, side, approach_speed = near_by.bounding_radius, near_by.side, near_by.approach_speed
+    hull = hulls.make(dtype)
+    Hulls, Hull = hull.Hulls, hull.Hull
+    FeatureTable = collide_writer.make(dtype).FeatureTable
+    point = collide_convex_point.make(dtype)
+    capsule = collide_convex_capsule.make(dtype)
+    convex = collide_convex.make(dtype)
+
+    @wp.func
+    def hull_of_shape(hs: Hulls, shape: int, kind: int, size: vec3) -> Hull:
+        scale = vec3(scalar(1.0), scalar(1.0), scalar(1.0))
+        radius = size[0]
+        inner = size[2]
+        if kind == _BOX:
+            scale = size
+            radius = wp.length(size)
+            inner = wp.min(size)
+        return hull.hull_of(hs, hs.shape_mesh[shape], scale, radius, inner)
+
+    @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
+    def detect_convex_kernel(
+        # model
+        pairs: wp.array1d(dtype=wp.vec2i),
+        hs: Hulls,
+        shape_type: wp.array1d(dtype=wp.int32),
+        shape_body: wp.array1d(dtype=wp.int32),
+        shape_size: wp.array2d(dtype=vec3),
+        shape_pose: wp.array1d(dtype=transform),
+        gravity: wp.array1d(dtype=vec3),
+        # state in
+        body_q: wp.array2d(dtype=transform),
+        body_v: wp.array2d(dtype=spatial),
+        # options
+        margin: scalar,
+        reach: wp.array1d(dtype=scalar),
+        step: scalar,
+        # features out
+        table: FeatureTable,
+        count: wp.array1d(dtype=wp.int32),
+    ):
+        world = wp.tid()
+        speed = approach_speed(world, shape_type, shape_body, shape_size, shape_pose, body_v)
+        near = margin + reach[world] * (speed + step * wp.length(gravity[world]))
+        n = int(0)
+        for i in range(pairs.shape[0]):
+            pair = pairs[i]
+            shape_a = pair[0]
+            shape_b = pair[1]
+            type_a = shape_type[shape_a]
+            type_b = shape_type[shape_b]
+            size_a = shape_size[world, shape_a]
+            size_b = shape_size[world, shape_b]
+            pose_a = shape_pose[shape_a]
+            pose_b = shape_pose[shape_b]
+            world_a = pose_a
+            world_b = pose_b
+            if shape_body[shape_a] >= 0:
+                world_a = wp.transform_multiply(body_q[world, shape_body[shape_a]], pose_a)
+            if shape_body[shape_b] >= 0:
+                world_b = wp.transform_multiply(body_q[world, shape_body[shape_b]], pose_b)
+            turn = wp.quat_inverse(wp.transform_get_rotation(world_a))
+            position = wp.quat_rotate(
+                turn, wp.transform_get_translation(world_b) - wp.transform_get_translation(world_a)
+            )
+            gap = position[2]
+            if type_a != _PLANE:
+                gap = wp.length(position) - bounding_radius(type_a, size_a)
+            if gap - size_b[0] < near:
+                rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
+                a = side(shape_a, type_a, size_a, pose_a)
+                b = side(shape_b, type_b, size_b, pose_b)
+                hb = hull_of_shape(hs, shape_b, type_b, size_b)
+                if type_a == _PLANE:
+                    n = point.plane_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                elif type_a == _SPHERE:
+                    n = point.sphere_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                elif type_a == _CAPSULE:
+                    n = capsule.capsule_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                else:
+                    ha = hull_of_shape(hs, shape_a, type_a, size_a)
+                    n = convex.convex_convex(table, world, n, hs, a, b, ha, hb, rotation, position, near)
+        count[world] = n
+
+    return types.SimpleNamespace(kernel=detect_convex_kernel)
+
+
+def launch(dtype: Any, arrays: hulls.HullArrays, inputs: list[Any], outputs: list[Any], device: Any) -> None:
+    """Begin the list of contacts with those of ``arrays.pairs``; the count may exceed the capacity."""
+    wp.launch(
+        make(dtype).kernel,
+        dim=outputs[1].shape[0],
+        inputs=[arrays.pairs, hulls.table(dtype, arrays), *inputs],
+        outputs=outputs,
+        device=device,
+    )

@@ -1,0 +1,175 @@
+"""Convex polyhedra on the device, and the questions that the narrow phase asks of them.
+
+The meshes of a model lie one after the other in flat arrays; a shape refers to one by number and a scale per axis.
+Only boxes use the scale: the first mesh is the cube of half extents 1, which stands for every box that meets a hull.
+"""
+
+# Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
+
+import functools
+import types
+from dataclasses import dataclass
+from typing import Any
+
+import warp as wp
+
+from .precision import precision
+
+__all__ = ["HullArrays", "make", "table"]
+
+
+@dataclass
+class HullArrays:
+    """Meshes on the device, and the pairs of shapes that need them. M meshes, S shapes."""
+
+    pairs: wp.array  # vec2i [P]: pairs with a CONVEX shape, which comes second
+    shape_mesh: wp.array  # int32 [S]: number of the mesh, 0 for a box
+    vertices: wp.array  # vec3 [V], m
+    shares: wp.array  # scalar [V]: share of the stiffness against a plane
+    normals: wp.array  # vec3 [F], outward
+    loop_start: wp.array  # int32 [F + 1]: where each face's corners start in loop
+    loop: wp.array  # int32: vertices of the faces, counter-clockwise
+    edges: wp.array  # vec4i [E]: vertex, vertex, left face, right face
+    vertex_start: wp.array  # int32 [M + 1]
+    face_start: wp.array  # int32 [M + 1]
+    edge_start: wp.array  # int32 [M + 1]
+
+
+@functools.cache
+def make(dtype: Any) -> types.SimpleNamespace:
+    """Structs ``Hulls`` (all meshes) and ``Hull`` (one shape's) and functions of them, for one precision."""
+    p = precision(dtype)
+    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+
+    @wp.struct
+    class Hulls:
+        """The arrays of ``HullArrays``, as one kernel argument."""
+
+        shape_mesh: wp.array1d(dtype=wp.int32)
+        vertices: wp.array1d(dtype=vec3)
+        shares: wp.array1d(dtype=scalar)
+        normals: wp.array1d(dtype=vec3)
+        loop_start: wp.array1d(dtype=wp.int32)
+        loop: wp.array1d(dtype=wp.int32)
+        edges: wp.array1d(dtype=wp.vec4i)
+        vertex_start: wp.array1d(dtype=wp.int32)
+        face_start: wp.array1d(dtype=wp.int32)
+        edge_start: wp.array1d(dtype=wp.int32)
+
+    @wp.struct
+    class Hull:
+        """One shape: where its mesh lies in the arrays."""
+
+        vertex: wp.int32
+        vertex_end: wp.int32
+        face: wp.int32
+        face_end: wp.int32
+        edge: wp.int32
+        edge_end: wp.int32
+        scale: vec3
+        radius: scalar  # of a sphere about the origin that holds the hull [m]
+        inner: scalar  # of a sphere about the origin within the hull [m]
+
+    @wp.func
+    def hull_of(hulls: Hulls, mesh: int, scale: vec3, radius: scalar, inner: scalar) -> Hull:
+        h = Hull()
+        h.vertex = hulls.vertex_start[mesh]
+        h.vertex_end = hulls.vertex_start[mesh + 1]
+        h.face = hulls.face_start[mesh]
+        h.face_end = hulls.face_start[mesh + 1]
+        h.edge = hulls.edge_start[mesh]
+        h.edge_end = hulls.edge_start[mesh + 1]
+        h.scale = scale
+        h.radius = radius
+        h.inner = inner
+        return h
+
+    @wp.func
+    def vertex(hulls: Hulls, h: Hull, v: int) -> vec3:
+        return wp.cw_mul(hulls.vertices[v], h.scale)
+
+    @wp.func
+    def corner(hulls: Hulls, h: Hull, face: int, k: int) -> vec3:
+        """Corner k of a face."""
+        return vertex(hulls, h, hulls.loop[hulls.loop_start[face] + k])
+
+    @wp.func
+    def corners(hulls: Hulls, face: int) -> int:
+        """Number of corners of a face."""
+        return hulls.loop_start[face + 1] - hulls.loop_start[face]
+
+    @wp.func
+    def height(hulls: Hulls, h: Hull, face: int, x: vec3) -> scalar:
+        """Height of x over the plane of a face [m]."""
+        return wp.dot(hulls.normals[face], x - corner(hulls, h, face, 0))
+
+    @wp.func
+    def side_normal(hulls: Hulls, h: Hull, face: int, k: int) -> vec3:
+        """Unit normal, in the plane of a face, out of its side from corner k to the next."""
+        after = (k + 1) % corners(hulls, face)
+        along = corner(hulls, h, face, after) - corner(hulls, h, face, k)
+        return wp.normalize(wp.cross(along, hulls.normals[face]))
+
+    @wp.func
+    def lowest(hulls: Hulls, h: Hull, direction: vec3) -> int:
+        """The vertex least far in a direction."""
+        d = wp.cw_mul(direction, h.scale)
+        result = h.vertex
+        least = scalar(1.0e30)
+        for v in range(h.vertex, h.vertex_end):
+            x = wp.dot(d, hulls.vertices[v])
+            if x < least:
+                least = x
+                result = v
+        return result
+
+    @wp.func
+    def best_face(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3):
+        """Greatest separation [m] of b along the normals of a's faces, and the face.
+
+        ``rotation``, ``position`` are the pose of b in the frame of a. A face that cannot win, since b holds a sphere
+        about its centre, costs one dot product.
+        """
+        best = scalar(-1.0e30)
+        face = a.face
+        for f in range(a.face, a.face_end):
+            middle = height(hulls, a, f, position)
+            if middle - b.inner > best:
+                direction = wp.transpose(rotation) * hulls.normals[f]
+                low = vertex(hulls, b, lowest(hulls, b, direction))
+                gap = middle + wp.dot(direction, low)
+                if gap > best:
+                    best = gap
+                    face = f
+        return best, face
+
+    @wp.func
+    def reaches(hulls: Hulls, h: Hull, start: vec3, end: vec3, distance: scalar) -> bool:
+        """Whether a segment meets the hull with all of its faces moved out by a distance."""
+        low = scalar(0.0)
+        high = scalar(1.0)
+        for f in range(h.face, h.face_end):
+            first = height(hulls, h, f, start) - distance
+            last = first + wp.dot(hulls.normals[f], end - start)
+            if first > scalar(0.0):
+                if last > scalar(0.0):
+                    return False
+                low = wp.max(low, first / (first - last))
+            elif last > scalar(0.0):
+                high = wp.min(high, first / (first - last))
+            if low > high:
+                return False
+        return True
+
+    return types.SimpleNamespace(
+        Hulls=Hulls, Hull=Hull, hull_of=hull_of, vertex=vertex, corner=corner, corners=corners, height=height,
+        side_normal=side_normal, lowest=lowest, best_face=best_face, reaches=reaches,
+    )  # fmt: skip
+
+
+def table(dtype: Any, arrays: HullArrays) -> Any:
+    """The kernel argument that stands for ``arrays``."""
+    result = make(dtype).Hulls()
+    for name in result._cls.vars:
+        setattr(result, name, getattr(arrays, name))
+    return result

@@ -1,0 +1,43 @@
+"""The convex meshes of a model on the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from ..kernels.hulls import HullArrays
+from ..kernels.precision import precision
+from .convex import box_mesh
+from .model import Model
+
+__all__ = ["hull_arrays"]
+
+
+def hull_arrays(model: Model, pairs: np.ndarray, real: Any) -> HullArrays:
+    """The meshes of a model one after the other, a cube first, and the ``pairs`` of shapes that need them."""
+    p = precision(real)
+    meshes = [box_mesh(), *model.meshes]
+    vertices = np.cumsum([0, *(len(m.vertices) for m in meshes)])
+    faces = np.cumsum([0, *(len(m.normals) for m in meshes)])
+    edges = np.cumsum([0, *(len(m.edges) for m in meshes)])
+    corners = np.cumsum([0, *(len(m.loop) for m in meshes)])
+
+    def put(values: Any, dtype: Any) -> wp.array:
+        return wp.array(np.concatenate(values), dtype=dtype, device=model.device)
+
+    offsets = list(zip(meshes, vertices[:-1], faces[:-1], corners[:-1], strict=True))
+    return HullArrays(
+        pairs=put([pairs], wp.vec2i),
+        shape_mesh=put([model.shape_mesh + 1], wp.int32),
+        vertices=put([m.vertices for m in meshes], p.vec3),
+        shares=put([m.shares for m in meshes], p.scalar),
+        normals=put([m.normals for m in meshes], p.vec3),
+        loop_start=put([*(m.loop_start[:-1] + c for m, _, _, c in offsets), corners[-1:]], wp.int32),
+        loop=put([m.loop + v for m, v, _, _ in offsets], wp.int32),
+        edges=put([m.edges + np.array([v, v, f, f]) for m, v, f, _ in offsets], wp.vec4i),
+        vertex_start=put([vertices], wp.int32),
+        face_start=put([faces], wp.int32),
+        edge_start=put([edges], wp.int32),
+    )
