@@ -154,8 +154,8 @@ def detect(
 ) -> None:
     """List the contact features of every world whose gap is less than the world's detection margin.
 
-    The margin of a world is ``margin + reach * (speed + step * |gravity|)``, ``speed`` being the sum of the two
-    greatest speeds of its bodies (linear speed plus angular speed times the distance of the shapes' farthest points).
+    The margin of a world is ``margin + reach * (speed + step * |gravity|)``, ``speed`` bounding how
+    fast any two of its bodies approach (see ``nearness.py``).
 
     Args:
         dtype: ``wp.float32`` or ``wp.float64``; the type of everything called scalar here.

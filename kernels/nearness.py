@@ -60,7 +60,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
         shape_pose: wp.array1d(dtype=transform),
         body_v: wp.array2d(dtype=spatial),
     ) -> scalar:
-        """Bound on the speed [m/s] at which two bodies can approach: the two greatest speeds of bodies added up."""
+        """Bound on the speed [m/s] at which any two bodies, or a body and a static shape, can approach.
+
+        The diagonal of the box that holds all velocities and zero, and the two greatest speeds from spinning. Not a
+        bound for each pair by itself: in one step a body may pass its velocity on to another.
+        """
+        low = vec3(scalar(0.0), scalar(0.0), scalar(0.0))
+        high = low
         first = scalar(0.0)
         second = scalar(0.0)
         fastest = int(-1)
@@ -68,17 +74,19 @@ def make(dtype: Any) -> types.SimpleNamespace:
             body = shape_body[s]
             if body >= 0:
                 v = body_v[world, body]
-                linear = wp.length(vec3(v[0], v[1], v[2]))
+                linear = vec3(v[0], v[1], v[2])
+                low = wp.min(low, linear)
+                high = wp.max(high, linear)
                 angular = wp.length(vec3(v[3], v[4], v[5]))
                 offset = wp.length(wp.transform_get_translation(shape_pose[s]))
-                speed = linear + angular * (offset + bounding_radius(shape_type[s], shape_size[world, s]))
-                if speed > first:
+                spin = angular * (offset + bounding_radius(shape_type[s], shape_size[world, s]))
+                if spin > first:
                     if body != fastest:
                         second = first
-                    first = speed
+                    first = spin
                     fastest = body
-                elif body != fastest and speed > second:
-                    second = speed
-        return first + second
+                elif body != fastest and spin > second:
+                    second = spin
+        return wp.length(high - low) + first + second
 
     return types.SimpleNamespace(bounding_radius=bounding_radius, side=side, approach_speed=approach_speed)

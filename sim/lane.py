@@ -41,7 +41,7 @@ def default_capacity(model: Model) -> int:
         return max(most[int(model.shape_type[a])], most[int(model.shape_type[b])])
 
     every = sum(room(a, b) for a, b in model.pairs)
-    return max(1, min(every, max(64, 32 * model.bodies)))
+    return max(1, min(every, max(64, 64 * model.bodies)))
 
 
 def look_ahead(values: dict[str, torch.Tensor], step: float) -> torch.Tensor:
@@ -137,7 +137,7 @@ class Lane:
             "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
         }  # fmt: skip
         self._detect: dict[str, Any] = {
-            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.02),
+            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.005),
             "reach": self.reach, "step": h,
         }  # fmt: skip
         # torch views of the same memory, for copies in and out

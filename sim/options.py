@@ -21,8 +21,8 @@ class SimulatorOptions:
             by default 1e-4 in float32 and 1e-12 in float64.
         max_iterations: Newton iterations a step.
         contact_capacity: Contacts a world has room for; by default enough for all pairs of shapes at once in small
-            scenes, and 32 a body in large ones.
-        contact_margin: Distance [m] within which contacts are listed whatever the speed; by default 0.02 m, and
+            scenes, and 64 a body in large ones.
+        contact_margin: Distance [m] within which contacts are listed whatever the speed; by default 0.005 m, and
             0.1 m in quasi-dynamic stepping.
         quasi_dynamic: Drop momentum: every step starts from rest, and the velocity is only what the step moved.
             A sliding contact then rides on a gap of up to step * mu * slip speed.

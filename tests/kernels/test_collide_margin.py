@@ -51,7 +51,7 @@ def count_contacts(dtype, device, velocities, gaps, gravity=0.0, **options):
 
 
 @devices_and_dtypes
-def test_margin_grows_with_the_two_greatest_speeds(dtype, device):
+def test_margin_grows_with_approach_speed_and_spin(dtype, device):
     # Linear 3 m/s on one body; angular 10 rad/s at a radius of 0.1 m on the other, so 4 m/s in all.
     v = np.zeros((6, 2, 6))
     v[1:, 0, 0] = 3.0
@@ -61,6 +61,18 @@ def test_margin_grows_with_the_two_greatest_speeds(dtype, device):
     assert counts == [0, 1, 0, 1, 0, 0]
     counts = count_contacts(dtype, device, v, gaps, gravity=10.0, margin=0.01, reach=0.01, step=0.1)
     assert counts == [1, 1, 1, 1, 1, 0]
+
+
+@devices_and_dtypes
+def test_what_moves_together_does_not_widen_the_margin(dtype, device):
+    # both at 3 m/s: no faster towards each other than towards the ground, which stands still; then against each other
+    v = np.zeros((4, 2, 6))
+    v[:, 0, 0] = 3.0
+    v[:2, 1, 0] = 3.0
+    v[2:, 1, 0] = -3.0
+    gaps = np.array([0.0399, 0.0401, 0.0699, 0.0701])
+    counts = count_contacts(dtype, device, v, gaps, margin=0.01, reach=0.01, step=0.1)
+    assert counts == [1, 0, 1, 0]
 
 
 @devices_and_dtypes
