@@ -2,7 +2,9 @@
 
 The conventions are those of ``collide_box_box.py``: the face with the greatest separation gives a contact polygon
 (``collide_convex_patch.py``), a pair of crossing edges one contact (CROSS) if it wins by a small part of the hulls'
-size, and where the hulls are apart and the polygon is empty, the closest pair of edges gives the contact.
+size, and where the hulls are apart and the polygon is empty, the closest pair of edges gives the contact. Here the
+closest points of two edges also count, rather than the lines through them, wherever edges win and the hulls are apart:
+the gap is then the distance.
 
 Three facts keep this cheap. The first axis with a separation beyond the margin ends it. A face is looked at only if it
 can win, given the sphere inside the other hull. And the edges that make the deciding axis come as near to the other
@@ -86,19 +88,22 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def near_edges(hs: Hulls, h: Hull, other: Hull, rotation: mat33, position: vec3, distance: scalar):
-        """How many edges of h come within about a distance of another hull, and which.
+        """How many edges of h come within about a distance of another hull, which, and whether one meets it.
 
         ``rotation``, ``position`` are the pose of h in the frame of the other.
         """
         count = int(0)
         found = edge_list()
+        touch = bool(False)
         for e in range(h.edge, h.edge_end):
             start = rotation * edge_start(hs, h, e) + position
             end = rotation * edge_end(hs, h, e) + position
             if count < MOST_EDGES and hull.reaches(hs, other, start, end, distance):
                 found[count] = e
                 count += 1
-        return count, found
+                if not touch:
+                    touch = hull.reaches(hs, other, start, end, scalar(0.0))
+        return count, found, touch
 
     @wp.func
     def put_edges(
@@ -182,15 +187,17 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if greatest >= margin:
             return n
 
-        distance = margin
-        if greatest < scalar(0.0):
-            distance = -greatest
-        distance += scalar(0.001) * wp.min(ha.inner, hb.inner)
-        count_a, near_a = near_edges(hs, ha, hb, back, seen, distance)
-        count_b = int(0)
-        near_b = edge_list()
-        if count_a > 0:
-            count_b, near_b = near_edges(hs, hb, ha, rotation, position, distance)
+        # Overlapping hulls: the deciding edges come within the depth of the best face. Apart: within the margin.
+        slack = scalar(0.001) * wp.min(ha.inner, hb.inner)
+        distance = wp.max(margin, scalar(0.0)) + slack
+        overlap = greatest < scalar(0.0)
+        if overlap:
+            distance = slack - greatest
+        count_a, near_a, touch_a = near_edges(hs, ha, hb, back, seen, distance)
+        count_b, near_b, touch_b = near_edges(hs, hb, ha, rotation, position, distance)
+        if overlap and not touch_a and not touch_b and distance < margin + slack:  # apart all the same
+            count_a, near_a, touch_a = near_edges(hs, ha, hb, back, seen, margin + slack)
+            count_b, near_b, touch_b = near_edges(hs, hb, ha, rotation, position, margin + slack)
         best_edge = scalar(-1.0e30)
         edge_a = int(-1)
         edge_b = int(-1)
@@ -208,6 +215,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         tolerance = switch * wp.min(ha.inner, hb.inner)
         if best_edge > greatest + tolerance:
+            if best_edge > scalar(0.0):
+                return closest_edges(
+                    table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
+                )
             return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
         end = int(-1)
         turned = best_b > best + tolerance

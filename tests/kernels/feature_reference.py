@@ -140,8 +140,9 @@ def evaluate(features, body_q, shape_body):
 class Pair:
     """Two shapes on two bodies (a plane is static), at many poses at once."""
 
-    def __init__(self, types, sizes, dtype, device, capacity=16, shape_pose=None):
+    def __init__(self, types, sizes, dtype, device, capacity=16, shape_pose=None, hulls=None):
         self.p, self.dtype, self.device, self.capacity = precision(dtype), dtype, device, capacity
+        self.hulls = hulls
         self.types, self.sizes = types, np.asarray(sizes, dtype=np.float64)
         self.shape_body = np.array([-1 if types[0] == 0 else 0, 1], dtype=np.int32)
         self.shape_pose = np.tile([0, 0, 0, 0, 0, 0, 1.0], (2, 1)) if shape_pose is None else shape_pose
@@ -158,7 +159,7 @@ class Pair:
 
         detect(
             self.dtype,
-            pairs=array([[0, 1]], wp.vec2i),
+            pairs=array(np.array([[0, 1]])[: 0 if self.hulls else 1], wp.vec2i),
             shape_type=array(self.types, wp.int32),
             shape_body=array(self.shape_body, wp.int32),
             shape_size=array(sizes, self.p.vec3),
@@ -170,6 +171,7 @@ class Pair:
             reach=0.0,
             step=0.01,
             features=features,
+            hulls=self.hulls,
             device=self.device,
         )
         return features, evaluate(features, np.asarray(body_q, dtype=np.float64), self.shape_body)
