@@ -5,13 +5,16 @@ the reference face, gives the corners in order (vertices of the incident face, P
 leaves through one side and another returns through a later one, the reference vertices between them that the incident
 face covers belong to the polygon (DROP).
 
-A polygon of more than eight corners loses those that add least to its area, one at a time, until eight are left: the
-outline shrinks by little. Which corner goes may change abruptly; the total stiffness does not.
+Of a polygon of more than eight corners those are kept that lie farthest in eight directions, which are fixed in the
+reference face: the outline keeps its extent, and the choice does not depend on rounding. It changes abruptly when
+another corner gets farthest; the total stiffness does not. (To drop the corners that add least to the area instead
+makes near ties all around a round outline, and a stack of prisms of 16 sides then trembled at 1 mrad/s.)
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
 
 import functools
+import math
 import types
 from typing import Any
 
@@ -40,6 +43,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     relative_tolerance = wp.constant(scalar(p.epsilon**0.5))
     codes = wp.types.vector(int(ROOM), wp.int32)
     values = wp.types.vector(int(ROOM), scalar)
+    first_angle = wp.constant(scalar(0.1))  # [rad] off the first side, so that regular polygons do not tie
     on_plane = wp.constant(0)
     on_side = wp.constant(1)
     on_reference = wp.constant(2)
@@ -71,11 +75,6 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 return False
             v = w
         return True
-
-    @wp.func
-    def area(x: values, y: values, i: int, j: int, k: int) -> scalar:
-        """Twice the area of a triangle of corners."""
-        return wp.abs((x[j] - x[i]) * (y[k] - y[i]) - (y[j] - y[i]) * (x[k] - x[i]))
 
     @wp.func
     def write(
@@ -217,20 +216,28 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if nearest >= margin:
             return n
 
-        for excess in range(size - MOST):
-            worst = int(0)
-            least = scalar(1.0e30)
-            count = size - excess
-            for i in range(count):
-                loss = area(x, y, (i + count - 1) % count, i, (i + 1) % count)
-                if loss < least:
-                    least = loss
-                    worst = i
-            for i in range(worst, count - 1):
-                code[i] = code[i + 1]
-                x[i] = x[i + 1]
-                y[i] = y[i + 1]
-        size = wp.min(size, MOST)
+        if size > MOST:
+            keep = codes()
+            for k in range(MOST):
+                turn_by = first_angle + scalar(k) * scalar(2.0 * math.pi) / scalar(MOST)
+                cosine = wp.cos(turn_by)
+                sine = wp.sin(turn_by)
+                farthest = int(0)
+                most = scalar(-1.0e30)
+                for i in range(size):
+                    reach = cosine * x[i] + sine * y[i]
+                    if reach > most:
+                        most = reach
+                        farthest = i
+                keep[farthest] = 1
+            kept = int(0)
+            for i in range(size):
+                if keep[i] == 1:
+                    code[kept] = code[i]
+                    x[kept] = x[i]
+                    y[kept] = y[i]
+                    kept += 1
+            size = kept
         round_trip = scalar(0.0)
         for i in range(size):
             j = (i + 1) % size
