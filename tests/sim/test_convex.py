@@ -19,7 +19,12 @@ def finished(add):
 
 
 def test_faces_are_polygons():
-    counts = {"box": (8, 6, 12, 4), "tetrahedron": (4, 4, 6, 3), "icosahedron": (12, 20, 30, 3), "dodecahedron": (20, 12, 30, 5)}  # fmt: skip
+    counts = {
+        "box": (8, 6, 12, 4),
+        "tetrahedron": (4, 4, 6, 3),
+        "icosahedron": (12, 20, 30, 3),
+        "dodecahedron": (20, 12, 30, 5),
+    }
     for name, (vertices, faces, edges, corners) in counts.items():
         mesh, _ = convex_hull(getattr(shapes, name)(), name)
         assert (len(mesh.vertices), len(mesh.normals), len(mesh.edges)) == (vertices, faces, edges)
@@ -54,7 +59,7 @@ def test_mass_of_a_box_that_is_off_its_origin():
     half, offset = np.array([0.3, 0.2, 0.1]), np.array([0.5, -0.2, 0.1])
     turn = (0.0, 0.0, math.sin(0.4), math.cos(0.4))
     a = finished(lambda b, body: b.add_box(body, half, position=offset, rotation=turn, density=700.0))
-    hull = shapes.box(half) + [1.0, 2.0, 3.0]
+    hull = shapes.box(half) + np.array([1.0, 2.0, 3.0])
     c, s = math.cos(0.8), math.sin(0.8)
     back = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ [1.0, 2.0, 3.0]
     b = finished(lambda b, body: b.add_convex(body, hull, position=offset - back, rotation=turn, density=700.0))
@@ -137,7 +142,7 @@ def test_bad_files(tmp_path):
     def add(source, **options):
         return finished(lambda b, body: b.add_mesh(body, source, name="part", **options))
 
-    with pytest.raises(ModelError, match="'part': there is no mesh file .*gone.obj"):
+    with pytest.raises(ModelError, match=r"'part': there is no mesh file .*gone.obj"):
         add(tmp_path / "gone.obj")
     for name, text in (("bad.glb", "no mesh"), ("bad.stl", "no mesh"), ("bad.xyzw", "1 2 3"), ("empty.obj", "")):
         (tmp_path / name).write_text(text)
