@@ -87,22 +87,27 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return gap, sign
 
     @wp.func
-    def near_edges(hs: Hulls, h: Hull, other: Hull, rotation: mat33, position: vec3, distance: scalar):
+    def near_edges(hs: Hulls, h: Hull, other: Hull, rotation: mat33, position: vec3, distance: scalar, toward: int):
         """How many edges of h come within about a distance of another hull, which, and whether one meets it.
 
-        ``rotation``, ``position`` are the pose of h in the frame of the other.
+        ``rotation``, ``position`` are the pose of h in the frame of the other, whose face ``toward`` looks at h.
         """
+        normal = wp.transpose(rotation) * hs.normals[toward]
+        level = -hull.height(hs, other, toward, position) + distance
         count = int(0)
         found = edge_list()
         touch = bool(False)
         for e in range(h.edge, h.edge_end):
-            start = rotation * edge_start(hs, h, e) + position
-            end = rotation * edge_end(hs, h, e) + position
-            if count < MOST_EDGES and hull.reaches(hs, other, start, end, distance):
-                found[count] = e
-                count += 1
-                if not touch:
-                    touch = hull.reaches(hs, other, start, end, scalar(0.0))
+            start = edge_start(hs, h, e)
+            end = edge_end(hs, h, e)
+            if wp.min(wp.dot(normal, start), wp.dot(normal, end)) <= level and count < MOST_EDGES:
+                start = rotation * start + position
+                end = rotation * end + position
+                if hull.reaches(hs, other, start, end, distance):
+                    found[count] = e
+                    count += 1
+                    if not touch:
+                        touch = hull.reaches(hs, other, start, end, scalar(0.0))
         return count, found, touch
 
     @wp.func
@@ -177,12 +182,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
         rotation: mat33, position: vec3, margin: scalar,
     ) -> int:  # fmt: skip
-        best, face = hull.best_face(hs, ha, hb, rotation, position)
+        best, face = hull.best_face(hs, ha, hb, rotation, position, margin)
         if best >= margin:
             return n
         back = wp.transpose(rotation)
         seen = back * (-position)  # centre of a, frame of b
-        best_b, face_b = hull.best_face(hs, hb, ha, back, seen)
+        best_b, face_b = hull.best_face(hs, hb, ha, back, seen, margin)
         greatest = wp.max(best, best_b)
         if greatest >= margin:
             return n
@@ -193,11 +198,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
         overlap = greatest < scalar(0.0)
         if overlap:
             distance = slack - greatest
-        count_a, near_a, touch_a = near_edges(hs, ha, hb, back, seen, distance)
-        count_b, near_b, touch_b = near_edges(hs, hb, ha, rotation, position, distance)
+        count_a, near_a, touch_a = near_edges(hs, ha, hb, back, seen, distance, face_b)
+        count_b, near_b, touch_b = near_edges(hs, hb, ha, rotation, position, distance, face)
         if overlap and not touch_a and not touch_b and distance < margin + slack:  # apart all the same
-            count_a, near_a, touch_a = near_edges(hs, ha, hb, back, seen, margin + slack)
-            count_b, near_b, touch_b = near_edges(hs, hb, ha, rotation, position, margin + slack)
+            count_a, near_a, touch_a = near_edges(hs, ha, hb, back, seen, margin + slack, face_b)
+            count_b, near_b, touch_b = near_edges(hs, hb, ha, rotation, position, margin + slack, face)
         best_edge = scalar(-1.0e30)
         edge_a = int(-1)
         edge_b = int(-1)

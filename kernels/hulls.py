@@ -124,11 +124,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return result
 
     @wp.func
-    def best_face(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3):
+    def best_face(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, enough: scalar):
         """Greatest separation [m] of b along the normals of a's faces, and the face.
 
         ``rotation``, ``position`` are the pose of b in the frame of a. A face that cannot win, since b holds a sphere
-        about its centre, costs one dot product.
+        about its centre, costs one dot product. Stops at the first separation of ``enough``.
         """
         best = scalar(-1.0e30)
         face = a.face
@@ -141,6 +141,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 if gap > best:
                     best = gap
                     face = f
+                    if best >= enough:
+                        return best, face
         return best, face
 
     @wp.func
