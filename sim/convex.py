@@ -69,7 +69,7 @@ def load_points(source: Any, scale: float, name: str) -> np.ndarray:
             ) from error
     if isinstance(source, trimesh.Scene):
         parts = [g for g in source.dump() if isinstance(g, trimesh.Trimesh)]
-        points = np.concatenate([np.asarray(g.vertices) for g in parts]) if parts else np.zeros((0, 3))
+        points: Any = np.concatenate([np.asarray(g.vertices) for g in parts]) if parts else np.zeros((0, 3))
     else:
         points = getattr(source, "vertices", None)
         if points is None:
@@ -89,7 +89,7 @@ def prism_points(radius: float, half_length: float, sides: int) -> np.ndarray:
     return np.concatenate([ring, ring * [1.0, 1.0, -1.0]])
 
 
-def convex_hull(points: Sequence[Any], name: str, max_vertices: int | None = None) -> tuple[ConvexMesh, np.ndarray]:
+def convex_hull(points: Any, name: str, max_vertices: int | None = None) -> tuple[ConvexMesh, np.ndarray]:
     """The hull of ``points`` [n, 3] and its centre of mass in their frame [m].
 
     Args:
@@ -264,8 +264,8 @@ def _mesh(x: np.ndarray, loops: list[list[int]], volume: float, inertia: np.ndar
     offsets = np.array([n @ x[loop[0]] for n, loop in zip(normals, loops, strict=True)])
     size = np.array([np.linalg.norm(x, axis=1).max(), _least_width(x, normal, edges) / 2.0, offsets.min()])
     start = np.cumsum([0, *map(len, loops)]).astype(np.int32)
-    loop = np.concatenate([np.array(one, dtype=np.int32) for one in loops])
-    return ConvexMesh(x, normal, start, loop, edges, vertex_shares(x, loops), volume, inertia, size)
+    corners = np.concatenate([np.array(one, dtype=np.int32) for one in loops])
+    return ConvexMesh(x, normal, start, corners, edges, vertex_shares(x, loops), volume, inertia, size)
 
 
 def _least_width(x: np.ndarray, normals: np.ndarray, edges: np.ndarray) -> float:
