@@ -94,6 +94,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     elif slope > scalar(0.0):
                         high = t
                         slope_high = slope
+                    else:  # flat here: the axis runs inside the box, and any interpolation would miss that
+                        return t
         if slope_high > slope_low:
             return low - slope_low * (high - low) / (slope_high - slope_low)
         return scalar(0.5) * (low + high)

@@ -108,6 +108,30 @@ def test_sphere_centre_inside_box_leaves_through_the_nearest_face(dtype, device)
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [wp.float32, wp.float64])
+def test_capsule_axis_through_a_box_has_the_whole_stiffness(dtype, device):
+    """However the axis runs through the inside: the shares add up to one, and the face of least penetration is met."""
+    rng = np.random.default_rng(4)
+    half, length, radius = np.array([0.2, 0.3, 0.25]), 0.35, 0.02
+    poses = random_poses(rng, 2000)
+    inside = rng.uniform(-0.95, 0.95, (2000, 3)) * half  # a point of the axis, somewhere along it
+    turn_b, turn_a = (ref.rotation_matrices(poses[:, i, 3:]) for i in (1, 0))
+    along = rng.uniform(-0.95, 0.95, (2000, 1)) * length
+    poses[:, 0, :3] = poses[:, 1, :3] + np.einsum("wij,wj->wi", turn_b, inside) - along * turn_a[:, :, 2]
+    _, c = ref.Pair((CAPSULE, BOX), [[radius, length, 0], half], dtype, device).detect(poses, margin=2.0)
+    np.testing.assert_allclose(c.weight.sum(axis=1), 1.0, atol=TOLERANCE[dtype])
+    # moving out along any of the six normals by the axis' support leaves it free: the shortest way is the depth
+    relative = np.einsum("wji,wj->wi", turn_b, poses[:, 0, :3] - poses[:, 1, :3])
+    u = np.einsum("wji,wj->wi", turn_b, turn_a[:, :, 2])
+    depth = (half + length * np.abs(u) - np.abs(relative)).min(axis=1) + radius
+    shallow = (
+        depth < half.min()
+    )  # deeper, the face that is nearest to the centre is met, not the one nearest to the end
+    face_gap = np.where(c.listed, c.gap, np.inf).min(axis=1)
+    assert (face_gap[shallow] >= -depth[shallow] - TOLERANCE[dtype]).all()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [wp.float32, wp.float64])
 @pytest.mark.parametrize(("kind", "number", "total"), [(SPHERE, 1, 1.0), (CAPSULE, 2, 1.0), (BOX, 8, 2.0)])
 def test_plane_lists_every_vertex_near_it(kind, number, total, dtype, device):
     rng = np.random.default_rng(kind)
