@@ -8,6 +8,7 @@ F(theta) = E f(theta + scale * w). With phi and Phi the normal density and cdf.
 from __future__ import annotations
 
 import math
+from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,19 +30,20 @@ def _cdf(z: torch.Tensor) -> torch.Tensor:
     return torch.special.ndtr(z)
 
 
-class _Analytic:
+class _Analytic(ABC):
     """Shape checks and defaults that the objectives share."""
 
     name: ClassVar[str]
     description: ClassVar[str]
 
     @property
+    @abstractmethod
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _start(self) -> Sequence[float]:
-        raise NotImplementedError
+        """Initial parameters."""
 
     def initial_parameters(
         self, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float64

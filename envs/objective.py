@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -11,7 +12,7 @@ from .errors import TaskError
 __all__ = ["Task"]
 
 
-class Task:
+class Task(ABC):
     """An objective: parameters [batch, parameters] in, costs [batch] out; differentiable by torch.
 
     A subclass gives ``outputs(theta)`` and ``loss(outputs)``, so that either can be smoothed.
@@ -23,17 +24,17 @@ class Task:
     device: str
     dtype: torch.dtype
 
+    @abstractmethod
     def initial_parameters(self) -> torch.Tensor:
         """Parameters to start from, [parameters]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """What the rollouts end in, [batch, outputs]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, outputs: torch.Tensor) -> torch.Tensor:
         """Costs [batch] of outputs [batch, outputs]."""
-        raise NotImplementedError
 
     def check(self, theta: torch.Tensor) -> torch.Tensor:
         """``theta`` in the task's precision and on its device, or a TaskError."""

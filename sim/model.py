@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -79,7 +79,6 @@ class Model:
     """Number of each shape's mesh, int [S]; -1 for shapes that have none."""
     meshes: tuple[ConvexMesh, ...]
     """The convex meshes, each once."""
-    extra: dict[str, object] = field(default_factory=dict)
 
     @property
     def bodies(self) -> int:
