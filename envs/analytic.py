@@ -8,7 +8,7 @@ F(theta) = E f(theta + scale * w). With phi and Phi the normal density and cdf.
 from __future__ import annotations
 
 import math
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
