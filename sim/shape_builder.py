@@ -1,0 +1,228 @@
+"""The part of the scene builder that adds shapes to bodies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..kernels.contact import AUTO
+from ..kernels.shapes import ShapeType
+from .convex import ConvexMesh, convex_hull, load_points, prism_points
+from .errors import ModelError
+from .mass import quaternion_matrix, unit_mass
+from .scene import EVERY_GROUP, IDENTITY, STATIC, BodyDescription, ShapeDescription
+from .validate import bit_mask, not_negative, positive, unit_quaternion, vector
+
+__all__ = ["ShapeBuilder"]
+
+
+class ShapeBuilder:
+    """Adds shapes to bodies by number; ``ModelBuilder`` adds the bodies."""
+
+    def __init__(self) -> None:
+        self._bodies: list[BodyDescription] = []
+        self._shapes: list[ShapeDescription] = []
+        self._excluded: set[tuple[int, int]] = set()
+
+    def add_ground(self, height: float = 0.0, **options: Any) -> int:
+        """Add a static horizontal half-space below ``height`` [m]; options as in ``add_plane``."""
+        options.setdefault("name", "ground")
+        return self.add_plane(position=(0.0, 0.0, height), **options)
+
+    def add_plane(
+        self, *, position: Sequence[float] = (0, 0, 0), rotation: Sequence[float] = IDENTITY, **options: Any
+    ) -> int:
+        """Add a static half-space, solid where z < 0 in its frame. Options as in ``add_box``, less density."""
+        return self._add_shape(ShapeType.PLANE, STATIC, np.zeros(3), position=position, rotation=rotation, **options)
+
+    def add_sphere(self, body: int, radius: float, **options: Any) -> int:
+        """Add a sphere of ``radius`` [m] to ``body`` (or STATIC); options as in ``add_box``."""
+        size = np.array([positive(radius, "radius of a sphere", "m"), 0.0, 0.0])
+        return self._add_shape(ShapeType.SPHERE, body, size, **options)
+
+    def add_capsule(self, body: int, radius: float, half_length: float, **options: Any) -> int:
+        """Add a capsule: all points within ``radius`` [m] of the segment from -half_length to +half_length on z."""
+        size = np.array(
+            [
+                positive(radius, "radius of a capsule", "m"),
+                positive(half_length, "half_length of a capsule", "m"),
+                0.0,
+            ]
+        )
+        return self._add_shape(ShapeType.CAPSULE, body, size, **options)
+
+    def add_box(self, body: int, half_extents: Sequence[float], **options: Any) -> int:
+        """Add a box to ``body`` (or STATIC) and return the shape's number.
+
+        Args:
+            body: Number of the body, or STATIC.
+            half_extents: Half of the box's edges along x, y, z [m].
+            **options: ``position`` [m] and ``rotation`` (x, y, z, w) in the body's frame; ``density`` = 1000 [kg/m^3];
+                ``friction`` = 0.5; ``stiffness`` [N/m] and ``damping`` [N s/m], by default near-rigid, derived from
+                mass and step; ``collision_group`` = 1 and ``collision_mask`` = 0xFFFFFFFF, bits of 32: two shapes
+                touch if each one's group has a bit in common with the other's mask; ``name``.
+        """
+        size = vector(half_extents, 3, "half_extents of a box")
+        for value in size:
+            positive(float(value), "each half extent of a box", "m")
+        return self._add_shape(ShapeType.BOX, body, size, **options)
+
+    def add_convex(
+        self, body: int, vertices: Any, *, max_vertices: int | None = None, name: str | None = None, **options: Any
+    ) -> int:
+        """Add the convex hull of points to ``body`` (or STATIC) and return the shape's number.
+
+        Args:
+            body: Number of the body, or STATIC.
+            vertices: Points [m] in the shape's frame, [n, 3]; those inside the hull are dropped.
+            max_vertices: Simplify a hull of more vertices to this many: those that are farthest from each other. The
+                contact kernels take 64.
+            name: Name for messages.
+            **options: As in ``add_box``.
+
+        Raises:
+            ModelError: Vertices that are not finite, a hull without volume or with too many vertices.
+        """
+        name = name or f"convex{len(self._shapes)}"
+        mesh, centre = convex_hull(vertices, name, max_vertices)
+        return self._add_mesh(body, mesh, centre, name=name, **options)
+
+    def add_mesh(
+        self,
+        body: int,
+        source: Any,
+        scale: float = 1.0,
+        *,
+        max_vertices: int | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> int:
+        """Add the *convex hull* of a mesh to ``body`` (or STATIC) and return the shape's number.
+
+        Hollows are filled: for a concave body add convex parts one by one. Mass and inertia are those of the hull.
+
+        Args:
+            body: Number of the body, or STATIC.
+            source: Path of a mesh file (OBJ, STL, PLY, GLB), or a mesh or scene of trimesh. The meshes of a scene
+                make one hull together.
+            scale: Metres per unit of the mesh.
+            max_vertices: As in ``add_convex``.
+            name: Name for messages.
+            **options: As in ``add_box``.
+
+        Raises:
+            ModelError: No such file, a file that trimesh cannot read, and as in ``add_convex``.
+        """
+        name = name or f"mesh{len(self._shapes)}"
+        points = load_points(source, positive(scale, f"scale of shape {name!r}", "m"), name)
+        mesh, centre = convex_hull(points, name, max_vertices)
+        return self._add_mesh(body, mesh, centre, name=name, **options)
+
+    def add_cylinder(self, body: int, radius: float, half_length: float, sides: int = 24, **options: Any) -> int:
+        """Add a cylinder about z, as far as contact goes a regular prism; options as in ``add_box``.
+
+        Mass and inertia are the cylinder's. The surface is a prism's, its vertices on the cylinder: lying on its side
+        it rests on flat faces, narrower than the cylinder by 1 - cos(pi / sides) (0.9 percent with 24), and rolls from
+        face to face over small bumps. For a smooth roller use a capsule.
+
+        Args:
+            body: Number of the body, or STATIC.
+            radius: Radius [m].
+            half_length: Half of the cylinder's length [m].
+            sides: Number of side faces, 3 to 32.
+            **options: As in ``add_box``.
+        """
+        r = positive(radius, "radius of a cylinder", "m")
+        half = positive(half_length, "half_length of a cylinder", "m")
+        if not 3 <= sides <= 32:
+            raise ModelError(f"sides of a cylinder must be 3 to 32, got {sides}")
+        options.setdefault("name", f"cylinder{len(self._shapes)}")
+        mesh, centre = convex_hull(prism_points(r, half, sides), options["name"])
+        volume = 2.0 * math.pi * r * r * half
+        across = volume * (r * r / 4.0 + half * half / 3.0)
+        mesh = replace(mesh, volume=volume, inertia=np.diag([across, across, volume * r * r / 2.0]))
+        return self._add_mesh(body, mesh, centre, **options)
+
+    def _add_mesh(
+        self,
+        body: int,
+        mesh: ConvexMesh,
+        centre: np.ndarray,
+        *,
+        position: Sequence[float] = (0.0, 0.0, 0.0),
+        rotation: Sequence[float] = IDENTITY,
+        name: str,
+        **options: Any,
+    ) -> int:
+        turn = quaternion_matrix(unit_quaternion(rotation, f"rotation of shape {name!r}"))
+        at = vector(position, 3, f"position of shape {name!r}") + turn @ centre
+        return self._add_shape(
+            ShapeType.CONVEX, body, mesh.size, position=at, rotation=rotation, name=name, mesh=mesh, **options
+        )
+
+    def _add_shape(
+        self,
+        kind: ShapeType,
+        body: int,
+        size: np.ndarray,
+        *,
+        position: Sequence[float] = (0.0, 0.0, 0.0),
+        rotation: Sequence[float] = IDENTITY,
+        density: float = 1000.0,
+        friction: float = 0.5,
+        stiffness: float | None = None,
+        damping: float | None = None,
+        collision_group: int = 1,
+        collision_mask: int = EVERY_GROUP,
+        name: str | None = None,
+        mesh: ConvexMesh | None = None,
+    ) -> int:
+        number = len(self._shapes)
+        name = name or f"{kind.name.lower()}{number}"
+        if body != STATIC and not 0 <= body < len(self._bodies):
+            raise ModelError(
+                f"shape {name!r}: there is no body {body}; add_body returns the number to use, or use STATIC"
+            )
+        if any(s.name == name for s in self._shapes):
+            raise ModelError(f"there is a shape called {name!r} already; names must differ")
+        shape = ShapeDescription(
+            name, kind, body, size, vector(position, 3, f"position of shape {name!r}"),
+            unit_quaternion(rotation, f"rotation of shape {name!r}"),
+            not_negative(friction, f"friction of shape {name!r}"),
+            AUTO if stiffness is None else positive(stiffness, f"stiffness of shape {name!r}", "N/m"),
+            AUTO if damping is None else not_negative(damping, f"damping of shape {name!r}"),
+            bit_mask(collision_group, f"collision_group of shape {name!r}"),
+            bit_mask(collision_mask, f"collision_mask of shape {name!r}"), mesh,
+        )  # fmt: skip
+        self._shapes.append(shape)
+        if body != STATIC:
+            positive(density, f"density of shape {name!r}", "kg/m^3")
+            volume, inertia = (mesh.volume, mesh.inertia) if mesh else unit_mass(kind, size)
+            r = quaternion_matrix(shape.rotation)
+            self._bodies[body].parts.append((density * volume, shape.position, density * r @ inertia @ r.T))
+        return number
+
+    def exclude(self, shape_a: int, shape_b: int) -> None:
+        """Let two shapes pass through each other, whatever their collision groups."""
+        for shape in (shape_a, shape_b):
+            if not 0 <= shape < len(self._shapes):
+                raise ModelError(f"there is no shape {shape} to exclude")
+        self._excluded.add((min(shape_a, shape_b), max(shape_a, shape_b)))
+
+    def _pairs(self) -> np.ndarray:
+        """Pairs that may touch: they can move against each other, and filters allow it. The lower shape type first."""
+        pairs = []
+        moves = [s.body != STATIC and bool(self._bodies[s.body].free.any()) for s in self._shapes]
+        for i, first in enumerate(self._shapes):
+            for j in range(i + 1, len(self._shapes)):
+                second = self._shapes[j]
+                if first.body == second.body or not (moves[i] or moves[j]) or (i, j) in self._excluded:
+                    continue
+                if not first.collides_with(second):
+                    continue
+                pairs.append((i, j) if first.kind <= second.kind else (j, i))
+        return np.array(pairs, dtype=np.int32).reshape(-1, 2)

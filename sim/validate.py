@@ -1,0 +1,56 @@
+"""Checks of single numbers that a user gives to the builder; each error names the input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import ModelError
+
+__all__ = ["bit_mask", "not_negative", "positive", "unit_quaternion", "vector"]
+
+
+def vector(value: Sequence[float], length: int, what: str) -> np.ndarray:
+    """``length`` finite numbers as float64, or a ModelError."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != (length,):
+        raise ModelError(f"{what} must have {length} numbers, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ModelError(f"{what} must be finite, got {array.tolist()}")
+    return array
+
+
+def unit_quaternion(value: Sequence[float], what: str) -> np.ndarray:
+    """A quaternion (x, y, z, w) of norm 1 up to rounding, normalized, or a ModelError."""
+    q = vector(value, 4, what)
+    if abs(np.linalg.norm(q) - 1.0) > 1e-3:
+        raise ModelError(
+            f"{what} must be a unit quaternion (x, y, z, w), got {q.tolist()} of norm {np.linalg.norm(q):.4g}"
+        )
+    return q / np.linalg.norm(q)
+
+
+def positive(value: float, what: str, unit: str) -> float:
+    """A finite number above zero, or a ModelError."""
+    if not (math.isfinite(value) and value > 0.0):
+        raise ModelError(f"{what} must be positive and finite [{unit}], got {value}")
+    return float(value)
+
+
+def not_negative(value: float, what: str) -> float:
+    """A finite number of zero or more, or a ModelError."""
+    if not (math.isfinite(value) and value >= 0.0):
+        raise ModelError(f"{what} must be finite and not negative, got {value}")
+    return float(value)
+
+
+def bit_mask(value: Any, what: str) -> int:
+    """An integer of 32 bits, or a ModelError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ModelError(f"{what} must be an integer whose bits name groups, got {value!r}; give 1, 2, 4, ... or sums")
+    if not 0 <= value < 1 << 32:
+        raise ModelError(f"{what} must fit into 32 bits (0 to 0xFFFFFFFF), got {value}")
+    return int(value)
