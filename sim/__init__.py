@@ -6,6 +6,7 @@ from .errors import (
     ConvergenceError,
     DeviceError,
     ModelError,
+    RecordingError,
     SimulationError,
     SimulationWarning,
     StateError,
@@ -13,6 +14,7 @@ from .errors import (
 from .jacobian import step_jacobian
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
+from .recording import Recording, record
 from .simulator import Simulator
 from .state import Diagnostics, State, Trajectory
 
@@ -26,6 +28,8 @@ __all__ = [
     "Model",
     "ModelBuilder",
     "ModelError",
+    "Recording",
+    "RecordingError",
     "SimulationError",
     "SimulationWarning",
     "Simulator",
@@ -33,5 +37,6 @@ __all__ = [
     "State",
     "StateError",
     "Trajectory",
+    "record",
     "step_jacobian",
 ]

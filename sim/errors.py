@@ -5,6 +5,7 @@ __all__ = [
     "ConvergenceError",
     "DeviceError",
     "ModelError",
+    "RecordingError",
     "SimulationError",
     "SimulationWarning",
     "StateError",
@@ -37,3 +38,7 @@ class CapacityError(SimulationError):
 
 class ConvergenceError(SimulationError):
     """A world whose contact solve did not reach its tolerance."""
+
+
+class RecordingError(SimulationError):
+    """A recording that cannot be read or written."""

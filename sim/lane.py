@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import warp as wp
 
-from ..kernels import adjoint, integrate, ordering, overlap, rows, solve
+from ..kernels import adjoint, forces, integrate, ordering, overlap, rows, solve
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.contact import CONTACT_PERIOD_STEPS
 from ..kernels.detect import detect
@@ -129,6 +129,7 @@ class Lane:
         self.depth_ratio = wp.zeros_like(self.depth)
         self.depth_shapes = wp.zeros(width, dtype=wp.vec2i, device=self.device)
         self.adjoints: Adjoints | None = None
+        self.forces: forces.Forces | None = None
         self._graphs: dict[tuple[str, int], Any] = {}
         h = options.step
         default_tolerance = 1e-12 if model.dtype == torch.float64 else 1e-4
@@ -160,6 +161,13 @@ class Lane:
         self.adj_q_view, self.adj_v_view = wp.to_torch(self.adj_q), wp.to_torch(self.adj_v)
         self.adj_control_view = wp.to_torch(self.adj_control)[..., : self.control_view.shape[2]]
         self.adj_parameter_views = {name: wp.to_torch(getattr(self.adjoints, name)) for name in PARAMETERS}
+
+    def add_forces(self) -> None:
+        """Allocate what reading contact and actuator forces needs, once."""
+        if self.forces is None:
+            self.forces = forces.Forces.allocate(
+                self.width, self.capacity, self.control_view.shape[2], self.real, self.device
+            )
 
     def list_contacts(self, t: int) -> wp.array:
         """Detect contacts at step ``t`` and prepare their rows; returns the velocities the step starts from."""
@@ -194,6 +202,14 @@ class Lane:
             self.real, self.arrays, self.q[0], self.features, self.depth, self.depth_ratio, self.depth_shapes
         )
 
+    def _forces(self, steps: int) -> None:
+        assert self.forces is not None
+        self.list_contacts(0)
+        forces.forces(
+            self.real, self.arrays, self.q[0], self.v[1], self.control[0], self.features, self.rows, self.forces,
+            h=self.options.step, eps=self.options.stiction,
+        )  # fmt: skip
+
     def _backward(self, steps: int) -> None:
         assert self.adjoints is not None
         h, eps = self.options.step, self.options.stiction
@@ -214,7 +230,7 @@ class Lane:
             )
 
     def record(self, direction: str, steps: int) -> None:
-        """Record the graph of ``steps`` steps "forward" or "backward", or of the "overlap" check, once.
+        """Record the graph of ``steps`` steps "forward" or "backward", of the "overlap" check or of "forces", once.
 
         Not to be called from two threads at once.
         """
@@ -224,6 +240,8 @@ class Lane:
         run: Callable[[int], None] = getattr(self, f"_{direction}")
         if direction == "backward":
             self.add_adjoints()
+        if direction == "forces":
+            self.add_forces()
         run(1)  # loads the kernels, which a recording must not do; writes only buffers that are filled before each run
         with wp.ScopedCapture(device=self.device) as capture:
             run(steps)

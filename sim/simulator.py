@@ -229,6 +229,44 @@ class Simulator:
         self._each_block(worlds, [("backward", n) for n in self._lengths(steps)], block)
         return out
 
+    @torch.no_grad()
+    def run_forces(
+        self, path_q: torch.Tensor, path_v: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor]
+    ) -> dict[str, np.ndarray]:
+        """Contacts and forces of every step of a finished rollout, as fields of a ``Recording``.
+
+        Steps do not depend on each other here: every step of every world is a row of its own.
+        """
+        steps, worlds = control.shape[:2]
+        rows = [x.reshape(steps * worlds, *x.shape[2:]) for x in (path_q[:-1], path_v[:-1], path_v[1:], control)]
+        numbers = np.arange(steps * worlds) % worlds
+        parts: dict[int, list[np.ndarray]] = {}
+
+        def block(lane: Lane, start: int, stop: int) -> None:
+            n = stop - start
+            own = torch.as_tensor(numbers[start:stop], device=path_q.device)
+            self._load(lane, {k: x if x.shape[0] == 1 else x[own] for k, x in values.items()}, 0, n)
+            views = (lane.q_view[0], lane.v_view[0], lane.v_view[1], lane.control_view[0])
+            for view, source in zip(views, rows, strict=True):
+                if view.shape[1]:
+                    _fill(view, source[start:stop])
+            lane.run("forces", 1)
+            parts[start] = _listed(lane, n)
+
+        self._each_block(steps * worlds, [("forces", 1)], block)
+        blocks = [parts[start] for start in sorted(parts)]
+        count, shape, point, normal, gap, force, actuator = (np.concatenate(x) for x in zip(*blocks, strict=True))
+        return {
+            "actuator_force": actuator.reshape(steps, worlds, -1),
+            "contact_start": np.concatenate([[0], np.cumsum(count)]),
+            "contact_shape": shape,
+            "contact_body": np.asarray(self.model.shape_body)[shape].astype(np.int32),
+            "contact_point": point,
+            "contact_normal": normal,
+            "contact_gap": gap,
+            "contact_force": force,
+        }
+
     def _lengths(self, steps: int) -> list[int]:
         whole, rest = divmod(steps, self.options.segment)
         return [self.options.segment] * whole + ([rest] if rest else [])
@@ -290,6 +328,20 @@ def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
     _copy(target[:n], source.expand_as(target[:n]))
     if n < target.shape[0]:
         _copy(target[n:], source[-1:].expand_as(target[n:]))
+
+
+def _listed(lane: Lane, n: int) -> list[np.ndarray]:
+    """What a lane's first ``n`` worlds hold after "forces": contacts a world, then the contacts, world by world."""
+    assert lane.forces is not None
+    f, r, found = lane.features, lane.rows, lane.forces
+    count = f.count.numpy()[:n]
+    gap, force = found.gap.numpy()[:n], found.force.numpy()[:n]
+    keep = np.arange(gap.shape[1]) < count[:, None]
+    keep &= (gap <= 0.0) | (force != 0.0).any(axis=2)
+    shapes = np.stack([f.shape_a.numpy()[:n][keep], f.shape_b.numpy()[:n][keep]], axis=1)
+    listed = [found.point.numpy()[:n][keep], r.normal.numpy()[:n][keep], gap[keep], force[keep]]
+    actuator = found.actuator.numpy()[:n, : lane.control_view.shape[2]].copy()
+    return [keep.sum(axis=1), shapes, *listed, actuator]
 
 
 def _copy(target: torch.Tensor, source: torch.Tensor) -> None:
