@@ -1,9 +1,10 @@
-"""Tasks: pushing, and small testbeds with closed-form gradients. ``make(name)`` gives an objective."""
+"""Tasks: pushing, the carrot pile, and small testbeds with closed-form gradients. ``make(name)`` gives an objective."""
 
 from .analytic import GapPush, GrazingPush, Heaviside, Quadratic
+from .carrots import Carrots
 from .errors import TaskError
 from .objective import Task
 from .push import Push
 from .registry import make, tasks
 
-__all__ = ["GapPush", "GrazingPush", "Heaviside", "Push", "Quadratic", "Task", "TaskError", "make", "tasks"]
+__all__ = ["Carrots", "GapPush", "GrazingPush", "Heaviside", "Push", "Quadratic", "Task", "TaskError", "make", "tasks"]

@@ -6,12 +6,13 @@ import difflib
 from typing import Any
 
 from .analytic import GapPush, GrazingPush, Heaviside, Quadratic
+from .carrots import Carrots
 from .errors import TaskError
 from .push import Push
 
 __all__ = ["make", "tasks"]
 
-TASKS: dict[str, Any] = {task.name: task for task in (Push, Heaviside, GrazingPush, GapPush, Quadratic)}
+TASKS: dict[str, Any] = {task.name: task for task in (Push, Carrots, Heaviside, GrazingPush, GapPush, Quadratic)}
 
 
 def tasks() -> dict[str, str]:
