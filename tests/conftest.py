@@ -16,3 +16,11 @@ def devices():
 @pytest.fixture(scope="session", params=devices())
 def device(request):
     return request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Settled piles are made once a session, in a folder of its own, never in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAROM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -1,4 +1,4 @@
-"""Pieces of carrots: a tapered body with a rounded tip, cut by random planes into coins, half-moons, dice and batons."""
+"""Pieces of carrots: a tapered body, rounded at the tip, cut by random planes into coins, half-moons, dice, batons."""
 
 from __future__ import annotations
 

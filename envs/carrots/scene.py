@@ -17,7 +17,7 @@ DENSITY = 1000.0
 
 
 def build_scene(pieces: Sequence[Piece], poses: np.ndarray, friction: float, blade: Blade | None) -> ModelBuilder:
-    """Bodies 0 to n - 1 are the pieces at ``poses`` [n, 7] (position [m], quaternion xyzw), body n is the blade, if any.
+    """Bodies 0 to n - 1 are the pieces at ``poses`` [n, 7] (position [m], quaternion xyzw), body n the blade, if any.
 
     The table is the plane z = 0. Shape 0 is the table, shape i + 1 that of body i. The blade stands at the origin and
     passes through the table.

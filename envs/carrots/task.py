@@ -1,4 +1,4 @@
-"""The carrot-pile task: pieces on a table, a blade, straight pushes in, distance of the pieces from a target square out."""
+"""The carrot-pile task: straight pushes of a blade in, distance of the pieces from a target square out."""
 
 from __future__ import annotations
 
@@ -239,12 +239,12 @@ def _joined(parts: Sequence[Trajectory]) -> Trajectory:
 
 
 def _summed(d: Sequence[Diagnostics]) -> Diagnostics:
-    """Diagnostics of rollouts one after the other. (A failed step raised; there is none to number anew.)"""
+    """Diagnostics of rollouts one after the other."""
     return Diagnostics(
         iterations=torch.stack([x.iterations for x in d]).sum(dim=0),
         steps=sum(x.steps for x in d),
         failed_steps=torch.stack([x.failed_steps for x in d]).sum(dim=0),
-        first_failure=d[0].first_failure,
+        first_failure=d[0].first_failure,  # always -1: a failure raised
         residual=torch.stack([x.residual for x in d]).amax(dim=0),
         contacts=torch.stack([x.contacts for x in d]).amax(dim=0),
         penetration=d[-1].penetration,
