@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from .features import CLIP, CROSS, DROP, LINE, PLANE, POINT, SHARE_FIXED, SHARE_POLYGON, Features
+from .features import CLIP, CROSS, DROP, LINE, PLANE, POINT, RIM, SHARE_FIXED, SHARE_POLYGON, Features
 from .precision import precision
 
 __all__ = ["feature_table", "make"]
@@ -128,6 +128,16 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return put(table, world, n, a, b, DROP, a0, a1, b0, b1, weight)
 
     @wp.func
+    def put_rim(
+        table: FeatureTable, world: int, n: int, a: Side, b: Side,
+        a0: vec3, a1: vec3, turn: vec3, b0: vec3, b1: vec3, weight: scalar,
+    ) -> int:  # fmt: skip
+        """``turn`` = (cosine, sine, 0) of the angle about the axis b1 from the lowest point."""
+        if n < table.kind.shape[1]:
+            table.a2[world, n] = turn
+        return put(table, world, n, a, b, RIM, a0, a1, b0, b1, weight)
+
+    @wp.func
     def share_by_angle(
         table: FeatureTable, world: int, n: int, a: Side, b: Side, share: int, plane: int, s0: vec3, s1: vec3
     ):
@@ -149,7 +159,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     return types.SimpleNamespace(
         FeatureTable=FeatureTable, Side=Side, put_point=put_point, put_line=put_line, put_plane=put_plane,
-        put_cross=put_cross, put_clip=put_clip, put_drop=put_drop,
+        put_cross=put_cross, put_clip=put_clip, put_drop=put_drop, put_rim=put_rim,
         share_by_angle=share_by_angle, share_by_polygon=share_by_polygon,
     )  # fmt: skip
 

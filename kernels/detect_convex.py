@@ -11,7 +11,15 @@ from typing import Any
 
 import warp as wp
 
-from . import collide_convex, collide_convex_capsule, collide_convex_point, collide_writer, hulls, nearness
+from . import (
+    collide_convex,
+    collide_convex_capsule,
+    collide_convex_point,
+    collide_cylinder,
+    collide_writer,
+    hulls,
+    nearness,
+)
 from .precision import precision
 from .shapes import ShapeType
 
@@ -36,6 +44,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     point = collide_convex_point.make(dtype)
     capsule = collide_convex_capsule.make(dtype)
     convex = collide_convex.make(dtype)
+    cylinder = collide_cylinder.make(dtype)
 
     @wp.func
     def hull_of_shape(hs: Hulls, shape: int, kind: int, size: vec3) -> Hull:
@@ -101,7 +110,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 a = side(shape_a, type_a, size_a, pose_a)
                 b = side(shape_b, type_b, size_b, pose_b)
                 hb = hull_of_shape(hs, shape_b, type_b, size_b)
-                if type_a == _PLANE:
+                if type_a == _PLANE and hb.rim > scalar(0.0):
+                    n = cylinder.plane_cylinder(table, world, n, hs, a, b, hb, rotation, position, near)
+                elif type_a == _PLANE:
                     n = point.plane_convex(table, world, n, hs, a, b, hb, rotation, position, near)
                 elif type_a == _SPHERE:
                     n = point.sphere_convex(table, world, n, hs, a, b, hb, rotation, position, near)

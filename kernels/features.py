@@ -19,6 +19,9 @@ CLIP   a0, a1 = normal,    b0, b1 = direction   height over the plane (a0, a1) o
        a2 = side normal                         (b0, b1) meets the side plane (a0, a2)
 DROP   a0, a1 = normal     b0, b1 = normal      height over the plane (a0, a1) of the point where the line
                                                 (a0, direction a1) meets the plane (b0, b1)
+RIM    a0, a1 = normal     b0, b1 = axis        height over the plane (a0, a1) of a point of the circle about b0 whose
+                                                axis is b1 and whose radius is the length of b1 [m]: the lowest point,
+                                                turned about the axis by the angle of cosine a2[0] and sine a2[1]
 =====  ==================  ===================  ==============================================================
 
 ``weight`` is the contact's share of the pair's stiffness, so that a patch is as stiff with two corners as with eight:
@@ -31,7 +34,12 @@ DROP   a0, a1 = normal     b0, b1 = normal      height over the plane (a0, a1) o
   perimeter. The corners of the polygon are the contacts ``patch_start .. patch_start + patch_count - 1``, in order
   around it. Continuous when a corner splits in two or two corners merge.
 
-For SHARE_CROSSED and SHARE_PARALLEL the directions are ``s0`` (on a) and ``s1`` (on b); ``share_plane`` says whether s0
+* SHARE_RIM: ``weight * g * (1 - s^2)``, g a smooth step from 0 to 1 as s goes from UPRIGHT to TILTED, x^2 (3 - 2 x) of
+  x = (s^2 - UPRIGHT^2)/(TILTED^2 - UPRIGHT^2): nothing where a RIM has no lowest point.
+* SHARE_LOWEST: ``weight * g * (1 + (RIM_POINTS/2 - 1) s^2)``: from one of RIM_POINTS to half of the stiffness.
+* SHARE_UPRIGHT: ``weight * (1 - g)``: what the two leave.
+
+For all but the polygon the directions are ``s0`` (on a) and ``s1`` (on b); ``share_plane`` says whether s0
 is a plane's normal instead of a direction.
 """
 
@@ -45,8 +53,9 @@ import warp as wp
 from .precision import precision
 
 __all__ = [
-    "CLIP", "CROSS", "DROP", "LINE", "PARALLEL", "PLANE", "POINT",
-    "SHARE_CROSSED", "SHARE_FIXED", "SHARE_PARALLEL", "SHARE_POLYGON",
+    "CLIP", "CROSS", "DROP", "LINE", "PARALLEL", "PLANE", "POINT", "RIM", "RIM_POINTS",
+    "SHARE_CROSSED", "SHARE_FIXED", "SHARE_LOWEST", "SHARE_PARALLEL", "SHARE_POLYGON", "SHARE_RIM",
+    "SHARE_UPRIGHT", "TILTED", "UPRIGHT",
     "Features",
 ]  # fmt: skip
 
@@ -56,14 +65,25 @@ PLANE = wp.constant(2)
 CROSS = wp.constant(3)
 CLIP = wp.constant(4)
 DROP = wp.constant(5)
+RIM = wp.constant(6)
 
 SHARE_FIXED = wp.constant(0)
 SHARE_CROSSED = wp.constant(1)
 SHARE_PARALLEL = wp.constant(2)
 SHARE_POLYGON = wp.constant(3)
+SHARE_RIM = wp.constant(4)
+SHARE_LOWEST = wp.constant(5)
+SHARE_UPRIGHT = wp.constant(6)
 
 PARALLEL = 0.05
 """Sine of the angle [1] at which a pair of axes counts as half parallel."""
+
+RIM_POINTS = 8
+"""Points of a cylinder's rim that a plane may touch; even."""
+
+UPRIGHT, TILTED = 1e-4, 3e-4
+"""Sines of the angle [1] between a cylinder's axis and a plane's normal between which its contact points, fixed on the
+rim below, begin to follow the lowest point."""
 
 
 @dataclass

@@ -16,8 +16,15 @@ from .features import (
     LINE,
     PARALLEL,
     POINT,
+    RIM,
+    RIM_POINTS,
     SHARE_CROSSED,
+    SHARE_LOWEST,
     SHARE_PARALLEL,
+    SHARE_RIM,
+    SHARE_UPRIGHT,
+    TILTED,
+    UPRIGHT,
 )  # fmt: skip
 from .precision import precision
 
@@ -30,6 +37,9 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
     parallel2 = PARALLEL * PARALLEL
+    upright2 = UPRIGHT * UPRIGHT
+    band2 = TILTED * TILTED - UPRIGHT * UPRIGHT
+    lying = RIM_POINTS / 2 - 1
 
     @wp.func
     def body_pose(body_q: wp.array2d(dtype=transform), world: int, body: int):
@@ -41,7 +51,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def core_point_b(kind: int, xa: transform, xb: transform, a0: vec3, a1: vec3, a2: vec3, b0: vec3, b1: vec3):
-        """Contact point on b's core [m] for the kinds whose reference is a plane (PLANE, CLIP, DROP)."""
+        """Contact point on b's core [m] for the kinds whose reference is a plane (PLANE, CLIP, DROP, RIM)."""
         pb = wp.transform_point(xb, b0)
         if kind == CLIP:
             db = wp.transform_vector(xb, b1)
@@ -52,6 +62,12 @@ def make(dtype: Any) -> SimpleNamespace:
             na = wp.transform_vector(xa, a1)
             oa = wp.transform_point(xa, a0)
             pb = oa + na * (wp.dot(nb, pb - oa) / wp.dot(nb, na))
+        if kind == RIM:
+            axis = wp.transform_vector(xb, b1)
+            u = wp.normalize(axis)
+            na = wp.normalize(wp.transform_vector(xa, a1))
+            down = wp.normalize(u * wp.dot(na, u) - na)
+            pb = pb + (down * a2[0] + wp.cross(u, down) * a2[1]) * wp.length(axis)
         return pb
 
     @wp.func
@@ -109,6 +125,17 @@ def make(dtype: Any) -> SimpleNamespace:
                 factor = sine2 / (sine2 + dtype(parallel2))
             else:
                 factor = dtype(parallel2) / (sine2 + dtype(parallel2))
+        if share == SHARE_RIM or share == SHARE_LOWEST or share == SHARE_UPRIGHT:
+            c = wp.cross(wp.transform_vector(xa, s0), wp.transform_vector(xb, s1))
+            tilt2 = wp.dot(c, c)
+            x = wp.clamp((tilt2 - dtype(upright2)) / dtype(band2), dtype(0.0), dtype(1.0))
+            step = x * x * (dtype(3.0) - dtype(2.0) * x)
+            if share == SHARE_RIM:
+                factor = step * (dtype(1.0) - tilt2)
+            elif share == SHARE_LOWEST:
+                factor = step * (dtype(1.0) + dtype(lying) * tilt2)
+            else:
+                factor = dtype(1.0) - step
         return factor
 
     @wp.func

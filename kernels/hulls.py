@@ -33,6 +33,7 @@ class HullArrays:
     vertex_start: wp.array  # int32 [M + 1]
     face_start: wp.array  # int32 [M + 1]
     edge_start: wp.array  # int32 [M + 1]
+    rim: wp.array  # scalar [M]: radius of a cylinder's rims [m], 0 for polyhedra
 
 
 @functools.cache
@@ -55,6 +56,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         vertex_start: wp.array1d(dtype=wp.int32)
         face_start: wp.array1d(dtype=wp.int32)
         edge_start: wp.array1d(dtype=wp.int32)
+        rim: wp.array1d(dtype=scalar)
 
     @wp.struct
     class Hull:
@@ -69,6 +71,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         scale: vec3
         radius: scalar  # of a sphere about the origin that holds the hull [m]
         inner: scalar  # of a sphere about the origin within the hull [m]
+        rim: scalar  # radius of the rims of the cylinder that the hull stands for [m], 0 for a polyhedron
 
     @wp.func
     def hull_of(hulls: Hulls, mesh: int, scale: vec3, radius: scalar, inner: scalar) -> Hull:
@@ -82,6 +85,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         h.scale = scale
         h.radius = radius
         h.inner = inner
+        h.rim = hulls.rim[mesh]
         return h
 
     @wp.func

@@ -46,10 +46,12 @@ class ConvexMesh:
     """About the centre of mass at density 1 [m^5], [3, 3]."""
     size: np.ndarray
     """Bounding radius, half of the least width, radius of the inscribed sphere, all about the centre [m], [3]."""
+    rim: float = 0.0
+    """Radius [m] of the rims of a cylinder about z that a prism stands for, whose corners are on them; 0: none."""
 
     def key(self) -> tuple[bytes, ...]:
         """Equal for equal meshes."""
-        return (self.vertices.tobytes(), self.loop.tobytes(), self.inertia.tobytes())
+        return (self.vertices.tobytes(), self.loop.tobytes(), self.inertia.tobytes(), bytes(str(self.rim), "ascii"))
 
 
 def load_points(source: Any, scale: float, name: str) -> np.ndarray:

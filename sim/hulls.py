@@ -40,4 +40,5 @@ def hull_arrays(model: Model, pairs: np.ndarray, real: Any) -> HullArrays:
         vertex_start=put([vertices], wp.int32),
         face_start=put([faces], wp.int32),
         edge_start=put([edges], wp.int32),
+        rim=put([[m.rim for m in meshes]], p.scalar),
     )

@@ -19,7 +19,7 @@ from ..kernels import adjoint, forces, integrate, ordering, overlap, rows, solve
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.contact import CONTACT_PERIOD_STEPS
 from ..kernels.detect import detect
-from ..kernels.features import Features
+from ..kernels.features import RIM_POINTS, Features
 from ..kernels.newton import SMALL
 from ..kernels.precision import precision
 from ..kernels.shapes import ShapeType
@@ -37,7 +37,8 @@ def default_capacity(model: Model) -> int:
 
     def room(a: int, b: int) -> int:
         if model.shape_type[a] == ShapeType.PLANE and model.shape_mesh[b] >= 0:
-            return len(model.meshes[model.shape_mesh[b]].vertices)
+            mesh = model.meshes[model.shape_mesh[b]]
+            return 4 * RIM_POINTS if mesh.rim else len(mesh.vertices)
         return max(most[int(model.shape_type[a])], most[int(model.shape_type[b])])
 
     every = sum(room(a, b) for a, b in model.pairs)

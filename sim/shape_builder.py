@@ -123,17 +123,17 @@ class ShapeBuilder:
         return self._add_mesh(body, mesh, centre, name=name, **options)
 
     def add_cylinder(self, body: int, radius: float, half_length: float, sides: int = 24, **options: Any) -> int:
-        """Add a cylinder about z, as far as contact goes a regular prism; options as in ``add_box``.
+        """Add a cylinder about z; options as in ``add_box``.
 
-        Mass and inertia are the cylinder's. The surface is a prism's, its vertices on the cylinder: lying on its side
-        it rests on flat faces, narrower than the cylinder by 1 - cos(pi / sides) (0.9 percent with 24), and rolls from
-        face to face over small bumps. For a smooth roller use a capsule.
+        Mass, inertia and contact with planes are the cylinder's: it rolls smoothly. To all other shapes it is a
+        regular prism whose vertices are on the cylinder, narrower than it by 1 - cos(pi / sides) (0.9 percent with
+        24); standing on a plane, it rests on the corners of that prism.
 
         Args:
             body: Number of the body, or STATIC.
             radius: Radius [m].
             half_length: Half of the cylinder's length [m].
-            sides: Number of side faces, 3 to 32.
+            sides: Number of side faces of the prism, 3 to 32.
             **options: As in ``add_box``.
         """
         r = positive(radius, "radius of a cylinder", "m")
@@ -144,7 +144,7 @@ class ShapeBuilder:
         mesh, centre = convex_hull(prism_points(r, half, sides), options["name"])
         volume = 2.0 * math.pi * r * r * half
         across = volume * (r * r / 4.0 + half * half / 3.0)
-        mesh = replace(mesh, volume=volume, inertia=np.diag([across, across, volume * r * r / 2.0]))
+        mesh = replace(mesh, volume=volume, inertia=np.diag([across, across, volume * r * r / 2.0]), rim=r)
         return self._add_mesh(body, mesh, centre, **options)
 
     def _add_mesh(

@@ -62,6 +62,14 @@ def _unit(a):
     return a / np.where(length > 0, length, 1)
 
 
+def _across(a):
+    """Two vectors of the length of ``a`` at right angles to it and to each other, right-handed."""
+    helper = np.eye(3)[np.argmin(np.abs(a), axis=-1)]
+    x = _unit(np.cross(a, helper))
+    length = np.linalg.norm(a, axis=-1, keepdims=True)
+    return x * length, np.cross(_unit(a), x) * length
+
+
 def evaluate(features, body_q, shape_body):
     """Gaps [m], normals, points [m] and weights of all contacts at the poses body_q [worlds, bodies, 7]."""
     t = {name: getattr(features, name).numpy() for name in features.__dataclass_fields__}
@@ -112,7 +120,13 @@ def evaluate(features, body_q, shape_body):
         point_b[m] = (b0 - (_dot(d, a2) / _dot(b1, a2))[..., None] * b1)[m]
         m = listed & (kind == F.DROP)
         point_b[m] = (a0 + (_dot(d, b1) / _dot(a1, b1))[..., None] * a1)[m]
-        m = listed & ((kind == F.CLIP) | (kind == F.DROP))
+        m = listed & (kind == F.RIM)
+        # the rim's points at angles 0 and 90 degrees from some start; the lowest lies where the height's sum is least
+        x, y = _across(b1)
+        low = np.arctan2(-_dot(y, a1), -_dot(x, a1))
+        angle = low + np.arctan2(t["a2"][..., 1], t["a2"][..., 0])
+        point_b[m] = (b0 + x * np.cos(angle)[..., None] + y * np.sin(angle)[..., None])[m]
+        m = listed & ((kind == F.CLIP) | (kind == F.DROP) | (kind == F.RIM))
         gap[m], normal[m] = _dot(point_b - a0, a1)[m], a1[m]
         point_a[m] = (point_b - gap[..., None] * normal)[m]
 
@@ -124,6 +138,12 @@ def evaluate(features, body_q, shape_body):
     crossed = sine2 / (sine2 + F.PARALLEL**2)
     weight = np.where(share == F.SHARE_CROSSED, weight * crossed, weight)
     weight = np.where(share == F.SHARE_PARALLEL, weight * (1 - crossed), weight)
+    x = np.clip((sine2 - F.UPRIGHT**2) / (F.TILTED**2 - F.UPRIGHT**2), 0.0, 1.0)
+    follow = x * x * (3.0 - 2.0 * x)
+    weight = np.where(share == F.SHARE_RIM, weight * follow * (1.0 - sine2), weight)
+    lowest = 1.0 / F.RIM_POINTS + (0.5 - 1.0 / F.RIM_POINTS) * sine2
+    weight = np.where(share == F.SHARE_LOWEST, weight * F.RIM_POINTS * follow * lowest, weight)
+    weight = np.where(share == F.SHARE_UPRIGHT, weight * (1.0 - follow), weight)
     w, c = np.nonzero(listed & (share == F.SHARE_POLYGON))
     start, number = t["patch_start"][w, c], t["patch_count"][w, c]
     following = start + (c - start + 1) % number
