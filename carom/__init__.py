@@ -18,7 +18,8 @@ from .quiet import quiet_warp
 if TYPE_CHECKING:
     from . import envs, gradients, sim
     from .comparison import CompareResult, compare
-    from .sim import Model, ModelBuilder, Simulator, State
+    from .report.animation import animate
+    from .sim import Model, ModelBuilder, Recording, Simulator, State, record
 
 __version__ = "0.1.0"
 
@@ -26,12 +27,15 @@ __all__ = [
     "CompareResult",
     "Model",
     "ModelBuilder",
+    "Recording",
     "Simulator",
     "State",
     "__version__",
+    "animate",
     "compare",
     "envs",
     "gradients",
+    "record",
     "sim",
 ]
 
@@ -39,9 +43,12 @@ _HOME = {
     "CompareResult": ".comparison",
     "Model": ".sim",
     "ModelBuilder": ".sim",
+    "Recording": ".sim",
     "Simulator": ".sim",
     "State": ".sim",
+    "animate": ".report.animation",
     "compare": ".comparison",
+    "record": ".sim",
 }
 _PACKAGES = ("envs", "gradients", "sim")
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from ..sim import ModelBuilder, Simulator, Trajectory
+from ..sim import ModelBuilder, Recording, Simulator, Trajectory, record
 from .errors import TaskError
 from .objective import Task
 
@@ -145,6 +145,19 @@ class Push(Task):
         """The simulated push: body 0 is the box, body 1 the pusher. ``theta`` is [batch, parameters]."""
         theta = self.check(theta)
         return self.simulator.rollout(self.model.state(theta.shape[0]), self.controls(theta), record=record)
+
+    def record(self, theta: torch.Tensor) -> Recording:
+        """Poses, contacts and forces of the push; a world for each row of ``theta`` [batch, parameters]."""
+        theta = self.check(theta)
+        return record(self.simulator, self.rollout(theta), self.controls(theta))
+
+    @property
+    def goal_outline(self) -> list[tuple[float, float]]:
+        """Corners of the box at the goal pose, from above [m]."""
+        (x, y, yaw), (a, b, _) = self.goal, self.box_half_extents
+        c, s = math.cos(yaw), math.sin(yaw)
+        corners = ((-a, -b), (a, -b), (a, b), (-a, b))
+        return [(x + c * u - s * v, y + s * u + c * v) for u, v in corners]
 
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """Final pose of the box and effort: x [m], y [m], yaw [rad], effort term; [batch, 4]."""

@@ -14,7 +14,7 @@ from .errors import (
 from .jacobian import step_jacobian
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
-from .recording import Recording, record
+from .recording import Recording, join_recordings, record
 from .simulator import Simulator
 from .state import Diagnostics, State, Trajectory
 
@@ -37,6 +37,7 @@ __all__ = [
     "State",
     "StateError",
     "Trajectory",
+    "join_recordings",
     "record",
     "step_jacobian",
 ]

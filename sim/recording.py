@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,11 @@ from .state import State, Trajectory
 if TYPE_CHECKING:
     from .simulator import Simulator
 
-__all__ = ["Recording", "record"]
+__all__ = ["Recording", "join_recordings", "record"]
 
 FORMAT, VERSION = "carom recording", 1
+
+_CONTACT = ("shape", "body", "point", "normal", "gap", "force")
 
 _MISMATCH = 0.02
 """Part of a step's impulses that the solver's tolerance cannot explain; see ``_check_balance``."""
@@ -246,6 +248,33 @@ def record(
     if not simulator.options.quasi_dynamic:
         _check_balance(recording, model.body_free, {name: _numpy(value.detach()) for name, value in values.items()})
     return recording
+
+
+def join_recordings(parts: Sequence[Recording]) -> Recording:
+    """One recording of runs of the same scene, one after the other.
+
+    Where a run does not start in the state in which the one before ended (a tool that was put elsewhere in between),
+    the end stays and the start is dropped: a state is lost, no force.
+
+    Raises:
+        RecordingError: There are none, or they are not of the same scene, worlds and step.
+    """
+    if not parts:
+        raise RecordingError("there are no recordings to join")
+    first = parts[0]
+    for number, part in enumerate(parts):
+        alike = part.body_q.shape[1:] == first.body_q.shape[1:] and part.step_size == first.step_size
+        if not alike or part.body_names != first.body_names or part.shape_names != first.shape_names:
+            raise RecordingError(f"recording {number} is not of the scene, worlds and step of recording 0")
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("actuator_force", *(f"contact_{what}" for what in _CONTACT))
+    }
+    for name in ("body_q", "body_v"):
+        joined[name] = np.concatenate([getattr(first, name), *(getattr(part, name)[1:] for part in parts[1:])])
+    counts = np.concatenate([np.diff(part.contact_start) for part in parts])
+    joined["contact_start"] = np.concatenate([[0], np.cumsum(counts)])
+    return dataclasses.replace(first, **joined)
 
 
 def _check_balance(recording: Recording, free: np.ndarray, values: dict[str, np.ndarray]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from ...gradients.noise import derive_seed
-from ...sim import Diagnostics, Simulator, State, Trajectory
+from ...sim import Diagnostics, Recording, Simulator, State, Trajectory, join_recordings, record
 from ..errors import TaskError
 from ..objective import Task
 from .blade import Blade
@@ -28,6 +28,8 @@ PUSH_SPEED = 0.3
 
 LANE = 0.08
 """Distance between the lanes of the initial pushes [m]: a little less than the blade is wide."""
+
+_CARROT = ("#F6A85C", "#F2953E", "#F8BD80", "#EFA24F")
 
 
 class Carrots(Task):
@@ -192,6 +194,27 @@ class Carrots(Task):
             parts.append(self.push_trajectory(state, actions[:, i], record=record))
             state = parts[-1].final
         return _joined(parts)
+
+    def record(self, theta: torch.Tensor) -> Recording:
+        """Poses, contacts and forces of the episode; a world for each row of ``theta`` [batch, parameters]."""
+        actions = self.actions(self.check(theta))
+        state, parameters, parts = self.pile_state(len(actions)), self.worlds(len(actions)).parameters, []
+        for i in range(self.pushes):
+            trajectory = self.push_trajectory(state, actions[:, i])
+            parts.append(record(self.simulator, trajectory, self._targets(actions[:, i]), parameters))
+            state = trajectory.final
+        return join_recordings(parts)
+
+    @property
+    def goal_outline(self) -> list[tuple[float, float]]:
+        """Corners of the target square [m]."""
+        (x, y), half = self.target_square.centre, self.target_square.half_side
+        return [(x + u * half, y + v * half) for u, v in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+
+    @property
+    def body_colors(self) -> dict[str, str]:
+        """Colours for pictures, by the body's name."""
+        return {f"piece{i}": _CARROT[i % len(_CARROT)] for i in range(self.piece_count)}
 
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """Final centres of mass of the pieces: x0, y0, x1, y1, ... [m]; [batch, 2 pieces]."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scenes import G, box_on_ground, push, push_targets
 
-from carom.sim import ModelBuilder, Recording, RecordingError, Simulator, StateError, record
+from carom.sim import ModelBuilder, Recording, RecordingError, Simulator, State, StateError, join_recordings, record
 
 STICTION = 1e-3
 
@@ -189,3 +189,19 @@ def test_a_file_that_cannot_be_written_leaves_nothing(pushed, tmp_path):
         with pytest.raises(RecordingError, match="cannot write"):
             pushed[0].save(path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
+
+
+def test_two_halves_joined_are_the_whole(pushed):
+    whole, targets = pushed
+    simulator = Simulator(push().finalize(device="cpu", dtype="float64"))
+    targets = torch.from_numpy(targets)
+    parts, state = [], simulator.model.state(2)
+    for half in targets.split(50):
+        trajectory = simulator.rollout(state, half)
+        parts.append(record(simulator, trajectory, half))
+        state = State(trajectory.final.body_q, trajectory.final.body_v)
+    joined = join_recordings(parts)
+    for field in dataclasses.fields(Recording):
+        np.testing.assert_array_equal(getattr(joined, field.name), getattr(whole, field.name), err_msg=field.name)
+    with pytest.raises(RecordingError, match="recording 1 is not of the scene"):
+        join_recordings([whole, recorded(box_on_ground(), steps=2)])

@@ -1,0 +1,87 @@
+"""What subcommands share: optional options, the task they name, and the stage at work."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any
+
+import tyro
+from rich.console import Console
+
+__all__ = ["file_name", "make_task", "option", "stages", "task_options"]
+
+
+def option(metavar: str) -> Any:
+    """An option that may be left out; its help says what then holds."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+
+
+def task_options(text: str | None, start: str | None = None) -> dict[str, Any]:
+    """The options of a task given as ``name=value,name=value``; values are Python's literals, else plain text.
+
+    Raises:
+        TaskError: A part is not of this form.
+    """
+    from ..envs import TaskError
+
+    found: dict[str, Any] = {} if start is None else {"start": start}
+    for part in _parts(text or ""):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (equals and name.isidentifier() and value):
+            raise TaskError(
+                f"task option {part!r} is not of the form name=value, as in --options pieces=20,friction=0.4"
+            )
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found
+
+
+def make_task(name: str, options: dict[str, Any], device: str | None, dtype: str | None) -> tuple[Any, Any]:
+    """The task with the options given, and theta; one without a device or precision of its own follows theta's."""
+    from ..envs import TaskError, make
+    from ..envs.registry import TASKS
+    from ..sim.devices import check_device, check_dtype
+
+    places = {key: value for key, value in (("device", device), ("dtype", dtype)) if value is not None}
+    taken = signature(TASKS[name]).parameters if name in TASKS else {**options, **places}
+    if "start" in options and "start" not in taken:
+        raise TaskError(f"task {name!r} has no start to choose: leave out --start")
+    task = make(name, **options, **{key: value for key, value in places.items() if key in taken})
+    theta = task.initial_parameters()
+    if device is not None and "device" not in taken:
+        theta = theta.to(check_device(device))
+    if dtype is not None and "dtype" not in taken:
+        theta = theta.to(check_dtype(dtype))
+    return task, theta
+
+
+@contextmanager
+def stages(console: Console) -> Iterator[Any]:
+    """A function that shows the stage at work: a spinner on a terminal, a line for each in a log."""
+    if not console.is_terminal:
+        yield lambda stage: console.print(f"carom: {stage}", highlight=False)
+        return
+    with console.status("") as status:
+        yield lambda stage: status.update(stage)
+
+
+def file_name(*parts: str | None) -> str:
+    """A name for a folder, of the parts that there are."""
+    return "-".join("".join(c if c.isalnum() or c in "_." else "_" for c in part) for part in parts if part)
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between the commas outside of brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part for part in (part.strip() for part in parts) if part]

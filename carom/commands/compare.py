@@ -1,0 +1,88 @@
+"""``carom compare``: gradients of a task side by side."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.text import Text
+
+from ..quiet import init_warp
+from ..report.folder import next_folder, output_folder
+from .common import file_name, make_task, option, stages, task_options
+
+__all__ = ["Compare"]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Gradient of a task by several backends, side by side: table, figures and results.json."""
+
+    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK", help_behavior_hint="")]
+    """Name of the task; `carom tasks` lists them."""
+    out: Annotated[Path | None, option("FOLDER")] = None
+    """Folder for the results, new or empty. By default carom-runs/TASK-<number>."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Replace the results of an earlier run in that folder."""
+    seed: int = 0
+    """Seed of all randomness; the same seed gives the same numbers on the same machine."""
+    samples: int = 256
+    """Rollouts for each backend that samples."""
+    reference_samples: Annotated[int | None, option("INT")] = None
+    """Noise draws of the reference, each of 2 * parameters + 1 rollouts. By default as many as a pilot finds needed."""
+    scale: Annotated[float | None, option("FLOAT")] = None
+    """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
+    backends: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "autodiff,smoothing,surrogate"
+    """Names of backends, separated by commas; smoothing-first is a fourth."""
+    start: Annotated[str | None, option("touching|apart")] = None
+    """Where the push starts. By default the task's own."""
+    options: Annotated[str | None, option("NAME=VALUE,...")] = None
+    """Further options of the task, as in --options offset=0.02,friction=0.4."""
+    device: Annotated[str | None, option("cpu|cuda")] = None
+    """Device of the simulation. By default cpu."""
+    dtype: Annotated[str | None, option("float32|float64")] = None
+    """Precision of the simulation. By default the task's own."""
+
+    def run(self, out: Console, progress: Console) -> None:
+        """Compute, show and write."""
+        folder = self.out or next_folder(file_name(self.task, self.start))
+        with ExitStack() as stack:
+            with stages(progress) as say:
+                say("loading")
+                import torch
+
+                from ..comparison import FILES, compare
+                from ..gradients import make_backend
+                from ..report.table import verdict_lines
+
+                init_warp()
+                # The surrogate's matrices are small: more threads would wait for each other. Rollouts have their own.
+                torch.set_num_threads(1)
+                options = task_options(self.options, self.start)
+                task, theta = make_task(self.task, options, self.device, self.dtype)
+                backends = [backend.strip() for backend in self.backends.split(",") if backend.strip()]
+                for backend in backends:
+                    make_backend(backend)  # refuses an unknown name before anything is computed
+                staging = stack.enter_context(output_folder(folder, overwrite=self.overwrite, ours=FILES))
+                result = compare(
+                    task,
+                    theta,
+                    backends=backends,
+                    scale=self.scale,
+                    samples=self.samples,
+                    reference_samples=self.reference_samples,
+                    seed=self.seed,
+                    settings={"options": options},
+                    progress=say,
+                )
+            out.print(result.table())
+            for line in verdict_lines(result.verdicts):
+                out.print(line)
+            with stages(progress) as say:
+                say("drawing figures")
+                result.write(staging)
+        out.print(Text(f"written to {folder}", "dim"))
