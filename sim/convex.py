@@ -1,18 +1,17 @@
-"""Convex polyhedra: hulls of points and of mesh files, their faces as polygons, and their exact mass properties."""
+"""Convex polyhedra: hulls of points, their faces as polygons, and their exact mass properties."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .errors import ModelError
 
-__all__ = ["MAX_VERTICES", "ConvexMesh", "box_mesh", "convex_hull", "load_points", "polyhedron_mass", "prism_points"]
+__all__ = ["MAX_VERTICES", "ConvexMesh", "box_mesh", "convex_hull", "polyhedron_mass", "prism_points"]
 
 MAX_VERTICES = 64
 """Vertices that a hull may have: what the contact kernels have room for."""
@@ -54,36 +53,6 @@ class ConvexMesh:
         return (self.vertices.tobytes(), self.loop.tobytes(), self.inertia.tobytes(), bytes(str(self.rim), "ascii"))
 
 
-def load_points(source: Any, scale: float, name: str) -> np.ndarray:
-    """Vertices [m] of a mesh file or of an object of trimesh (a mesh, or a scene, whose meshes are put together)."""
-    import trimesh
-
-    if isinstance(source, (str, Path)):
-        path = Path(source)
-        if not path.is_file():
-            raise ModelError(f"shape {name!r}: there is no mesh file {str(path)!r}")
-        try:
-            source = trimesh.load(path)
-        except Exception as error:  # trimesh's readers raise whatever their parsers do
-            raise ModelError(
-                f"shape {name!r}: trimesh cannot read {str(path)!r} ({type(error).__name__}: {error}); "
-                "give an OBJ, STL, PLY or GLB file"
-            ) from error
-    if isinstance(source, trimesh.Scene):
-        parts = [g for g in source.dump() if isinstance(g, trimesh.Trimesh)]
-        points: Any = np.concatenate([np.asarray(g.vertices) for g in parts]) if parts else np.zeros((0, 3))
-    else:
-        points = getattr(source, "vertices", None)
-        if points is None:
-            raise ModelError(
-                f"shape {name!r}: expected a path or an object of trimesh, got {type(source).__name__}; "
-                "for bare points use add_convex"
-            )
-    if len(points) == 0:
-        raise ModelError(f"shape {name!r}: the mesh has no vertices; is the file whole, and a mesh?")
-    return np.asarray(points, dtype=np.float64) * scale
-
-
 def prism_points(radius: float, half_length: float, sides: int) -> np.ndarray:
     """Vertices of a regular prism about z whose vertices lie on a cylinder [m], [2 sides, 3]."""
     angle = 2.0 * math.pi * (np.arange(sides) + 0.5) / sides
@@ -103,7 +72,10 @@ def convex_hull(points: Any, name: str, max_vertices: int | None = None) -> tupl
     Raises:
         ModelError: Points that are not finite, a flat hull, too many vertices.
     """
-    x = np.asarray(points, dtype=np.float64)
+    try:
+        x = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"vertices of shape {name!r} must be numbers of shape [n, 3]: {error}") from error
     if x.ndim != 2 or x.shape[1] != 3:
         raise ModelError(f"vertices of shape {name!r} must have shape [n, 3], got {x.shape}")
     if not np.isfinite(x).all():

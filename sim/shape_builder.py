@@ -11,9 +11,10 @@ import numpy as np
 
 from ..kernels.contact import AUTO
 from ..kernels.shapes import ShapeType
-from .convex import ConvexMesh, convex_hull, load_points, prism_points
+from .convex import MAX_VERTICES, ConvexMesh, convex_hull, prism_points
 from .errors import ModelError
 from .mass import quaternion_matrix, unit_mass
+from .meshes import check_closed, convex_parts, load_mesh
 from .scene import EVERY_GROUP, IDENTITY, STATIC, BodyDescription, ShapeDescription
 from .validate import bit_mask, not_negative, positive, unit_quaternion, vector
 
@@ -97,30 +98,87 @@ class ShapeBuilder:
         source: Any,
         scale: float = 1.0,
         *,
+        allow_open: bool = False,
         max_vertices: int | None = None,
         name: str | None = None,
         **options: Any,
     ) -> int:
-        """Add the *convex hull* of a mesh to ``body`` (or STATIC) and return the shape's number.
+        """Add the *convex hull* of a closed mesh to ``body`` (or STATIC) and return the shape's number.
 
-        Hollows are filled: for a concave body add convex parts one by one. Mass and inertia are those of the hull.
+        Hollows are filled: for a concave body use ``add_decomposed_mesh``, or add convex parts one by one. Mass and
+        inertia are those of the hull.
 
         Args:
             body: Number of the body, or STATIC.
             source: Path of a mesh file (OBJ, STL, PLY, GLB), or a mesh or scene of trimesh. The meshes of a scene
                 make one hull together.
             scale: Metres per unit of the mesh.
+            allow_open: Take the hull of a mesh that has holes, too. Such a mesh has no volume of its own, and mostly
+                a fault.
             max_vertices: As in ``add_convex``.
             name: Name for messages.
             **options: As in ``add_box``.
 
         Raises:
-            ModelError: No such file, a file that trimesh cannot read, and as in ``add_convex``.
+            ModelError: No such file, a file that trimesh cannot read, an open mesh, and as in ``add_convex``.
         """
         name = name or f"mesh{len(self._shapes)}"
-        points = load_points(source, positive(scale, f"scale of shape {name!r}", "m"), name)
-        mesh, centre = convex_hull(points, name, max_vertices)
+        surface = load_mesh(source, positive(scale, f"scale of shape {name!r}", "m"), name)
+        mesh, centre = convex_hull(surface.vertices, name, max_vertices)
+        if not allow_open:
+            check_closed(surface, name, "pass allow_open=True to take the hull of what there is")
         return self._add_mesh(body, mesh, centre, name=name, **options)
+
+    def add_decomposed_mesh(
+        self,
+        body: int,
+        source: Any,
+        scale: float = 1.0,
+        *,
+        threshold: float = 0.05,
+        max_parts: int | None = None,
+        max_vertices: int = MAX_VERTICES,
+        seed: int = 0,
+        name: str | None = None,
+        **options: Any,
+    ) -> list[int]:
+        """Add a closed *concave* mesh to ``body`` (or STATIC) as convex parts, and return the numbers of the shapes.
+
+        The parts come from CoACD (Wei et al., "Approximate Convex Decomposition for 3D Meshes with Collision-Aware
+        Concavity and Tree Search", SIGGRAPH 2022), of the optional package ``coacd``; it takes seconds. Mass, centre
+        and inertia are those of the parts, which fill hollows shallower than the threshold and may overlap a little.
+
+        Args:
+            body: Number of the body, or STATIC.
+            source: As in ``add_mesh``.
+            scale: Metres per unit of the mesh.
+            threshold: Concavity that a part may keep [1], relative to the mesh scaled to a cube of half extents 1;
+                0.01 to 1. Smaller: more parts.
+            max_parts: Merge parts down to this many, whatever their concavity.
+            max_vertices: Vertices that a part may have, 4 to 64.
+            seed: Of CoACD's search.
+            name: Part k is called ``name.k``.
+            **options: As in ``add_box``; for all parts.
+
+        Raises:
+            ModelError: ``coacd`` is not installed, an open mesh, and as in ``add_mesh``.
+        """
+        name = name or f"mesh{len(self._shapes)}"
+        if not 0.01 <= threshold <= 1.0:
+            raise ModelError(f"threshold of shape {name!r} must be 0.01 to 1, got {threshold}")
+        if max_parts is not None and max_parts < 1:
+            raise ModelError(f"max_parts of shape {name!r} must be at least 1, got {max_parts}")
+        if not 4 <= max_vertices <= MAX_VERTICES:
+            raise ModelError(f"shape {name!r}: max_vertices must be 4 to {MAX_VERTICES}, got {max_vertices}")
+        surface = load_mesh(source, positive(scale, f"scale of shape {name!r}", "m"), name)
+        check_closed(surface, name, "add its convex parts one by one with add_convex")
+        parts = convex_parts(
+            surface, name, threshold=threshold, max_parts=max_parts, max_vertices=max_vertices, seed=seed
+        )
+        hulls = [convex_hull(points, f"{name}.{k}", max_vertices) for k, points in enumerate(parts)]
+        return [
+            self._add_mesh(body, mesh, centre, name=f"{name}.{k}", **options) for k, (mesh, centre) in enumerate(hulls)
+        ]
 
     def add_cylinder(self, body: int, radius: float, half_length: float, sides: int = 24, **options: Any) -> int:
         """Add a cylinder about z; options as in ``add_box``.
@@ -138,8 +196,8 @@ class ShapeBuilder:
         """
         r = positive(radius, "radius of a cylinder", "m")
         half = positive(half_length, "half_length of a cylinder", "m")
-        if not 3 <= sides <= 32:
-            raise ModelError(f"sides of a cylinder must be 3 to 32, got {sides}")
+        if not isinstance(sides, int) or not 3 <= sides <= 32:
+            raise ModelError(f"sides of a cylinder must be an integer from 3 to 32, got {sides}")
         options.setdefault("name", f"cylinder{len(self._shapes)}")
         mesh, centre = convex_hull(prism_points(r, half, sides), options["name"])
         volume = 2.0 * math.pi * r * r * half

@@ -158,8 +158,11 @@ def test_bad_files(tmp_path):
 
 
 def test_bad_options():
-    with pytest.raises(ModelError, match="sides of a cylinder must be 3 to 32"):
-        finished(lambda b, body: b.add_cylinder(body, 0.1, 0.1, sides=33))
+    for sides in (33, 2, 24.5):
+        with pytest.raises(ModelError, match=f"sides of a cylinder must be an integer from 3 to 32, got {sides}"):
+            finished(lambda b, body, sides=sides: b.add_cylinder(body, 0.1, 0.1, sides=sides))
+    with pytest.raises(ModelError, match=r"vertices of shape 'part' must be numbers of shape \[n, 3\]"):
+        finished(lambda b, body: b.add_convex(body, [[0, 0, 0], [1, 0]], name="part"))
     with pytest.raises(ModelError, match="max_vertices must be 4 to 64"):
         finished(lambda b, body: b.add_convex(body, BALL, max_vertices=65))
     with pytest.raises(ModelError, match="there is no body 7"):
