@@ -32,7 +32,10 @@ class Spill:
     longest: float = 3.0
     """Time after which the pile is taken as it is [s]."""
     rest_speed: float = 1e-3
-    """Largest speed of a centre of mass of a pile at rest [m/s]."""
+    """Largest speed of a centre of mass of a pile at rest, at two times 0.1 s apart [m/s]."""
+    stiction: float = 1e-4
+    """Slip speed below which friction is viscous [m/s]: a tenth of the simulator's default, so that what leans on
+    something comes to rest and does not creep."""
     clearance: float = 0.002
     """Between the lowest layer and the table, and between neighbours [m]."""
 
@@ -68,11 +71,13 @@ def spill(pieces: Sequence[Piece], how: Spill) -> np.ndarray:
     """
     model = build_scene(pieces, drop_poses(pieces, how), how.friction, None).finalize(dtype="float64")
     # a chunk may start in the middle of an impact
-    simulator = Simulator(model, step=how.step, tolerance=1e-6, threads=1, allow_overlap=True)
-    state, every = model.state(), max(1, round(0.1 / how.step))
+    options = {"step": how.step, "stiction": how.stiction, "tolerance": 1e-6, "threads": 1, "allow_overlap": True}
+    simulator = Simulator(model, **options)
+    state, every, slow = model.state(), max(1, round(0.1 / how.step)), False
     with torch.no_grad():
         for _ in range(max(1, round(how.longest / (every * how.step)))):
             state = simulator.rollout(state, steps=every, record=False).final
-            if float(state.body_v[..., :3].norm(dim=-1).max()) < how.rest_speed:
+            before, slow = slow, float(state.body_v[..., :3].norm(dim=-1).max()) < how.rest_speed
+            if before and slow:
                 break
     return state.body_q[0].numpy()
