@@ -32,9 +32,9 @@ class Blade:
     """Along x and y [N/m]."""
     damping: float = 28.0
     """Along x and y [N s/m]; about critical, as the others."""
-    stiffness_z: float = 500.0
+    stiffness_z: float = 300.0
     """Along z [N/m]: soft, for what it may come down on."""
-    damping_z: float = 14.0
+    damping_z: float = 11.0
     """Along z [N s/m]."""
     stiffness_yaw: float = 5.0
     """About z [N m/rad]: that of two springs of 1000 N/m at the ends."""

@@ -64,7 +64,7 @@ def settled_pile(
     path = cache_folder() / "piles" / f"{key}.npz"
     try:
         return _read(path, len(pieces), key)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         warnings.warn(f"the cached pile {path} is damaged ({error}); it is made anew", CacheWarning, stacklevel=2)

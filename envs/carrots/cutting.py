@@ -12,7 +12,17 @@ import numpy as np
 from ...sim.convex import ConvexMesh, convex_hull
 from ..errors import TaskError
 
-__all__ = ["KINDS", "MAX_PIECES", "MIN_PIECES", "MIN_VOLUME", "MIN_WIDTH", "Piece", "carrot_body", "cut_carrot"]
+__all__ = [
+    "KINDS",
+    "MAX_PIECES",
+    "MIN_PIECES",
+    "MIN_VOLUME",
+    "MIN_WIDTH",
+    "Piece",
+    "carrot_body",
+    "cut_carrot",
+    "cut_one",
+]
 
 MIN_PIECES, MAX_PIECES = 1, 200
 
@@ -90,13 +100,13 @@ def cut_carrot(count: int, seed: int) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
     made = dict.fromkeys(KINDS, 0)
     while len(pieces) < count:
-        for piece in _cut_one(rng, made):
+        for piece in cut_one(rng, made):
             made[piece.kind] += 1
             pieces.append(piece)
     return tuple(pieces[i] for i in sorted(rng.permutation(len(pieces))[:count]))
 
 
-def _cut_one(rng: np.random.Generator, made: dict[str, int]) -> list[Piece]:
+def cut_one(rng: np.random.Generator, made: dict[str, int]) -> list[Piece]:
     """Pieces of one carrot. Rarer kinds of ``made`` are cut more often."""
     import trimesh
 
