@@ -217,6 +217,15 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     edge_sign = sign
         if best_edge >= margin:
             return n
+        # Hulls that overlap have an edge of one in the other, or one holds the other's centre. Where neither is so, the
+        # axis that separates them may belong to edges too far apart to be looked at; those near count.
+        apart = overlap and not touch_a and not touch_b
+        apart = apart and not hull.reaches(hs, ha, position, position, scalar(0.0))
+        apart = apart and not hull.reaches(hs, hb, seen, seen, scalar(0.0))
+        if apart and best_edge <= scalar(0.0):
+            return closest_edges(
+                table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
+            )
 
         tolerance = switch * wp.min(ha.inner, hb.inner)
         if best_edge > greatest + tolerance:
