@@ -52,7 +52,7 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
         ),
         "rows": lambda: rows.prepare(real, a, q, v, f, lane.rows, h=h, eps=eps),
         "solve": lambda: solve.solve(
-            real, a, q, v, lane.control[STEP], f.count, lane.rows, lane.scratch, v1, lane.report, **lane._solve
+            real, a, q, v, lane.control[STEP], f.count, lane.rows, lane.scratch, v1, lane.report, **lane.solver_options
         ),
         "integrate": lambda: integrate.integrate(real, a, q, v, v1, q1, h=h),
         "integrate, adjoint": lambda: integrate.integrate_adjoint(

@@ -17,7 +17,7 @@ from .features import Features
 from .precision import FUSED, precision
 from .rows import feature_inputs
 
-__all__ = ["make", "residual_adjoint", "solve_adjoint"]
+__all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve_adjoint"]
 
 
 @functools.cache
@@ -96,7 +96,7 @@ def make(dtype: Any) -> SimpleNamespace:
         sb = shape_b[world, c]
         a = shape_body[sa]
         b = shape_body[sb]
-        n, arm_a, arm_b, q = row_ns.row(
+        n, arm_a, arm_b, q, _gap, _part = row_ns.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
             s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
             shape_damping, h, eps,
@@ -177,10 +177,18 @@ def residual_adjoint(
     features: Features, adjoints: Adjoints, *, h: float, eps: float,
 ) -> None:  # fmt: skip
     """Add d(-z . r)/d(inputs) to ``adjoints``, for all contacts, bodies and actuators of all worlds."""
-    k, m, g, f = make(dtype), model, adjoints, features
-    device = body_q.device
+    contact_adjoint(dtype, model, body_q, body_v0, body_v1, features, adjoints, h=h, eps=eps)
+    body_adjoint(dtype, model, body_q, body_v0, body_v1, control, adjoints, h=h)
+
+
+def contact_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
+    adjoints: Adjoints, *, h: float, eps: float,
+) -> None:  # fmt: skip
+    """The contacts' part of ``residual_adjoint``."""
+    m, g, f = model, adjoints, features
     wp.launch(
-        k.contact,
+        make(dtype).contact,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
@@ -193,8 +201,17 @@ def residual_adjoint(
             g.body_q, g.body_v0, *[None] * (2 + 4 + 16 + 2),
         ],
         adj_outputs=[g.contact_seed],
-        device=device,
+        device=body_q.device,
     )  # fmt: skip
+
+
+def body_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, control: wp.array,
+    adjoints: Adjoints, *, h: float,
+) -> None:  # fmt: skip
+    """The bodies' and actuators' part of ``residual_adjoint``."""
+    k, m, g = make(dtype), model, adjoints
+    device = body_q.device
     wp.launch(
         k.body,
         dim=body_q.shape,

@@ -37,6 +37,7 @@ class ModelArrays:
     shape_friction: wp.array  # [W, S]
     shape_stiffness: wp.array  # [W, S], N/m; negative = derived
     shape_damping: wp.array  # [W, S], N s/m; negative = derived
+    shape_restitution: wp.array  # [W, S]
     actuator_stiffness: wp.array  # [W, A], N/m or N m/rad
     actuator_damping: wp.array  # [W, A], N s/m or N m s/rad
     # convex meshes and their pairs, which are not in ``pairs``; None where the model has none
@@ -149,6 +150,7 @@ class Adjoints:
     shape_friction: wp.array  # [W, S]
     shape_stiffness: wp.array  # [W, S]
     shape_damping: wp.array  # [W, S]
+    shape_restitution: wp.array  # [W, S]
     actuator_stiffness: wp.array  # [W, A]
     actuator_damping: wp.array  # [W, A]
     z: wp.array  # spatial [W, B]
@@ -185,6 +187,7 @@ class Adjoints:
             shape_friction=zeros(model.shape_friction.shape, p.scalar),
             shape_stiffness=zeros(model.shape_friction.shape, p.scalar),
             shape_damping=zeros(model.shape_friction.shape, p.scalar),
+            shape_restitution=zeros(model.shape_friction.shape, p.scalar),
             actuator_stiffness=zeros(actuators, p.scalar),
             actuator_damping=zeros(actuators, p.scalar),
             z=zeros((worlds, bodies), p.spatial),

@@ -60,7 +60,7 @@ def make(dtype: Any) -> SimpleNamespace:
         shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
         h: dtype, eps: dtype,
     ):  # fmt: skip
-        """Normal, arms of a and b [m], and (a, b, mu, s0) of the contact law; see ``contact.py``."""
+        """Normal, arms of a and b [m], (a, b, mu, s0) of ``contact.py``, gap [m] and share of a patch."""
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
         gap, n, point = geo.locate(
@@ -84,7 +84,7 @@ def make(dtype: Any) -> SimpleNamespace:
         mu = law.friction(shape_friction[world, sa], shape_friction[world, sb])
         u0 = relative_velocity(body_v0, world, a, b, arm_a, arm_b)
         coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, law.slip_speed(u0, n, eps))
-        return n, arm_a, arm_b, coefficients
+        return n, arm_a, arm_b, coefficients, gap, part
 
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
@@ -113,7 +113,7 @@ def make(dtype: Any) -> SimpleNamespace:
         sb = shape_b[world, c]
         a = shape_body[sa]
         b = shape_body[sb]
-        n, ra, rb, k = row(
+        n, ra, rb, k, _gap, _part = row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
             s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
             shape_damping, h, eps,
@@ -126,7 +126,7 @@ def make(dtype: Any) -> SimpleNamespace:
         coefficients[world, c] = k
 
     return SimpleNamespace(
-        row=row, point_velocity=point_velocity, relative_velocity=relative_velocity, kernel=rows_kernel
+        row=row, mass_of=mass_of, point_velocity=point_velocity, relative_velocity=relative_velocity, kernel=rows_kernel
     )
 
 

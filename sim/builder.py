@@ -151,12 +151,17 @@ class ModelBuilder(ShapeBuilder):
         Raises:
             ModelError: There is no body, or a body has neither mass nor shapes.
             DeviceError: There is no such device.
+
+        Warns:
+            SimulationWarning: A shape has restitution but meets none that has some, so it does not bounce.
         """
         if worlds < 1:
             raise ModelError(f"worlds must be at least 1, got {worlds}")
         if not self._bodies:
             raise ModelError("the scene has no body; add at least one with add_body")
         device, real = check_device(device), check_dtype(dtype)
+        pairs = self._pairs()
+        self._check_restitution(pairs)
         masses, inertias, coms = zip(*(self._mass(b) for b in self._bodies), strict=True)
         q = []
         for body, com in zip(self._bodies, coms, strict=True):
@@ -180,7 +185,7 @@ class ModelBuilder(ShapeBuilder):
             shape_type=np.array([x.kind for x in self._shapes], dtype=np.int32),
             shape_body=np.array([x.body for x in self._shapes], dtype=np.int32),
             shape_pose=np.array(shape_pose, dtype=np.float64).reshape(s, 7),
-            pairs=self._pairs(),
+            pairs=pairs,
             body_free=np.array([b.free for b in self._bodies]), body_com=np.array(coms),
             actuator_body=np.array([x[1] for x in self._actuators], dtype=np.int32),
             actuator_axis=np.array([x[2] for x in self._actuators], dtype=np.int32),
@@ -190,6 +195,7 @@ class ModelBuilder(ShapeBuilder):
             shape_friction=rows([x.friction for x in self._shapes], s),
             shape_stiffness=rows([x.stiffness for x in self._shapes], s),
             shape_damping=rows([x.damping for x in self._shapes], s),
+            shape_restitution=rows([x.restitution for x in self._shapes], s),
             actuator_stiffness=rows([x[4] for x in self._actuators], a),
             actuator_damping=rows([x[5] for x in self._actuators], a),
             shape_mesh=np.array([number[x.mesh.key()] if x.mesh else -1 for x in self._shapes], dtype=np.int32),

@@ -10,6 +10,7 @@ import torch
 
 from .errors import CapacityError, ConvergenceError, SimulationWarning, StateError
 from .model import PARAMETERS, Model
+from .options import SimulatorOptions
 from .state import Diagnostics, State
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
         raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} must be positive definite")
     for name, labels in (
         ("shape_friction", model.shape_names),
+        ("shape_restitution", model.shape_names),
         ("actuator_stiffness", model.actuator_names),
         ("actuator_damping", model.actuator_names),
     ):
@@ -122,6 +124,22 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
         if not bool((value >= 0).all()):
             w, i = torch.nonzero(~(value >= 0))[0].tolist()
             raise StateError(f"{name} of {labels[i]!r} in world {w} must not be negative, got {float(value[w, i]):.4g}")
+
+    bounce = values["shape_restitution"].detach()
+    if bool((bounce > 1).any()):
+        w, i = torch.nonzero(bounce > 1)[0].tolist()
+        raise StateError(
+            f"shape_restitution of {model.shape_names[i]!r} in world {w} must be 0 to 1, got {float(bounce[w, i]):.4g}"
+        )
+
+
+def restitution(options: SimulatorOptions, values: dict[str, torch.Tensor]) -> None:
+    """Raise where shapes bounce although the steps drop momentum."""
+    if options.quasi_dynamic and bool((values["shape_restitution"] > 0).any()):
+        raise StateError(
+            "restitution has no meaning in quasi-dynamic stepping, which drops momentum; set shape_restitution to zero "
+            "or pass quasi_dynamic=False to Simulator"
+        )
 
 
 def overlap(model: Model, lane: Lane, worlds: int, first: int) -> None:

@@ -43,6 +43,7 @@ def step_jacobian(
     given = None if control is None else control.detach().unsqueeze(0)
     steps = 1 if given is None else None
     state, controls, values = checks.rollout_inputs(simulator.model, state, given, parameters or {}, steps)
+    checks.restitution(simulator.options, values)
     q0, v0 = state.body_q.detach(), state.body_v.detach()
     worlds, bodies = q0.shape[:2]
     values = {name: value.detach() for name, value in values.items()}

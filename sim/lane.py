@@ -25,6 +25,7 @@ from ..kernels.precision import precision
 from ..kernels.shapes import ShapeType
 from .devices import warp_dtype
 from .hulls import hull_arrays
+from .impacts import ImpactSteps
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 
@@ -97,6 +98,7 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         body_inertia=zeros((worlds, n), p.mat33),
         shape_size=zeros((worlds, s), p.vec3), shape_friction=zeros((worlds, s), scalar),
         shape_stiffness=zeros((worlds, s), scalar), shape_damping=zeros((worlds, s), scalar),
+        shape_restitution=zeros((worlds, s), scalar),
         actuator_stiffness=zeros((worlds, a), scalar), actuator_damping=zeros((worlds, a), scalar),
         hulls=hull_arrays(model, model.pairs[convex], real) if convex.any() else None,
     )  # fmt: skip
@@ -131,10 +133,11 @@ class Lane:
         self.depth_shapes = wp.zeros(width, dtype=wp.vec2i, device=self.device)
         self.adjoints: Adjoints | None = None
         self.forces: forces.Forces | None = None
+        self.impacts: ImpactSteps | None = None
         self._graphs: dict[tuple[str, int], Any] = {}
         h = options.step
         default_tolerance = 1e-12 if model.dtype == torch.float64 else 1e-4
-        self._solve: dict[str, Any] = {
+        self.solver_options: dict[str, Any] = {
             "dofs": self.dofs, "h": h, "eps": options.stiction,
             "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
         }  # fmt: skip
@@ -147,6 +150,26 @@ class Lane:
         self.reach_view = wp.to_torch(self.reach)
         self.control_view = wp.to_torch(self.control)[..., :actuators]
         self.parameter_views = {name: wp.to_torch(getattr(self.arrays, name)) for name in (*PARAMETERS, "shape_size")}
+
+    def clear_reports(self) -> None:
+        """Forget how the solver fared so far."""
+        self.report.clear()
+        if self.impacts is not None:
+            self.impacts.report.clear()
+
+    def solver_outcome(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Newton iterations, steps that failed, the first of them (-1: none) and the largest residual, all [W]."""
+        r = self.report
+        iterations, failed, first, residual = (x.numpy() for x in (r.iterations, r.failed, r.first_failure, r.residual))
+        if self.impacts is not None:  # the further solves of steps with impacts; all zero without
+            r = self.impacts.report
+            earlier = r.first_failure.numpy()
+            sooner = (earlier >= 0) & ((first < 0) | (earlier < first))
+            iterations = iterations + r.iterations.numpy()
+            failed = np.maximum(failed, r.failed.numpy())
+            first = np.where(sooner, earlier, first)
+            residual = np.fmax(residual, r.residual.numpy())
+        return iterations, failed, first, residual
 
     def add_adjoints(self) -> None:
         """Allocate what the backward pass needs, once."""
@@ -191,7 +214,7 @@ class Lane:
             start = self.list_contacts(t)
             solve.solve(
                 self.real, self.arrays, self.q[t], start, self.control[t], self.features.count, self.rows,
-                self.scratch, self.v[t + 1], self.report, **self._solve,
+                self.scratch, self.v[t + 1], self.report, **self.solver_options,
             )  # fmt: skip
             integrate.integrate(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
@@ -230,8 +253,23 @@ class Lane:
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, g, h=h, eps=eps
             )
 
+    def _impact_forward(self, steps: int) -> None:
+        assert self.impacts is not None
+        self.impacts.forward(steps)
+
+    def _impact_backward(self, steps: int) -> None:
+        assert self.impacts is not None
+        self.impacts.backward(steps)
+
+    def _impact_forces(self, steps: int) -> None:
+        assert self.impacts is not None
+        self.impacts.forces()
+
     def record(self, direction: str, steps: int) -> None:
-        """Record the graph of ``steps`` steps "forward" or "backward", of the "overlap" check or of "forces", once.
+        """Record the graph of ``steps`` steps, once.
+
+        The direction is "forward", "backward" or "forces" (what acted in a step), the same with "impact_" before it
+        where there is restitution, or "overlap", the check for penetration.
 
         Not to be called from two threads at once.
         """
@@ -239,9 +277,13 @@ class Lane:
         if key in self._graphs:
             return
         run: Callable[[int], None] = getattr(self, f"_{direction}")
-        if direction == "backward":
+        if direction.startswith("impact") and self.impacts is None:
+            self.impacts = ImpactSteps(self)
+        if direction.endswith("backward"):
             self.add_adjoints()
-        if direction == "forces":
+            if self.impacts is not None:
+                self.impacts.add_adjoints()
+        if direction.endswith("forces"):
             self.add_forces()
         run(1)  # loads the kernels, which a recording must not do; writes only buffers that are filled before each run
         with wp.ScopedCapture(device=self.device) as capture:

@@ -20,6 +20,7 @@ PARAMETERS = (
     "shape_friction",
     "shape_stiffness",
     "shape_damping",
+    "shape_restitution",
     "actuator_stiffness",
     "actuator_damping",
 )
@@ -71,6 +72,8 @@ class Model:
     """[W, S], N/m; negative: derived from mass and step."""
     shape_damping: torch.Tensor
     """[W, S], N s/m; negative: derived from mass and stiffness."""
+    shape_restitution: torch.Tensor
+    """[W, S], 0 to 1; a pair has the harmonic mean of its two."""
     actuator_stiffness: torch.Tensor
     """[W, A], N/m or N m/rad."""
     actuator_damping: torch.Tensor

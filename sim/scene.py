@@ -48,6 +48,7 @@ class ShapeDescription:
     friction: float
     stiffness: float
     damping: float
+    restitution: float
     group: int
     mask: int
     mesh: ConvexMesh | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,11 +13,11 @@ import numpy as np
 from ..kernels.contact import AUTO
 from ..kernels.shapes import ShapeType
 from .convex import MAX_VERTICES, ConvexMesh, convex_hull, prism_points
-from .errors import ModelError
+from .errors import ModelError, SimulationWarning
 from .mass import quaternion_matrix, unit_mass
 from .meshes import check_closed, convex_parts, load_mesh
 from .scene import EVERY_GROUP, IDENTITY, STATIC, BodyDescription, ShapeDescription
-from .validate import bit_mask, not_negative, positive, unit_quaternion, vector
+from .validate import bit_mask, fraction, not_negative, positive, unit_quaternion, vector
 
 __all__ = ["ShapeBuilder"]
 
@@ -64,7 +65,8 @@ class ShapeBuilder:
             half_extents: Half of the box's edges along x, y, z [m].
             **options: ``position`` [m] and ``rotation`` (x, y, z, w) in the body's frame; ``density`` = 1000 [kg/m^3];
                 ``friction`` = 0.5; ``stiffness`` [N/m] and ``damping`` [N s/m], by default near-rigid, derived from
-                mass and step; ``collision_group`` = 1 and ``collision_mask`` = 0xFFFFFFFF, bits of 32: two shapes
+                mass and step; ``restitution`` = 0, speed after over speed before an impact, 0 to 1, of a pair the
+                harmonic mean of its two, so both must have some; ``collision_group`` = 1 and ``collision_mask`` = 0xFFFFFFFF, bits of 32: two shapes
                 touch if each one's group has a bit in common with the other's mask; ``name``.
         """
         size = vector(half_extents, 3, "half_extents of a box")
@@ -234,6 +236,7 @@ class ShapeBuilder:
         friction: float = 0.5,
         stiffness: float | None = None,
         damping: float | None = None,
+        restitution: float = 0.0,
         collision_group: int = 1,
         collision_mask: int = EVERY_GROUP,
         name: str | None = None,
@@ -253,6 +256,7 @@ class ShapeBuilder:
             not_negative(friction, f"friction of shape {name!r}"),
             AUTO if stiffness is None else positive(stiffness, f"stiffness of shape {name!r}", "N/m"),
             AUTO if damping is None else not_negative(damping, f"damping of shape {name!r}"),
+            fraction(restitution, f"restitution of shape {name!r}"),
             bit_mask(collision_group, f"collision_group of shape {name!r}"),
             bit_mask(collision_mask, f"collision_mask of shape {name!r}"), mesh,
         )  # fmt: skip
@@ -270,6 +274,19 @@ class ShapeBuilder:
             if not 0 <= shape < len(self._shapes):
                 raise ModelError(f"there is no shape {shape} to exclude")
         self._excluded.add((min(shape_a, shape_b), max(shape_a, shape_b)))
+
+    def _check_restitution(self, pairs: np.ndarray) -> None:
+        """Warn of shapes whose restitution has no effect."""
+        bounces = np.array([s.restitution > 0.0 for s in self._shapes], dtype=bool)
+        met = pairs[bounces[pairs].all(axis=1)].ravel()
+        for i in np.flatnonzero(bounces):
+            if i in pairs and i not in met:
+                warnings.warn(
+                    f"shape {self._shapes[i].name!r} has restitution, but no shape that it may meet has any, so it "
+                    "does not bounce: a pair has the harmonic mean of its two. Give the other shapes restitution too",
+                    SimulationWarning,
+                    stacklevel=3,
+                )
 
     def _pairs(self) -> np.ndarray:
         """Pairs that may touch: they can move against each other, and filters allow it. The lower shape type first."""

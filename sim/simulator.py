@@ -94,6 +94,7 @@ class Simulator:
             ConvergenceError: A step of a world did not reach the solver's tolerance.
         """
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
+        checks.restitution(self.options, values)
         needs = any(x.requires_grad for x in (state.body_q, state.body_v, control, *values.values()))
         keep = record or (needs and torch.is_grad_enabled())
         if not (needs and torch.is_grad_enabled()):
@@ -118,6 +119,7 @@ class Simulator:
         final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
         counts = torch.zeros((6, worlds), dtype=torch.float64)
         lengths = self._lengths(steps)
+        forward = self._direction("forward", values)
         look = steps > 1 and not self.options.allow_overlap
 
         def block(lane: Lane, start: int, stop: int) -> None:
@@ -125,7 +127,7 @@ class Simulator:
             self._load(lane, values, start, stop)
             _fill(lane.q_view[0], q0[start:stop])
             _fill(lane.v_view[0], v0[start:stop])
-            lane.report.clear()
+            lane.clear_reports()
             lane.features.needed.zero_()
             if path_q is not None and path_v is not None:
                 path_q[0, start:stop] = q0[start:stop]
@@ -140,7 +142,7 @@ class Simulator:
                         lane.control_view[:count].transpose(0, 1),
                         control[done : done + count, start:stop].transpose(0, 1),
                     )
-                lane.run("forward", count)
+                lane.run(forward, count)
                 done += count
                 if path_q is not None and path_v is not None:
                     _copy(path_q[done - count + 1 : done + 1, start:stop], lane.q_view[1 : count + 1, :n])
@@ -157,11 +159,10 @@ class Simulator:
                 lane.run("overlap", 1)
                 counts[5, start:stop] = torch.from_numpy(lane.depth.numpy()[:n].astype("float64"))
                 checks.sunk(self.model, lane, n, start)
-            r = lane.report
-            for i, array in enumerate((r.iterations, r.failed, r.first_failure, r.residual, lane.features.needed)):
-                counts[i, start:stop] = torch.from_numpy(array.numpy()[:n].astype("float64"))
+            for i, array in enumerate((*lane.solver_outcome(), lane.features.needed.numpy())):
+                counts[i, start:stop] = torch.from_numpy(array[:n].astype("float64"))
 
-        self._each_block(worlds, [("overlap", 1)] * look + [("forward", n) for n in lengths], block)
+        self._each_block(worlds, [("overlap", 1)] * look + [(forward, n) for n in lengths], block)
         diagnostics = Diagnostics(
             iterations=counts[0].long(), steps=steps, failed_steps=counts[1].long(), first_failure=counts[2].long(),
             residual=counts[3], contacts=counts[4].long(), penetration=counts[5] if look else None,
@@ -176,6 +177,7 @@ class Simulator:
     ) -> dict[str, torch.Tensor]:  # fmt: skip
         """Adjoints of initial state, controls and parameters, from those of the path and of the final state."""
         steps, worlds = control.shape[0], path_q.shape[1]
+        backward = self._direction("backward", values)
         out = {
             "q0": torch.zeros_like(path_q[0]),
             "v0": torch.zeros_like(path_v[0]),
@@ -216,7 +218,7 @@ class Simulator:
                 lane.adj_v_view[count] = carry_v
                 for seed, view in ((seeds["path_q"], lane.adj_q_view), (seeds["path_v"], lane.adj_v_view)):
                     add(None if seed is None else seed[first + 1 : end + 1], view[1 : count + 1])
-                lane.run("backward", count)
+                lane.run(backward, count)
                 carry_q.copy_(lane.adj_q_view[0])
                 carry_v.copy_(lane.adj_v_view[0])
                 _copy(out["control"][first:end, start:stop], lane.adj_control_view[:count, :n])
@@ -226,7 +228,7 @@ class Simulator:
             for name in PARAMETERS:
                 out[name][start:stop] = lane.adj_parameter_views[name][:n]
 
-        self._each_block(worlds, [("backward", n) for n in self._lengths(steps)], block)
+        self._each_block(worlds, [(backward, n) for n in self._lengths(steps)], block)
         return out
 
     @torch.no_grad()
@@ -240,6 +242,7 @@ class Simulator:
         steps, worlds = control.shape[:2]
         rows = [x.reshape(steps * worlds, *x.shape[2:]) for x in (path_q[:-1], path_v[:-1], path_v[1:], control)]
         numbers = np.arange(steps * worlds) % worlds
+        forces = self._direction("forces", values)
         parts: dict[int, list[np.ndarray]] = {}
 
         def block(lane: Lane, start: int, stop: int) -> None:
@@ -250,10 +253,10 @@ class Simulator:
             for view, source in zip(views, rows, strict=True):
                 if view.shape[1]:
                     _fill(view, source[start:stop])
-            lane.run("forces", 1)
+            lane.run(forces, 1)
             parts[start] = _listed(lane, n)
 
-        self._each_block(steps * worlds, [("forces", 1)], block)
+        self._each_block(steps * worlds, [(forces, 1)], block)
         blocks = [parts[start] for start in sorted(parts)]
         count, shape, point, normal, gap, force, actuator = (np.concatenate(x) for x in zip(*blocks, strict=True))
         return {
@@ -266,6 +269,12 @@ class Simulator:
             "contact_gap": gap,
             "contact_force": force,
         }
+
+    def _direction(self, direction: str, values: dict[str, torch.Tensor]) -> str:
+        """Which graphs to run: those of steps with impacts only where a pair of shapes bounces."""
+        bounces = values["shape_restitution"] > 0.0
+        pairs = torch.as_tensor(self.model.pairs, dtype=torch.long, device=bounces.device)
+        return f"impact_{direction}" if bool(bounces[:, pairs].all(dim=2).any()) else direction
 
     def _lengths(self, steps: int) -> list[int]:
         whole, rest = divmod(steps, self.options.segment)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import ModelError
 
-__all__ = ["bit_mask", "not_negative", "positive", "unit_quaternion", "vector"]
+__all__ = ["bit_mask", "fraction", "not_negative", "positive", "unit_quaternion", "vector"]
 
 
 def vector(value: Sequence[float], length: int, what: str) -> np.ndarray:
@@ -44,6 +44,13 @@ def not_negative(value: float, what: str) -> float:
     """A finite number of zero or more, or a ModelError."""
     if not (math.isfinite(value) and value >= 0.0):
         raise ModelError(f"{what} must be finite and not negative, got {value}")
+    return float(value)
+
+
+def fraction(value: float, what: str) -> float:
+    """A number from 0 to 1, or a ModelError."""
+    if not 0.0 <= value <= 1.0:
+        raise ModelError(f"{what} must be 0 to 1, got {value}")
     return float(value)
 
 

@@ -1,0 +1,128 @@
+"""The steps of a lane whose shapes have restitution: three solves a step, see ``kernels/impact.py``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import warp as wp
+
+from ..kernels import adjoint, forces, impact, impact_adjoint, integrate, solve
+from ..kernels.arrays import SolverReport
+
+if TYPE_CHECKING:
+    from .lane import Lane
+
+__all__ = ["ImpactSteps"]
+
+
+class ImpactSteps:
+    """Buffers and launches of steps with impacts, over the buffers of a lane."""
+
+    def __init__(self, lane: Lane):
+        self.lane = lane
+        width, bodies = lane.rest.shape
+        self.own = impact.Impacts.allocate(width, bodies, lane.capacity, lane.real, lane.device)
+        self.report = SolverReport.allocate(width, lane.real, lane.device)
+        """Of the solves of impacts; the first ones of the steps report to the lane."""
+        more = [wp.zeros((width, 2 * lane.capacity), dtype=lane.scratch.slip.dtype, device=lane.device) for _ in "ab"]
+        self.scratch = dataclasses.replace(lane.scratch, slip=more[0], slip_change=more[1])
+        self.adjoints: impact_adjoint.ImpactAdjoints | None = None
+        options = lane.options
+        self._law: dict[str, Any] = {"h": options.step, "eps": options.stiction}
+        self._impact = self._law | {"threshold": options.restitution_threshold}
+
+    def add_adjoints(self) -> None:
+        """Allocate what the backward pass needs, once."""
+        if self.adjoints is None:
+            width, bodies = self.lane.rest.shape
+            self.adjoints = impact_adjoint.ImpactAdjoints.allocate(
+                width, bodies, self.lane.capacity, self.lane.real, self.lane.device
+            )
+
+    def _solve(self, t: int, start: wp.array, count: wp.array, result: wp.array) -> None:
+        lane = self.lane
+        solve.solve(
+            lane.real, lane.arrays, lane.q[t], start, lane.control[t], count, self.own.rows, self.scratch, result,
+            self.report, **lane.solver_options,
+        )  # fmt: skip
+
+    def _prepare(self, t: int) -> wp.array:
+        """Contacts, two solves, and the rows of the third; returns the velocities the step starts from."""
+        lane, own = self.lane, self.own
+        real, arrays, q = lane.real, lane.arrays, lane.q[t]
+        start = lane.list_contacts(t)
+        impact.leave_out(
+            real, arrays, start, lane.features, lane.rows, own, threshold=lane.options.restitution_threshold
+        )
+        solve.solve(
+            real, arrays, q, start, lane.control[t], lane.features.count, lane.rows, lane.scratch, own.body_vi,
+            lane.report, **lane.solver_options,
+        )  # fmt: skip
+        impact.impact_rows(real, arrays, q, start, lane.features, own, **self._impact)
+        self._solve(t, start, own.count, own.body_vn)
+        impact.friction_rows(real, own, eps=lane.options.stiction)
+        return start
+
+    def forward(self, steps: int) -> None:
+        """Launch ``steps`` steps."""
+        lane, own = self.lane, self.own
+        real, arrays = lane.real, lane.arrays
+        for t in range(steps):
+            start = self._prepare(t)
+            q, v1 = lane.q[t], lane.v[t + 1]
+            self._solve(t, start, own.total, v1)
+            impact.select(real, own, v1)
+            impact.impact_velocity(real, v1, own, h=lane.options.step)
+            integrate.integrate(real, arrays, q, start, own.body_vm, lane.q[t + 1], h=lane.options.step)
+
+    def forces(self) -> None:
+        """What acted in the step from the first to the second state of the lane."""
+        lane, own = self.lane, self.own
+        assert lane.forces is not None
+        self._prepare(0)
+        forces.forces(
+            lane.real, lane.arrays, lane.q[0], lane.v[1], lane.control[0], lane.features, lane.rows, lane.forces,
+            **self._law,
+        )  # fmt: skip
+        impact.impact_forces(lane.real, lane.v[1], own, lane.forces.force, **self._law)
+
+    def backward(self, steps: int) -> None:
+        """Launch the adjoints of ``steps`` steps, the last first."""
+        lane, own, mine = self.lane, self.own, self.adjoints
+        assert lane.adjoints is not None
+        assert mine is not None
+        real, arrays, features, h = lane.real, lane.arrays, lane.features, lane.options.step
+        for t in reversed(range(steps)):
+            start = self._prepare(t)
+            q, v1, adj_v1, control = lane.q[t], lane.v[t + 1], lane.adj_v[t + 1], lane.control[t]
+            g = dataclasses.replace(
+                lane.adjoints, body_q=lane.adj_q[t], body_v0=lane.adj_v[t], control=lane.adj_control[t]
+            )
+            mine.clear()
+            # from the last launch of the forward step to its first
+            impact.impact_velocity(real, v1, own, h=lane.options.step)
+            integrate.integrate_adjoint(
+                real, arrays, q, start, own.body_vm, lane.q[t + 1], lane.adj_q[t + 1], g.body_q, g.body_v0,
+                mine.body_vm, g.body_inertia, h=h,
+            )  # fmt: skip
+            impact_adjoint.velocity_adjoint(real, arrays, q, start, v1, features, own, mine, adj_v1, g, **self._impact)
+            impact_adjoint.select_adjoint(real, own, mine, adj_v1)
+            ours = dataclasses.replace(g, active=mine.active)
+            for solution, count, adj, number in (
+                (v1, own.total, adj_v1, impact_adjoint.THIRD),
+                (own.body_vn, own.count, mine.body_vn, impact_adjoint.SECOND),
+            ):
+                adjoint.solve_adjoint(
+                    real, arrays, q, start, solution, count, own.rows, self.scratch, adj, ours, dofs=lane.dofs,
+                    **self._law,
+                )  # fmt: skip
+                impact_adjoint.contact_adjoint(
+                    real, arrays, q, start, solution, features, own, mine, number, ours, **self._impact
+                )
+                adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=h)
+            adjoint.solve_adjoint(
+                real, arrays, q, start, own.body_vi, features.count, lane.rows, lane.scratch, mine.body_vi, g,
+                dofs=lane.dofs, **self._law,
+            )  # fmt: skip
+            adjoint.residual_adjoint(real, arrays, q, start, own.body_vi, control, features, g, **self._law)
