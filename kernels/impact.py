@@ -23,7 +23,8 @@ from .precision import precision
 from .rows import feature_inputs
 
 __all__ = [
-    "IMPACT_STIFFNESS", "Impacts", "friction_rows", "impact_forces", "impact_rows", "impact_velocity", "leave_out", "make", "select",
+    "IMPACT_STIFFNESS", "Impacts", "friction_rows", "impact_forces", "impact_rows", "impact_velocity", "leave_out",
+    "make", "select",
 ]  # fmt: skip
 
 IMPACT_STIFFNESS = 1000.0

@@ -66,8 +66,9 @@ class ShapeBuilder:
             **options: ``position`` [m] and ``rotation`` (x, y, z, w) in the body's frame; ``density`` = 1000 [kg/m^3];
                 ``friction`` = 0.5; ``stiffness`` [N/m] and ``damping`` [N s/m], by default near-rigid, derived from
                 mass and step; ``restitution`` = 0, speed after over speed before an impact, 0 to 1, of a pair the
-                harmonic mean of its two, so both must have some; ``collision_group`` = 1 and ``collision_mask`` = 0xFFFFFFFF, bits of 32: two shapes
-                touch if each one's group has a bit in common with the other's mask; ``name``.
+                harmonic mean of its two, so both must have some; ``collision_group`` = 1 and ``collision_mask`` =
+                0xFFFFFFFF, bits of 32: two shapes touch if each one's group has a bit in common with the other's mask;
+                ``name``.
         """
         size = vector(half_extents, 3, "half_extents of a box")
         for value in size:

@@ -317,4 +317,4 @@ def test_recorded_forces_are_what_changes_the_momentum():
     change = 1.3 * np.diff(found.body_v[:, 0, 0, :3], axis=0)
     forces = np.array([found.contact_force[found.contacts(t, 0)].sum(0) for t in range(60)])
     assert np.abs(forces).max() > 200.0
-    np.testing.assert_allclose(change, h * (forces + [0, 0, -1.3 * G]), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(change, h * (forces + np.array([0, 0, -1.3 * G])), rtol=0, atol=1e-9)
