@@ -32,7 +32,7 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def linear_kernel(
         # model
-        dofs: int, dof_index: wp.array2d(dtype=int), first: wp.array2d(dtype=int), body_mask: wp.array(dtype=spatial),
+        dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
         body_gyroscopic: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
         body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
@@ -61,12 +61,12 @@ def make(dtype: Any) -> SimpleNamespace:
                 flag = 1
             active[world, c] = flag
         lin.hessian(
-            world, dofs, dof_index, body_mass, inertia, first, actuator_body, actuator_axis, actuator_kind,
+            world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
             actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, coefficients,
             slip, h, eps, hessian,
         )  # fmt: skip
         lin.gather(adj_v1, dof_index, world, dtype(1.0), vector)
-        lin.solve(hessian, first, vector, world, dofs)
+        lin.solve(hessian, vector, world, dofs)
         lin.spread(vector, dof_index, world, z)
 
     @wp.kernel(module="unique")
@@ -161,7 +161,7 @@ def solve_adjoint(
         make(dtype).linear,
         dim=body_q.shape[0],
         inputs=[
-            dofs, s.dof_index, s.first, m.body_mask, m.body_gyroscopic,
+            dofs, m.dof_index, m.body_mask, m.body_gyroscopic,
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, body_v1, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,

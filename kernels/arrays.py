@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import warp as wp
 
+from .blocks import BlockArrays
+from .graph import GraphArrays
 from .hulls import HullArrays
+from .newton import SMALL
 from .precision import precision
 
 __all__ = ["Adjoints", "ModelArrays", "Rows", "Scratch", "SolverReport"]
@@ -24,6 +26,7 @@ class ModelArrays:
     shape_body: wp.array  # int32 [S]; -1 static
     shape_pose: wp.array  # transform [S]: pose in the body's frame
     body_mask: wp.array  # spatial [B]: 1 free, 0 locked, per world axis
+    body_takes_part: wp.array  # int32 [B]: whether any axis is free
     body_gyroscopic: wp.array  # int32 [B]: whether the torque-free motion is more than constant spin
     dof_index: wp.array  # int32 [6 B]: position of each axis among the free ones in the model's order, -1 if locked
     actuator_body: wp.array  # int32 [A]
@@ -77,21 +80,19 @@ class Scratch:
     target: wp.array  # spatial [W, B]: velocity without contacts and actuators
     gradient: wp.array  # spatial [W, B]
     direction: wp.array  # spatial [W, B]
-    hessian: wp.array  # [W, n n], lower triangle, then its Cholesky factor
-    vector: wp.array  # [W, n]
-    dof_index: wp.array  # int32 [W, 6 B]: position of each axis among the free ones in the order of elimination, or -1
-    first: wp.array  # int32 [W, n]: first column of each row of the Hessian that is not zero
-    queue: wp.array  # int32 [W, B]
-    degree: wp.array  # int32 [W, B]
+    hessian: wp.array  # [W, n n], lower triangle; of small worlds
+    vector: wp.array  # [W, n]; of small worlds
     slip: wp.array  # vec3 [W, C]: relative velocities
     slip_change: wp.array  # vec3 [W, C]
+    graph: GraphArrays | None  # of worlds too large for one dense system
+    blocks: BlockArrays | None
 
     @classmethod
     def allocate(cls, worlds: int, model: ModelArrays, capacity: int, dtype: Any) -> Scratch:
-        """Scratch for the Newton solver; the free axes in the model's order."""
-        dof_index, device = model.dof_index, model.dof_index.device
-        bodies, dofs = dof_index.shape[0] // 6, model.dofs
+        """Scratch for the Newton solver, dense up to ``newton.SMALL`` free axes."""
+        bodies, dofs, device = model.body_mask.shape[0], model.dofs, model.dof_index.device
         p = precision(dtype)
+        small = dofs <= SMALL
 
         def zeros(shape: tuple[int, ...], kind: Any) -> wp.array:
             return wp.zeros(shape, dtype=kind, device=device)
@@ -101,14 +102,12 @@ class Scratch:
             target=zeros((worlds, bodies), p.spatial),
             gradient=zeros((worlds, bodies), p.spatial),
             direction=zeros((worlds, bodies), p.spatial),
-            hessian=zeros((worlds, max(dofs * dofs, 1)), p.scalar),
-            vector=zeros((worlds, max(dofs, 1)), p.scalar),
-            dof_index=wp.array(np.tile(dof_index.numpy(), (worlds, 1)), dtype=wp.int32, device=device),
-            first=zeros((worlds, max(dofs, 1)), wp.int32),
-            queue=zeros((worlds, bodies), wp.int32),
-            degree=zeros((worlds, bodies), wp.int32),
+            hessian=zeros((worlds, max(dofs * dofs, 1) if small else 1), p.scalar),
+            vector=zeros((worlds, max(dofs, 1) if small else 1), p.scalar),
             slip=zeros((worlds, capacity), p.vec3),
             slip_change=zeros((worlds, capacity), p.vec3),
+            graph=None if small else GraphArrays.allocate(worlds, bodies, capacity, device),
+            blocks=None if small else BlockArrays.allocate(worlds, bodies, dtype, device),
         )
 
 

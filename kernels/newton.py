@@ -1,7 +1,8 @@
-"""Pieces of Newton's method on the energy of one world's step; used by the solver and by its adjoint.
+"""Pieces of Newton's method on the energy of one small world's step; used by the solver and by its adjoint.
 
 The energy is 1/2 (v - v*)^T M (v - v*) + contact potentials + actuator quadratics over the free axes of a world.
-Everything here works for one world and forward only.
+Everything here works for one world of at most SMALL free axes and forward only; larger worlds are solved in blocks
+(``blocks.py``).
 """
 
 import functools
@@ -16,7 +17,7 @@ from .precision import precision
 __all__ = ["SMALL", "make"]
 
 SMALL = 8
-"""Free axes up to which the linear solve is unrolled: a free body and a guided pusher."""
+"""Free axes up to which a world is solved as one dense system in registers: a free body and a guided pusher."""
 
 
 @functools.cache
@@ -29,22 +30,22 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def add_block(
-        hessian: wp.array2d(dtype=dtype), world: int, dofs: int, dof_index: wp.array2d(dtype=int),
+        hessian: wp.array2d(dtype=dtype), world: int, dofs: int, dof_index: wp.array(dtype=int),
         body_row: int, axis_row: int, body_column: int, axis_column: int, block: mat33,
     ):  # fmt: skip
         """Add a 3x3 block to the lower triangle."""
         for i in range(3):
-            di = dof_index[world, 6 * body_row + axis_row + i]
+            di = dof_index[6 * body_row + axis_row + i]
             if di >= 0:
                 for j in range(3):
-                    dj = dof_index[world, 6 * body_column + axis_column + j]
+                    dj = dof_index[6 * body_column + axis_column + j]
                     if dj >= 0 and dj <= di:
                         k = di * dofs + dj
                         hessian[world, k] = hessian[world, k] + block[i, j]
 
     @wp.func
     def add_contact_blocks(
-        hessian: wp.array2d(dtype=dtype), world: int, dofs: int, dof_index: wp.array2d(dtype=int),
+        hessian: wp.array2d(dtype=dtype), world: int, dofs: int, dof_index: wp.array(dtype=int),
         row: int, column: int, arm_row: vec3, arm_column: vec3, g: mat33,
     ):  # fmt: skip
         """Add J_row^T G J_column, with J = [1, -[arm]x]; ``g`` carries the sign."""
@@ -57,17 +58,9 @@ def make(dtype: Any) -> SimpleNamespace:
         add_block(hessian, world, dofs, dof_index, row, 3, column, 3, -(rg * wp.skew(arm_column)))
 
     @wp.func
-    def order(dof_index: wp.array2d(dtype=int), world: int, body: int):
-        """Where a body stands in the order of elimination: its last free axis, -1 if it has none."""
-        last = int(-1)
-        for i in range(6):
-            last = wp.max(last, dof_index[world, 6 * body + i])
-        return last
-
-    @wp.func
     def hessian(
-        world: int, dofs: int, dof_index: wp.array2d(dtype=int), body_mass: wp.array2d(dtype=dtype),
-        inertia: wp.array2d(dtype=mat33), first: wp.array2d(dtype=int),
+        world: int, dofs: int, dof_index: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype),
+        inertia: wp.array2d(dtype=mat33),
         actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         contacts: int, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
@@ -75,15 +68,14 @@ def make(dtype: Any) -> SimpleNamespace:
         slip: wp.array2d(dtype=vec3), h: dtype, eps: dtype, out: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         """Write the lower triangle of the Hessian at the relative velocities ``slip`` into ``out``."""
-        for i in range(dofs):
-            for k in range(i * dofs + first[world, i], i * dofs + i + 1):
-                out[world, k] = dtype(0.0)
+        for k in range(dofs * dofs):
+            out[world, k] = dtype(0.0)
         for body in range(body_mass.shape[1]):
             m = body_mass[world, body]
             add_block(out, world, dofs, dof_index, body, 0, body, 0, wp.identity(n=3, dtype=dtype) * m)
             add_block(out, world, dofs, dof_index, body, 3, body, 3, inertia[world, body])
         for i in range(actuator_body.shape[0]):
-            di = dof_index[world, 6 * actuator_body[i] + actuator_axis[i]]
+            di = dof_index[6 * actuator_body[i] + actuator_axis[i]]
             if di >= 0:
                 k = di * dofs + di
                 out[world, k] = out[world, k] + dyn.actuator_curvature(
@@ -104,61 +96,17 @@ def make(dtype: Any) -> SimpleNamespace:
                 if b >= 0:
                     add_contact_blocks(out, world, dofs, dof_index, b, b, rb, rb, g)
                 if a >= 0 and b >= 0:
-                    if order(dof_index, world, b) > order(dof_index, world, a):
+                    if b > a:
                         add_contact_blocks(out, world, dofs, dof_index, b, a, rb, ra, -g)
                     else:
                         add_contact_blocks(out, world, dofs, dof_index, a, b, ra, rb, -g)
 
     @wp.func
-    def row_product(a: wp.array2d(dtype=dtype), world: int, i: int, j: int, start: int, stop: int):
-        """Sum of a[i + k] a[j + k], k from ``start`` to ``stop``: four sums at once, for the processor's pipeline."""
-        s0 = dtype(0.0)
-        s1 = dtype(0.0)
-        s2 = dtype(0.0)
-        s3 = dtype(0.0)
-        quads = (stop - start) / 4
-        for q in range(quads):
-            k = start + 4 * q
-            s0 += a[world, i + k] * a[world, j + k]
-            s1 += a[world, i + k + 1] * a[world, j + k + 1]
-            s2 += a[world, i + k + 2] * a[world, j + k + 2]
-            s3 += a[world, i + k + 3] * a[world, j + k + 3]
-        for k in range(start + 4 * quads, stop):
-            s0 += a[world, i + k] * a[world, j + k]
-        return (s0 + s1) + (s2 + s3)
+    def solve(a: wp.array2d(dtype=dtype), x: wp.array2d(dtype=dtype), world: int, n: int):
+        """Solve with the lower triangle ``a``; ``x``: right-hand side, then solution. Unrolled and in registers.
 
-    @wp.func
-    def cholesky(a: wp.array2d(dtype=dtype), first: wp.array2d(dtype=int), world: int, n: int):
-        """Factor the lower triangle in place within its envelope; the factor's diagonal is stored inverted."""
-        for i in range(n):
-            ri = i * n
-            fi = first[world, i]
-            for j in range(fi, i):
-                rj = j * n
-                s = a[world, ri + j] - row_product(a, world, ri, rj, wp.max(fi, first[world, j]), j)
-                a[world, ri + j] = s * a[world, rj + j]
-            a[world, ri + i] = dtype(1.0) / wp.sqrt(a[world, ri + i] - row_product(a, world, ri, ri, fi, i))
-
-    @wp.func
-    def solve_in_place(
-        a: wp.array2d(dtype=dtype), first: wp.array2d(dtype=int), x: wp.array2d(dtype=dtype), world: int, n: int
-    ):
-        """Solve with the factor of ``cholesky``; ``x`` holds the right-hand side, then the solution."""
-        for i in range(n):
-            s = x[world, i]
-            for k in range(first[world, i], i):
-                s = s - a[world, i * n + k] * x[world, k]
-            x[world, i] = s * a[world, i * n + i]
-        for r in range(n):
-            i = n - 1 - r
-            y = x[world, i] * a[world, i * n + i]
-            x[world, i] = y
-            for k in range(first[world, i], i):
-                x[world, k] = x[world, k] - a[world, i * n + k] * y
-
-    @wp.func
-    def solve_small(a: wp.array2d(dtype=dtype), x: wp.array2d(dtype=dtype), world: int, n: int):
-        """``solve`` for n <= SMALL: unrolled and in registers, unused rows filled up with the identity."""
+        Rows from n on are filled up with the identity.
+        """
         m = small_matrix()
         y = small_vector()
         for i in range(SMALL):
@@ -194,36 +142,27 @@ def make(dtype: Any) -> SimpleNamespace:
                 x[world, i] = y[i]
 
     @wp.func
-    def solve(a: wp.array2d(dtype=dtype), first: wp.array2d(dtype=int), x: wp.array2d(dtype=dtype), world: int, n: int):
-        """Solve with the lower triangle ``a``, which may be overwritten; ``x``: right-hand side, then solution."""
-        if n <= SMALL:
-            solve_small(a, x, world, n)
-        else:
-            cholesky(a, first, world, n)
-            solve_in_place(a, first, x, world, n)
-
-    @wp.func
     def gather(
-        x: wp.array2d(dtype=spatial), dof_index: wp.array2d(dtype=int), world: int, sign: dtype,
+        x: wp.array2d(dtype=spatial), dof_index: wp.array(dtype=int), world: int, sign: dtype,
         out: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         """Free axes of body vectors, times ``sign``, into a flat vector."""
         for body in range(x.shape[1]):
             value = x[world, body]
             for i in range(6):
-                d = dof_index[world, 6 * body + i]
+                d = dof_index[6 * body + i]
                 if d >= 0:
                     out[world, d] = sign * value[i]
 
     @wp.func
     def spread(
-        x: wp.array2d(dtype=dtype), dof_index: wp.array2d(dtype=int), world: int, out: wp.array2d(dtype=spatial)
+        x: wp.array2d(dtype=dtype), dof_index: wp.array(dtype=int), world: int, out: wp.array2d(dtype=spatial)
     ):
         """Body vectors from a flat vector over the free axes; zero on locked axes."""
         for body in range(out.shape[1]):
             value = spatial()
             for i in range(6):
-                d = dof_index[world, 6 * body + i]
+                d = dof_index[6 * body + i]
                 if d >= 0:
                     value[i] = x[world, d]
             out[world, body] = value

@@ -65,10 +65,32 @@ def make(dtype: Any) -> SimpleNamespace:
             s += f[3 + i] * f[3 + i] / inertia[i, i]
         return s
 
+    @wp.func
+    def contact_noise2(
+        world: int, a: int, b: int, n: vec3, arm_a: vec3, arm_b: vec3, q: vec4, u: vec3, eps: dtype,
+        body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33), v: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        """Squared norm of what the terms in an active contact's impulse do to its bodies [J]; 0 for an inactive one."""
+        z = law.excess(u, n, q[0], q[1], q[2], q[3], eps)
+        if z <= dtype(0.0):
+            return dtype(0.0)
+        s = law.slip_speed(u, n, eps)
+        term = wp.abs(q[0]) + q[1] * (wp.abs(wp.dot(n, u)) + q[2] * (q[3] + s))
+        term = term * (dtype(1.0) + q[2])
+        lightness = dtype(0.0)
+        if b >= 0:
+            lightness += lightness_at(body_mass[world, b], inertia[world, b], arm_b)
+        if a >= 0:
+            lightness += lightness_at(body_mass[world, a], inertia[world, a], arm_a)
+        # friction holds like a damper of load mu / s, and the slip it sees is a difference of two speeds
+        fast = wp.length(row.point_velocity(v, world, a, arm_a)) + wp.length(row.point_velocity(v, world, b, arm_b))
+        term += z * q[2] / s * fast / dtype(IMPULSE_ROUNDING)
+        return term * term * lightness
+
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def solve_kernel(
         # model
-        dofs: int, dof_index: wp.array2d(dtype=int), first: wp.array2d(dtype=int), body_mask: wp.array(dtype=spatial),
+        dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
         body_gyroscopic: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
         body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
@@ -117,7 +139,7 @@ def make(dtype: Any) -> SimpleNamespace:
             for i in range(actuator_body.shape[0]):
                 body = actuator_body[i]
                 axis = actuator_axis[i]
-                if dof_index[world, 6 * body + axis] >= 0:
+                if dof_index[6 * body + axis] >= 0:
                     f = gradient[world, body]
                     x = dyn.coordinate(body_q[world, body], axis)
                     w = body_v1[world, body][axis]
@@ -137,20 +159,10 @@ def make(dtype: Any) -> SimpleNamespace:
                 if wp.dot(push, n) > zero:
                     a = row_a[world, c]
                     b = row_b[world, c]
-                    u = slip[world, c]
-                    term = wp.abs(q[0]) + q[1] * (wp.abs(wp.dot(n, u)) + q[2] * (q[3] + law.slip_speed(u, n, eps)))
-                    term = term * (dtype(1.0) + q[2])
-                    lightness = zero
-                    if b >= 0:
-                        lightness += lightness_at(body_mass[world, b], inertia[world, b], arm_b[world, c])
-                    if a >= 0:
-                        lightness += lightness_at(body_mass[world, a], inertia[world, a], arm_a[world, c])
-                    # friction holds like a damper of load mu / s, and the slip it sees is a difference of two speeds
-                    fast = wp.length(row.point_velocity(body_v1, world, a, arm_a[world, c]))
-                    fast += wp.length(row.point_velocity(body_v1, world, b, arm_b[world, c]))
-                    hold = wp.dot(push, n) * q[2] / law.slip_speed(u, n, eps)
-                    term += hold * fast / dtype(IMPULSE_ROUNDING)
-                    noise2 += term * term * lightness
+                    noise2 += contact_noise2(
+                        world, a, b, n, arm_a[world, c], arm_b[world, c], q, slip[world, c], eps, body_mass, inertia,
+                        body_v1,
+                    )  # fmt: skip
                     if b >= 0:
                         gradient[world, b] = gradient[world, b] - wp.cw_mul(
                             dyn.join(push, wp.cross(arm_b[world, c], push)), body_mask[b]
@@ -173,12 +185,12 @@ def make(dtype: Any) -> SimpleNamespace:
             else:
                 iteration += 1
                 lin.hessian(
-                    world, dofs, dof_index, body_mass, inertia, first, actuator_body, actuator_axis, actuator_kind,
+                    world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
                     actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, coefficients,
                     slip, h, eps, hessian,
                 )  # fmt: skip
                 lin.gather(gradient, dof_index, world, dtype(-1.0), vector)
-                lin.solve(hessian, first, vector, world, dofs)
+                lin.solve(hessian, vector, world, dofs)
                 lin.spread(vector, dof_index, world, direction)
 
                 # slope of the energy along the direction: linear part, then contacts
@@ -263,7 +275,10 @@ def make(dtype: Any) -> SimpleNamespace:
         if not (relative <= residual[world]):
             residual[world] = relative
 
-    return SimpleNamespace(kernel=solve_kernel, set_up=set_up)
+    return SimpleNamespace(
+        kernel=solve_kernel, set_up=set_up, momentum=momentum, mass_norm2=mass_norm2, lightness_at=lightness_at,
+        contact_noise2=contact_noise2,
+    )  # fmt: skip
 
 
 def solve(
@@ -295,7 +310,7 @@ def solve(
         make(dtype).kernel,
         dim=body_q.shape[0],
         inputs=[
-            dofs, s.dof_index, s.first, m.body_mask, m.body_gyroscopic,
+            dofs, m.dof_index, m.body_mask, m.body_gyroscopic,
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,

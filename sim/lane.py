@@ -15,12 +15,11 @@ import numpy as np
 import torch
 import warp as wp
 
-from ..kernels import adjoint, forces, integrate, ordering, overlap, rows, solve
+from ..kernels import adjoint, adjoint_islands, forces, graph, integrate, overlap, rows, solve, solve_islands
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.contact import CONTACT_PERIOD_STEPS
 from ..kernels.detect import detect
 from ..kernels.features import RIM_POINTS, Features
-from ..kernels.newton import SMALL
 from ..kernels.precision import precision
 from ..kernels.shapes import ShapeType
 from .devices import warp_dtype
@@ -89,6 +88,7 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         shape_body=_shared(model.shape_body, wp.int32, device),
         shape_pose=_shared(model.shape_pose, p.transform, device),
         body_mask=_shared(model.body_free.astype(np.float64), p.spatial, device),
+        body_takes_part=_shared(model.body_free.any(axis=1).astype(np.int32), wp.int32, device),
         body_gyroscopic=_shared(gyroscopic, wp.int32, device),
         dof_index=_shared(dof_index, wp.int32, device),
         actuator_body=_shared(model.actuator_body, wp.int32, device),
@@ -138,7 +138,7 @@ class Lane:
         h = options.step
         default_tolerance = 1e-12 if model.dtype == torch.float64 else 1e-4
         self.solver_options: dict[str, Any] = {
-            "dofs": self.dofs, "h": h, "eps": options.stiction,
+            "h": h, "eps": options.stiction,
             "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
         }  # fmt: skip
         self._detect: dict[str, Any] = {
@@ -205,17 +205,29 @@ class Lane:
         rows.prepare(
             self.real, a, self.q[t], start, self.features, self.rows, h=self.options.step, eps=self.options.stiction
         )
-        if self.dofs > SMALL:
-            ordering.arrange(a, self.features.count, self.rows, self.scratch)
+        if self.scratch.graph is not None:
+            graph.arrange(
+                a.body_takes_part, self.features.count, self.rows.body_a, self.rows.body_b, self.scratch.graph
+            )
         return start
+
+    def _velocities(self, t: int, start: wp.array) -> None:
+        """Solve step ``t`` for the velocities after it."""
+        if self.scratch.graph is None:
+            solve.solve(
+                self.real, self.arrays, self.q[t], start, self.control[t], self.features.count, self.rows,
+                self.scratch, self.v[t + 1], self.report, dofs=self.dofs, **self.solver_options,
+            )  # fmt: skip
+        else:
+            solve_islands.solve_islands(
+                self.real, self.arrays, self.q[t], start, self.control[t], self.scratch.graph, self.rows,
+                self.scratch, self.v[t + 1], self.report, **self.solver_options,
+            )  # fmt: skip
 
     def _forward(self, steps: int) -> None:
         for t in range(steps):
             start = self.list_contacts(t)
-            solve.solve(
-                self.real, self.arrays, self.q[t], start, self.control[t], self.features.count, self.rows,
-                self.scratch, self.v[t + 1], self.report, **self.solver_options,
-            )  # fmt: skip
+            self._velocities(t, start)
             integrate.integrate(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
             )
@@ -245,10 +257,16 @@ class Lane:
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1],
                 self.adj_q[t + 1], g.body_q, g.body_v0, self.adj_v[t + 1], g.body_inertia, h=h,
             )  # fmt: skip
-            adjoint.solve_adjoint(
-                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.features.count, self.rows,
-                self.scratch, self.adj_v[t + 1], g, dofs=self.dofs, h=h, eps=eps,
-            )  # fmt: skip
+            if self.scratch.graph is None:
+                adjoint.solve_adjoint(
+                    self.real, self.arrays, self.q[t], start, self.v[t + 1], self.features.count, self.rows,
+                    self.scratch, self.adj_v[t + 1], g, dofs=self.dofs, h=h, eps=eps,
+                )  # fmt: skip
+            else:
+                adjoint_islands.solve_adjoint(
+                    self.real, self.arrays, self.q[t], self.v[t + 1], self.features.count, self.rows, self.scratch,
+                    self.adj_v[t + 1], g, h=h, eps=eps,
+                )  # fmt: skip
             adjoint.residual_adjoint(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, g, h=h, eps=eps
             )

@@ -1,0 +1,87 @@
+"""The linear solve of the implicit adjoint for worlds of many bodies, island by island; see ``adjoint.py``."""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from . import blocks, contact, dynamics, graph, solve_islands
+from .arrays import Adjoints, ModelArrays, Rows, Scratch
+from .precision import FUSED, precision
+
+__all__ = ["make", "solve_adjoint"]
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """The kernel for one precision."""
+    p = precision(dtype)
+    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
+    law, dyn, lin = contact.make(dtype), dynamics.make(dtype), blocks.make(dtype)
+    mat66 = lin.mat66
+    Graph = graph.make().Graph
+    relative_speeds = solve_islands.make(dtype).relative_speeds
+
+    @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
+    def linear_islands_kernel(
+        # model
+        body_mask: wp.array(dtype=spatial), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), count: wp.array(dtype=int),
+        g: Graph, row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+        h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
+        # scratch
+        inertia: wp.array2d(dtype=mat33), diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
+        slip: wp.array2d(dtype=vec3),
+        # out
+        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
+    ):  # fmt: skip
+        world = wp.tid()
+        bodies = body_q.shape[1]
+        for body in range(bodies):
+            rotation = wp.transform_get_rotation(body_q[world, body])
+            inertia[world, body] = dyn.world_inertia(rotation, body_inertia[world, body])
+            z[world, body] = wp.cw_mul(adj_v1[world, body], body_mask[body])
+        for island in range(g.islands[world]):
+            relative_speeds(world, island, g, row_a, arm_a, arm_b, body_v1, slip)
+            lin.assemble(
+                world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
+                actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, coefficients, slip, h, eps,
+                diagonal, below,
+            )  # fmt: skip
+            lin.factor(world, island, g, bodies, diagonal, below)
+            lin.solve(world, island, g, diagonal, below, z)
+        for c in range(count[world]):
+            q = coefficients[world, c]
+            flag = int(0)
+            if law.excess(slip[world, c], normal[world, c], q[0], q[1], q[2], q[3], eps) > dtype(0.0):
+                flag = 1
+            active[world, c] = flag
+
+    return SimpleNamespace(kernel=linear_islands_kernel)
+
+
+def solve_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v1: wp.array, count: wp.array, contact_rows: Rows,
+    scratch: Scratch, adj_v1: wp.array, adjoints: Adjoints, *, h: float, eps: float,
+) -> None:  # fmt: skip
+    """Solve H z = ``adj_v1`` at the solution ``body_v1``; writes ``adjoints.z`` and which contacts are active."""
+    m, r, s = model, contact_rows, scratch
+    assert s.graph is not None
+    assert s.blocks is not None
+    wp.launch(
+        make(dtype).kernel,
+        dim=body_q.shape[0],
+        inputs=[
+            m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass, m.body_inertia,
+            m.actuator_stiffness, m.actuator_damping,
+            body_q, body_v1, count, graph.table(s.graph), r.body_a, r.normal, r.arm_a, r.arm_b, r.coefficients,
+            h, eps, adj_v1, s.inertia, s.blocks.diagonal, s.blocks.below, s.slip,
+        ],
+        outputs=[adjoints.z, adjoints.active],
+        device=body_q.device,
+    )  # fmt: skip

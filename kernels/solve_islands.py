@@ -1,0 +1,361 @@
+"""The contact solve of worlds of many bodies: Newton's method island by island, each with a line search of its own.
+
+The energy of a world is the sum of its islands' (``graph.py``), so each is minimized by itself: what rests stops at
+once, and a hard corner of the scene does not shorten the steps of the rest. The stopping rule is that of
+``solve.py``, per island. One thread a world.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from . import blocks, contact, dynamics, graph, rows, solve
+from .arrays import ModelArrays, Rows, Scratch, SolverReport
+from .precision import FUSED, precision
+from .solve import IMPULSE_ROUNDING, LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE, ROUNDING
+
+__all__ = ["make", "solve_islands"]
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """The kernel for one precision."""
+    p = precision(dtype)
+    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
+    law, dyn, row, small = contact.make(dtype), dynamics.make(dtype), rows.make(dtype), solve.make(dtype)
+    lin = blocks.make(dtype)
+    mat66 = lin.mat66
+    Graph = graph.make().Graph
+    momentum, mass_norm2, lightness_at = small.momentum, small.mass_norm2, small.lightness_at
+    rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
+
+    @wp.func
+    def energy_gradient(
+        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), body_q: wp.array2d(dtype=transform),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+        slip: wp.array2d(dtype=vec3), h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
+        gradient: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        """Write the gradient; returns its squared norm, that of the momentum change, and twice the kinetic energy [J].
+
+        Norms are taken in the inverse of the mass matrix's diagonal.
+        """
+        size2 = dtype(0.0)
+        speed2 = dtype(0.0)
+        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+            body = g.order[world, k]
+            vb = v[world, body]
+            m = body_mass[world, body]
+            jm = inertia[world, body]
+            f = wp.cw_mul(momentum(m, jm, vb - target[world, body]), body_mask[body])
+            gradient[world, body] = f
+            size2 += mass_norm2(m, jm, f)
+            speed2 += m * wp.dot(dyn.linear(vb), dyn.linear(vb)) + wp.dot(dyn.angular(vb), jm * dyn.angular(vb))
+        for i in range(actuator_body.shape[0]):
+            body = actuator_body[i]
+            if g.label[world, body] == island:
+                axis = actuator_axis[i]
+                f = gradient[world, body]
+                f[axis] = f[axis] - body_mask[body][axis] * dyn.actuator_impulse(
+                    actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                    v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                )  # fmt: skip
+                gradient[world, body] = f
+        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+            e = g.edge_order[world, k]
+            bi = g.edge_i[world, e]
+            bj = g.edge_j[world, e]
+            on_i = spatial()
+            on_j = spatial()
+            for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                q = coefficients[world, c]
+                n = normal[world, c]
+                push = law.impulse(slip[world, c], n, q[0], q[1], q[2], q[3], eps)
+                ri = arm_a[world, c]
+                rj = arm_b[world, c]
+                if row_a[world, c] != bi:
+                    push = -push
+                    ri = arm_b[world, c]
+                    rj = arm_a[world, c]
+                on_i += dyn.join(push, wp.cross(ri, push))
+                on_j += dyn.join(push, wp.cross(rj, push))
+            gradient[world, bi] = gradient[world, bi] + wp.cw_mul(on_i, body_mask[bi])
+            if bj >= 0:
+                gradient[world, bj] = gradient[world, bj] - wp.cw_mul(on_j, body_mask[bj])
+        norm2 = dtype(0.0)
+        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+            body = g.order[world, k]
+            norm2 += mass_norm2(body_mass[world, body], inertia[world, body], gradient[world, body])
+        return norm2, size2, speed2
+
+    @wp.func
+    def impulse_noise(
+        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        inertia: wp.array2d(dtype=mat33),
+        body_q: wp.array2d(dtype=transform), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype), control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int),
+        row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
+        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4), slip: wp.array2d(dtype=vec3),
+        h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        """Squared norm of the terms whose rounding shows in the gradient [J], before the rounding unit."""
+        noise2 = dtype(0.0)
+        for i in range(actuator_body.shape[0]):
+            body = actuator_body[i]
+            axis = actuator_axis[i]
+            if g.label[world, body] == island and body_mask[body][axis] > dtype(0.0):
+                term = dyn.actuator_terms(
+                    actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                    v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                )  # fmt: skip
+                if axis < 3:
+                    noise2 += term * term / body_mass[world, body]
+                else:
+                    noise2 += term * term / inertia[world, body][axis - 3, axis - 3]
+        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+            e = g.edge_order[world, k]
+            for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                noise2 += small.contact_noise2(
+                    world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
+                    coefficients[world, c], slip[world, c], eps, body_mass, inertia, v,
+                )  # fmt: skip
+        return noise2
+
+    @wp.func
+    def start_slope(
+        world: int, island: int, g: Graph, body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33),
+        target: wp.array2d(dtype=spatial), body_q: wp.array2d(dtype=transform), actuator_body: wp.array(dtype=int),
+        actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), arm_a: wp.array2d(dtype=vec3),
+        arm_b: wp.array2d(dtype=vec3), h: dtype, v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
+        direction: wp.array2d(dtype=spatial), slip_change: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        """Slope of the energy along ``direction``, and slope and curvature of its part without contacts [J]."""
+        slope = dtype(0.0)
+        linear = dtype(0.0)
+        curve = dtype(0.0)
+        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+            body = g.order[world, k]
+            d = direction[world, body]
+            f = momentum(body_mass[world, body], inertia[world, body], d)
+            slope += wp.dot(d, gradient[world, body])
+            linear += wp.dot(f, v[world, body] - target[world, body])
+            curve += wp.dot(f, d)
+        for i in range(actuator_body.shape[0]):
+            body = actuator_body[i]
+            if g.label[world, body] == island:
+                axis = actuator_axis[i]
+                along = direction[world, body][axis]
+                linear -= along * dyn.actuator_impulse(
+                    actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                    v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                )  # fmt: skip
+                curve += (
+                    along
+                    * along
+                    * dyn.actuator_curvature(
+                        actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                    )
+                )
+        relative_speeds(world, island, g, row_a, arm_a, arm_b, direction, slip_change)
+        return slope, linear, curve
+
+    @wp.func
+    def relative_speeds(
+        world: int, island: int, g: Graph, row_a: wp.array2d(dtype=int), arm_a: wp.array2d(dtype=vec3),
+        arm_b: wp.array2d(dtype=vec3), v: wp.array2d(dtype=spatial), out: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        """Relative velocities of an island's contacts."""
+        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+            e = g.edge_order[world, k]
+            bi = g.edge_i[world, e]
+            bj = g.edge_j[world, e]
+            vi = v[world, bi]
+            vj = spatial()
+            if bj >= 0:
+                vj = v[world, bj]
+            for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                if row_a[world, c] == bi:
+                    out[world, c] = (dyn.linear(vj) + wp.cross(dyn.angular(vj), arm_b[world, c])) - (
+                        dyn.linear(vi) + wp.cross(dyn.angular(vi), arm_a[world, c])
+                    )
+                else:
+                    out[world, c] = (dyn.linear(vi) + wp.cross(dyn.angular(vi), arm_b[world, c])) - (
+                        dyn.linear(vj) + wp.cross(dyn.angular(vj), arm_a[world, c])
+                    )
+
+    @wp.func
+    def line_search(
+        world: int, island: int, g: Graph, normal: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+        slip: wp.array2d(dtype=vec3), slip_change: wp.array2d(dtype=vec3), eps: dtype,
+        slope_0: dtype, linear: dtype, curve: dtype,
+    ):  # fmt: skip
+        """Length of the step at which the energy's slope is small; see ``solve.py``."""
+        alpha = dtype(1.0)
+        low = dtype(0.0)
+        high = dtype(-1.0)  # none yet
+        evaluation = int(0)
+        searching = int(1)
+        while searching == 1:
+            slope = linear + alpha * curve
+            bend = curve
+            for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+                e = g.edge_order[world, k]
+                for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                    n = normal[world, c]
+                    q = coefficients[world, c]
+                    du = slip_change[world, c]
+                    u = slip[world, c] + du * alpha
+                    if law.excess(u, n, q[0], q[1], q[2], q[3], eps) > dtype(0.0):
+                        slope -= wp.dot(law.impulse(u, n, q[0], q[1], q[2], q[3], eps), du)
+                        if evaluation > 0:
+                            bend += wp.dot(du, law.curvature(u, n, q[0], q[1], q[2], q[3], eps) * du)
+            evaluation += 1
+            if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):
+                searching = 0
+            elif evaluation >= LINE_SEARCH_EVALUATIONS:
+                searching = 0
+            else:
+                if slope < dtype(0.0):
+                    low = alpha
+                else:
+                    high = alpha
+                trial = alpha - slope / bend
+                if evaluation == 1:  # no curvature there yet: secant with the slope at zero
+                    trial = alpha * slope_0 / (slope_0 - slope)
+                    if slope < dtype(0.0):
+                        trial = wp.min(wp.max(trial, dtype(1.5)), dtype(4.0))
+                if high < dtype(0.0):
+                    if trial <= low:
+                        trial = low * dtype(2.0)
+                elif trial <= low or trial >= high:
+                    trial = dtype(0.5) * (low + high)
+                alpha = trial
+        return alpha
+
+    @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
+    def solve_islands_kernel(
+        # model
+        body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
+        g: Graph, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
+        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
+        # scratch
+        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
+        direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
+        slip: wp.array2d(dtype=vec3), slip_change: wp.array2d(dtype=vec3),
+        # state out
+        body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
+        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), residual: wp.array(dtype=dtype),
+    ):  # fmt: skip
+        world = wp.tid()
+        bodies = body_q.shape[1]
+        small.set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        for body in range(bodies):
+            body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
+        most = int(0)
+        bad = int(0)
+        worst = dtype(0.0)
+        for island in range(g.islands[world]):
+            relative_speeds(world, island, g, row_a, arm_a, arm_b, body_v1, slip)
+            iteration = int(0)
+            converged = int(0)
+            while converged == 0:
+                norm2, size2, speed2 = energy_gradient(
+                    world, island, g, body_mask, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
+                    actuator_kind, actuator_stiffness, actuator_damping, control, row_a, normal, arm_a, arm_b,
+                    coefficients, slip, h, eps, body_v1, gradient,
+                )  # fmt: skip
+                norm = wp.sqrt(norm2)
+                size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
+                if norm > size:
+                    noise2 = impulse_noise(
+                        world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis, actuator_kind,
+                        actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a, arm_b,
+                        coefficients, slip, h, eps, body_v1,
+                    )  # fmt: skip
+                    size += dtype(impulse_rounding) * wp.sqrt(noise2)
+                if norm <= size:
+                    converged = 1
+                elif iteration >= max_iterations or not wp.isfinite(norm):
+                    converged = -1
+                else:
+                    iteration += 1
+                    lin.assemble(
+                        world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
+                        actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, coefficients, slip, h, eps,
+                        diagonal, below,
+                    )  # fmt: skip
+                    for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+                        body = g.order[world, k]
+                        direction[world, body] = -gradient[world, body]
+                    lin.factor(world, island, g, bodies, diagonal, below)
+                    lin.solve(world, island, g, diagonal, below, direction)
+                    slope_0, linear, curve = start_slope(
+                        world, island, g, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
+                        actuator_kind, actuator_stiffness, actuator_damping, control, row_a, arm_a, arm_b, h, body_v1,
+                        gradient, direction, slip_change,
+                    )  # fmt: skip
+                    alpha = line_search(
+                        world, island, g, normal, coefficients, slip, slip_change, eps, slope_0, linear, curve
+                    )
+                    for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+                        body = g.order[world, k]
+                        body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
+                    for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+                        e = g.edge_order[world, k]
+                        for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                            slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
+                if converged != 0:
+                    most = wp.max(most, iteration)
+                    relative = tolerance * norm / (size + dtype(1.0e-30))
+                    if not (relative <= worst):
+                        worst = relative
+                    if converged < 0:
+                        bad = 1
+
+        iterations[world] = iterations[world] + most
+        if bad == 1:
+            failed[world] = failed[world] + 1
+            if first_failure[world] < 0:
+                first_failure[world] = steps[world]
+        steps[world] = steps[world] + 1
+        if not (worst <= residual[world]):
+            residual[world] = worst
+
+    return SimpleNamespace(kernel=solve_islands_kernel, relative_speeds=relative_speeds)
+
+
+def solve_islands(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, graph_arrays: Any,
+    contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
+    *, h: float, eps: float, tolerance: float, max_iterations: int,
+) -> None:  # fmt: skip
+    """Velocities after the step; the arguments are those of ``solve.solve``, with a graph for the contact count."""
+    m, r, s = model, contact_rows, scratch
+    wp.launch(
+        make(dtype).kernel,
+        dim=body_q.shape[0],
+        inputs=[
+            m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass,
+            m.body_inertia, m.actuator_stiffness, m.actuator_damping,
+            body_q, body_v0, control, graph.table(graph_arrays), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
+            r.coefficients, h, eps, tolerance, max_iterations, s.inertia, s.target, s.gradient, s.direction,
+            s.blocks.diagonal, s.blocks.below, s.slip, s.slip_change,
+        ],
+        outputs=[body_v1, report.iterations, report.steps, report.failed, report.first_failure, report.residual],
+        device=body_q.device,
+    )  # fmt: skip
