@@ -46,13 +46,14 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
     g = dataclasses.replace(adj, body_q=lane.adj_q[STEP], body_v0=lane.adj_v[STEP], control=lane.adj_control[STEP])
     return {
         "detect": lambda: detect(
-            real, pairs=a.pairs, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
-            shape_pose=a.shape_pose, gravity=a.gravity, body_q=q, body_v=v, features=f, device=lane.device,
-            **lane._detect,
+            real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size, shape_pose=a.shape_pose,
+            gravity=a.gravity, body_q=q, body_v=v, near=lane.near, features=f, **lane._detect,
         ),
+        "overlooked": lambda: lane._overlooked(STEP, v, every=True),
         "rows": lambda: rows.prepare(real, a, q, v, f, lane.rows, h=h, eps=eps),
         "solve": lambda: solve.solve(
-            real, a, q, v, lane.control[STEP], f.count, lane.rows, lane.scratch, v1, lane.report, **lane.solver_options
+            real, a, q, v, lane.control[STEP], f.count, lane.rows, lane.scratch, v1, lane.report,
+            dofs=lane.dofs, **lane.solver_options,
         ),
         "integrate": lambda: integrate.integrate(real, a, q, v, v1, q1, h=h),
         "integrate, adjoint": lambda: integrate.integrate_adjoint(

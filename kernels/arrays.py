@@ -21,7 +21,7 @@ class ModelArrays:
     """A model on the device. W worlds, B bodies, S shapes, A actuators."""
 
     # the same in all worlds
-    pairs: wp.array  # vec2i [P]: shapes that may touch, without the pairs of convex meshes
+    pairs: tuple[wp.array, wp.array]  # vec2i [P]: shapes that may touch, without and with convex meshes
     shape_type: wp.array  # int32 [S]
     shape_body: wp.array  # int32 [S]; -1 static
     shape_pose: wp.array  # transform [S]: pose in the body's frame
@@ -43,7 +43,7 @@ class ModelArrays:
     shape_restitution: wp.array  # [W, S]
     actuator_stiffness: wp.array  # [W, A], N/m or N m/rad
     actuator_damping: wp.array  # [W, A], N s/m or N m s/rad
-    # convex meshes and their pairs, which are not in ``pairs``; None where the model has none
+    # convex meshes; None where the model has none
     hulls: HullArrays | None = None
 
     @property

@@ -1,7 +1,7 @@
 """Contact detection of all worlds: which features of which shapes are near enough to matter in the next step.
 
-One thread handles one world. It computes the world's detection margin, walks the list of shape pairs, rejects far
-pairs by their bounding spheres and hands the rest to the functions in ``collide_*.py``. Nothing here is
+One thread handles one world. It walks the pairs that the broad phase found (``broad.py``), rejects those whose bounding
+spheres are too far apart for their own speed, and hands the rest to the functions in ``collide_*.py``. Nothing here is
 differentiated: the output is a list of features (see ``features.py``), frozen for the step. Pairs with a convex mesh
 have a kernel of their own (``detect_convex.py``), compiled and launched only where there are any.
 """
@@ -15,6 +15,7 @@ from typing import Any
 import warp as wp
 
 from . import (
+    broad,
     collide_box_box,
     collide_capsule,
     collide_capsule_box,
@@ -24,6 +25,7 @@ from . import (
     detect_convex,
     nearness,
 )
+from .broad import NearArrays
 from .features import Features
 from .hulls import HullArrays
 from .precision import precision
@@ -43,7 +45,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     p = precision(dtype)
     scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
     near_by = nearness.make(dtype)
-    bounding_radius, side, approach_speed = near_by.bounding_radius, near_by.side, near_by.approach_speed
+    side = near_by.side
     writer = collide_writer.make(dtype)
     plane = collide_plane.make(dtype)
     sphere = collide_sphere.make(dtype)
@@ -55,55 +57,47 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
     def detect_kernel(
         # model
-        pairs: wp.array1d(dtype=wp.vec2i),
-        shape_type: wp.array1d(dtype=wp.int32),
-        shape_body: wp.array1d(dtype=wp.int32),
-        shape_size: wp.array2d(dtype=vec3),
-        shape_pose: wp.array1d(dtype=transform),
-        gravity: wp.array1d(dtype=vec3),
+        pairs: wp.array(dtype=wp.vec2i), shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
+        shape_size: wp.array2d(dtype=vec3), shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
         # state in
-        body_q: wp.array2d(dtype=transform),
-        body_v: wp.array2d(dtype=spatial),
+        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=p.vec2), near_list: wp.array2d(dtype=int),
+        near_count: wp.array(dtype=int), every: int, again: wp.array(dtype=int),
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
-        margin: scalar,
-        reach: wp.array1d(dtype=scalar),
-        step: scalar,
-        append: int,
+        margin: scalar, reach: wp.array(dtype=scalar), step: scalar, append: int,
         # features out
-        table: FeatureTable,
-        count: wp.array1d(dtype=wp.int32),
-        needed: wp.array1d(dtype=wp.int32),
-    ):
+        table: FeatureTable, count: wp.array(dtype=int), needed: wp.array(dtype=int),
+    ):  # fmt: skip
         world = wp.tid()
-        speed = approach_speed(world, shape_type, shape_body, shape_size, shape_pose, body_v)
-        near = margin + reach[world] * (speed + step * wp.length(gravity[world]))
+        if every == 0 and again[world] == 0:
+            return
+        fall = step * wp.length(gravity[world])
         n = int(0)
         if append != 0:
             n = count[world]
-        for i in range(pairs.shape[0]):
-            pair = pairs[i]
+        for i in range(near_count[world]):
+            pair = pairs[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
+            near = near_by.pair_near(
+                world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
+            )
             type_a = shape_type[shape_a]
             type_b = shape_type[shape_b]
             size_a = shape_size[world, shape_a]
             size_b = shape_size[world, shape_b]
             pose_a = shape_pose[shape_a]
             pose_b = shape_pose[shape_b]
-            world_a = pose_a
-            world_b = pose_b
-            if shape_body[shape_a] >= 0:
-                world_a = wp.transform_multiply(body_q[world, shape_body[shape_a]], pose_a)
-            if shape_body[shape_b] >= 0:
-                world_b = wp.transform_multiply(body_q[world, shape_body[shape_b]], pose_b)
+            world_a = shape_q[world, shape_a]
+            world_b = shape_q[world, shape_b]
             turn = wp.quat_inverse(wp.transform_get_rotation(world_a))
             position = wp.quat_rotate(
                 turn, wp.transform_get_translation(world_b) - wp.transform_get_translation(world_a)
             )
             gap = position[2]
             if type_a != _PLANE:
-                gap = wp.length(position) - bounding_radius(type_a, size_a)
-            if gap - bounding_radius(type_b, size_b) < near:
+                gap = wp.length(position) - ball[world, shape_a][0]
+            if gap - ball[world, shape_b][0] < near:
                 rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
                 a = side(shape_a, type_a, size_a, pose_a)
                 b = side(shape_b, type_b, size_b, pose_b)
@@ -137,7 +131,6 @@ def make(dtype: Any) -> types.SimpleNamespace:
 def detect(
     dtype: Any,
     *,
-    pairs: wp.array,
     shape_type: wp.array,
     shape_body: wp.array,
     shape_size: wp.array,
@@ -145,22 +138,23 @@ def detect(
     gravity: wp.array,
     body_q: wp.array,
     body_v: wp.array,
+    body_v1: wp.array | None = None,
     margin: float,
-    reach: float | wp.array,
+    reach: wp.array,
     step: float,
+    near: NearArrays,
     features: Features,
     hulls: HullArrays | None = None,
-    device: Any = None,
+    every: bool = True,
 ) -> None:
-    """List the contact features of every world whose gap is less than the world's detection margin.
+    """List the contact features that may act in a step.
 
-    The margin of a world is ``margin + reach * (speed + step * |gravity|)``, ``speed`` bounding how
-    fast any two of its bodies approach (see ``nearness.py``).
+    Those of a pair whose gap is less than ``margin + reach * (speed + step * |gravity|)``, ``speed`` bounding how fast
+    its two bodies approach and gravity counting where one of them is static, or, where ``body_v1`` is known, less than
+    ``reach`` times their speed after the step.
 
     Args:
         dtype: ``wp.float32`` or ``wp.float64``; the type of everything called scalar here.
-        pairs: Pairs of shapes that may touch, without convex meshes, shape [pairs], vec2i. The first shape's type is
-            not greater than the second's. Never two static shapes.
         shape_type: ``ShapeType`` of each shape, shape [shapes], int32.
         shape_body: Body that carries each shape, -1 for a static shape, shape [shapes], int32.
         shape_size: Sizes [m], see ``ShapeType``, shape [worlds, shapes], vec3.
@@ -168,26 +162,37 @@ def detect(
         gravity: Gravity [m/s^2], shape [worlds], vec3.
         body_q: Poses of the bodies in the world [m], shape [worlds, bodies], transform (position, quaternion xyzw).
         body_v: Velocities of the bodies, shape [worlds, bodies], 6-vectors (linear [m/s], angular [rad/s]).
+        body_v1: Velocities after the step, as far as they are known.
         margin: Distance [m] at which contacts are listed when nothing moves.
-        reach: Time [s] by which moving bodies are looked for ahead, one number or one a world, [worlds].
+        reach: Time [s] by which moving bodies are looked for ahead, [worlds].
         step: Step size [s], for the speed that gravity adds in one step.
+        near: The pairs that may touch, and working memory. The first shape's
+            type of a pair is not greater than the second's, and never are both static.
         features: Written. ``count`` is set; ``needed`` is raised to the number of contacts found, which may exceed
             the capacity, in which case the list is cut off. Fields that a contact's kind and share do not use keep
             what they held.
-        hulls: Convex meshes and the pairs that need them, where there are any; those are not in ``pairs``.
-        device: Device to launch on.
+        hulls: Convex meshes, where ``near`` has pairs with any.
+        every: Whether all worlds are listed, or only those that ``near.again`` marks.
     """
-    if not isinstance(reach, wp.array):
-        reach = wp.full(body_q.shape[0], reach, dtype=dtype, device=device)
+    body_v1 = body_v if body_v1 is None else body_v1
+    broad.place_shapes(dtype, shape_type, shape_body, shape_size, shape_pose, body_q, near)
+    broad.find_pairs(
+        dtype, shape_type, shape_body, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step, every=every
+    )
     table = collide_writer.feature_table(dtype, features)
-    shapes = [shape_type, shape_body, shape_size, shape_pose, gravity, body_q, body_v]
-    reals = [dtype(margin), reach, dtype(step)]
+
+    def inputs(kind: int) -> list[Any]:
+        return [
+            shape_type, shape_body, shape_size, shape_pose, gravity, near.shape_q, near.ball, near.lists[kind],
+            near.counts[kind], int(every), near.again, body_v, body_v1, margin, reach, step,
+        ]  # fmt: skip
+
     if hulls is not None:
-        detect_convex.launch(dtype, hulls, [*shapes, *reals], [table, features.count], device)
+        detect_convex.launch(dtype, near.pairs[1], hulls, inputs(1), [table, features.count])
     wp.launch(
         make(dtype).detect_kernel,
         dim=body_q.shape[0],
-        inputs=[pairs, *shapes, *reals, int(hulls is not None)],
+        inputs=[near.pairs[0], *inputs(0), int(hulls is not None)],
         outputs=[table, features.count, features.needed],
-        device=device,
+        device=body_q.device,
     )

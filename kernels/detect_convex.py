@@ -37,7 +37,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     p = precision(dtype)
     scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
     near_by = nearness.make(dtype)
-    bounding_radius, side, approach_speed = near_by.bounding_radius, near_by.side, near_by.approach_speed
+    side = near_by.side
     hull = hulls.make(dtype)
     Hulls, Hull = hull.Hulls, hull.Hull
     FeatureTable = collide_writer.make(dtype).FeatureTable
@@ -60,52 +60,45 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
     def detect_convex_kernel(
         # model
-        pairs: wp.array1d(dtype=wp.vec2i),
-        hs: Hulls,
-        shape_type: wp.array1d(dtype=wp.int32),
-        shape_body: wp.array1d(dtype=wp.int32),
-        shape_size: wp.array2d(dtype=vec3),
-        shape_pose: wp.array1d(dtype=transform),
-        gravity: wp.array1d(dtype=vec3),
+        pairs: wp.array(dtype=wp.vec2i), hs: Hulls, shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
+        shape_size: wp.array2d(dtype=vec3), shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
         # state in
-        body_q: wp.array2d(dtype=transform),
-        body_v: wp.array2d(dtype=spatial),
+        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=p.vec2), near_list: wp.array2d(dtype=int),
+        near_count: wp.array(dtype=int), every: int, again: wp.array(dtype=int),
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
-        margin: scalar,
-        reach: wp.array1d(dtype=scalar),
-        step: scalar,
+        margin: scalar, reach: wp.array(dtype=scalar), step: scalar,
         # features out
-        table: FeatureTable,
-        count: wp.array1d(dtype=wp.int32),
-    ):
+        table: FeatureTable, count: wp.array(dtype=int),
+    ):  # fmt: skip
         world = wp.tid()
-        speed = approach_speed(world, shape_type, shape_body, shape_size, shape_pose, body_v)
-        near = margin + reach[world] * (speed + step * wp.length(gravity[world]))
+        if every == 0 and again[world] == 0:
+            return
+        fall = step * wp.length(gravity[world])
         n = int(0)
-        for i in range(pairs.shape[0]):
-            pair = pairs[i]
+        for i in range(near_count[world]):
+            pair = pairs[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
+            near = near_by.pair_near(
+                world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
+            )
             type_a = shape_type[shape_a]
             type_b = shape_type[shape_b]
             size_a = shape_size[world, shape_a]
             size_b = shape_size[world, shape_b]
             pose_a = shape_pose[shape_a]
             pose_b = shape_pose[shape_b]
-            world_a = pose_a
-            world_b = pose_b
-            if shape_body[shape_a] >= 0:
-                world_a = wp.transform_multiply(body_q[world, shape_body[shape_a]], pose_a)
-            if shape_body[shape_b] >= 0:
-                world_b = wp.transform_multiply(body_q[world, shape_body[shape_b]], pose_b)
+            world_a = shape_q[world, shape_a]
+            world_b = shape_q[world, shape_b]
             turn = wp.quat_inverse(wp.transform_get_rotation(world_a))
             position = wp.quat_rotate(
                 turn, wp.transform_get_translation(world_b) - wp.transform_get_translation(world_a)
             )
             gap = position[2]
             if type_a != _PLANE:
-                gap = wp.length(position) - bounding_radius(type_a, size_a)
-            if gap - size_b[0] < near:
+                gap = wp.length(position) - ball[world, shape_a][0]
+            if gap - ball[world, shape_b][0] < near:
                 rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
                 a = side(shape_a, type_a, size_a, pose_a)
                 b = side(shape_b, type_b, size_b, pose_b)
@@ -126,12 +119,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(kernel=detect_convex_kernel)
 
 
-def launch(dtype: Any, arrays: hulls.HullArrays, inputs: list[Any], outputs: list[Any], device: Any) -> None:
-    """Begin the list of contacts with those of ``arrays.pairs``; the count may exceed the capacity."""
+def launch(dtype: Any, pairs: wp.array, arrays: hulls.HullArrays, inputs: list[Any], outputs: list[Any]) -> None:
+    """Begin the list of contacts with those of ``pairs``; the count may exceed the capacity."""
     wp.launch(
         make(dtype).kernel,
         dim=outputs[1].shape[0],
-        inputs=[arrays.pairs, hulls.table(dtype, arrays), *inputs],
+        inputs=[pairs, hulls.table(dtype, arrays), *inputs],
         outputs=outputs,
-        device=device,
+        device=pairs.device,
     )

@@ -246,10 +246,13 @@ def make() -> SimpleNamespace:
         body_takes_part: wp.array(dtype=int),
         # state in
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
+        every: int, again: wp.array(dtype=int),
         # out
         g: Graph,
     ):  # fmt: skip
         world = wp.tid()
+        if every == 0 and again[world] == 0:
+            return
         bodies = body_takes_part.shape[0]
         forget(g, world, bodies)
         for body in range(bodies):
@@ -273,8 +276,9 @@ def table(arrays: GraphArrays) -> Any:
 
 
 def arrange(
-    body_takes_part: wp.array, count: wp.array, row_a: wp.array, row_b: wp.array, graph: GraphArrays
-) -> None:
+    body_takes_part: wp.array, count: wp.array, row_a: wp.array, row_b: wp.array, graph: GraphArrays,
+    again: wp.array | None = None,
+) -> None:  # fmt: skip
     """Fill ``graph`` from the listed contacts.
 
     Args:
@@ -283,8 +287,10 @@ def arrange(
         row_a: Body a of each contact, -1 static, [W, C].
         row_b: Body b of each contact, [W, C].
         graph: Output. Must hold what the last call left, or be new.
+        again: Marks the worlds to arrange, [W]; all by default.
     """
     wp.launch(
-        make().kernel, dim=count.shape[0], inputs=[body_takes_part, count, row_a, row_b], outputs=[table(graph)],
+        make().kernel, dim=count.shape[0],
+        inputs=[body_takes_part, count, row_a, row_b, int(again is None), again], outputs=[table(graph)],
         device=count.device,
     )  # fmt: skip

@@ -20,9 +20,8 @@ __all__ = ["HullArrays", "make", "table"]
 
 @dataclass
 class HullArrays:
-    """Meshes on the device, and the pairs of shapes that need them. M meshes, S shapes."""
+    """Meshes on the device. M meshes, S shapes."""
 
-    pairs: wp.array  # vec2i [P]: pairs with a CONVEX shape, which comes second
     shape_mesh: wp.array  # int32 [S]: number of the mesh, 0 for a box
     vertices: wp.array  # vec3 [V], m
     shares: wp.array  # scalar [V]: share of the stiffness against a plane

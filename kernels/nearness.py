@@ -1,4 +1,4 @@
-"""What both detection kernels ask about a world before they look at a pair: bounding spheres, and speeds."""
+"""What detection asks about a world and a pair before it looks closer: bounding spheres, and speeds."""
 
 import functools
 import types
@@ -20,9 +20,9 @@ _CONVEX = wp.constant(int(ShapeType.CONVEX))
 
 @functools.cache
 def make(dtype: Any) -> types.SimpleNamespace:
-    """``bounding_radius``, ``side`` and ``approach_speed`` for one precision."""
+    """``bounding_radius``, ``side`` and the bounds on speeds, for one precision."""
     p = precision(dtype)
-    scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
+    scalar, vec2, vec3, spatial, transform = p.scalar, p.vec2, p.vec3, p.spatial, p.transform
     Side = collide_writer.make(dtype).Side
 
     @wp.func
@@ -53,17 +53,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def approach_speed(
-        world: int,
-        shape_type: wp.array1d(dtype=wp.int32),
-        shape_body: wp.array1d(dtype=wp.int32),
-        shape_size: wp.array2d(dtype=vec3),
-        shape_pose: wp.array1d(dtype=transform),
-        body_v: wp.array2d(dtype=spatial),
+        world: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2), body_v: wp.array2d(dtype=spatial)
     ) -> scalar:
-        """Bound on the speed [m/s] at which any two bodies, or a body and a static shape, can approach.
+        """Bound on the speed [m/s] at which any two bodies, or a body and a static shape, approach.
 
-        The diagonal of the box that holds all velocities and zero, and the two greatest speeds from spinning. Not a
-        bound for each pair by itself: in one step a body may pass its velocity on to another.
+        The diagonal of the box that holds all velocities and zero, and the two greatest speeds from spinning.
         """
         low = vec3(scalar(0.0), scalar(0.0), scalar(0.0))
         high = low
@@ -77,9 +71,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 linear = vec3(v[0], v[1], v[2])
                 low = wp.min(low, linear)
                 high = wp.max(high, linear)
-                angular = wp.length(vec3(v[3], v[4], v[5]))
-                offset = wp.length(wp.transform_get_translation(shape_pose[s]))
-                spin = angular * (offset + bounding_radius(shape_type[s], shape_size[world, s]))
+                spin = wp.length(vec3(v[3], v[4], v[5])) * ball[world, s][1]
                 if spin > first:
                     if body != fastest:
                         second = first
@@ -89,4 +81,45 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     second = spin
         return wp.length(high - low) + first + second
 
-    return types.SimpleNamespace(bounding_radius=bounding_radius, side=side, approach_speed=approach_speed)
+    @wp.func
+    def pair_speed(
+        world: int, a: int, b: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2),
+        body_v: wp.array2d(dtype=spatial),
+    ) -> scalar:  # fmt: skip
+        """Bound on the speed [m/s] at which two shapes approach."""
+        linear = vec3(scalar(0.0), scalar(0.0), scalar(0.0))
+        spin = scalar(0.0)
+        body_a = shape_body[a]
+        body_b = shape_body[b]
+        if body_a >= 0:
+            v = body_v[world, body_a]
+            linear -= vec3(v[0], v[1], v[2])
+            spin += wp.length(vec3(v[3], v[4], v[5])) * ball[world, a][1]
+        if body_b >= 0:
+            v = body_v[world, body_b]
+            linear += vec3(v[0], v[1], v[2])
+            spin += wp.length(vec3(v[3], v[4], v[5])) * ball[world, b][1]
+        return wp.length(linear) + spin
+
+    @wp.func
+    def pair_fall(a: int, b: int, shape_body: wp.array(dtype=int), fall: scalar) -> scalar:
+        """What gravity adds to that speed in a step: ``fall`` if one of the two is static, else nothing."""
+        result = scalar(0.0)
+        if shape_body[a] < 0 or shape_body[b] < 0:
+            result = fall
+        return result
+
+    @wp.func
+    def pair_near(
+        world: int, a: int, b: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2),
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), margin: scalar, reach: scalar,
+        fall: scalar,
+    ) -> scalar:  # fmt: skip
+        """Distance [m] within which the contacts of a pair are listed."""
+        before = pair_speed(world, a, b, shape_body, ball, body_v0) + pair_fall(a, b, shape_body, fall)
+        return wp.max(margin + reach * before, reach * pair_speed(world, a, b, shape_body, ball, body_v1))
+
+    return types.SimpleNamespace(
+        bounding_radius=bounding_radius, side=side, approach_speed=approach_speed, pair_speed=pair_speed,
+        pair_fall=pair_fall, pair_near=pair_near,
+    )  # fmt: skip

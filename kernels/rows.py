@@ -16,6 +16,8 @@ from .precision import precision
 
 __all__ = ["make", "prepare"]
 
+THREADS_PER_WORLD = 32
+
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
@@ -101,29 +103,32 @@ def make(dtype: Any) -> SimpleNamespace:
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        h: dtype, eps: dtype,
+        h: dtype, eps: dtype, every: int, again: wp.array(dtype=int), stride: int,
         # rows out
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
     ):  # fmt: skip
-        world, c = wp.tid()
-        if c >= count[world]:
+        world, first = wp.tid()
+        if every == 0 and again[world] == 0:
             return
-        sa = shape_a[world, c]
-        sb = shape_b[world, c]
-        a = shape_body[sa]
-        b = shape_body[sb]
-        n, ra, rb, k, _gap, _part = row(
-            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
-            shape_damping, h, eps,
-        )  # fmt: skip
-        row_a[world, c] = a
-        row_b[world, c] = b
-        normal[world, c] = n
-        arm_a[world, c] = ra
-        arm_b[world, c] = rb
-        coefficients[world, c] = k
+        contacts = count[world]
+        for k in range((contacts - first + stride - 1) / stride):
+            c = first + k * stride
+            sa = shape_a[world, c]
+            sb = shape_b[world, c]
+            a = shape_body[sa]
+            b = shape_body[sb]
+            n, ra, rb, coefficient, _gap, _part = row(
+                world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share,
+                share_plane, s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction,
+                shape_stiffness, shape_damping, h, eps,
+            )  # fmt: skip
+            row_a[world, c] = a
+            row_b[world, c] = b
+            normal[world, c] = n
+            arm_a[world, c] = ra
+            arm_b[world, c] = rb
+            coefficients[world, c] = coefficient
 
     return SimpleNamespace(
         row=row, mass_of=mass_of, point_velocity=point_velocity, relative_velocity=relative_velocity, kernel=rows_kernel
@@ -140,7 +145,7 @@ def feature_inputs(f: Features) -> list[wp.array]:
 
 def prepare(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: Rows,
-    *, h: float, eps: float,
+    *, h: float, eps: float, again: wp.array | None = None,
 ) -> None:  # fmt: skip
     """Fill ``rows`` for all listed contacts at poses ``body_q`` and start velocities ``body_v0`` [worlds, bodies].
 
@@ -153,13 +158,18 @@ def prepare(
         rows: Output.
         h: Step [s].
         eps: Stiction tolerance [m/s].
+        again: Marks the worlds to fill, [worlds]; all by default.
     """
+    worlds, capacity = features.kind.shape
+    # on a GPU some threads share the contacts of a world, most of whose room is empty
+    stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
     wp.launch(
         make(dtype).kernel,
-        dim=features.kind.shape,
+        dim=(worlds, stride),
         inputs=[
             model.shape_body, model.body_mass, model.shape_friction, model.shape_stiffness, model.shape_damping,
             body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features), h, eps,
+            int(again is None), again, stride,
         ],
         outputs=[rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.coefficients],
         device=body_q.device,

@@ -100,6 +100,7 @@ def make(dtype: Any) -> SimpleNamespace:
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
         coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
+        every: int, again: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype), vector: wp.array2d(dtype=dtype),
@@ -109,12 +110,15 @@ def make(dtype: Any) -> SimpleNamespace:
         failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), residual: wp.array(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
+        if every == 0 and again[world] == 0:
+            return
         zero = dtype(0.0)
         bodies = body_q.shape[1]
         contacts = count[world]
         set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
-        for body in range(bodies):
-            body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
+        if every != 0:
+            for body in range(bodies):
+                body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
         for c in range(contacts):
             slip[world, c] = row.relative_velocity(
                 body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
@@ -267,11 +271,12 @@ def make(dtype: Any) -> SimpleNamespace:
                     slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
 
         iterations[world] = iterations[world] + iteration
+        if every != 0:
+            steps[world] = steps[world] + 1
         if converged < 0:
             failed[world] = failed[world] + 1
             if first_failure[world] < 0:
-                first_failure[world] = steps[world]
-        steps[world] = steps[world] + 1
+                first_failure[world] = steps[world] - 1
         if not (relative <= residual[world]):
             residual[world] = relative
 
@@ -284,7 +289,7 @@ def make(dtype: Any) -> SimpleNamespace:
 def solve(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int,
+    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
 ) -> None:  # fmt: skip
     """Velocities after the step, the unique minimizer of its energy; W worlds, B bodies, A actuators.
 
@@ -304,6 +309,8 @@ def solve(
         eps: Stiction tolerance [m/s].
         tolerance: Norm of the energy's gradient relative to that of the momentum change at which to stop.
         max_iterations: Newton iterations after which a world counts as failed.
+        again: Marks the worlds to solve once more, from ``body_v1`` on, [W]; by default all are solved from
+            ``body_v0`` on.
     """
     m, r, s = model, contact_rows, scratch
     wp.launch(
@@ -314,7 +321,7 @@ def solve(
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,
-            h, eps, tolerance, max_iterations,
+            h, eps, tolerance, max_iterations, int(again is None), again,
             s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change,
         ],
         outputs=[body_v1, report.iterations, report.steps, report.failed, report.first_failure, report.residual],

@@ -253,6 +253,7 @@ def make(dtype: Any) -> SimpleNamespace:
         g: Graph, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
         coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
+        every: int, again: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
@@ -262,10 +263,13 @@ def make(dtype: Any) -> SimpleNamespace:
         failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), residual: wp.array(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
+        if every == 0 and again[world] == 0:
+            return
         bodies = body_q.shape[1]
         small.set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
-        for body in range(bodies):
-            body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
+        if every != 0:
+            for body in range(bodies):
+                body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
         most = int(0)
         bad = int(0)
         worst = dtype(0.0)
@@ -328,11 +332,12 @@ def make(dtype: Any) -> SimpleNamespace:
                         bad = 1
 
         iterations[world] = iterations[world] + most
+        if every != 0:
+            steps[world] = steps[world] + 1
         if bad == 1:
             failed[world] = failed[world] + 1
             if first_failure[world] < 0:
-                first_failure[world] = steps[world]
-        steps[world] = steps[world] + 1
+                first_failure[world] = steps[world] - 1
         if not (worst <= residual[world]):
             residual[world] = worst
 
@@ -342,7 +347,7 @@ def make(dtype: Any) -> SimpleNamespace:
 def solve_islands(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, graph_arrays: Any,
     contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, h: float, eps: float, tolerance: float, max_iterations: int,
+    *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
 ) -> None:  # fmt: skip
     """Velocities after the step; the arguments are those of ``solve.solve``, with a graph for the contact count."""
     m, r, s = model, contact_rows, scratch
@@ -353,7 +358,7 @@ def solve_islands(
             m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass,
             m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, graph.table(graph_arrays), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
-            r.coefficients, h, eps, tolerance, max_iterations, s.inertia, s.target, s.gradient, s.direction,
+            r.coefficients, h, eps, tolerance, max_iterations, int(again is None), again, s.inertia, s.target, s.gradient, s.direction,
             s.blocks.diagonal, s.blocks.below, s.slip, s.slip_change,
         ],
         outputs=[body_v1, report.iterations, report.steps, report.failed, report.first_failure, report.residual],

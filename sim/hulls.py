@@ -15,8 +15,8 @@ from .model import Model
 __all__ = ["hull_arrays"]
 
 
-def hull_arrays(model: Model, pairs: np.ndarray, real: Any) -> HullArrays:
-    """The meshes of a model one after the other, a cube first, and the ``pairs`` of shapes that need them."""
+def hull_arrays(model: Model, real: Any) -> HullArrays:
+    """The meshes of a model one after the other, a cube first."""
     p = precision(real)
     meshes = [box_mesh(), *model.meshes]
     vertices = np.cumsum([0, *(len(m.vertices) for m in meshes)])
@@ -29,7 +29,6 @@ def hull_arrays(model: Model, pairs: np.ndarray, real: Any) -> HullArrays:
 
     offsets = list(zip(meshes, vertices[:-1], faces[:-1], corners[:-1], strict=True))
     return HullArrays(
-        pairs=put([pairs], wp.vec2i),
         shape_mesh=put([model.shape_mesh + 1], wp.int32),
         vertices=put([m.vertices for m in meshes], p.vec3),
         shares=put([m.shares for m in meshes], p.scalar),

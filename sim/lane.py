@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import warp as wp
 
-from ..kernels import adjoint, adjoint_islands, forces, graph, integrate, overlap, rows, solve, solve_islands
+from ..kernels import adjoint, adjoint_islands, broad, forces, graph, integrate, overlap, rows, solve, solve_islands
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.contact import CONTACT_PERIOD_STEPS
 from ..kernels.detect import detect
@@ -29,6 +29,9 @@ from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 
 __all__ = ["Lane", "default_capacity", "look_ahead"]
+
+RELISTINGS = 2
+"""How often the contacts of a step are listed again where its solution meets some that were not."""
 
 
 def default_capacity(model: Model) -> int:
@@ -83,7 +86,7 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
     scalar = p.scalar
     convex = (model.shape_type[model.pairs] == ShapeType.CONVEX).any(axis=1)
     return ModelArrays(
-        pairs=_shared(model.pairs[~convex], wp.vec2i, device),
+        pairs=(_shared(model.pairs[~convex], wp.vec2i, device), _shared(model.pairs[convex], wp.vec2i, device)),
         shape_type=_shared(model.shape_type, wp.int32, device),
         shape_body=_shared(model.shape_body, wp.int32, device),
         shape_pose=_shared(model.shape_pose, p.transform, device),
@@ -100,7 +103,7 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         shape_stiffness=zeros((worlds, s), scalar), shape_damping=zeros((worlds, s), scalar),
         shape_restitution=zeros((worlds, s), scalar),
         actuator_stiffness=zeros((worlds, a), scalar), actuator_damping=zeros((worlds, a), scalar),
-        hulls=hull_arrays(model, model.pairs[convex], real) if convex.any() else None,
+        hulls=hull_arrays(model, real) if convex.any() else None,
     )  # fmt: skip
 
 
@@ -124,6 +127,9 @@ class Lane:
         self.control = wp.zeros((t, width, max(actuators, 1)), dtype=p.scalar, device=self.device)
         self.reach = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.rest = wp.zeros((width, bodies), dtype=p.spatial, device=self.device)
+        self.near = broad.NearArrays.allocate(
+            width, bodies, model.shapes, self.arrays.pairs[: 2 if self.arrays.hulls else 1], self.real, self.device
+        )
         self.features = Features.allocate(width, capacity, self.real, self.device)
         self.rows = Rows.allocate(width, capacity, self.real, self.device)
         self.scratch = Scratch.allocate(width, self.arrays, capacity, self.real)
@@ -142,7 +148,7 @@ class Lane:
             "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
         }  # fmt: skip
         self._detect: dict[str, Any] = {
-            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.005),
+            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.001),
             "reach": self.reach, "step": h,
         }  # fmt: skip
         # torch views of the same memory, for copies in and out
@@ -193,41 +199,64 @@ class Lane:
                 self.width, self.capacity, self.control_view.shape[2], self.real, self.device
             )
 
-    def list_contacts(self, t: int) -> wp.array:
-        """Detect contacts at step ``t`` and prepare their rows; returns the velocities the step starts from."""
+    def list_contacts(self, t: int, v1: wp.array | None = None, every: bool = True) -> wp.array:
+        """Detect the contacts of step ``t`` and prepare their rows; returns the velocities the step starts from.
+
+        Args:
+            t: Number of the step within the segment.
+            v1: Velocities after the step, as far as they are known.
+            every: Whether to do so in all worlds, or only in those marked in ``near``.
+        """
         a = self.arrays
         start = self.rest if self.options.quasi_dynamic else self.v[t]
+        again = None if every else self.near.again
         detect(
-            self.real, pairs=a.pairs, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
-            shape_pose=a.shape_pose, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], features=self.features,
-            hulls=a.hulls, device=self.device, **self._detect,
+            self.real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
+            shape_pose=a.shape_pose, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], body_v1=v1, near=self.near,
+            features=self.features, hulls=a.hulls, every=every, **self._detect,
         )  # fmt: skip
         rows.prepare(
-            self.real, a, self.q[t], start, self.features, self.rows, h=self.options.step, eps=self.options.stiction
-        )
+            self.real, a, self.q[t], start, self.features, self.rows, h=self.options.step, eps=self.options.stiction,
+            again=again,
+        )  # fmt: skip
         if self.scratch.graph is not None:
             graph.arrange(
-                a.body_takes_part, self.features.count, self.rows.body_a, self.rows.body_b, self.scratch.graph
+                a.body_takes_part, self.features.count, self.rows.body_a, self.rows.body_b, self.scratch.graph, again
             )
         return start
 
-    def _velocities(self, t: int, start: wp.array) -> None:
+    def _overlooked(self, t: int, listed_v: wp.array, every: bool) -> None:
+        """Mark the worlds whose solution of step ``t`` meets contacts that were not listed."""
+        a = self.arrays
+        broad.overlooked(
+            self.real, a.shape_type, a.shape_body, a.gravity, self.v[t], listed_v, self.v[t + 1], self.near,
+            margin=self._detect["margin"], reach=self.reach, h=self.options.step, every=every,
+        )  # fmt: skip
+
+    def _velocities(self, t: int, start: wp.array, every: bool) -> None:
         """Solve step ``t`` for the velocities after it."""
+        again = None if every else self.near.again
         if self.scratch.graph is None:
             solve.solve(
                 self.real, self.arrays, self.q[t], start, self.control[t], self.features.count, self.rows,
-                self.scratch, self.v[t + 1], self.report, dofs=self.dofs, **self.solver_options,
+                self.scratch, self.v[t + 1], self.report, dofs=self.dofs, again=again, **self.solver_options,
             )  # fmt: skip
         else:
             solve_islands.solve_islands(
                 self.real, self.arrays, self.q[t], start, self.control[t], self.scratch.graph, self.rows,
-                self.scratch, self.v[t + 1], self.report, **self.solver_options,
+                self.scratch, self.v[t + 1], self.report, again=again, **self.solver_options,
             )  # fmt: skip
 
     def _forward(self, steps: int) -> None:
         for t in range(steps):
             start = self.list_contacts(t)
-            self._velocities(t, start)
+            self._velocities(t, start, every=True)
+            self._overlooked(t, self.v[t], every=True)
+            for _ in range(RELISTINGS):
+                self.list_contacts(t, self.near.listed_v, every=False)
+                self._velocities(t, start, every=False)
+                self._overlooked(t, self.near.listed_v, every=False)
+            broad.give_up(self.real, self.near, self.report)
             integrate.integrate(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
             )
@@ -250,7 +279,7 @@ class Lane:
         assert self.adjoints is not None
         h, eps = self.options.step, self.options.stiction
         for t in reversed(range(steps)):
-            start = self.list_contacts(t)
+            start = self.list_contacts(t, self.v[t + 1])
             adj_start = self.adj_rest if self.options.quasi_dynamic else self.adj_v[t]
             g = dataclasses.replace(self.adjoints, body_q=self.adj_q[t], body_v0=adj_start, control=self.adj_control[t])
             integrate.integrate_adjoint(

@@ -9,6 +9,7 @@ import numpy as np
 import warp as wp
 
 from carom.kernels import features as F  # noqa: N812
+from carom.kernels.broad import NearArrays
 from carom.kernels.detect import detect
 from carom.kernels.features import Features
 from carom.kernels.precision import precision
@@ -177,9 +178,11 @@ class Pair:
         def array(values, dtype):
             return wp.array(values, dtype=dtype, device=self.device)
 
+        simple = np.array([[0, 1]])[: 0 if self.hulls else 1]
+        convex = np.array([[0, 1]])[: 1 if self.hulls else 0]
+        pairs = tuple(array(x, wp.vec2i) for x in ((simple, convex) if self.hulls else (simple,)))
         detect(
             self.dtype,
-            pairs=array(np.array([[0, 1]])[: 0 if self.hulls else 1], wp.vec2i),
             shape_type=array(self.types, wp.int32),
             shape_body=array(self.shape_body, wp.int32),
             shape_size=array(sizes, self.p.vec3),
@@ -188,10 +191,10 @@ class Pair:
             body_q=array(body_q, self.p.transform),
             body_v=array(zero, self.p.spatial),
             margin=margin,
-            reach=0.0,
+            reach=array(np.zeros(worlds), self.dtype),
             step=0.01,
+            near=NearArrays.allocate(worlds, 2, 2, pairs, self.dtype, self.device),
             features=features,
             hulls=self.hulls,
-            device=self.device,
         )
         return features, evaluate(features, np.asarray(body_q, dtype=np.float64), self.shape_body)

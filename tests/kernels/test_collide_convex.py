@@ -51,7 +51,7 @@ def pair_of(first, second, dtype, device, capacity=16):
             types.append(one[0])
             sizes.append(one[1])
     model = SimpleNamespace(meshes=meshes, shape_mesh=np.array(numbers, dtype=np.int32), device=device)
-    arrays = hull_arrays(model, np.array([[0, 1]], dtype=np.int32), dtype)
+    arrays = hull_arrays(model, dtype)
     return ref.Pair(types, sizes, dtype, device, capacity=capacity, hulls=arrays)
 
 

@@ -1,4 +1,4 @@
-"""The detection margin follows the speeds of the bodies; worlds and pairs do not see one another."""
+"""The detection margin of a pair follows the speeds of its bodies; what a step turns out to need is looked up after it."""
 
 import itertools
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import warp as wp
 
+from carom.kernels.broad import NearArrays, overlooked
 from carom.kernels.detect import detect
 from carom.kernels.features import Features
 from carom.kernels.precision import precision
@@ -19,64 +20,110 @@ devices_and_dtypes = pytest.mark.parametrize(
 )
 
 
-def count_contacts(dtype, device, velocities, gaps, gravity=0.0, **options):
-    """Contacts of one sphere (radius 0.1 m) over the ground and another beside it, in one world per row."""
-    p, worlds = precision(dtype), len(velocities)
-    q = np.zeros((worlds, 2, 7))
-    q[..., 6] = 1
-    q[:, 0, 2] = 0.1 + gaps
-    q[:, 1, :3] = [0, 0, 5.0]
-    q[:, 1, 2] += gaps
-    features = Features.allocate(worlds, 4, dtype, device)
+class Scene:
+    """Two spheres (radius 0.1 m), the first ``gaps`` over the ground, the second as far over the first; a row a world."""
 
-    def array(values, kind):
-        return wp.array(values, dtype=kind, device=device)
+    def __init__(self, dtype, device, gaps, gravity=0.0):
+        self.p, self.dtype, self.device, self.worlds = precision(dtype), dtype, device, len(gaps)
+        q = np.zeros((self.worlds, 2, 7))
+        q[..., 6] = 1
+        q[:, 0, 2] = 0.1 + gaps
+        q[:, 1, 2] = 0.3 + 2 * gaps
+        self.q = self.array(q, self.p.transform)
+        self.features = Features.allocate(self.worlds, 4, dtype, device)
+        self.near = NearArrays.allocate(
+            self.worlds, 2, 3, (self.array([[0, 1], [0, 2], [1, 2]], wp.vec2i),), dtype, device
+        )
+        self.model = {
+            "shape_type": self.array([PLANE, SPHERE, SPHERE], wp.int32),
+            "shape_body": self.array([-1, 0, 1], wp.int32),
+            "gravity": self.array(np.tile([0, 0, -gravity], (self.worlds, 1)), self.p.vec3),
+        }
+        self.shapes = {
+            "shape_size": self.array(np.tile([[0, 0, 0], [0.1, 0, 0], [0.1, 0, 0]], (self.worlds, 1, 1)), self.p.vec3),
+            "shape_pose": self.array(np.tile([0, 0, 0, 0, 0, 0, 1.0], (3, 1)), self.p.transform),
+        }
 
-    detect(
-        dtype,
-        pairs=array([[0, 1], [0, 2], [1, 2]], wp.vec2i),
-        shape_type=array([PLANE, SPHERE, SPHERE], wp.int32),
-        shape_body=array([-1, 0, 1], wp.int32),
-        shape_size=array(np.tile([[0, 0, 0], [0.1, 0, 0], [0.1, 0, 0]], (worlds, 1, 1)), p.vec3),
-        shape_pose=array(np.tile([0, 0, 0, 0, 0, 0, 1.0], (3, 1)), p.transform),
-        gravity=array(np.tile([0, 0, -gravity], (worlds, 1)), p.vec3),
-        body_q=array(q, p.transform),
-        body_v=array(velocities, p.spatial),
-        features=features,
-        device=device,
-        **options,
-    )
-    assert features.needed.numpy().tolist() == features.count.numpy().tolist()
-    return features.count.numpy().tolist()
+    def array(self, values, kind):
+        return wp.array(values, dtype=kind, device=self.device)
+
+    def listed(self, v0, v1=None, *, margin, reach, step):
+        """The pairs of shapes listed in each world, as strings."""
+        v0 = self.array(np.broadcast_to(v0, (self.worlds, 2, 6)), self.p.spatial)
+        v1 = None if v1 is None else self.array(np.broadcast_to(v1, (self.worlds, 2, 6)), self.p.spatial)
+        detect(
+            self.dtype, **self.model, **self.shapes, body_q=self.q, body_v=v0, body_v1=v1, margin=margin,
+            reach=self.array(np.full(self.worlds, reach), self.dtype), step=step, near=self.near,
+            features=self.features,
+        )  # fmt: skip
+        count = self.features.count.numpy()
+        assert self.features.needed.numpy().max() == count.max()
+        a, b = self.features.shape_a.numpy(), self.features.shape_b.numpy()
+        return [" ".join(f"{x}{y}" for x, y in sorted(zip(a[w, :n], b[w, :n], strict=True))) for w, n in enumerate(count)]
+
+    def marked(self, v0, listed_v, v1, *, margin, reach, step):
+        """Which worlds a solution v1 sends back to detection."""
+        v = [self.array(np.broadcast_to(x, (self.worlds, 2, 6)), self.p.spatial) for x in (v0, listed_v, v1)]
+        overlooked(
+            self.dtype, *self.model.values(), *v, self.near, margin=margin,
+            reach=self.array(np.full(self.worlds, reach), self.dtype), h=step, every=True,
+        )  # fmt: skip
+        return self.near.again.numpy().tolist()
+
+
+def velocities(first=(0, 0, 0), second=(0, 0, 0), spin=0.0):
+    v = np.zeros((2, 6))
+    v[0, :3], v[1, :3], v[1, 5] = first, second, spin
+    return v
+
+
+OPTIONS = {"margin": 0.01, "reach": 0.01, "step": 0.1}
 
 
 @devices_and_dtypes
-def test_margin_grows_with_approach_speed_and_spin(dtype, device):
-    # Linear 3 m/s on one body; angular 10 rad/s at a radius of 0.1 m on the other, so 4 m/s in all.
-    v = np.zeros((6, 2, 6))
-    v[1:, 0, 0] = 3.0
-    v[3:, 1, 5] = 10.0
-    gaps = np.array([0.0101, 0.0399, 0.0401, 0.0499, 0.0501, 0.0601])
-    counts = count_contacts(dtype, device, v, gaps, margin=0.01, reach=0.01, step=0.1)
-    assert counts == [0, 1, 0, 1, 0, 0]
-    counts = count_contacts(dtype, device, v, gaps, gravity=10.0, margin=0.01, reach=0.01, step=0.1)
-    assert counts == [1, 1, 1, 1, 1, 0]
+def test_margin_is_that_of_the_pair(dtype, device):
+    # 3 m/s on the first body concern both of its pairs; so does a spin of 30 rad/s at 0.1 m, but the second has only one
+    scene = Scene(dtype, device, np.array([0.0099, 0.0101, 0.0399, 0.0401]))
+    assert scene.listed(velocities(), **OPTIONS) == ["01 12", "", "", ""]
+    assert scene.listed(velocities(first=(3, 0, 0)), **OPTIONS) == ["01 12", "01 12", "01 12", ""]
+    assert scene.listed(velocities(spin=30.0), **OPTIONS) == ["01 12", "12", "12", ""]
+    assert scene.listed(velocities(first=(3, 0, 0), second=(3, 0, 0)), **OPTIONS) == ["01 12", "01", "01", ""]
 
 
 @devices_and_dtypes
-def test_what_moves_together_does_not_widen_the_margin(dtype, device):
-    # both at 3 m/s: no faster towards each other than towards the ground, which stands still; then against each other
-    v = np.zeros((4, 2, 6))
-    v[:, 0, 0] = 3.0
-    v[:2, 1, 0] = 3.0
-    v[2:, 1, 0] = -3.0
-    gaps = np.array([0.0399, 0.0401, 0.0699, 0.0701])
-    counts = count_contacts(dtype, device, v, gaps, margin=0.01, reach=0.01, step=0.1)
-    assert counts == [1, 0, 1, 0]
+def test_gravity_widens_the_margin_towards_what_is_static(dtype, device):
+    scene = Scene(dtype, device, np.array([0.0099, 0.0101, 0.0399, 0.0401]), gravity=30.0)
+    assert scene.listed(velocities(), **OPTIONS) == ["01 12", "01", "01", ""]
+
+
+@devices_and_dtypes
+def test_contacts_are_listed_for_known_velocities_after_the_step(dtype, device):
+    # those after the step count without the margin
+    scene = Scene(dtype, device, np.array([0.0099, 0.0101, 0.0299, 0.0301]))
+    assert scene.listed(velocities(), velocities(first=(0, 0, 3)), **OPTIONS) == ["01 12", "01 12", "01 12", ""]
+
+
+@devices_and_dtypes
+def test_worlds_are_listed_again_where_a_solution_outruns_the_list(dtype, device):
+    gaps = np.array([0.0099, 0.0101, 0.0299, 0.0301])
+    scene = Scene(dtype, device, gaps)
+    slow, fast = velocities(), velocities(first=(0, 0, 3))
+    scene.listed(slow, **OPTIONS)
+    # faster than anything looked for at the start: every world is listed again
+    assert scene.marked(slow, slow, fast, **OPTIONS) == [1, 1, 1, 1]
+    scene.listed(slow, fast, **OPTIONS)
+    assert scene.marked(slow, fast, fast, **OPTIONS) == [0, 0, 0, 0]
+    # as fast as the other body was at the start: only worlds in which the bounding spheres are within 3 cm
+    scene.listed(velocities(second=(2.9, 0, 0)), **OPTIONS)
+    again = scene.marked(velocities(second=(2.9, 0, 0)), velocities(second=(2.9, 0, 0)), fast, **OPTIONS)
+    assert again == [1, 1, 1, 0]
 
 
 @devices_and_dtypes
 def test_count_is_reset_and_needed_is_kept(dtype, device):
+    scene = Scene(dtype, device, np.array([0.0, 0.02, 0.009]))
     options = {"margin": 0.01, "reach": 0.0, "step": 0.01}
-    near = count_contacts(dtype, device, np.zeros((3, 2, 6)), np.array([0.0, 0.02, 0.009]), **options)
-    assert near == [1, 0, 1]
+    assert scene.listed(velocities(), **options) == ["01 12", "", "01 12"]
+    scene.q.assign(np.roll(scene.q.numpy(), 1, axis=0))
+    assert scene.listed(velocities(), **options) == ["01 12", "01 12", ""]
+    assert scene.features.needed.numpy().tolist() == [2, 2, 2]
