@@ -1,10 +1,10 @@
 """The broad phase: which pairs of shapes are worth a look, and whether a solved step went beyond what was looked at.
 
-Every step begins with a list of the pairs whose bounding spheres come near each other. Contacts are then listed for each
-pair by the speed of its own two bodies (``nearness.py``). That is cheap, and right for all bodies but those that
-something sped up within the step; so after the solve ``overlooked`` compares every pair with the speeds that came out, and
-marks the worlds in which a contact could act that was not listed. Those are listed and solved once more. One thread a
-world, one thread a shape.
+Every step begins with a list of the pairs whose bounding spheres come near each other. Contacts are then listed for
+each pair by the speed of its own two bodies (``nearness.py``). That is cheap, and right for all bodies but those that
+something sped up within the step; so after the solve ``overlooked`` compares every pair with the speeds that came
+out, and marks the worlds in which a contact could act that was not listed. Those are listed and solved once more. One
+thread a world, one thread a shape.
 """
 
 import functools
@@ -166,9 +166,7 @@ def make(dtype: Any) -> SimpleNamespace:
                 b = pair[1]
                 wanted = ahead * pair_speed(world, a, b, shape_body, ball, body_v1)
                 if wanted > margin:
-                    listed = near_by.pair_near(
-                        world, a, b, shape_body, ball, body_v0, listed_v, margin, ahead, fall
-                    )
+                    listed = near_by.pair_near(world, a, b, shape_body, ball, body_v0, listed_v, margin, ahead, fall)
                     if wanted > listed and sphere_gap(world, a, b, shape_type, shape_q, ball) < wanted:
                         flag = 1
         again[world] = flag
@@ -194,7 +192,10 @@ def make(dtype: Any) -> SimpleNamespace:
 
     return SimpleNamespace(
         give_up=give_up_kernel,
-        place=place_kernel, pairs=pairs_kernel, overlooked=overlooked_kernel, remember=remember_kernel
+        place=place_kernel,
+        pairs=pairs_kernel,
+        overlooked=overlooked_kernel,
+        remember=remember_kernel,
     )
 
 
@@ -213,7 +214,7 @@ def find_pairs(
     dtype: Any, shape_type: wp.array, shape_body: wp.array, gravity: wp.array, body_v0: wp.array, body_v1: wp.array,
     near: NearArrays, *, margin: float, reach: wp.array, h: float, every: bool,
 ) -> None:  # fmt: skip
-    """List the pairs of the marked worlds, or of every world, whose bounding spheres are within the world's distance of each other."""
+    """List the pairs of the marked worlds, or of ``every`` world, whose bounding spheres are near each other."""
     for pairs, near_list, near_count in zip(near.pairs, near.lists, near.counts, strict=True):
         wp.launch(
             make(dtype).pairs, dim=body_v0.shape[0],

@@ -155,9 +155,7 @@ def make(dtype: Any) -> SimpleNamespace:
                     out[world, d] = sign * value[i]
 
     @wp.func
-    def spread(
-        x: wp.array2d(dtype=dtype), dof_index: wp.array(dtype=int), world: int, out: wp.array2d(dtype=spatial)
-    ):
+    def spread(x: wp.array2d(dtype=dtype), dof_index: wp.array(dtype=int), world: int, out: wp.array2d(dtype=spatial)):
         """Body vectors from a flat vector over the free axes; zero on locked axes."""
         for body in range(out.shape[1]):
             value = spatial()

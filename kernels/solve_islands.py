@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from . import blocks, contact, dynamics, graph, rows, solve
+from . import blocks, contact, dynamics, graph, solve
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .precision import FUSED, precision
 from .solve import IMPULSE_ROUNDING, LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE, ROUNDING
@@ -24,11 +24,11 @@ def make(dtype: Any) -> SimpleNamespace:
     """The kernel for one precision."""
     p = precision(dtype)
     vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
-    law, dyn, row, small = contact.make(dtype), dynamics.make(dtype), rows.make(dtype), solve.make(dtype)
+    law, dyn, small = contact.make(dtype), dynamics.make(dtype), solve.make(dtype)
     lin = blocks.make(dtype)
     mat66 = lin.mat66
     Graph = graph.make().Graph
-    momentum, mass_norm2, lightness_at = small.momentum, small.mass_norm2, small.lightness_at
+    momentum, mass_norm2 = small.momentum, small.mass_norm2
     rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
 
     @wp.func
@@ -287,9 +287,9 @@ def make(dtype: Any) -> SimpleNamespace:
                 size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
                 if norm > size:
                     noise2 = impulse_noise(
-                        world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis, actuator_kind,
-                        actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a, arm_b,
-                        coefficients, slip, h, eps, body_v1,
+                        world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
+                        actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
+                        arm_b, coefficients, slip, h, eps, body_v1,
                     )  # fmt: skip
                     size += dtype(impulse_rounding) * wp.sqrt(noise2)
                 if norm <= size:
@@ -358,7 +358,8 @@ def solve_islands(
             m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass,
             m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, graph.table(graph_arrays), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
-            r.coefficients, h, eps, tolerance, max_iterations, int(again is None), again, s.inertia, s.target, s.gradient, s.direction,
+            r.coefficients, h, eps, tolerance, max_iterations, int(again is None), again,
+            s.inertia, s.target, s.gradient, s.direction,
             s.blocks.diagonal, s.blocks.below, s.slip, s.slip_change,
         ],
         outputs=[body_v1, report.iterations, report.steps, report.failed, report.first_failure, report.residual],

@@ -269,7 +269,7 @@ class Lane:
 
     def _forces(self, steps: int) -> None:
         assert self.forces is not None
-        self.list_contacts(0)
+        self.list_contacts(0, self.v[1])
         forces.forces(
             self.real, self.arrays, self.q[0], self.v[1], self.control[0], self.features, self.rows, self.forces,
             h=self.options.step, eps=self.options.stiction,

@@ -23,7 +23,7 @@ def cylinder_on_plane(dtype, device, sides=24):
     b.add_cylinder(b.add_body(), RADIUS, HALF, sides=sides)
     mesh = b.finalize().meshes[0]
     model = SimpleNamespace(meshes=[mesh], shape_mesh=np.array([-1, 0], dtype=np.int32), device=device)
-    hulls = hull_arrays(model, np.array([[0, 1]], dtype=np.int32), dtype)
+    hulls = hull_arrays(model, dtype)
     types = (int(ShapeType.PLANE), int(ShapeType.CONVEX))
     return ref.Pair(types, [[0, 0, 0], mesh.size], dtype, device, capacity=4 * F.RIM_POINTS, hulls=hulls)
 

@@ -1,4 +1,4 @@
-"""The detection margin of a pair follows the speeds of its bodies; what a step turns out to need is looked up after it."""
+"""The detection margin of a pair follows the speeds of its bodies; what a step needs beyond it is seen after it."""
 
 import itertools
 
@@ -21,7 +21,7 @@ devices_and_dtypes = pytest.mark.parametrize(
 
 
 class Scene:
-    """Two spheres (radius 0.1 m), the first ``gaps`` over the ground, the second as far over the first; a row a world."""
+    """Two spheres (radius 0.1 m), the first ``gaps`` over the ground, the second as far over it; a row a world."""
 
     def __init__(self, dtype, device, gaps, gravity=0.0):
         self.p, self.dtype, self.device, self.worlds = precision(dtype), dtype, device, len(gaps)
@@ -59,7 +59,8 @@ class Scene:
         count = self.features.count.numpy()
         assert self.features.needed.numpy().max() == count.max()
         a, b = self.features.shape_a.numpy(), self.features.shape_b.numpy()
-        return [" ".join(f"{x}{y}" for x, y in sorted(zip(a[w, :n], b[w, :n], strict=True))) for w, n in enumerate(count)]
+        pairs = [sorted(zip(a[w, :n], b[w, :n], strict=True)) for w, n in enumerate(count)]
+        return [" ".join(f"{x}{y}" for x, y in row) for row in pairs]
 
     def marked(self, v0, listed_v, v1, *, margin, reach, step):
         """Which worlds a solution v1 sends back to detection."""
@@ -82,7 +83,7 @@ OPTIONS = {"margin": 0.01, "reach": 0.01, "step": 0.1}
 
 @devices_and_dtypes
 def test_margin_is_that_of_the_pair(dtype, device):
-    # 3 m/s on the first body concern both of its pairs; so does a spin of 30 rad/s at 0.1 m, but the second has only one
+    # 3 m/s on the first body concern both of its pairs; a spin of 30 rad/s at 0.1 m on the second its only one
     scene = Scene(dtype, device, np.array([0.0099, 0.0101, 0.0399, 0.0401]))
     assert scene.listed(velocities(), **OPTIONS) == ["01 12", "", "", ""]
     assert scene.listed(velocities(first=(3, 0, 0)), **OPTIONS) == ["01 12", "01 12", "01 12", ""]
