@@ -3,8 +3,8 @@
 Every step begins with a list of the pairs whose bounding spheres come near each other. Contacts are then listed for
 each pair by the speed of its own two bodies (``nearness.py``). That is cheap, and right for all bodies but those that
 something sped up within the step; so after the solve ``overlooked`` compares every pair with the speeds that came
-out, and marks the worlds in which a contact could act that was not listed. Those are listed and solved once more. One
-thread a world, one thread a shape.
+out, and marks the worlds in which a contact could act that was not listed. Those are listed once more, now all pairs by
+the greatest speed in the world, and solved on. One thread a world, one thread a shape.
 """
 
 import functools
@@ -108,9 +108,8 @@ def make(dtype: Any) -> SimpleNamespace:
         world = wp.tid()
         if every == 0 and again[world] == 0:
             return
-        speed = approach_speed(world, shape_body, ball, body_v0) + h * wp.length(gravity[world])
-        speed = wp.max(speed, approach_speed(world, shape_body, ball, body_v1))
-        near = margin + reach[world] * speed
+        fall = h * wp.length(gravity[world])
+        near = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
         n = int(0)
         for i in range(pairs.shape[0]):
             pair = pairs[i]
@@ -153,13 +152,10 @@ def make(dtype: Any) -> SimpleNamespace:
             return
         ahead = reach[world]
         fall = h * wp.length(gravity[world])
-        speed = wp.max(
-            margin + ahead * (approach_speed(world, shape_body, ball, body_v0) + fall),
-            ahead * approach_speed(world, shape_body, ball, listed_v),
-        )
-        if ahead * approach_speed(world, shape_body, ball, body_v1) > speed:
+        whole = near_by.world_near(world, shape_body, ball, body_v0, listed_v, margin, ahead, fall)
+        if ahead * approach_speed(world, shape_body, ball, body_v1) > whole:
             flag = 1
-        else:
+        elif every != 0:
             for k in range(near_count[world]):
                 pair = pairs[near_list[world, k]]
                 a = pair[0]

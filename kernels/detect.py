@@ -72,6 +72,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if every == 0 and again[world] == 0:
             return
         fall = step * wp.length(gravity[world])
+        whole = scalar(0.0)
+        if every == 0:
+            whole = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
         n = int(0)
         if append != 0:
             n = count[world]
@@ -79,9 +82,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
             pair = pairs[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
-            near = near_by.pair_near(
-                world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
-            )
+            near = whole
+            if every != 0:
+                near = near_by.pair_near(
+                    world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
+                )
             type_a = shape_type[shape_a]
             type_b = shape_type[shape_b]
             size_a = shape_size[world, shape_a]
@@ -150,8 +155,8 @@ def detect(
     """List the contact features that may act in a step.
 
     Those of a pair whose gap is less than ``margin + reach * (speed + step * |gravity|)``, ``speed`` bounding how fast
-    its two bodies approach and gravity counting where one of them is static, or, where ``body_v1`` is known, less than
-    ``reach`` times their speed after the step.
+    its two bodies approach and gravity counting where one of them is static. Where ``body_v1`` is known, their speed
+    after the step counts if it is greater. Worlds that are listed again take the greatest speed of any two bodies.
 
     Args:
         dtype: ``wp.float32`` or ``wp.float64``; the type of everything called scalar here.

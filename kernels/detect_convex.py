@@ -75,14 +75,19 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if every == 0 and again[world] == 0:
             return
         fall = step * wp.length(gravity[world])
+        whole = scalar(0.0)
+        if every == 0:
+            whole = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
         n = int(0)
         for i in range(near_count[world]):
             pair = pairs[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
-            near = near_by.pair_near(
-                world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
-            )
+            near = whole
+            if every != 0:
+                near = near_by.pair_near(
+                    world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
+                )
             type_a = shape_type[shape_a]
             type_b = shape_type[shape_b]
             size_a = shape_size[world, shape_a]

@@ -117,9 +117,18 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ) -> scalar:  # fmt: skip
         """Distance [m] within which the contacts of a pair are listed."""
         before = pair_speed(world, a, b, shape_body, ball, body_v0) + pair_fall(a, b, shape_body, fall)
-        return wp.max(margin + reach * before, reach * pair_speed(world, a, b, shape_body, ball, body_v1))
+        return margin + reach * wp.max(before, pair_speed(world, a, b, shape_body, ball, body_v1))
+
+    @wp.func
+    def world_near(
+        world: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2), body_v0: wp.array2d(dtype=spatial),
+        body_v1: wp.array2d(dtype=spatial), margin: scalar, reach: scalar, fall: scalar,
+    ) -> scalar:  # fmt: skip
+        """Distance [m] beyond which no pair of a world is looked at: no less than ``pair_near`` of any."""
+        before = approach_speed(world, shape_body, ball, body_v0) + fall
+        return margin + reach * wp.max(before, approach_speed(world, shape_body, ball, body_v1))
 
     return types.SimpleNamespace(
         bounding_radius=bounding_radius, side=side, approach_speed=approach_speed, pair_speed=pair_speed,
-        pair_fall=pair_fall, pair_near=pair_near,
+        pair_near=pair_near, world_near=world_near,
     )  # fmt: skip

@@ -99,8 +99,7 @@ def test_gravity_widens_the_margin_towards_what_is_static(dtype, device):
 
 @devices_and_dtypes
 def test_contacts_are_listed_for_known_velocities_after_the_step(dtype, device):
-    # those after the step count without the margin
-    scene = Scene(dtype, device, np.array([0.0099, 0.0101, 0.0299, 0.0301]))
+    scene = Scene(dtype, device, np.array([0.0099, 0.0101, 0.0399, 0.0401]))
     assert scene.listed(velocities(), velocities(first=(0, 0, 3)), **OPTIONS) == ["01 12", "01 12", "01 12", ""]
 
 
