@@ -16,7 +16,7 @@ import warp as wp
 from common import alternate, heading, table
 from push_scene import push, random_way_points
 
-from carom.kernels import adjoint, integrate, rows, solve
+from carom.kernels import adjoint, integrate, rows
 from carom.kernels.detect import detect
 from carom.sim.lane import Lane
 
@@ -51,17 +51,12 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
         ),
         "overlooked": lambda: lane._overlooked(STEP, v, every=True),
         "rows": lambda: rows.prepare(real, a, q, v, f, lane.rows, h=h, eps=eps),
-        "solve": lambda: solve.solve(
-            real, a, q, v, lane.control[STEP], f.count, lane.rows, lane.scratch, v1, lane.report,
-            dofs=lane.dofs, **lane.solver_options,
-        ),
+        "solve": lambda: lane.solver.solve(q, v, lane.control[STEP], f.count, lane.rows, v1, lane.report),
         "integrate": lambda: integrate.integrate(real, a, q, v, v1, q1, h=h),
         "integrate, adjoint": lambda: integrate.integrate_adjoint(
             real, a, q, v, v1, q1, lane.adj_q[STEP + 1], g.body_q, g.body_v0, lane.adj_v[STEP + 1], g.body_inertia, h=h
         ),
-        "solve, adjoint": lambda: adjoint.solve_adjoint(
-            real, a, q, v, v1, f.count, lane.rows, lane.scratch, lane.adj_v[STEP + 1], g, dofs=lane.dofs, h=h, eps=eps
-        ),
+        "solve, adjoint": lambda: lane.solver.adjoint(q, v, v1, f.count, lane.rows, lane.adj_v[STEP + 1], g),
         "residual, adjoint": lambda: adjoint.residual_adjoint(
             real, a, q, v, v1, lane.control[STEP], f, g, h=h, eps=eps
         ),

@@ -61,7 +61,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         shape_size: wp.array2d(dtype=vec3), shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
         # state in
         shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=p.vec2), near_list: wp.array2d(dtype=int),
-        near_count: wp.array(dtype=int), every: int, again: wp.array(dtype=int),
+        near_count: wp.array(dtype=int), every: int, whole: int, again: wp.array(dtype=int),
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
         margin: scalar, reach: wp.array(dtype=scalar), step: scalar, append: int,
@@ -72,9 +72,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if every == 0 and again[world] == 0:
             return
         fall = step * wp.length(gravity[world])
-        whole = scalar(0.0)
-        if every == 0:
-            whole = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
+        farthest = scalar(0.0)
+        if whole != 0:
+            farthest = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
         n = int(0)
         if append != 0:
             n = count[world]
@@ -82,8 +82,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
             pair = pairs[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
-            near = whole
-            if every != 0:
+            near = farthest
+            if whole == 0:
                 near = near_by.pair_near(
                     world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
                 )
@@ -151,12 +151,13 @@ def detect(
     features: Features,
     hulls: HullArrays | None = None,
     every: bool = True,
+    whole: bool = False,
 ) -> None:
     """List the contact features that may act in a step.
 
     Those of a pair whose gap is less than ``margin + reach * (speed + step * |gravity|)``, ``speed`` bounding how fast
     its two bodies approach and gravity counting where one of them is static. Where ``body_v1`` is known, their speed
-    after the step counts if it is greater. Worlds that are listed again take the greatest speed of any two bodies.
+    after the step counts if it is greater.
 
     Args:
         dtype: ``wp.float32`` or ``wp.float64``; the type of everything called scalar here.
@@ -178,6 +179,7 @@ def detect(
             what they held.
         hulls: Convex meshes, where ``near`` has pairs with any.
         every: Whether all worlds are listed, or only those that ``near.again`` marks.
+        whole: Whether contacts are listed by the greatest speed in the world, not by that of their own bodies.
     """
     body_v1 = body_v if body_v1 is None else body_v1
     broad.place_shapes(dtype, shape_type, shape_body, shape_size, shape_pose, body_q, near)
@@ -189,7 +191,7 @@ def detect(
     def inputs(kind: int) -> list[Any]:
         return [
             shape_type, shape_body, shape_size, shape_pose, gravity, near.shape_q, near.ball, near.lists[kind],
-            near.counts[kind], int(every), near.again, body_v, body_v1, margin, reach, step,
+            near.counts[kind], int(every), int(whole), near.again, body_v, body_v1, margin, reach, step,
         ]  # fmt: skip
 
     if hulls is not None:

@@ -64,7 +64,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         shape_size: wp.array2d(dtype=vec3), shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
         # state in
         shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=p.vec2), near_list: wp.array2d(dtype=int),
-        near_count: wp.array(dtype=int), every: int, again: wp.array(dtype=int),
+        near_count: wp.array(dtype=int), every: int, whole: int, again: wp.array(dtype=int),
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
         margin: scalar, reach: wp.array(dtype=scalar), step: scalar,
@@ -75,16 +75,16 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if every == 0 and again[world] == 0:
             return
         fall = step * wp.length(gravity[world])
-        whole = scalar(0.0)
-        if every == 0:
-            whole = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
+        farthest = scalar(0.0)
+        if whole != 0:
+            farthest = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
         n = int(0)
         for i in range(near_count[world]):
             pair = pairs[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
-            near = whole
-            if every != 0:
+            near = farthest
+            if whole == 0:
                 near = near_by.pair_near(
                     world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
                 )

@@ -345,19 +345,21 @@ def make(dtype: Any) -> SimpleNamespace:
 
 
 def solve_islands(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, graph_arrays: Any,
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array,
     contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
     *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
 ) -> None:  # fmt: skip
-    """Velocities after the step; the arguments are those of ``solve.solve``, with a graph for the contact count."""
+    """Velocities after the step, for the contacts that ``scratch.graph`` knows; else as ``solve.solve``."""
     m, r, s = model, contact_rows, scratch
+    assert s.graph is not None
+    assert s.blocks is not None
     wp.launch(
         make(dtype).kernel,
         dim=body_q.shape[0],
         inputs=[
             m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass,
             m.body_inertia, m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v0, control, graph.table(graph_arrays), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
+            body_q, body_v0, control, graph.table(s.graph), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
             r.coefficients, h, eps, tolerance, max_iterations, int(again is None), again,
             s.inertia, s.target, s.gradient, s.direction,
             s.blocks.diagonal, s.blocks.below, s.slip, s.slip_change,

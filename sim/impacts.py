@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import warp as wp
 
-from ..kernels import adjoint, forces, impact, impact_adjoint, integrate, solve
+from ..kernels import adjoint, forces, impact, impact_adjoint, integrate
 from ..kernels.arrays import SolverReport
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ class ImpactSteps:
         self.own = impact.Impacts.allocate(width, bodies, lane.capacity, lane.real, lane.device)
         self.report = SolverReport.allocate(width, lane.real, lane.device)
         """Of the solves of impacts; the first ones of the steps report to the lane."""
-        more = [wp.zeros((width, 2 * lane.capacity), dtype=lane.scratch.slip.dtype, device=lane.device) for _ in "ab"]
-        self.scratch = dataclasses.replace(lane.scratch, slip=more[0], slip_change=more[1])
+        self.solver = lane.solver.with_capacity(2 * lane.capacity)
         self.adjoints: impact_adjoint.ImpactAdjoints | None = None
         options = lane.options
         self._law: dict[str, Any] = {"h": options.step, "eps": options.stiction}
@@ -42,23 +41,18 @@ class ImpactSteps:
 
     def _solve(self, t: int, start: wp.array, count: wp.array, result: wp.array) -> None:
         lane = self.lane
-        solve.solve(
-            lane.real, lane.arrays, lane.q[t], start, lane.control[t], count, self.own.rows, self.scratch, result,
-            self.report, **lane.solver_options,
-        )  # fmt: skip
+        self.solver.arrange(count, self.own.rows)
+        self.solver.solve(lane.q[t], start, lane.control[t], count, self.own.rows, result, self.report)
 
     def _prepare(self, t: int) -> wp.array:
         """Contacts, two solves, and the rows of the third; returns the velocities the step starts from."""
         lane, own = self.lane, self.own
         real, arrays, q = lane.real, lane.arrays, lane.q[t]
-        start = lane.list_contacts(t)
+        start = lane.list_contacts(t, whole=True)
         impact.leave_out(
             real, arrays, start, lane.features, lane.rows, own, threshold=lane.options.restitution_threshold
         )
-        solve.solve(
-            real, arrays, q, start, lane.control[t], lane.features.count, lane.rows, lane.scratch, own.body_vi,
-            lane.report, **lane.solver_options,
-        )  # fmt: skip
+        lane.solver.solve(q, start, lane.control[t], lane.features.count, lane.rows, own.body_vi, lane.report)
         impact.impact_rows(real, arrays, q, start, lane.features, own, **self._impact)
         self._solve(t, start, own.count, own.body_vn)
         impact.friction_rows(real, own, eps=lane.options.stiction)
@@ -113,16 +107,11 @@ class ImpactSteps:
                 (v1, own.total, adj_v1, impact_adjoint.THIRD),
                 (own.body_vn, own.count, mine.body_vn, impact_adjoint.SECOND),
             ):
-                adjoint.solve_adjoint(
-                    real, arrays, q, start, solution, count, own.rows, self.scratch, adj, ours, dofs=lane.dofs,
-                    **self._law,
-                )  # fmt: skip
+                self.solver.arrange(count, own.rows)
+                self.solver.adjoint(q, start, solution, count, own.rows, adj, ours)
                 impact_adjoint.contact_adjoint(
                     real, arrays, q, start, solution, features, own, mine, number, ours, **self._impact
                 )
                 adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=h)
-            adjoint.solve_adjoint(
-                real, arrays, q, start, own.body_vi, features.count, lane.rows, lane.scratch, mine.body_vi, g,
-                dofs=lane.dofs, **self._law,
-            )  # fmt: skip
+            lane.solver.adjoint(q, start, own.body_vi, features.count, lane.rows, mine.body_vi, g)
             adjoint.residual_adjoint(real, arrays, q, start, own.body_vi, control, features, g, **self._law)

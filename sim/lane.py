@@ -15,8 +15,8 @@ import numpy as np
 import torch
 import warp as wp
 
-from ..kernels import adjoint, adjoint_islands, broad, forces, graph, integrate, overlap, rows, solve, solve_islands
-from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
+from ..kernels import adjoint, broad, forces, integrate, overlap, rows
+from ..kernels.arrays import Adjoints, ModelArrays, Rows, SolverReport
 from ..kernels.contact import CONTACT_PERIOD_STEPS
 from ..kernels.detect import detect
 from ..kernels.features import RIM_POINTS, Features
@@ -27,6 +27,7 @@ from .hulls import hull_arrays
 from .impacts import ImpactSteps
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
+from .solver import Solver
 
 __all__ = ["Lane", "default_capacity", "look_ahead"]
 
@@ -119,7 +120,6 @@ class Lane:
         capacity = options.contact_capacity or default_capacity(model)
         self.capacity = capacity
         self.arrays = model_arrays(model, width)
-        self.dofs = self.arrays.dofs
         bodies, actuators, t = model.bodies, model.actuators, self.segment
         self.q = wp.zeros((t + 1, width, bodies), dtype=p.transform, device=self.device)
         self.v = wp.zeros((t + 1, width, bodies), dtype=p.spatial, device=self.device)
@@ -132,7 +132,7 @@ class Lane:
         )
         self.features = Features.allocate(width, capacity, self.real, self.device)
         self.rows = Rows.allocate(width, capacity, self.real, self.device)
-        self.scratch = Scratch.allocate(width, self.arrays, capacity, self.real)
+        self.solver = Solver.allocate(self.real, self.arrays, options, width, capacity)
         self.report = SolverReport.allocate(width, self.real, self.device)
         self.depth = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.depth_ratio = wp.zeros_like(self.depth)
@@ -141,15 +141,9 @@ class Lane:
         self.forces: forces.Forces | None = None
         self.impacts: ImpactSteps | None = None
         self._graphs: dict[tuple[str, int], Any] = {}
-        h = options.step
-        default_tolerance = 1e-12 if model.dtype == torch.float64 else 1e-4
-        self.solver_options: dict[str, Any] = {
-            "h": h, "eps": options.stiction,
-            "tolerance": options.tolerance or default_tolerance, "max_iterations": options.max_iterations,
-        }  # fmt: skip
         self._detect: dict[str, Any] = {
             "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.001),
-            "reach": self.reach, "step": h,
+            "reach": self.reach, "step": options.step,
         }  # fmt: skip
         # torch views of the same memory, for copies in and out
         self.q_view, self.v_view = wp.to_torch(self.q), wp.to_torch(self.v)
@@ -199,13 +193,14 @@ class Lane:
                 self.width, self.capacity, self.control_view.shape[2], self.real, self.device
             )
 
-    def list_contacts(self, t: int, v1: wp.array | None = None, every: bool = True) -> wp.array:
+    def list_contacts(self, t: int, v1: wp.array | None = None, *, every: bool = True, whole: bool = False) -> wp.array:
         """Detect the contacts of step ``t`` and prepare their rows; returns the velocities the step starts from.
 
         Args:
             t: Number of the step within the segment.
             v1: Velocities after the step, as far as they are known.
             every: Whether to do so in all worlds, or only in those marked in ``near``.
+            whole: Whether to list contacts by the greatest speed in the world, not by that of their own bodies.
         """
         a = self.arrays
         start = self.rest if self.options.quasi_dynamic else self.v[t]
@@ -213,16 +208,14 @@ class Lane:
         detect(
             self.real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
             shape_pose=a.shape_pose, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], body_v1=v1, near=self.near,
-            features=self.features, hulls=a.hulls, every=every, **self._detect,
+            features=self.features, hulls=a.hulls, every=every, whole=whole,
+            **self._detect,
         )  # fmt: skip
         rows.prepare(
             self.real, a, self.q[t], start, self.features, self.rows, h=self.options.step, eps=self.options.stiction,
             again=again,
         )  # fmt: skip
-        if self.scratch.graph is not None:
-            graph.arrange(
-                a.body_takes_part, self.features.count, self.rows.body_a, self.rows.body_b, self.scratch.graph, again
-            )
+        self.solver.arrange(self.features.count, self.rows, again)
         return start
 
     def _overlooked(self, t: int, listed_v: wp.array, every: bool) -> None:
@@ -235,17 +228,10 @@ class Lane:
 
     def _velocities(self, t: int, start: wp.array, every: bool) -> None:
         """Solve step ``t`` for the velocities after it."""
-        again = None if every else self.near.again
-        if self.scratch.graph is None:
-            solve.solve(
-                self.real, self.arrays, self.q[t], start, self.control[t], self.features.count, self.rows,
-                self.scratch, self.v[t + 1], self.report, dofs=self.dofs, again=again, **self.solver_options,
-            )  # fmt: skip
-        else:
-            solve_islands.solve_islands(
-                self.real, self.arrays, self.q[t], start, self.control[t], self.scratch.graph, self.rows,
-                self.scratch, self.v[t + 1], self.report, again=again, **self.solver_options,
-            )  # fmt: skip
+        self.solver.solve(
+            self.q[t], start, self.control[t], self.features.count, self.rows, self.v[t + 1], self.report,
+            None if every else self.near.again,
+        )  # fmt: skip
 
     def _forward(self, steps: int) -> None:
         for t in range(steps):
@@ -253,7 +239,7 @@ class Lane:
             self._velocities(t, start, every=True)
             self._overlooked(t, self.v[t], every=True)
             for _ in range(RELISTINGS):
-                self.list_contacts(t, self.near.listed_v, every=False)
+                self.list_contacts(t, self.near.listed_v, every=False, whole=True)
                 self._velocities(t, start, every=False)
                 self._overlooked(t, self.near.listed_v, every=False)
             broad.give_up(self.real, self.near, self.report)
@@ -286,16 +272,7 @@ class Lane:
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1],
                 self.adj_q[t + 1], g.body_q, g.body_v0, self.adj_v[t + 1], g.body_inertia, h=h,
             )  # fmt: skip
-            if self.scratch.graph is None:
-                adjoint.solve_adjoint(
-                    self.real, self.arrays, self.q[t], start, self.v[t + 1], self.features.count, self.rows,
-                    self.scratch, self.adj_v[t + 1], g, dofs=self.dofs, h=h, eps=eps,
-                )  # fmt: skip
-            else:
-                adjoint_islands.solve_adjoint(
-                    self.real, self.arrays, self.q[t], self.v[t + 1], self.features.count, self.rows, self.scratch,
-                    self.adj_v[t + 1], g, h=h, eps=eps,
-                )  # fmt: skip
+            self.solver.adjoint(self.q[t], start, self.v[t + 1], self.features.count, self.rows, self.adj_v[t + 1], g)
             adjoint.residual_adjoint(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, g, h=h, eps=eps
             )

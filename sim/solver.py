@@ -1,0 +1,88 @@
+"""The contact solve and its adjoint for worlds of any size: one dense system, or islands of blocks."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import warp as wp
+
+from ..kernels import adjoint, adjoint_islands, graph, solve, solve_islands
+from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
+from ..kernels.graph import GraphArrays
+from ..kernels.precision import precision
+from .options import SimulatorOptions
+
+__all__ = ["Solver"]
+
+
+@dataclass(frozen=True)
+class Solver:
+    """Solves steps of W worlds with up to C contacts each; the methods launch kernels.
+
+    Args:
+        real: ``wp.float32`` or ``wp.float64``.
+        arrays: The model.
+        scratch: Working memory.
+        options: Of the step.
+    """
+
+    real: Any
+    arrays: ModelArrays
+    scratch: Scratch
+    options: SimulatorOptions
+
+    @classmethod
+    def allocate(cls, real: Any, arrays: ModelArrays, options: SimulatorOptions, worlds: int, capacity: int) -> Solver:
+        """A solver with memory of its own."""
+        return cls(real, arrays, Scratch.allocate(worlds, arrays, capacity, real), options)
+
+    def with_capacity(self, capacity: int) -> Solver:
+        """A solver for other contacts that shares what does not depend on them; not to be used at the same time."""
+        old, p = self.scratch, precision(self.real)
+        worlds, bodies = old.target.shape
+        device = old.target.device
+        slips = [wp.zeros((worlds, capacity), dtype=p.vec3, device=device) for _ in range(2)]
+        own = None if old.graph is None else GraphArrays.allocate(worlds, bodies, capacity, device)
+        scratch = dataclasses.replace(old, slip=slips[0], slip_change=slips[1], graph=own)
+        return dataclasses.replace(self, scratch=scratch)
+
+    def arrange(self, count: wp.array, rows: Rows, again: wp.array | None = None) -> None:
+        """To be called before ``solve`` or ``adjoint`` whenever the contacts have changed."""
+        if self.scratch.graph is not None:
+            graph.arrange(self.arrays.body_takes_part, count, rows.body_a, rows.body_b, self.scratch.graph, again)
+
+    def solve(
+        self, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array, rows: Rows, body_v1: wp.array,
+        report: SolverReport, again: wp.array | None = None,
+    ) -> None:  # fmt: skip
+        """Write the velocities after the step into ``body_v1``; see ``kernels.solve.solve`` for the arguments."""
+        o, s = self.options, self.scratch
+        tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-4)
+        law = {"h": o.step, "eps": o.stiction, "tolerance": tolerance, "max_iterations": o.max_iterations}
+        if s.graph is None:
+            solve.solve(
+                self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report,
+                dofs=self.arrays.dofs, again=again, **law,
+            )  # fmt: skip
+        else:
+            solve_islands.solve_islands(
+                self.real, self.arrays, body_q, body_v0, control, rows, s, body_v1, report, again=again, **law
+            )
+
+    def adjoint(
+        self, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, count: wp.array, rows: Rows, adj_v1: wp.array,
+        adjoints: Adjoints,
+    ) -> None:  # fmt: skip
+        """Solve with the Hessian at ``body_v1``; writes ``adjoints.z`` and ``adjoints.active``."""
+        law = {"h": self.options.step, "eps": self.options.stiction}
+        if self.scratch.graph is None:
+            adjoint.solve_adjoint(
+                self.real, self.arrays, body_q, body_v0, body_v1, count, rows, self.scratch, adj_v1, adjoints,
+                dofs=self.arrays.dofs, **law,
+            )  # fmt: skip
+        else:
+            adjoint_islands.solve_adjoint(
+                self.real, self.arrays, body_q, body_v1, count, rows, self.scratch, adj_v1, adjoints, **law
+            )
