@@ -234,21 +234,27 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
                 )
             return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
+        # A polygon that lies higher than the separation misses what is nearest: the lowest vertex is beside the face.
+        limit = wp.max(greatest, best_edge) + tolerance
         end = int(-1)
         turned = best_b > best + tolerance
-        if turned:
-            end = patch.face_patch(table, world, n, hs, b, a, hb, ha, back, seen, face_b, margin)
-        else:
-            end = patch.face_patch(table, world, n, hs, a, b, ha, hb, rotation, position, face, margin)
+        for _attempt in range(1 + int(wp.abs(best_b - best) <= tolerance)):
+            if end < 0:
+                if turned:
+                    end = patch.face_patch(table, world, n, hs, b, a, hb, ha, back, seen, face_b, margin, limit)
+                else:
+                    end = patch.face_patch(table, world, n, hs, a, b, ha, hb, rotation, position, face, margin, limit)
+                turned = not turned
         if end >= 0:
             return end
 
-        # The polygon is empty: hulls that pass each other, or faces that hardly face each other.
+        # No such polygon: hulls that pass each other, or faces that hardly face each other.
+        turned = best_b > best
         if wp.max(greatest, best_edge) > scalar(0.0):
             return closest_edges(
                 table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
             )
-        if edge_a >= 0:
+        if best_edge > greatest - tolerance:  # of edges further inside not all were looked at
             return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
         if turned:
             low = hull.vertex(hs, ha, hull.lowest(hs, ha, rotation * hs.normals[face_b]))

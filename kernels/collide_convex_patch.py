@@ -50,12 +50,17 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def incident_face(hs: Hulls, h: Hull, direction: vec3) -> int:
-        """The face most opposed to a direction."""
+        """The face most opposed to a direction, of those that meet in the vertex least far in it.
+
+        The most opposed of all faces need not hold that vertex, and then lies too high.
+        """
+        low = hull.vertex(hs, h, hull.lowest(hs, h, direction))
+        near = -scalar(1.0e-5) * h.radius
         result = h.face
         least = scalar(2.0)
         for f in range(h.face, h.face_end):
             cosine = wp.dot(hs.normals[f], direction)
-            if cosine < least:
+            if cosine < least and hull.height(hs, h, f, low) > near:
                 least = cosine
                 result = f
         return result
@@ -105,12 +110,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def face_patch(
         table: FeatureTable, world: int, n: int, hs: Hulls, ref: Side, inc: Side, hr: Hull, hi: Hull,
-        rotation: mat33, position: vec3, face: int, margin: scalar,
+        rotation: mat33, position: vec3, face: int, margin: scalar, limit: scalar,
     ) -> int:  # fmt: skip
         """Write the polygon over ``face`` of the reference hull.
 
         ``rotation``, ``position`` [m] are the pose of the incident hull in the frame of the reference hull. Returns -1
-        if the polygon is empty, and the unchanged ``n`` if all of its corners are beyond the margin.
+        if the polygon is empty or all of its corners are higher than ``limit`` [m], and the unchanged ``n`` if they
+        are all beyond the margin.
         """
         normal = hs.normals[face]
         origin = hull.corner(hs, hr, face, 0)
@@ -211,7 +217,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     x[size] = wp.dot(along, at - origin)
                     y[size] = wp.dot(across, at - origin)
                     size += 1
-        if size == 0:
+        if size == 0 or nearest > limit:
             return -1
         if nearest >= margin:
             return n

@@ -1,7 +1,8 @@
-"""Convex pairs against distance and depth computed by Qhull and least squares, against boxes, against spheres; and jumps.
+"""Convex pairs against distance and depth computed by Qhull and least squares, against boxes, and against spheres.
 
-The reference is the Minkowski difference of the two hulls, all differences of their vertices: the depth of an overlap is
-the least distance of its faces from the origin (Qhull), the distance of hulls apart its least point (Lawson and Hanson).
+The reference is the Minkowski difference of the two hulls, all differences of their vertices: the depth of an overlap
+is the least distance of its faces from the origin (Qhull), the distance of hulls apart its least point (Lawson and
+Hanson).
 """
 
 from collections import Counter
@@ -53,8 +54,8 @@ def test_gap_is_the_signed_distance_or_a_polygon():
 
     * it is preferred: faces win against edges, and the first hull's against the second's, up to SWITCH of the inscribed
       radius each. This is the only reason why a gap is less than the distance;
-    * the lowest vertex over the reference face lies outside of the outline. Of hulls that are apart it is always this:
-      they are closest where no faces face each other.
+    * the lowest vertex over the reference face lies outside of the outline, by so little that the polygon lies higher
+      by less than SWITCH of the inscribed radius. Of hulls that are apart it is always this.
     """
     count = Counter()
     for names in PAIRS:
@@ -68,7 +69,9 @@ def test_gap_is_the_signed_distance_or_a_polygon():
         assert np.abs(off[~polygon]).max() < EXACT
         apart = exact >= 0
         assert off[apart].min() > -EXACT
-        assert off[~apart].min() > -2 * SWITCH * min(HULLS[n].size[2] for n in names) - EXACT
+        switch = SWITCH * min(HULLS[n].size[2] for n in names)
+        assert off[~apart].min() > -2 * switch - EXACT
+        assert off.max() < switch + EXACT
         lowest = np.array(
             [
                 (placed(HULLS[names[1 - s]].vertices, q[1 - s]) @ n).min() - p @ n
@@ -80,15 +83,15 @@ def test_gap_is_the_signed_distance_or_a_polygon():
         assert (outside | (off < EXACT)).all()
         count.update(apart=apart.sum(), overlap=(~apart).sum())
         count.update(apart_differs=(apart & differs).sum(), overlap_differs=(~apart & differs).sum())
-    assert count["overlap"] > 2000  # 2083 and 917; of these 226 and 102 differ
+    assert count["overlap"] > 2000  # 2083 and 917; of these 226 and 53 differ
     assert count["apart"] > 900
     assert count["overlap_differs"] < 0.12 * count["overlap"]
-    assert count["apart_differs"] < 0.12 * count["apart"]
+    assert count["apart_differs"] < 0.06 * count["apart"]
 
 
 @pytest.mark.parametrize(("names", "dtype"), [(PAIRS[0], wp.float32), *((names, wp.float64) for names in PAIRS)])
 def test_small_margin_sees_what_overlaps_and_nothing_that_is_apart(names, dtype):
-    """Also where only an edge of each separates hulls whose faces' separations are below zero by more than the margin."""
+    """Also where only an edge of each separates hulls, whose faces' separations are less than minus the margin."""
     margin = 0.001
     poses = random_poses(np.random.default_rng(2), POSES, (0.02, 0.25))
     exact = signed_distances(names, poses)
@@ -104,7 +107,7 @@ def test_small_margin_sees_what_overlaps_and_nothing_that_is_apart(names, dtype)
 
 @pytest.mark.parametrize("margin", [0.002, 1.0])
 def test_boxes_given_as_hulls(margin):
-    """2000 poses: the same force and torque as two boxes, but for 2 % of those apart, where hulls know the distance."""
+    """2000 poses: the force and torque of two boxes, but for 3 % of those apart, where hulls know the distance."""
     poses = random_poses(np.random.default_rng(2), 2000, (0.03, 0.25))
     exact = signed_distances(("box", "box"), poses)
     apart = exact > 0
@@ -113,7 +116,7 @@ def test_boxes_given_as_hulls(margin):
         _, c = pair_of(first, "box", wp.float64, "cpu").detect(poses, margin)
         same = np.abs(wrench(c, margin) - wrench(box, margin)).max(axis=1) < EXACT
         assert same[~apart].all()
-        assert same[apart].mean() > 0.98
+        assert same[apart].mean() > 0.97
         assert np.abs(least_gap(c) - exact)[~same].max(initial=0.0) < EXACT
 
 
