@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .budget import Budget, affordable
 from .gradients import Backend, CentralDifferences, Comparison, GradientError, Objective, compare_backends, make_backend
+from .gradients.checks import check_count
 from .gradients.objective import evaluate, evaluate_with_gradient, objective_name
 from .report.folder import LAST, OutputError, output_folder
+from .report.landscape import Landscape, cost_over_plane
+from .report.offers import has_scene, landscape_axes
 from .report.results import versions, write_json
 from .report.slice import Slice, cost_along_slice
 from .report.table import comparison_table
@@ -24,16 +28,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
+    from .sim import Recording
+
 __all__ = ["BACKENDS", "CompareResult", "compare"]
 
 BACKENDS = ("autodiff", "smoothing", "surrogate")
 """What is compared where nothing else is asked for."""
 
-_REFERENCE_ROLLOUTS = 12_000  # at most, where nobody says how many
 _REFERENCE_ERROR = 0.05  # standard error of the reference to aim for, relative to its norm
-_PILOT_ROLLOUTS = 1_700
 _REFERENCE_STEP = 0.75  # of scale: less noise than at the usual 0.5, for a bias of half a percent on a jump
 _SCALE = 0.02
+_LEAST_ROLLOUTS, _LEAST_SAMPLES = 100, 16
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,10 @@ class CompareResult:
     """The cost along the descent direction of the reference."""
     settings: dict[str, Any]
     """What it was computed with: seed, samples, scale, ..."""
+    recording: Recording | None = None
+    """The rollout at theta; None where the objective has no ``record``."""
+    landscape: Landscape | None = None
+    """The cost over two parameters; None where the objective names no ``landscape_axes``."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds of each stage."""
 
@@ -81,7 +90,7 @@ class CompareResult:
         return comparison_table(self.comparison, title=f"Gradient of {self.title}", noise=self.noise)
 
     def figure(self, kind: str = "compare") -> Figure:
-        """A matplotlib figure: ``"compare"`` (all in one), ``"slice"``, ``"parameters"`` or ``"scene"``."""
+        """A matplotlib figure: ``"compare"`` (all in one), or one of the other ``figure_kinds``."""
         from .report.figures import draw
 
         return draw(self, kind)
@@ -91,7 +100,7 @@ class CompareResult:
         """The kinds that ``figure`` knows for this objective."""
         from .report.figures import kinds
 
-        return kinds(self.objective)
+        return kinds(self)
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, as ``results.json`` has them; whatever depends on the clock is under ``timings``."""
@@ -111,6 +120,7 @@ class CompareResult:
             "reference": rows[0],
             "backends": [{**row, "verdict": found.get(row["name"])} for row in rows[1:]],
             "slice": self.slice.as_dict(),
+            "landscape": None if self.landscape is None else self.landscape.as_dict(),
             "versions": versions(),
             "timings": {"estimates": seconds, **self.timings},
         }
@@ -140,7 +150,11 @@ class CompareResult:
 
 FILES = (
     LAST,
-    *(f"{kind}.{ending}" for kind in ("compare", "slice", "parameters", "scene") for ending in ("png", "svg")),
+    *(
+        f"{kind}.{ending}"
+        for kind in ("compare", "slice", "parameters", "scene", "landscape")
+        for ending in ("png", "svg")
+    ),
 )
 """Names of all files that a comparison may write."""
 
@@ -153,6 +167,7 @@ def compare(
     scale: float | Sequence[float] | None = None,
     samples: int = 256,
     reference_samples: int | None = None,
+    rollouts: int | None = None,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] | None = None,
@@ -170,8 +185,10 @@ def compare(
             ``smoothing_scale``, else 0.02.
         samples: Rollouts for each backend that samples.
         reference_samples: Noise draws of the reference, each of 2 * parameters + 1 rollouts; by default as many as a
-            pilot says are needed for a standard error of 5 % of the gradient, but at most 12,000 rollouts.
-        seed: Of all randomness; the same seed gives the same numbers on the same machine.
+            pilot says are needed for a standard error of 5 % of the gradient, within ``rollouts``.
+        rollouts: Rollouts of the reference, at most; those of slice and landscape go with them. By default 12,000 where
+            a rollout takes up to 6 ms, as measured, and a quarter of that for every factor of four beyond.
+        seed: Of all randomness; the same seed (and ``rollouts``) gives the same numbers on the same machine.
         settings: Further entries for ``results.json``.
         progress: Called with the name of each stage before it begins.
 
@@ -193,9 +210,15 @@ def compare(
     _warm_up(objective, theta)
     timings["compile"] = time.perf_counter() - began
 
+    scales = torch.as_tensor(scale, dtype=torch.float64).expand(len(theta))
+    if rollouts is None:
+        budget = affordable(objective, theta, scales)
+    else:
+        check_count("rollouts", rollouts, _LEAST_ROLLOUTS, " (so that slice and reference have points enough)")
+        budget = Budget(rollouts)
     if reference_samples is None:
         say("how many rollouts the reference needs")
-        reference_samples = _enough_samples(objective, theta, scale, seed)
+        reference_samples = _enough_samples(objective, theta, scale, seed, budget)
     reference = CentralDifferences(scale=scale, samples=reference_samples, step=_REFERENCE_STEP)
 
     def report(name: str, done: int, total: int) -> None:
@@ -210,9 +233,16 @@ def compare(
     say("cost along a slice")
     clock = time.perf_counter()
     target = torch.tensor(comparison.reference.gradient, dtype=torch.float64)
-    scales = torch.as_tensor(scale, dtype=torch.float64)
-    slice_ = cost_along_slice(objective, theta, target, scales, seed=seed)
+    slice_ = cost_along_slice(objective, theta, target, scales, seed=seed, **budget.slice)
     timings["slice"] = time.perf_counter() - clock
+    recording = objective.record(theta[None]) if has_scene(objective) else None  # type: ignore[attr-defined]
+    axes = landscape_axes(objective)
+    landscape = None
+    if axes is not None:
+        say("cost over a plane")
+        clock = time.perf_counter()
+        landscape = cost_over_plane(objective, theta, axes, scales, seed=seed, **budget.landscape)
+        timings["landscape"] = time.perf_counter() - clock
     timings["total"] = time.perf_counter() - began
     return CompareResult(
         objective=objective,
@@ -221,10 +251,13 @@ def compare(
         comparison=comparison,
         verdicts=verdicts,
         slice=slice_,
+        recording=recording,
+        landscape=landscape,
         settings={
             "seed": seed,
             "samples": samples,
             "reference_samples": reference_samples,
+            "rollouts": budget.rollouts,
             "scale": scale,
             "backends": {name: repr(backend) for name, backend in backends.items()},
             "device": str(theta.device),
@@ -253,14 +286,14 @@ def _theta(objective: object, theta: torch.Tensor | None) -> torch.Tensor:
     return theta.detach()  # type: ignore[union-attr]
 
 
-def _enough_samples(objective: Objective, theta: torch.Tensor, scale: Any, seed: int) -> int:
+def _enough_samples(objective: Objective, theta: torch.Tensor, scale: Any, seed: int, budget: Budget) -> int:
     """Noise draws that bring the reference's standard error down to its target, as far as the budget goes."""
     width = 2 * len(theta) + 1
-    pilot_samples = max(64, _PILOT_ROLLOUTS // width // 2 * 2)
+    pilot_samples = max(_LEAST_SAMPLES, budget.pilot // width // 2 * 2)
     pilot = CentralDifferences(scale=scale, samples=pilot_samples, step=_REFERENCE_STEP).estimate(
         objective, theta, seed=seed
     )
-    most = max(pilot_samples, _REFERENCE_ROLLOUTS // width // 2 * 2)
+    most = max(pilot_samples, budget.rollouts // width // 2 * 2)
     norm, error = float(pilot.gradient.norm()), float(pilot.standard_error.norm())  # type: ignore[union-attr]
     if error > 0.0 and norm == 0.0:
         return most

@@ -96,6 +96,8 @@ class Push(Task):
         self.device, self.dtype = self.model.device, self.model.dtype
         names = [f"{axis}{i}" for i in range(way_points) for axis in "xy"]
         self.parameter_names = tuple(names)
+        self.landscape_axes = (len(names) - 2, len(names) - 1)
+        """The parameters over which the cost is drawn: the last way-point."""
         self._interpolation = self._hat_functions()
 
     def _scene(self) -> ModelBuilder:

@@ -34,6 +34,8 @@ class Compare:
     """Rollouts for each backend that samples."""
     reference_samples: Annotated[int | None, option("INT")] = None
     """Noise draws of the reference, each of 2 * parameters + 1 rollouts. By default as many as a pilot finds needed."""
+    rollouts: Annotated[int | None, option("INT")] = None
+    """Most rollouts of the reference; slice and landscape go with it. By default 12000, fewer where they are slow."""
     scale: Annotated[float | None, option("FLOAT")] = None
     """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
     backends: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "autodiff,smoothing,surrogate"
@@ -75,6 +77,7 @@ class Compare:
                     scale=self.scale,
                     samples=self.samples,
                     reference_samples=self.reference_samples,
+                    rollouts=self.rollouts,
                     seed=self.seed,
                     settings={"options": options},
                     progress=say,

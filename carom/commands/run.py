@@ -66,8 +66,8 @@ class Run:
                 say("loading")
                 from ..envs import TaskError
                 from ..report.animation import animate, frame_steps
+                from ..report.offers import scene_of
                 from ..report.results import versions, write_json
-                from ..report.scene import scene_of
 
                 init_warp()
                 options = task_options(self.options, self.start)

@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..gradients.errors import GradientError
+from .landscape_figure import draw_landscape
 from .parameters_figure import draw_parameters
-from .push_scene import draw_push
+from .scene import aspect, draw_scene, is_crowded
 from .slice_figure import draw_slice
 from .style import RC
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from ..comparison import CompareResult
 
-__all__ = ["SCENES", "draw", "kinds", "save_figure"]
+__all__ = ["draw", "kinds", "save_figure"]
 
-Scene = Callable[..., None]
-SCENES: dict[str, Scene] = {"push": draw_push}
-"""Drawings of scenes by the name of their task, called with (axes, objective, theta, gradients)."""
-
-_SIZES = {"slice": (5.6, 4.0), "parameters": (8.0, 3.4), "scene": (6.2, 5.7)}
+_SIZES = {"slice": (5.6, 4.0), "parameters": (8.0, 3.4), "landscape": (8.4, 4.0)}
+_WIDTHS = {"scene": 1.2, "slice": 1.0, "landscape": 1.4, "parameters": 1.1}
 
 
-def kinds(objective: object) -> tuple[str, ...]:
-    """The kinds of figure that there are for an objective."""
-    return ("compare", "slice", "parameters", *(("scene",) if _scene(objective) else ()))
+def kinds(result: CompareResult) -> tuple[str, ...]:
+    """The kinds of figure that there are for a result: what its objective offers decides."""
+    scene = ("scene",) if result.recording is not None else ()
+    return ("compare", "slice", "parameters", *scene, *(("landscape",) if result.landscape is not None else ()))
 
 
 def draw(result: CompareResult, kind: str) -> Figure:
     """The figure of this kind."""
-    known = kinds(result.objective)
+    known = kinds(result)
     if kind not in known:
         raise GradientError(f"unknown figure {kind!r}: there are {', '.join(known)}")
     with matplotlib.rc_context(RC):
         if kind == "compare":
-            return _all_in_one(result)
-        figure = Figure(figsize=_SIZES[kind], layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
-        _panel(figure.add_subplot(), result, kind)
+            return _all_in_one(result, known)
+        size = _SIZES.get(kind) or _scene_size(result)
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
+        _panel(figure, result, kind)
         return figure
 
 
@@ -55,40 +53,43 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(path.with_name(path.name + ".svg"), metadata={"Date": None})
 
 
-def _all_in_one(result: CompareResult) -> Figure:
-    if _scene(result.objective) is None:
-        figure = Figure(figsize=(11.0, 4.6), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        _panel(left, result, "slice")
-        draw_parameters(right, result, legend_columns=2)
-    else:
-        figure = Figure(figsize=(11.0, 8.2), layout="constrained")
-        upper, lower = cast("Any", figure.subfigures(2, 1, height_ratios=[1.85, 1.0], hspace=0.04))
-        left, right = upper.subplots(1, 2, width_ratios=[1.2, 1.0])
-        _panel(left, result, "scene")
-        _panel(right, result, "slice")
-        _panel(lower.subplots(), result, "parameters")
+def _all_in_one(result: CompareResult, known: Sequence[str]) -> Figure:
+    """Rows of panels. A scene in one panel has the slice beside it, one in two panels a row of its own."""
+    rest = [name for name in ("slice", "landscape", "parameters") if name in known]
+    rows: list[tuple[float, list[str]]] = []
+    if "scene" in known:
+        width, height = _scene_size(result)
+        rows.append((height, ["scene"]) if width > 8.0 else (5.3, ["scene", rest.pop(0)]))
+    while rest:
+        pair, rest = (rest[:2], rest[2:]) if len(rest) != 3 else (rest[1::-1], rest[2:])
+        rows.append((3.9 if len(pair) == 2 else 3.1, pair))
+    heights = [height for height, _ in rows]
+    figure = Figure(figsize=(11.0, sum(heights) + 0.4), layout="constrained")
+    parts = cast("Any", figure.subfigures(len(rows), 1, height_ratios=heights, hspace=0.03, squeeze=False))[:, 0]
+    for part, (_, names) in zip(parts, rows, strict=True):
+        ratios = [_WIDTHS[name] for name in names]
+        cells = [part] if len(names) == 1 else part.subfigures(1, 2, width_ratios=ratios)
+        for cell, name in zip(cells, names, strict=True):
+            _panel(cell, result, name, legend_columns=2 if len(names) > 1 else 4)
     figure.suptitle(f"Gradient of {result.title}", x=0.012, ha="left", fontsize=12.5, fontweight="bold")
     return figure
 
 
-def _panel(axes: Axes, result: CompareResult, kind: str) -> None:
+def _panel(figure: FigureBase, result: CompareResult, kind: str, legend_columns: int = 4) -> None:
     if kind == "slice":
-        draw_slice(axes, result)
+        draw_slice(figure.subplots(), result)
     elif kind == "parameters":
-        draw_parameters(axes, result)
+        draw_parameters(figure.subplots(), result, legend_columns=legend_columns)
+    elif kind == "landscape":
+        draw_landscape(figure, result)
     else:
         rows = [result.comparison.reference, *result.comparison.rows]
-        gradients: dict[str, Any] = {row.name: row.gradient for row in rows if row.gradient is not None}
-        scene = _scene(result.objective)
-        assert scene is not None
-        scene(axes, result.theta, gradients)
+        gradients = {row.name: row.gradient for row in rows if row.gradient is not None}
+        assert result.recording is not None
+        draw_scene(figure, result.objective, result.recording, result.theta, gradients)
 
 
-def _scene(objective: Any) -> Scene | None:
-    """The drawing of the objective's scene: its own ``draw``, else the one registered under its name."""
-    own = getattr(objective, "draw", None)
-    if callable(own):
-        return own  # type: ignore[no-any-return]
-    found = SCENES.get(getattr(objective, "name", ""))
-    return None if found is None else lambda axes, theta, gradients: found(axes, objective, theta, gradients)
+def _scene_size(result: CompareResult) -> tuple[float, float]:
+    """Inches: one panel, or two beside each other as high as the scene needs."""
+    assert result.recording is not None
+    return (11.0, 4.9 * aspect(result.recording) + 1.5) if is_crowded(result.recording) else (6.2, 5.7)

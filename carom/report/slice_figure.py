@@ -53,6 +53,10 @@ def draw_slice(axes: Axes, result: CompareResult) -> None:
             mew=0.8,
             zorder=20 + index,
         )
+    shown = torch.cat([line.hard, line.smooth - 2 * line.smooth_error, line.smooth + 2 * line.smooth_error])
+    low, high = float(shown.min()), float(shown.max())
+    margin = 0.25 * (high - low) or 1.0
+    axes.set_ylim(low - margin, high + margin)  # a slope that is far too steep leaves the picture, not the costs
     axes.set_xlabel(f"distance from theta {line.direction_name}{f' [{unit}]' if unit else ''}")
     axes.set_ylabel("cost")
     axes.set_title("Cost along the descent direction")

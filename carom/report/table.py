@@ -66,12 +66,16 @@ def _add(table: Table, row: ComparisonRow, *, compared: bool = True) -> None:
         _number(row.value, 4),
         _number(row.norm, 4),
         f"{row.cosine:.3f}" if compared and row.cosine is not None else "-",
-        f"{row.relative_error:.1%}" if compared and row.relative_error is not None else "-",
+        _percent(row.relative_error) if compared and row.relative_error is not None else "-",
         _number(row.standard_error_norm, 2),
         _number(row.trace_variance, 2),
         str(row.evaluations),
         f"{row.seconds:.2f}",
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share < 10.0 else f"{share:.3g} x"
 
 
 def _number(number: float | None, digits: int) -> str:

@@ -132,7 +132,12 @@ def _fit(row: ComparisonRow) -> str:
 def _distance(row: ComparisonRow) -> str:
     parts = []
     if row.relative_error is not None:
-        parts.append(f"off by {row.relative_error:.0%} of the reference")
+        far = row.relative_error >= 10.0
+        parts.append(
+            f"off by {row.relative_error:.3g} times the reference"
+            if far
+            else f"off by {row.relative_error:.0%} of the reference"
+        )
     if row.cosine is not None and len(row.gradient or ()) > 1:
         parts.append(f"{math.degrees(math.acos(max(-1.0, min(1.0, row.cosine)))):.0f} degrees away")
     return ", ".join(parts) or "the reference is zero and it is not"

@@ -110,6 +110,8 @@ class Carrots(Task):
         self.push_steps = sum(self.blade.phases(step))
         """Steps of one push."""
         self.parameter_names = tuple(f"{c}_{i}" for i in range(pushes) for c in ("x0", "y0", "x1", "y1"))
+        self.landscape_axes = (4 * pushes - 2, 4 * pushes - 1)
+        """The parameters over which the cost is drawn: the end of the last push."""
         self.occupancy = Occupancy([piece.mesh for piece in self.pieces], self.view)
 
     @property
@@ -145,6 +147,10 @@ class Carrots(Task):
     def actions(self, theta: torch.Tensor) -> torch.Tensor:
         """Actions [batch, pushes, 4] of the parameters [batch, 4 pushes] [m]."""
         return theta.reshape(*theta.shape[:-1], self.pushes, 4)
+
+    def way_points(self, theta: torch.Tensor) -> torch.Tensor:
+        """Start and end of every push, [batch, 2 pushes, 2] [m]."""
+        return theta.reshape(*theta.shape[:-1], 2 * self.pushes, 2)
 
     def controls(self, theta: torch.Tensor) -> torch.Tensor:
         """Targets of the blade's controllers in an episode: x, y, z [m] and yaw [rad]; [steps, batch, 4]."""

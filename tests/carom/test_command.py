@@ -26,7 +26,7 @@ def fails(*arguments: object) -> None:
     assert stop.value.code == 2
 
 
-@pytest.mark.parametrize("kind", ["compare", "slice", "parameters", "scene"])
+@pytest.mark.parametrize("kind", ["compare", "slice", "parameters", "scene", "landscape"])
 def test_figures_show_something(push: Run, kind: str) -> None:
     picture = matplotlib.image.imread(push.folder / f"{kind}.png")
     height, width = picture.shape[:2]

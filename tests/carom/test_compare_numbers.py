@@ -13,7 +13,7 @@ import warp as wp
 import carom
 from carom.gradients import GradientError, Smoothing
 
-from .conftest import Run, load, run_cli
+from .conftest import PUSH_OPTIONS, Run, load, run_cli
 
 ALARM = 4.5
 """z-score that fails a test; a right estimator passes it with probability 1 - 7e-6 per coordinate."""
@@ -90,7 +90,7 @@ def test_same_seed_same_numbers_and_another_seed_others(gap_push: Run, tmp_path)
 
 
 def test_push_runs_twice_to_the_same_numbers(push: Run, tmp_path) -> None:
-    options = ("--start", "apart", "--reference-samples", 64, "--samples", 64)
+    options = ("--start", "apart", *PUSH_OPTIONS)
     run_cli("compare", "push", "--out", tmp_path / "again", *options)
     assert without_times(load(tmp_path / "again")) == without_times(push.results)
 
@@ -113,6 +113,7 @@ def test_results_say_what_they_were_computed_with(gap_push: Run) -> None:
     assert results["settings"]["samples"] == 4096
     assert results["settings"]["device"] == "cpu"
     assert results["settings"]["dtype"] == "float64"
+    assert results["settings"]["rollouts"] == 12000
     assert results["theta"] == [0.0]
     assert "seconds" not in results["reference"]
     assert results["timings"]["estimates"].keys() == {"reference", "autodiff", "smoothing", "smoothing-first"}
