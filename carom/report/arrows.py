@@ -46,8 +46,8 @@ def draw_arrows(axes: Axes, points: np.ndarray, moves: Mapping[str, np.ndarray],
         label = f"{name} (shortened)" if size.max() > _CAP * longest else name
         axes.quiver(
             points[:, 0], points[:, 1], scaled[:, 0], scaled[:, 1], angles="xy", scale_units="xy", scale=1.0,
-            color="#9A9A9A" if broad else styles[name].color, zorder=4 + rank, label=label,
-            width=0.016 if broad else max(0.004, 0.0075 - 0.0012 * rank), edgecolor="white", linewidth=0.4,
+            color="#9A9A9A" if broad else styles[name].color, zorder=4 + rank, label=label, edgecolor="white",
+            units="inches", width=0.085 if broad else max(0.022, 0.044 - 0.007 * rank), linewidth=0.4,
         )  # fmt: skip
 
 

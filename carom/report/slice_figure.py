@@ -57,7 +57,7 @@ def draw_slice(axes: Axes, result: CompareResult) -> None:
     low, high = float(shown.min()), float(shown.max())
     margin = 0.25 * (high - low) or 1.0
     axes.set_ylim(low - margin, high + margin)  # a slope that is far too steep leaves the picture, not the costs
-    axes.set_xlabel(f"distance from theta {line.direction_name}{f' [{unit}]' if unit else ''}")
+    axes.set_xlabel(f"distance from theta{f' [{unit}]' if unit else ''}")
     axes.set_ylabel("cost")
-    axes.set_title("Cost along the descent direction")
+    axes.set_title(f"Cost {line.direction_name}")
     axes.legend(loc="best")

@@ -220,10 +220,13 @@ def test_interrupt_by_the_user(tmp_path: Path) -> None:
         text=True,
     )
     assert process.stderr is not None
-    for line in process.stderr:
-        if "reference" in line:
-            process.send_signal(signal.SIGINT)
-            break
-    assert process.wait(timeout=60) == 130
-    assert "Traceback" not in process.stderr.read()
+    try:
+        for line in process.stderr:
+            if "reference" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        assert process.wait(timeout=60) == 130
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()  # hours of rollouts would be left
     assert list(tmp_path.iterdir()) == []
