@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -49,7 +50,7 @@ class Budget:
         }
 
     @property
-    def landscape(self) -> dict[str, float | int]:
+    def landscape(self) -> dict[str, Any]:
         """Points of ``cost_over_plane``."""
         return {"hard_points": 2 * round(self.between(4, 20)) + 1, "spacing": self.between(1.0, 1.0 / 3.0)}
 

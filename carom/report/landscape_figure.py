@@ -39,6 +39,7 @@ def draw_landscape(figure: FigureBase, result: CompareResult) -> None:
     high = float(max(plane.hard.max(), plane.smooth.max()))
     if not high > low:
         high = low + 1.0  # a flat cost
+    extents = ((plane.hard_x, plane.smooth_x), (plane.hard_y, plane.smooth_y))
     parts = (
         (left, plane.hard_x, plane.hard_y, plane.hard, "Cost as it is"),
         (right, plane.smooth_x, plane.smooth_y, plane.smooth, "Cost averaged over noise"),
@@ -51,9 +52,10 @@ def draw_landscape(figure: FigureBase, result: CompareResult) -> None:
         if float(cost.max()) > float(cost.min()):
             levels = np.linspace(low, high, _LEVELS)
             axes.contour(*at, cost.numpy(), levels=levels, colors="#00000055", linewidths=0.6)
-        axes.set_xlim(at[0][0], at[0][-1])
-        axes.set_ylim(at[1][0], at[1][-1])
-        view = 0.5 * min(np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim()))
+        reach = [factor * min(float(ends[0][-1]), float(ends[1][-1])) for ends in extents]
+        axes.set_xlim(x * factor - reach[0], x * factor + reach[0])
+        axes.set_ylim(y * factor - reach[1], y * factor + reach[1])
+        view = min(reach)
         draw_arrows(axes, np.array([[x * factor, y * factor]]), moves, _LONGEST * float(view))
         axes.plot([x * factor], [y * factor], "o", color="black", ms=4, mec="white", mew=0.8, zorder=20)
         axes.set_aspect("equal" if plane.scale[0] == plane.scale[1] else "auto")
