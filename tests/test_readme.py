@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
@@ -43,6 +44,15 @@ def test_own_scene():
     torch.testing.assert_close(ratio, torch.full((3,), 5 / 7, dtype=torch.float64), atol=0.02, rtol=0)
     gradient = names["state"].body_v.grad[:, 0, 0]
     torch.testing.assert_close(gradient, torch.full((3,), 5 / 7, dtype=torch.float64), atol=0.02, rtol=0)
+
+
+def test_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    names = run("carom.animate")
+    assert names["force"].shape == (5, 3)  # four corners and the pusher
+    with Image.open(tmp_path / "push.gif") as film:
+        frames = [film.seek(i) or film.info["duration"] for i in range(film.n_frames)]
+    assert sum(frames[:-1]) == pytest.approx(2000 / 0.5, abs=40)  # milliseconds, without the last picture's rest
 
 
 def test_commands_are_those_of_ci():
