@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["aspect", "draw_scene", "is_crowded"]
 
-_FEW = 4
+_FEW = 3
 """Up to this many bodies, start and end of the rollout share one picture."""
 _LONGEST = 0.17
 """Length of the reference's longest arrow, relative to the view."""
