@@ -22,7 +22,7 @@ def run(marker: str) -> dict:
 
 
 def test_one_interface():
-    names = run('make("push"')
+    names = run('order="zeroth"')
     estimate = names["estimate"]
     # from apart the box is pushed by way-points farther ahead: every x derivative is negative, beyond its error
     along = slice(0, None, 2)
