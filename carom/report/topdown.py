@@ -30,6 +30,8 @@ _LIGHT = np.array([-0.35, 0.35, 0.87])
 _EDGE = 0.45  # outlines are this dark
 _LONGEST = 0.14
 """Length of the longest force arrow, relative to the view."""
+_MANY = 50.0
+"""Contacts beyond which arrows and dots get smaller."""
 
 
 class TopDown:
@@ -143,10 +145,15 @@ class _ForceArrows:
 
     def __init__(self, axes: Axes, recording: Recording, world: int, view: tuple[float, float]):
         self._axes, self._recording, self._world = axes, recording, world
-        longest = _LONGEST * max(view)
+        most = float(np.diff(recording.contact_start).max(initial=1))
+        # smaller where many would hide the scene
+        self._size = float(np.clip(np.sqrt(_MANY / max(most, 1.0)), 0.4, 1.0))
+            np.clip(np.sqrt(_MANY / max(most, 1.0)), 0.4, 1.0)
+        )  # smaller where they would hide the scene
+        longest = self._size * _LONGEST * max(view)
         newtons = self._scale()
         self._per_newton = longest / newtons
-        self._dots = axes.plot([], [], "o", color=_FORCE, ms=2.2, mew=0, zorder=4.0)[0]
+        self._dots = axes.plot([], [], "o", color=_FORCE, ms=2.2 * self._size, mew=0, zorder=4.0)[0]
         self._arrows = self._quiver(np.zeros((0, 2)), np.zeros((0, 2)))
         key = self._quiver(np.zeros((1, 2)), np.zeros((1, 2)))  # of its own: the arrows come and go
         key.set_visible(False)
@@ -170,7 +177,7 @@ class _ForceArrows:
     def _quiver(self, point: np.ndarray, arrows: np.ndarray) -> Any:
         return self._axes.quiver(
             point[:, 0], point[:, 1], arrows[:, 0], arrows[:, 1], angles="xy", scale_units="xy", scale=1.0,
-            color=_FORCE, width=0.006, headwidth=3.6, headlength=4.2, headaxislength=3.8, minlength=0.5, zorder=4.5,
+            color=_FORCE, width=0.006 * self._size, headwidth=3.6, headlength=4.2, headaxislength=3.8, minlength=0.5, zorder=4.5,
         )  # fmt: skip
 
     def show(self, step: int) -> None:
