@@ -148,8 +148,6 @@ class _ForceArrows:
         most = float(np.diff(recording.contact_start).max(initial=1))
         # smaller where many would hide the scene
         self._size = float(np.clip(np.sqrt(_MANY / max(most, 1.0)), 0.4, 1.0))
-            np.clip(np.sqrt(_MANY / max(most, 1.0)), 0.4, 1.0)
-        )  # smaller where they would hide the scene
         longest = self._size * _LONGEST * max(view)
         newtons = self._scale()
         self._per_newton = longest / newtons
@@ -177,7 +175,8 @@ class _ForceArrows:
     def _quiver(self, point: np.ndarray, arrows: np.ndarray) -> Any:
         return self._axes.quiver(
             point[:, 0], point[:, 1], arrows[:, 0], arrows[:, 1], angles="xy", scale_units="xy", scale=1.0,
-            color=_FORCE, width=0.006 * self._size, headwidth=3.6, headlength=4.2, headaxislength=3.8, minlength=0.5, zorder=4.5,
+            color=_FORCE, width=0.006 * self._size, headwidth=3.6, headlength=4.2, headaxislength=3.8, minlength=0.5,
+            zorder=4.5,
         )  # fmt: skip
 
     def show(self, step: int) -> None:
