@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics, newton, rows, solve
+from . import dynamics, law, newton, rows, solve
 from .arrays import Adjoints, ModelArrays, Rows, Scratch
 from .features import Features
 from .precision import FUSED, precision
@@ -21,13 +21,13 @@ __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """The kernels for one precision: the linear solve, and the power of contacts, bodies and actuators."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """The kernels for one precision and law (``law.py``): linear solve, and power of contacts, bodies and actuators."""
     p = precision(dtype)
-    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
-    law, dyn, lin, row_ns, solver = (
-        contact.make(dtype), dynamics.make(dtype), newton.make(dtype), rows.make(dtype), solve.make(dtype),
-    )  # fmt: skip
+    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    contact_law, dyn, row_ns = law.make(dtype, resists), dynamics.make(dtype), rows.make(dtype)
+    lin, solver = newton.make(dtype, resists), solve.make(dtype, resists)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def linear_kernel(
@@ -41,23 +41,23 @@ def make(dtype: Any) -> SimpleNamespace:
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
+        coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype),
-        vector: wp.array2d(dtype=dtype), slip: wp.array2d(dtype=vec3),
+        vector: wp.array2d(dtype=dtype), slip: wp.array2d(dtype=Motion),
         # out
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
         solver.set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         for c in range(count[world]):
-            u = row_ns.relative_velocity(
+            u = contact_law.relative_motion(
                 body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
             )
             slip[world, c] = u
             q = coefficients[world, c]
             flag = int(0)
-            if law.excess(u, normal[world, c], q[0], q[1], q[2], q[3], eps) > dtype(0.0):
+            if contact_law.excess(u, normal[world, c], q, eps) > dtype(0.0):
                 flag = 1
             active[world, c] = flag
         lin.hessian(
@@ -84,6 +84,7 @@ def make(dtype: Any) -> SimpleNamespace:
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), h: dtype, eps: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -96,14 +97,15 @@ def make(dtype: Any) -> SimpleNamespace:
         sb = shape_b[world, c]
         a = shape_body[sa]
         b = shape_body[sb]
-        n, arm_a, arm_b, q, _gap, _part = row_ns.row(
+        n, arm_a, arm_b, coefficient, _gap, _part = row_ns.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
             s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
             shape_damping, h, eps,
         )  # fmt: skip
-        u = row_ns.relative_velocity(body_v1, world, a, b, arm_a, arm_b)
-        uz = row_ns.relative_velocity(z, world, a, b, arm_a, arm_b)
-        power[world, c] = wp.dot(law.impulse(u, n, q[0], q[1], q[2], q[3], eps), uz)
+        q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
+        u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b)
+        uz = contact_law.relative_motion(z, world, a, b, arm_a, arm_b)
+        power[world, c] = wp.dot(contact_law.impulse(u, n, q, eps), uz)
 
     @wp.kernel(module="unique")
     def body_kernel(
@@ -158,7 +160,7 @@ def solve_adjoint(
     """Solve H z = ``adj_v1`` at the solution ``body_v1``; writes ``adjoints.z`` and which contacts are active."""
     m, r, s = model, contact_rows, scratch
     wp.launch(
-        make(dtype).linear,
+        make(dtype, contact_rows.resists).linear,
         dim=body_q.shape[0],
         inputs=[
             dofs, m.dof_index, m.body_mask, m.body_gyroscopic,
@@ -174,31 +176,36 @@ def solve_adjoint(
 
 def residual_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, control: wp.array,
-    features: Features, adjoints: Adjoints, *, h: float, eps: float,
+    features: Features, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, resists: bool,
 ) -> None:  # fmt: skip
     """Add d(-z . r)/d(inputs) to ``adjoints``, for all contacts, bodies and actuators of all worlds."""
-    contact_adjoint(dtype, model, body_q, body_v0, body_v1, features, adjoints, h=h, eps=eps)
+    contact_adjoint(
+        dtype, model, body_q, body_v0, body_v1, features, adjoints, h=h, eps=eps, angular_eps=angular_eps,
+        resists=resists,
+    )  # fmt: skip
     body_adjoint(dtype, model, body_q, body_v0, body_v1, control, adjoints, h=h)
 
 
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    adjoints: Adjoints, *, h: float, eps: float,
+    adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, resists: bool,
 ) -> None:  # fmt: skip
     """The contacts' part of ``residual_adjoint``."""
     m, g, f = model, adjoints, features
     wp.launch(
-        make(dtype).contact,
+        make(dtype, resists).contact,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
             body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f), h, eps,
+            m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=[
             None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping,
             g.body_q, g.body_v0, *[None] * (2 + 4 + 16 + 2),
+            g.shape_rolling_resistance, g.shape_torsional_resistance, None,
         ],
         adj_outputs=[g.contact_seed],
         device=body_q.device,

@@ -6,7 +6,7 @@ from typing import Any
 
 import warp as wp
 
-from . import blocks, contact, dynamics, graph, solve_islands
+from . import blocks, dynamics, graph, law, solve_islands
 from .arrays import Adjoints, ModelArrays, Rows, Scratch
 from .precision import FUSED, precision
 
@@ -14,14 +14,15 @@ __all__ = ["make", "solve_adjoint"]
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """The kernel for one precision."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """The kernel for one precision and law (``law.py``)."""
     p = precision(dtype)
-    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
-    law, dyn, lin = contact.make(dtype), dynamics.make(dtype), blocks.make(dtype)
+    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    contact_law, dyn, lin = law.make(dtype, resists), dynamics.make(dtype), blocks.make(dtype, resists)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     mat66 = lin.mat66
     Graph = graph.make().Graph
-    relative_speeds = solve_islands.make(dtype).relative_speeds
+    relative_speeds = solve_islands.make(dtype, resists).relative_speeds
 
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def linear_islands_kernel(
@@ -32,11 +33,11 @@ def make(dtype: Any) -> SimpleNamespace:
         # state in
         body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), count: wp.array(dtype=int),
         g: Graph, row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
         h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
         # scratch
         inertia: wp.array2d(dtype=mat33), diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
-        slip: wp.array2d(dtype=vec3),
+        slip: wp.array2d(dtype=Motion),
         # out
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
     ):  # fmt: skip
@@ -58,7 +59,7 @@ def make(dtype: Any) -> SimpleNamespace:
         for c in range(count[world]):
             q = coefficients[world, c]
             flag = int(0)
-            if law.excess(slip[world, c], normal[world, c], q[0], q[1], q[2], q[3], eps) > dtype(0.0):
+            if contact_law.excess(slip[world, c], normal[world, c], q, eps) > dtype(0.0):
                 flag = 1
             active[world, c] = flag
 
@@ -74,7 +75,7 @@ def solve_adjoint(
     assert s.graph is not None
     assert s.blocks is not None
     wp.launch(
-        make(dtype).kernel,
+        make(dtype, contact_rows.resists).kernel,
         dim=body_q.shape[0],
         inputs=[
             m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass, m.body_inertia,

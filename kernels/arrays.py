@@ -7,6 +7,7 @@ from typing import Any
 
 import warp as wp
 
+from . import law
 from .blocks import BlockArrays
 from .graph import GraphArrays
 from .hulls import HullArrays
@@ -41,6 +42,8 @@ class ModelArrays:
     shape_stiffness: wp.array  # [W, S], N/m; negative = derived
     shape_damping: wp.array  # [W, S], N s/m; negative = derived
     shape_restitution: wp.array  # [W, S]
+    shape_rolling_resistance: wp.array  # [W, S], m
+    shape_torsional_resistance: wp.array  # [W, S], m
     actuator_stiffness: wp.array  # [W, A], N/m or N m/rad
     actuator_damping: wp.array  # [W, A], N s/m or N m s/rad
     # convex meshes; None where the model has none
@@ -61,15 +64,16 @@ class Rows:
     normal: wp.array  # vec3
     arm_a: wp.array  # vec3, m
     arm_b: wp.array  # vec3, m
-    coefficients: wp.array  # vec4: a [N s], b [kg], mu, s0 [m/s]
+    coefficients: wp.array  # of ``law.py``; vec4 without resistance: a [N s], b [kg], mu, s0 [m/s]
+    resists: bool = False  # whether the contacts have rolling and torsional resistance
 
     @classmethod
-    def allocate(cls, worlds: int, capacity: int, dtype: Any, device: Any) -> Rows:
+    def allocate(cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False) -> Rows:
         """Rows for ``worlds`` worlds of at most ``capacity`` contacts."""
         p = precision(dtype)
         shape = (worlds, capacity)
-        types = (wp.int32, wp.int32, p.vec3, p.vec3, p.vec3, p.vec4)
-        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types))
+        types = (wp.int32, wp.int32, p.vec3, p.vec3, p.vec3, law.make(dtype, resists).Coefficients)
+        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types), resists)
 
 
 @dataclass
@@ -82,8 +86,8 @@ class Scratch:
     direction: wp.array  # spatial [W, B]
     hessian: wp.array  # [W, n n], lower triangle; of small worlds
     vector: wp.array  # [W, n]; of small worlds
-    slip: wp.array  # vec3 [W, C]: relative velocities
-    slip_change: wp.array  # vec3 [W, C]
+    slip: wp.array  # Motion of ``law.py`` [W, C]: relative velocities
+    slip_change: wp.array  # the same [W, C]
     graph: GraphArrays | None  # of worlds too large for one dense system
     blocks: BlockArrays | None
 
@@ -150,6 +154,8 @@ class Adjoints:
     shape_stiffness: wp.array  # [W, S]
     shape_damping: wp.array  # [W, S]
     shape_restitution: wp.array  # [W, S]
+    shape_rolling_resistance: wp.array  # [W, S]
+    shape_torsional_resistance: wp.array  # [W, S]
     actuator_stiffness: wp.array  # [W, A]
     actuator_damping: wp.array  # [W, A]
     z: wp.array  # spatial [W, B]
@@ -187,6 +193,8 @@ class Adjoints:
             shape_stiffness=zeros(model.shape_friction.shape, p.scalar),
             shape_damping=zeros(model.shape_friction.shape, p.scalar),
             shape_restitution=zeros(model.shape_friction.shape, p.scalar),
+            shape_rolling_resistance=zeros(model.shape_friction.shape, p.scalar),
+            shape_torsional_resistance=zeros(model.shape_friction.shape, p.scalar),
             actuator_stiffness=zeros(actuators, p.scalar),
             actuator_damping=zeros(actuators, p.scalar),
             z=zeros((worlds, bodies), p.spatial),

@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics, graph
+from . import dynamics, graph, law
 from .precision import precision
 
 __all__ = ["BlockArrays", "make"]
@@ -36,24 +36,15 @@ class BlockArrays:
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """``assemble``, ``factor`` and ``solve`` for one precision."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """``assemble``, ``factor`` and ``solve`` for one precision and law (``law.py``)."""
     p = precision(dtype)
-    vec3, vec4, mat33, spatial = p.vec3, p.vec4, p.mat33, p.spatial
+    vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     mat66 = wp.types.matrix((6, 6), dtype)
-    law, dyn = contact.make(dtype), dynamics.make(dtype)
+    contact_law, dyn = law.make(dtype, resists), dynamics.make(dtype)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    join = dyn.join_blocks
     Graph = graph.make().Graph
-
-    @wp.func
-    def join(upper_left: mat33, upper_right: mat33, lower_left: mat33, lower_right: mat33):
-        m = mat66()
-        for i in range(3):
-            for j in range(3):
-                m[i, j] = upper_left[i, j]
-                m[i, j + 3] = upper_right[i, j]
-                m[i + 3, j] = lower_left[i, j]
-                m[i + 3, j + 3] = lower_right[i, j]
-        return m
 
     @wp.func
     def masked(m: mat66, row_mask: spatial, column_mask: spatial):
@@ -68,8 +59,8 @@ def make(dtype: Any) -> SimpleNamespace:
         inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
         actuator_damping: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
-        slip: wp.array2d(dtype=vec3), h: dtype, eps: dtype,
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype,
         diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
     ):  # fmt: skip
         """Write the Hessian of an island at the relative velocities ``slip``."""
@@ -95,48 +86,77 @@ def make(dtype: Any) -> SimpleNamespace:
             e = g.edge_order[world, k]
             bi = g.edge_i[world, e]
             bj = g.edge_j[world, e]
-            # sums over the contacts of G, G [ri]x, G [rj]x, [ri]x G [ri]x, [rj]x G [rj]x and [ri]x G [rj]x
-            sum_g = mat33()
-            sum_gi = mat33()
-            sum_gj = mat33()
-            sum_ii = mat33()
-            sum_jj = mat33()
-            sum_ij = mat33()
-            touching = int(0)
-            for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
-                n = normal[world, c]
-                q = coefficients[world, c]
-                u = slip[world, c]
-                if law.excess(u, n, q[0], q[1], q[2], q[3], eps) > dtype(0.0):
-                    touching = 1
-                    c3 = law.curvature(u, n, q[0], q[1], q[2], q[3], eps)
-                    ri = arm_a[world, c]
-                    rj = arm_b[world, c]
-                    if row_a[world, c] != bi:
-                        ri = arm_b[world, c]
-                        rj = arm_a[world, c]
-                    xi = wp.skew(ri)
-                    gi = c3 * xi
-                    sum_g += c3
-                    sum_gi += gi
-                    sum_ii += xi * gi
-                    if bj >= 0:
-                        xj = wp.skew(rj)
-                        gj = c3 * xj
-                        sum_gj += gj
-                        sum_jj += xj * gj
-                        sum_ij += xi * gj
-            if touching == 1:
-                diagonal[world, bi] = diagonal[world, bi] + join(sum_g, -sum_gi, -wp.transpose(sum_gi), -sum_ii)
+            if wp.static(resists):
+                # sums over the contacts of J^T G J
+                sum6_ii = mat66()
+                sum6_jj = mat66()
+                sum6_ij = mat66()
+                for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                    n = normal[world, c]
+                    q = coefficients[world, c]
+                    u = slip[world, c]
+                    if contact_law.excess(u, n, q, eps) > dtype(0.0):
+                        c6 = contact_law.curvature(u, n, q, eps)
+                        ri = arm_a[world, c]
+                        rj = arm_b[world, c]
+                        if row_a[world, c] != bi:
+                            ri = arm_b[world, c]
+                            rj = arm_a[world, c]
+                        sum6_ii += contact_law.carried(c6, ri, ri)
+                        if bj >= 0:
+                            sum6_jj += contact_law.carried(c6, rj, rj)
+                            sum6_ij += contact_law.carried(c6, ri, rj)
+                diagonal[world, bi] = diagonal[world, bi] + sum6_ii
                 if bj >= 0:
-                    diagonal[world, bj] = diagonal[world, bj] + join(sum_g, -sum_gj, -wp.transpose(sum_gj), -sum_jj)
+                    diagonal[world, bj] = diagonal[world, bj] + sum6_jj
                     s = g.slot[world, bi * bodies + bj]
                     if g.rank[world, bi] > g.rank[world, bj]:
-                        below[world, s] = below[world, s] + join(-sum_g, sum_gj, wp.transpose(sum_gi), sum_ij)
+                        below[world, s] = below[world, s] - sum6_ij
                     else:
-                        below[world, s] = below[world, s] + join(
-                            -sum_g, sum_gi, wp.transpose(sum_gj), wp.transpose(sum_ij)
-                        )
+                        below[world, s] = below[world, s] - wp.transpose(sum6_ij)
+            else:
+                # sums over the contacts of G, G [ri]x, G [rj]x, [ri]x G [ri]x, [rj]x G [rj]x and [ri]x G [rj]x
+                sum_g = mat33()
+                sum_gi = mat33()
+                sum_gj = mat33()
+                sum_ii = mat33()
+                sum_jj = mat33()
+                sum_ij = mat33()
+                touching = int(0)
+                for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                    n = normal[world, c]
+                    q = coefficients[world, c]
+                    u = slip[world, c]
+                    if contact_law.excess(u, n, q, eps) > dtype(0.0):
+                        touching = 1
+                        c3 = contact_law.curvature(u, n, q, eps)
+                        ri = arm_a[world, c]
+                        rj = arm_b[world, c]
+                        if row_a[world, c] != bi:
+                            ri = arm_b[world, c]
+                            rj = arm_a[world, c]
+                        xi = wp.skew(ri)
+                        gi = c3 * xi
+                        sum_g += c3
+                        sum_gi += gi
+                        sum_ii += xi * gi
+                        if bj >= 0:
+                            xj = wp.skew(rj)
+                            gj = c3 * xj
+                            sum_gj += gj
+                            sum_jj += xj * gj
+                            sum_ij += xi * gj
+                if touching == 1:
+                    diagonal[world, bi] = diagonal[world, bi] + join(sum_g, -sum_gi, -wp.transpose(sum_gi), -sum_ii)
+                    if bj >= 0:
+                        diagonal[world, bj] = diagonal[world, bj] + join(sum_g, -sum_gj, -wp.transpose(sum_gj), -sum_jj)
+                        s = g.slot[world, bi * bodies + bj]
+                        if g.rank[world, bi] > g.rank[world, bj]:
+                            below[world, s] = below[world, s] + join(-sum_g, sum_gj, wp.transpose(sum_gi), sum_ij)
+                        else:
+                            below[world, s] = below[world, s] + join(
+                                -sum_g, sum_gi, wp.transpose(sum_gj), wp.transpose(sum_ij)
+                            )
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
             mask = body_mask[body]

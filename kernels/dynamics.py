@@ -20,6 +20,7 @@ def make(dtype: Any) -> SimpleNamespace:
     """Dynamics functions for one precision; see each function's docstring."""
     p = precision(dtype)
     vec3, quat, mat33, spatial, transform = p.vec3, p.quat, p.mat33, p.spatial, p.transform
+    mat66 = wp.types.matrix((6, 6), dtype)
 
     @wp.func
     def linear(v: spatial):
@@ -32,6 +33,32 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.func
     def join(a: vec3, b: vec3):
         return spatial(a[0], a[1], a[2], b[0], b[1], b[2])
+
+    @wp.func
+    def join_blocks(upper_left: mat33, upper_right: mat33, lower_left: mat33, lower_right: mat33):
+        """6x6 matrix of four blocks. Forward only."""
+        m = mat66()
+        for i in range(3):
+            for j in range(3):
+                m[i, j] = upper_left[i, j]
+                m[i, j + 3] = upper_right[i, j]
+                m[i + 3, j] = lower_left[i, j]
+                m[i + 3, j + 3] = lower_right[i, j]
+        return m
+
+    @wp.func
+    def point_velocity(body_v: wp.array2d(dtype=spatial), world: int, body: int, arm: vec3):
+        """Velocity [m/s] of the point at ``arm`` from the centre of ``body``; zero on static geometry."""
+        result = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        if body >= 0:
+            v = body_v[world, body]
+            result = linear(v) + wp.cross(angular(v), arm)
+        return result
+
+    @wp.func
+    def relative_velocity(body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int, arm_a: vec3, arm_b: vec3):
+        """Velocity of b's contact point relative to a's [m/s]."""
+        return point_velocity(body_v, world, b, arm_b) - point_velocity(body_v, world, a, arm_a)
 
     @wp.func
     def world_inertia(rotation: quat, inertia: mat33):
@@ -152,7 +179,8 @@ def make(dtype: Any) -> SimpleNamespace:
         return c
 
     return SimpleNamespace(
-        linear=linear, angular=angular, join=join, world_inertia=world_inertia, quat_exp=quat_exp,
+        linear=linear, angular=angular, join=join, join_blocks=join_blocks, point_velocity=point_velocity,
+        relative_velocity=relative_velocity, world_inertia=world_inertia, quat_exp=quat_exp,
         free_rotation=free_rotation, free_velocity=free_velocity, advance=advance, coordinate=coordinate,
         actuator_impulse=actuator_impulse, actuator_terms=actuator_terms, actuator_curvature=actuator_curvature,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics, geometry, rows
+from . import dynamics, geometry, law
 from .arrays import ModelArrays, Rows
 from .features import Features
 from .precision import precision
@@ -24,7 +24,9 @@ class Forces:
 
     gap: wp.array  # scalar, m
     point: wp.array  # vec3, m, world frame
+    normal: wp.array  # vec3, from a to b
     force: wp.array  # vec3, N, on b
+    torque: wp.array  # vec3, N m, on b about the point: resistance to rolling and torsion; stays zero without
     actuator: wp.array  # scalar, N or N m
 
     @classmethod
@@ -32,16 +34,17 @@ class Forces:
         """Room for ``worlds`` worlds of at most ``capacity`` contacts."""
         p = precision(dtype)
         shape = (worlds, capacity)
-        kinds = ((shape, p.scalar), (shape, p.vec3), (shape, p.vec3), ((worlds, max(actuators, 1)), p.scalar))
+        kinds = ((shape, p.scalar), *[(shape, p.vec3)] * 4, ((worlds, max(actuators, 1)), p.scalar))
         return cls(*(wp.zeros(s, dtype=t, device=device) for s, t in kinds))
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """The kernels ``contacts`` and ``actuators`` for one precision."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """The kernels ``contacts`` and ``actuators`` for one precision and law (``law.py``)."""
     p = precision(dtype)
-    vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
-    geo, law, dyn, row = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype), rows.make(dtype)
+    vec3, spatial, transform = p.vec3, p.spatial, p.transform
+    geo, contact_law, dyn = geometry.make(dtype), law.make(dtype, resists), dynamics.make(dtype)
+    Coefficients = contact_law.Coefficients
 
     @wp.kernel(enable_backward=False, module="unique")
     def contacts_kernel(
@@ -52,10 +55,11 @@ def make(dtype: Any) -> SimpleNamespace:
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
         h: dtype, eps: dtype,
         # out
-        gap: wp.array2d(dtype=dtype), point: wp.array2d(dtype=vec3), force: wp.array2d(dtype=vec3),
+        gap: wp.array2d(dtype=dtype), point: wp.array2d(dtype=vec3), direction: wp.array2d(dtype=vec3),
+        force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
     ):  # fmt: skip
         world, c = wp.tid()
         if c >= count[world]:
@@ -69,9 +73,15 @@ def make(dtype: Any) -> SimpleNamespace:
         )  # fmt: skip
         gap[world, c] = distance
         point[world, c] = place
-        u = row.relative_velocity(body_v1, world, a, b, arm_a[world, c], arm_b[world, c])
-        q = coefficients[world, c]
-        force[world, c] = law.impulse(u, normal[world, c], q[0], q[1], q[2], q[3], eps) / h
+        direction[world, c] = normal[world, c]
+        u = contact_law.relative_motion(body_v1, world, a, b, arm_a[world, c], arm_b[world, c])
+        push = contact_law.impulse(u, normal[world, c], coefficients[world, c], eps) / h
+        if wp.static(resists):
+            force[world, c] = dyn.linear(push)
+            torque[world, c] = dyn.angular(push)
+        else:
+            force[world, c] = push
+            torque[world, c] = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
 
     @wp.kernel(enable_backward=False, module="unique")
     def actuators_kernel(
@@ -118,7 +128,7 @@ def forces(
         h: Step [s].
         eps: Stiction tolerance [m/s].
     """
-    m, f, r, kernels = model, features, contact_rows, make(dtype)
+    m, f, r, kernels = model, features, contact_rows, make(dtype, contact_rows.resists)
     wp.launch(
         kernels.contacts,
         dim=f.kind.shape,
@@ -126,7 +136,7 @@ def forces(
             body_q, body_v1, f.count, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign,
             r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, h, eps,
         ],
-        outputs=[out.gap, out.point, out.force],
+        outputs=[out.gap, out.point, out.normal, out.force, out.torque],
         device=body_q.device,
     )  # fmt: skip
     if m.actuator_body.shape[0]:

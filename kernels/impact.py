@@ -16,7 +16,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, rows
+from . import contact, dynamics, law, rows
 from .arrays import ModelArrays, Rows
 from .features import Features
 from .precision import precision
@@ -58,7 +58,9 @@ class Impacts:
     body_vm: wp.array  # spatial [W, B]: mean velocities during the step, which move the poses
 
     @classmethod
-    def allocate(cls, worlds: int, bodies: int, capacity: int, dtype: Any, device: Any) -> "Impacts":
+    def allocate(
+        cls, worlds: int, bodies: int, capacity: int, dtype: Any, device: Any, resists: bool = False
+    ) -> "Impacts":
         """Zeros."""
         p = precision(dtype)
 
@@ -69,7 +71,7 @@ class Impacts:
             return wp.zeros((worlds, bodies), dtype=kind, device=device)
 
         return cls(
-            rows=Rows.allocate(worlds, 2 * capacity, dtype, device),
+            rows=Rows.allocate(worlds, 2 * capacity, dtype, device, resists),
             struck=per_world(), count=per_world(), total=per_world(),
             body_vi=per_body(p.spatial), body_vn=per_body(p.spatial),
             friction=wp.zeros((worlds, capacity), dtype=dtype, device=device),
@@ -79,11 +81,13 @@ class Impacts:
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """The functions ``row``, ``friction_row`` and ``share``, and the kernels, for one precision."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """Functions ``row``, ``friction_row``, ``share``, and the kernels, for one precision and law (``law.py``)."""
     p = precision(dtype)
     vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
-    law, plain = contact.make(dtype), rows.make(dtype)
+    pair, plain, dyn = contact.make(dtype), rows.make(dtype), dynamics.make(dtype)
+    contact_law = law.make(dtype, resists)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 
     @wp.func
     def struck(e: dtype, approach: dtype, threshold: dtype):
@@ -91,12 +95,12 @@ def make(dtype: Any) -> SimpleNamespace:
         return e > dtype(0.0) and approach > dtype(0.5) * threshold
 
     @wp.func
-    def share(q: vec4, delay: dtype, h: dtype):
+    def share(b: dtype, delay: dtype, h: dtype):
         """Weight of an impact in the delay of its bodies: the first one has nearly all, one at the step's end none.
 
         It does not ask for the impulse: a corner that gets none as its neighbour takes it all still stops the fall.
         """
-        return q[1] * (dtype(1.0) - delay / h) * wp.exp(-delay / (dtype(FIRST) * h))
+        return b * (dtype(1.0) - delay / h) * wp.exp(-delay / (dtype(FIRST) * h))
 
     @wp.func
     def after(
@@ -133,13 +137,18 @@ def make(dtype: Any) -> SimpleNamespace:
         return coefficients, delay
 
     @wp.func
-    def friction_row(q: vec4, n: vec3, un: vec3, mu: dtype, eps: dtype):
-        """Row with the friction of an impact: that of the normal impulse which row ``q`` has at ``un``, held fixed.
+    def friction_row(
+        q: Coefficients, n: vec3, un: Motion, mu: dtype, eps: dtype, world: int, sa: int, sb: int,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+    ):  # fmt: skip
+        """Row with friction and resistance of an impact: those of row ``q``'s normal impulse at ``un``, held fixed.
 
         With b = 0 its normal impulse is constant, and made small by a large coefficient; row ``q`` supplies the rest.
         """
-        load = wp.max(law.excess(un, n, q[0], q[1], q[2], q[3], eps), dtype(0.0))
-        return vec4(load / dtype(FRICTION_SCALE), dtype(0.0), mu * dtype(FRICTION_SCALE), eps)
+        load = wp.max(contact_law.excess(un, n, q, eps), dtype(0.0))
+        scale = dtype(FRICTION_SCALE)
+        friction = vec4(load / scale, dtype(0.0), mu * scale, eps)
+        return contact_law.held(friction, world, sa, sb, rolling, torsional, angular_eps, scale)
 
     @wp.func
     def row(
@@ -155,28 +164,36 @@ def make(dtype: Any) -> SimpleNamespace:
         body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
         shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
         shape_restitution: wp.array2d(dtype=dtype), h: dtype, eps: dtype, threshold: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
     ):  # fmt: skip
-        """Normal, arms and (a, b, mu, s0) as ``rows.row``; then the contact's mu, and the time of its impact [s].
+        """Normal and arms as ``rows.row``; coefficients of ``law.py``; the contact's mu; the time of its impact [s].
 
-        The time is negative where there is none. A row of an impact is frictionless: see ``friction_row``.
+        The time is negative where there is none. A row of an impact is frictionless, and free to roll: see
+        ``friction_row``.
         """
         n, arm_a, arm_b, q, gap, part = plain.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
             s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
             shape_damping, h, eps,
         )  # fmt: skip
-        e = law.friction(shape_restitution[world, sa], shape_restitution[world, sb])
-        u0 = plain.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
+        e = pair.friction(shape_restitution[world, sa], shape_restitution[world, sb])
+        u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
         coefficients = q
         delay = dtype(-1.0)
         if struck(e, -wp.dot(n, u0), threshold):
-            ui = plain.relative_velocity(body_vi, world, a, b, arm_a, arm_b)
-            mass = law.effective_mass(plain.mass_of(body_mass, world, a), plain.mass_of(body_mass, world, b))
+            ui = dyn.relative_velocity(body_vi, world, a, b, arm_a, arm_b)
+            mass = pair.effective_mass(plain.mass_of(body_mass, world, a), plain.mass_of(body_mass, world, b))
             coefficients, delay = after(q, n, u0, ui, gap, part, e, mass, h, eps, threshold)
             if delay > dtype(0.0):  # the impulse acts where the surfaces will meet, not midway between them
                 arm_a = arm_a - n * (dtype(0.5) * gap)
                 arm_b = arm_b + n * (dtype(0.5) * gap)
-        return n, arm_a, arm_b, coefficients, q[2], delay
+        complete = contact_law.bare(coefficients)
+        if wp.static(resists):
+            if delay < dtype(0.0):
+                complete = contact_law.full(
+                    coefficients, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps
+                )
+        return n, arm_a, arm_b, complete, q[2], delay
 
     @wp.kernel(enable_backward=False, module="unique")
     def leave_out_kernel(
@@ -185,18 +202,19 @@ def make(dtype: Any) -> SimpleNamespace:
         row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
         arm_b: wp.array2d(dtype=vec3), threshold: dtype,
         # rows in and out
-        coefficients: wp.array2d(dtype=vec4),
+        coefficients: wp.array2d(dtype=Coefficients),
         # out
         number: wp.array(dtype=int),
     ):  # fmt: skip
         world, c = wp.tid()
         if c >= count[world]:
             return
-        e = law.friction(shape_restitution[world, shape_a[world, c]], shape_restitution[world, shape_b[world, c]])
-        u0 = plain.relative_velocity(body_v0, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c])
+        e = pair.friction(shape_restitution[world, shape_a[world, c]], shape_restitution[world, shape_b[world, c]])
+        u0 = dyn.relative_velocity(body_v0, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c])
         if struck(e, -wp.dot(normal[world, c], u0), threshold):
             q = coefficients[world, c]
-            coefficients[world, c] = vec4(dtype(NEVER), q[1], q[2], q[3])
+            q[0] = dtype(NEVER)
+            coefficients[world, c] = q
             wp.atomic_add(number, world, 1)
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -216,9 +234,10 @@ def make(dtype: Any) -> SimpleNamespace:
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         number: wp.array(dtype=int), h: dtype, eps: dtype, threshold: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         # rows out
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
         friction: wp.array2d(dtype=dtype), delay: wp.array2d(dtype=dtype), reduced: wp.array(dtype=int),
     ):  # fmt: skip
         world, c = wp.tid()
@@ -233,7 +252,7 @@ def make(dtype: Any) -> SimpleNamespace:
         n, ra, rb, k, mu, tau = row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
             s0, s1, patch_start, patch_count, body_q, body_v0, body_vi, body_mass, shape_friction, shape_stiffness,
-            shape_damping, shape_restitution, h, eps, threshold,
+            shape_damping, shape_restitution, h, eps, threshold, rolling, torsional, angular_eps,
         )  # fmt: skip
         row_a[world, c] = a
         row_b[world, c] = b
@@ -247,10 +266,11 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique")
     def friction_kernel(
         count: wp.array(dtype=int), body_vn: wp.array2d(dtype=spatial), friction: wp.array2d(dtype=dtype),
-        delay: wp.array2d(dtype=dtype), eps: dtype,
+        delay: wp.array2d(dtype=dtype), eps: dtype, shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         # rows in and out: the first half is there, the second is written
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
         # out
         total: wp.array(dtype=int),
     ):  # fmt: skip
@@ -261,15 +281,16 @@ def make(dtype: Any) -> SimpleNamespace:
             if delay[world, c] >= dtype(0.0):
                 a = row_a[world, c]
                 b = row_b[world, c]
-                u = plain.relative_velocity(body_vn, world, a, b, arm_a[world, c], arm_b[world, c])
+                u = contact_law.relative_motion(body_vn, world, a, b, arm_a[world, c], arm_b[world, c])
                 row_a[world, n] = a
                 row_b[world, n] = b
                 normal[world, n] = normal[world, c]
                 arm_a[world, n] = arm_a[world, c]
                 arm_b[world, n] = arm_b[world, c]
                 coefficients[world, n] = friction_row(
-                    coefficients[world, c], normal[world, c], u, friction[world, c], eps
-                )
+                    coefficients[world, c], normal[world, c], u, friction[world, c], eps, world, shape_a[world, c],
+                    shape_b[world, c], rolling, torsional, angular_eps,
+                )  # fmt: skip
                 n += 1
         total[world] = n
 
@@ -297,7 +318,7 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique")
     def gather_kernel(
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
-        coefficients: wp.array2d(dtype=vec4), delay: wp.array2d(dtype=dtype), h: dtype,
+        coefficients: wp.array2d(dtype=Coefficients), delay: wp.array2d(dtype=dtype), h: dtype,
         # out
         load: wp.array2d(dtype=dtype), moment: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -309,7 +330,7 @@ def make(dtype: Any) -> SimpleNamespace:
         for c in range(count[world]):
             tau = delay[world, c]
             if tau >= dtype(0.0):
-                size = share(coefficients[world, c], tau, h)
+                size = share(coefficients[world, c][1], tau, h)
                 a = row_a[world, c]
                 b = row_b[world, c]
                 if b >= 0:
@@ -338,25 +359,30 @@ def make(dtype: Any) -> SimpleNamespace:
     def forces_kernel(
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=vec4), delay: wp.array2d(dtype=dtype), body_v1: wp.array2d(dtype=spatial),
-        h: dtype, eps: dtype,
+        coefficients: wp.array2d(dtype=Coefficients), delay: wp.array2d(dtype=dtype),
+        body_v1: wp.array2d(dtype=spatial), h: dtype, eps: dtype,
         # out
-        force: wp.array2d(dtype=vec3),
+        force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
     ):  # fmt: skip
         world = wp.tid()
         f = int(count[world])
         for c in range(count[world]):
             n = normal[world, c]
             q = coefficients[world, c]
-            u = plain.relative_velocity(
+            u = contact_law.relative_motion(
                 body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
             )
-            push = law.impulse(u, n, q[0], q[1], q[2], q[3], eps)
+            push = contact_law.impulse(u, n, q, eps)
             if delay[world, c] >= dtype(0.0):
                 q = coefficients[world, f]
-                push += law.impulse(u, n, q[0], q[1], q[2], q[3], eps)
+                push += contact_law.impulse(u, n, q, eps)
                 f += 1
-            force[world, c] = push / h
+            push = push / h
+            if wp.static(resists):
+                force[world, c] = dyn.linear(push)
+                torque[world, c] = dyn.angular(push)
+            else:
+                force[world, c] = push
 
     return SimpleNamespace(
         row=row, share=share, friction_row=friction_row, leave_out=leave_out_kernel, rows=rows_kernel,
@@ -373,7 +399,7 @@ def leave_out(
     f, r = features, plain
     impacts.struck.zero_()
     wp.launch(
-        make(dtype).leave_out,
+        make(dtype, r.resists).leave_out,
         dim=f.kind.shape,
         inputs=[
             model.shape_restitution, body_v0, f.count, f.shape_a, f.shape_b, r.body_a, r.body_b, r.normal, r.arm_a,
@@ -386,32 +412,38 @@ def leave_out(
 
 def impact_rows(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, impacts: Impacts,
-    *, h: float, eps: float, threshold: float,
+    *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     """Rows of all contacts for the second solve, from the velocities of the first; and the times of the impacts."""
     m, f, i, r = model, features, impacts, impacts.rows
     wp.launch(
-        make(dtype).rows,
+        make(dtype, r.resists).rows,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.shape_restitution,
             body_q, body_v0, i.body_vi, f.count, f.shape_a, f.shape_b, *feature_inputs(f), i.struck, h, eps, threshold,
+            m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
         ],
         outputs=[r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, i.friction, i.delay, i.count],
         device=body_q.device,
     )  # fmt: skip
 
 
-def friction_rows(dtype: Any, impacts: Impacts, *, eps: float) -> None:
+def friction_rows(
+    dtype: Any, model: ModelArrays, features: Features, impacts: Impacts, *, eps: float, angular_eps: float
+) -> None:
     """Append the friction of the impacts to ``impacts.rows`` for the third solve, from the velocities of the second."""
-    i, r = impacts, impacts.rows
+    m, f, i, r = model, features, impacts, impacts.rows
     wp.launch(
-        make(dtype).friction,
+        make(dtype, r.resists).friction,
         dim=i.count.shape,
-        inputs=[i.count, i.body_vn, i.friction, i.delay, eps],
+        inputs=[
+            i.count, i.body_vn, i.friction, i.delay, eps, f.shape_a, f.shape_b, m.shape_rolling_resistance,
+            m.shape_torsional_resistance, angular_eps,
+        ],
         outputs=[r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, i.total],
         device=i.count.device,
-    )
+    )  # fmt: skip
 
 
 def select(dtype: Any, impacts: Impacts, body_v1: wp.array) -> None:
@@ -422,14 +454,16 @@ def select(dtype: Any, impacts: Impacts, body_v1: wp.array) -> None:
     )  # fmt: skip
 
 
-def impact_forces(dtype: Any, body_v1: wp.array, impacts: Impacts, force: wp.array, *, h: float, eps: float) -> None:
-    """Mean forces on b [N] of all contacts of the worlds in which some are struck, ``force`` [W, C]."""
+def impact_forces(
+    dtype: Any, body_v1: wp.array, impacts: Impacts, force: wp.array, torque: wp.array, *, h: float, eps: float
+) -> None:
+    """Mean forces on b [N] of all contacts of the worlds in which some are struck, and torques [N m], [W, C]."""
     i, r = impacts, impacts.rows
     wp.launch(
-        make(dtype).forces,
+        make(dtype, r.resists).forces,
         dim=i.count.shape,
         inputs=[i.count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, i.delay, body_v1, h, eps],
-        outputs=[force],
+        outputs=[force, torque],
         device=body_v1.device,
     )
 
@@ -438,7 +472,7 @@ def impact_velocity(dtype: Any, body_v1: wp.array, impacts: Impacts, *, h: float
     """Mean velocities ``impacts.body_vm`` during a step that ends with ``body_v1``."""
     i, r = impacts, impacts.rows
     wp.launch(
-        make(dtype).gather,
+        make(dtype, r.resists).gather,
         dim=body_v1.shape[0],
         inputs=[i.count, r.body_a, r.body_b, r.coefficients, i.delay, h],
         outputs=[i.load, i.moment],

@@ -10,7 +10,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, impact, rows
+from . import impact, law
 from .arrays import Adjoints, ModelArrays
 from .features import Features
 from .impact import Impacts
@@ -51,11 +51,11 @@ class ImpactAdjoints:
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """The kernel for one precision."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """The kernel for one precision and law (``law.py``)."""
     p = precision(dtype)
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
-    law, plain, struck = contact.make(dtype), rows.make(dtype), impact.make(dtype)
+    contact_law, struck = law.make(dtype, resists), impact.make(dtype, resists)
 
     @wp.func
     def value_of(values: wp.array2d(dtype=dtype), world: int, body: int):
@@ -85,6 +85,7 @@ def make(dtype: Any) -> SimpleNamespace:
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         h: dtype, eps: dtype, threshold: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -102,20 +103,20 @@ def make(dtype: Any) -> SimpleNamespace:
         n, arm_a, arm_b, q, mu, delay = struck.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
             s0, s1, patch_start, patch_count, body_q, body_v0, body_vi, body_mass, shape_friction, shape_stiffness,
-            shape_damping, shape_restitution, h, eps, threshold,
+            shape_damping, shape_restitution, h, eps, threshold, rolling, torsional, angular_eps,
         )  # fmt: skip
         if solve == POSE:
             scale = value_of(by_load, world, a) + value_of(by_load, world, b)
             scale += (value_of(by_moment, world, a) + value_of(by_moment, world, b)) * delay
-            power[world, c] = struck.share(q, delay, h) * scale
+            power[world, c] = struck.share(q[1], delay, h) * scale
         else:
-            u = plain.relative_velocity(body_v1, world, a, b, arm_a, arm_b)
-            push = law.impulse(u, n, q[0], q[1], q[2], q[3], eps)
+            u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b)
+            push = contact_law.impulse(u, n, q, eps)
             if solve == THIRD and delay >= dtype(0.0):
-                un = plain.relative_velocity(body_vn, world, a, b, arm_a, arm_b)
-                f = struck.friction_row(q, n, un, mu, eps)
-                push += law.impulse(u, n, f[0], f[1], f[2], f[3], eps)
-            power[world, c] = wp.dot(push, plain.relative_velocity(by_impulse, world, a, b, arm_a, arm_b))
+                un = contact_law.relative_motion(body_vn, world, a, b, arm_a, arm_b)
+                f = struck.friction_row(q, n, un, mu, eps, world, sa, sb, rolling, torsional, angular_eps)
+                push += contact_law.impulse(u, n, f, eps)
+            power[world, c] = wp.dot(push, contact_law.relative_motion(by_impulse, world, a, b, arm_a, arm_b))
 
     return SimpleNamespace(contact=contact_kernel)
 
@@ -123,23 +124,24 @@ def make(dtype: Any) -> SimpleNamespace:
 def _power_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
     impacts: Impacts, own: ImpactAdjoints, weights: list[wp.array], solve: Any, adj_v1: wp.array | None,
-    adjoints: Adjoints, *, h: float, eps: float, threshold: float,
+    adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     m, f, g = model, features, adjoints
     wp.launch(
-        make(dtype).contact,
+        make(dtype, impacts.rows.resists).contact,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.shape_restitution,
             body_q, body_v0, impacts.body_vi, impacts.body_vn, body_v1, *weights, int(solve), impacts.delay,
             own.active, impacts.count, f.shape_a, f.shape_b, *feature_inputs(f), h, eps, threshold,
+            m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=[
             None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping, g.shape_restitution,
             g.body_q, g.body_v0, own.body_vi, own.body_vn, adj_v1,
-            *[None] * (3 + 6 + 16 + 3),
+            *[None] * (3 + 6 + 16 + 3), g.shape_rolling_resistance, g.shape_torsional_resistance, None,
         ],
         adj_outputs=[g.contact_seed],
         device=body_q.device,
@@ -149,7 +151,7 @@ def _power_adjoint(
 def velocity_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
     impacts: Impacts, own: ImpactAdjoints, adj_v1: wp.array, adjoints: Adjoints,
-    *, h: float, eps: float, threshold: float,
+    *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     """Add to the adjoints of a step's inputs, of ``body_v1`` and of ``own.body_vi`` what ``own.body_vm`` implies."""
     i = impacts
@@ -166,13 +168,14 @@ def velocity_adjoint(
     weights = [adjoints.z, own.load, own.moment]
     _power_adjoint(
         dtype, model, body_q, body_v0, body_v1, features, impacts, own, weights, POSE, adj_v1, adjoints,
-        h=h, eps=eps, threshold=threshold,
+        h=h, eps=eps, angular_eps=angular_eps, threshold=threshold,
     )  # fmt: skip
 
 
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    impacts: Impacts, own: ImpactAdjoints, solve: Any, adjoints: Adjoints, *, h: float, eps: float, threshold: float,
+    impacts: Impacts, own: ImpactAdjoints, solve: Any, adjoints: Adjoints,
+    *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     """As ``adjoint.contact_adjoint`` for the ``SECOND`` or ``THIRD`` solve, whose solution is ``body_v1``.
 
@@ -181,7 +184,7 @@ def contact_adjoint(
     weights = [adjoints.z, own.no_scalar, own.no_scalar]
     _power_adjoint(
         dtype, model, body_q, body_v0, body_v1, features, impacts, own, weights, solve, None, adjoints,
-        h=h, eps=eps, threshold=threshold,
+        h=h, eps=eps, angular_eps=angular_eps, threshold=threshold,
     )  # fmt: skip
 
 

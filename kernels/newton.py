@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics
+from . import dynamics, law
 from .precision import precision
 
 __all__ = ["SMALL", "make"]
@@ -21,12 +21,14 @@ SMALL = 8
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """``hessian``, ``solve``, ``gather``, ``spread``: Newton's linear algebra for one world."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """``hessian``, ``solve``, ``gather``, ``spread``: Newton's linear algebra for one world and law (``law.py``)."""
     p = precision(dtype)
-    vec3, vec4, mat33, spatial = p.vec3, p.vec4, p.mat33, p.spatial
+    vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     small_matrix, small_vector = wp.types.matrix((SMALL, SMALL), dtype), wp.types.vector(SMALL, dtype)
-    law, dyn = contact.make(dtype), dynamics.make(dtype)
+    contact_law, dyn = law.make(dtype, resists), dynamics.make(dtype)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    Curvature = wp.types.matrix((6, 6), dtype) if resists else mat33
 
     @wp.func
     def add_block(
@@ -46,16 +48,24 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.func
     def add_contact_blocks(
         hessian: wp.array2d(dtype=dtype), world: int, dofs: int, dof_index: wp.array(dtype=int),
-        row: int, column: int, arm_row: vec3, arm_column: vec3, g: mat33,
+        row: int, column: int, arm_row: vec3, arm_column: vec3, g: Curvature,
     ):  # fmt: skip
         """Add J_row^T G J_column, with J = [1, -[arm]x]; ``g`` carries the sign."""
-        gc = g * wp.skew(arm_column)
-        rg = wp.skew(arm_row) * g
-        add_block(hessian, world, dofs, dof_index, row, 0, column, 0, g)
-        if row != column:
-            add_block(hessian, world, dofs, dof_index, row, 0, column, 3, -gc)
-        add_block(hessian, world, dofs, dof_index, row, 3, column, 0, rg)
-        add_block(hessian, world, dofs, dof_index, row, 3, column, 3, -(rg * wp.skew(arm_column)))
+        if wp.static(resists):
+            m = contact_law.carried(g, arm_row, arm_column)
+            add_block(hessian, world, dofs, dof_index, row, 0, column, 0, contact_law.block(m, 0, 0))
+            if row != column:
+                add_block(hessian, world, dofs, dof_index, row, 0, column, 3, contact_law.block(m, 0, 3))
+            add_block(hessian, world, dofs, dof_index, row, 3, column, 0, contact_law.block(m, 3, 0))
+            add_block(hessian, world, dofs, dof_index, row, 3, column, 3, contact_law.block(m, 3, 3))
+        else:
+            gc = g * wp.skew(arm_column)
+            rg = wp.skew(arm_row) * g
+            add_block(hessian, world, dofs, dof_index, row, 0, column, 0, g)
+            if row != column:
+                add_block(hessian, world, dofs, dof_index, row, 0, column, 3, -gc)
+            add_block(hessian, world, dofs, dof_index, row, 3, column, 0, rg)
+            add_block(hessian, world, dofs, dof_index, row, 3, column, 3, -(rg * wp.skew(arm_column)))
 
     @wp.func
     def hessian(
@@ -64,8 +74,8 @@ def make(dtype: Any) -> SimpleNamespace:
         actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         contacts: int, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
-        slip: wp.array2d(dtype=vec3), h: dtype, eps: dtype, out: wp.array2d(dtype=dtype),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype, out: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         """Write the lower triangle of the Hessian at the relative velocities ``slip`` into ``out``."""
         for k in range(dofs * dofs):
@@ -85,8 +95,8 @@ def make(dtype: Any) -> SimpleNamespace:
             n = normal[world, c]
             q = coefficients[world, c]
             u = slip[world, c]
-            if law.excess(u, n, q[0], q[1], q[2], q[3], eps) > dtype(0.0):
-                g = law.curvature(u, n, q[0], q[1], q[2], q[3], eps)
+            if contact_law.excess(u, n, q, eps) > dtype(0.0):
+                g = contact_law.curvature(u, n, q, eps)
                 a = row_a[world, c]
                 b = row_b[world, c]
                 ra = arm_a[world, c]

@@ -9,7 +9,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics, geometry
+from . import contact, dynamics, geometry, law
 from .arrays import ModelArrays, Rows
 from .features import SHARE_POLYGON, Features
 from .precision import precision
@@ -20,25 +20,13 @@ THREADS_PER_WORLD = 32
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """The functions ``row`` and ``relative_velocity`` and the forward kernel, for one precision."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """The functions ``row`` and ``mass_of`` and the forward kernel, for one precision; see ``law.py``."""
     p = precision(dtype)
     vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
-    geo, law, dyn = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype)
-
-    @wp.func
-    def point_velocity(body_v: wp.array2d(dtype=spatial), world: int, body: int, arm: vec3):
-        """Velocity [m/s] of the point at ``arm`` from the centre of ``body``; zero on static geometry."""
-        result = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
-        if body >= 0:
-            v = body_v[world, body]
-            result = dyn.linear(v) + wp.cross(dyn.angular(v), arm)
-        return result
-
-    @wp.func
-    def relative_velocity(body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int, arm_a: vec3, arm_b: vec3):
-        """Velocity of b's contact point relative to a's [m/s]."""
-        return point_velocity(body_v, world, b, arm_b) - point_velocity(body_v, world, a, arm_a)
+    geo, pair, dyn = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype)
+    contact_law = law.make(dtype, resists)
+    Coefficients = contact_law.Coefficients
 
     @wp.func
     def mass_of(body_mass: wp.array2d(dtype=dtype), world: int, body: int):
@@ -78,14 +66,14 @@ def make(dtype: Any) -> SimpleNamespace:
             )
         arm_a = point - wp.transform_get_translation(xa)
         arm_b = point - wp.transform_get_translation(xb)
-        mass = law.effective_mass(mass_of(body_mass, world, a), mass_of(body_mass, world, b))
-        k, d = law.compliance(
+        mass = pair.effective_mass(mass_of(body_mass, world, a), mass_of(body_mass, world, b))
+        k, d = pair.compliance(
             shape_stiffness[world, sa], shape_stiffness[world, sb],
             shape_damping[world, sa], shape_damping[world, sb], mass, h,
         )  # fmt: skip
-        mu = law.friction(shape_friction[world, sa], shape_friction[world, sb])
-        u0 = relative_velocity(body_v0, world, a, b, arm_a, arm_b)
-        coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, law.slip_speed(u0, n, eps))
+        mu = pair.friction(shape_friction[world, sa], shape_friction[world, sb])
+        u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
+        coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, pair.slip_speed(u0, n, eps))
         return n, arm_a, arm_b, coefficients, gap, part
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -103,10 +91,11 @@ def make(dtype: Any) -> SimpleNamespace:
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        h: dtype, eps: dtype, every: int, again: wp.array(dtype=int), stride: int,
+        h: dtype, eps: dtype, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
+        angular_eps: dtype, every: int, again: wp.array(dtype=int), stride: int,
         # rows out
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
     ):  # fmt: skip
         world, first = wp.tid()
         if every == 0 and again[world] == 0:
@@ -128,11 +117,11 @@ def make(dtype: Any) -> SimpleNamespace:
             normal[world, c] = n
             arm_a[world, c] = ra
             arm_b[world, c] = rb
-            coefficients[world, c] = coefficient
+            coefficients[world, c] = contact_law.full(
+                coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps
+            )
 
-    return SimpleNamespace(
-        row=row, mass_of=mass_of, point_velocity=point_velocity, relative_velocity=relative_velocity, kernel=rows_kernel
-    )
+    return SimpleNamespace(row=row, mass_of=mass_of, kernel=rows_kernel)
 
 
 def feature_inputs(f: Features) -> list[wp.array]:
@@ -145,7 +134,7 @@ def feature_inputs(f: Features) -> list[wp.array]:
 
 def prepare(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: Rows,
-    *, h: float, eps: float, again: wp.array | None = None,
+    *, h: float, eps: float, angular_eps: float, again: wp.array | None = None,
 ) -> None:  # fmt: skip
     """Fill ``rows`` for all listed contacts at poses ``body_q`` and start velocities ``body_v0`` [worlds, bodies].
 
@@ -155,21 +144,23 @@ def prepare(
         body_q: Poses, transform [worlds, bodies].
         body_v0: Velocities at the start of the step (linear [m/s], angular [rad/s]), [worlds, bodies].
         features: Contact features from detection.
-        rows: Output.
+        rows: Output; with resistance or without.
         h: Step [s].
         eps: Stiction tolerance [m/s].
+        angular_eps: Stiction tolerance of resistance [rad/s].
         again: Marks the worlds to fill, [worlds]; all by default.
     """
     worlds, capacity = features.kind.shape
     # on a GPU some threads share the contacts of a world, most of whose room is empty
     stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
     wp.launch(
-        make(dtype).kernel,
+        make(dtype, rows.resists).kernel,
         dim=(worlds, stride),
         inputs=[
             model.shape_body, model.body_mass, model.shape_friction, model.shape_stiffness, model.shape_damping,
             body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features), h, eps,
-            int(again is None), again, stride,
+            model.shape_rolling_resistance, model.shape_torsional_resistance, angular_eps, int(again is None), again,
+            stride,
         ],
         outputs=[rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.coefficients],
         device=body_q.device,

@@ -6,7 +6,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics, newton, rows
+from . import dynamics, law, newton
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .precision import FUSED, precision
 
@@ -25,11 +25,12 @@ IMPULSE_ROUNDING = 8.0
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """The forward solver kernel for one precision, and ``set_up``, which its adjoint shares."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """The forward solver kernel for one precision and law (``law.py``), and ``set_up``, which its adjoint shares."""
     p = precision(dtype)
-    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
-    law, dyn, lin, row = contact.make(dtype), dynamics.make(dtype), newton.make(dtype), rows.make(dtype)
+    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    contact_law, dyn, lin = law.make(dtype, resists), dynamics.make(dtype), newton.make(dtype, resists)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
 
     @wp.func
@@ -67,15 +68,18 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def contact_noise2(
-        world: int, a: int, b: int, n: vec3, arm_a: vec3, arm_b: vec3, q: vec4, u: vec3, eps: dtype,
+        world: int, a: int, b: int, n: vec3, arm_a: vec3, arm_b: vec3, q: Coefficients, u: Motion, eps: dtype,
         body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33), v: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """Squared norm of what the terms in an active contact's impulse do to its bodies [J]; 0 for an inactive one."""
-        z = law.excess(u, n, q[0], q[1], q[2], q[3], eps)
+        z = contact_law.excess(u, n, q, eps)
         if z <= dtype(0.0):
             return dtype(0.0)
-        s = law.slip_speed(u, n, eps)
-        term = wp.abs(q[0]) + q[1] * (wp.abs(wp.dot(n, u)) + q[2] * (q[3] + s))
+        s = contact_law.slip_speed(u, n, eps)
+        term = wp.abs(q[0]) + q[1] * (wp.abs(contact_law.normal_part(u, n)) + q[2] * (q[3] + s))
+        if wp.static(resists):
+            term += q[1] * contact_law.resisted(dyn.angular(u), n, q)
+        moment = term
         term = term * (dtype(1.0) + q[2])
         lightness = dtype(0.0)
         if b >= 0:
@@ -83,9 +87,23 @@ def make(dtype: Any) -> SimpleNamespace:
         if a >= 0:
             lightness += lightness_at(body_mass[world, a], inertia[world, a], arm_a)
         # friction holds like a damper of load mu / s, and the slip it sees is a difference of two speeds
-        fast = wp.length(row.point_velocity(v, world, a, arm_a)) + wp.length(row.point_velocity(v, world, b, arm_b))
+        fast = wp.length(dyn.point_velocity(v, world, a, arm_a)) + wp.length(dyn.point_velocity(v, world, b, arm_b))
         term += z * q[2] / s * fast / dtype(IMPULSE_ROUNDING)
-        return term * term * lightness
+        noise2 = term * term * lightness
+        if wp.static(resists):
+            w = dyn.angular(u)
+            stiff = q[4] / contact_law.rolling_speed(w, n, q[6]) + q[5] / contact_law.spin_speed(w, n, q[6])
+            spinning = dtype(0.0)
+            turn = dtype(0.0)
+            if b >= 0:
+                spinning += wp.length(dyn.angular(v[world, b]))
+                turn += dtype(3.0) / wp.trace(inertia[world, b])
+            if a >= 0:
+                spinning += wp.length(dyn.angular(v[world, a]))
+                turn += dtype(3.0) / wp.trace(inertia[world, a])
+            moment = moment * (q[4] + q[5]) + z * stiff * spinning / dtype(IMPULSE_ROUNDING)
+            noise2 += moment * moment * turn
+        return noise2
 
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def solve_kernel(
@@ -99,12 +117,12 @@ def make(dtype: Any) -> SimpleNamespace:
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
+        coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
         every: int, again: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype), vector: wp.array2d(dtype=dtype),
-        slip: wp.array2d(dtype=vec3), slip_change: wp.array2d(dtype=vec3),
+        slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion),
         # state out
         body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
         failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), residual: wp.array(dtype=dtype),
@@ -120,7 +138,7 @@ def make(dtype: Any) -> SimpleNamespace:
             for body in range(bodies):
                 body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
         for c in range(contacts):
-            slip[world, c] = row.relative_velocity(
+            slip[world, c] = contact_law.relative_motion(
                 body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
             )
 
@@ -159,8 +177,8 @@ def make(dtype: Any) -> SimpleNamespace:
             for c in range(contacts):
                 n = normal[world, c]
                 q = coefficients[world, c]
-                push = law.impulse(slip[world, c], n, q[0], q[1], q[2], q[3], eps)
-                if wp.dot(push, n) > zero:
+                push = contact_law.impulse(slip[world, c], n, q, eps)
+                if contact_law.normal_part(push, n) > zero:
                     a = row_a[world, c]
                     b = row_b[world, c]
                     noise2 += contact_noise2(
@@ -169,11 +187,11 @@ def make(dtype: Any) -> SimpleNamespace:
                     )  # fmt: skip
                     if b >= 0:
                         gradient[world, b] = gradient[world, b] - wp.cw_mul(
-                            dyn.join(push, wp.cross(arm_b[world, c], push)), body_mask[b]
+                            contact_law.on_body(push, arm_b[world, c]), body_mask[b]
                         )
                     if a >= 0:
                         gradient[world, a] = gradient[world, a] + wp.cw_mul(
-                            dyn.join(push, wp.cross(arm_a[world, c], push)), body_mask[a]
+                            contact_law.on_body(push, arm_a[world, c]), body_mask[a]
                         )
             norm2 = zero
             for body in range(bodies):
@@ -223,7 +241,7 @@ def make(dtype: Any) -> SimpleNamespace:
                         )
                     )
                 for c in range(contacts):
-                    slip_change[world, c] = row.relative_velocity(
+                    slip_change[world, c] = contact_law.relative_motion(
                         direction, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
                     )
                 alpha = dtype(1.0)
@@ -239,11 +257,11 @@ def make(dtype: Any) -> SimpleNamespace:
                         q = coefficients[world, c]
                         du = slip_change[world, c]
                         u = slip[world, c] + du * alpha
-                        push = law.impulse(u, n, q[0], q[1], q[2], q[3], eps)
-                        if wp.dot(push, n) > zero:
+                        push = contact_law.impulse(u, n, q, eps)
+                        if contact_law.normal_part(push, n) > zero:
                             slope -= wp.dot(push, du)
                             if evaluation > 0:
-                                bend += wp.dot(du, law.curvature(u, n, q[0], q[1], q[2], q[3], eps) * du)
+                                bend += wp.dot(du, contact_law.curvature(u, n, q, eps) * du)
                     evaluation += 1
                     if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):
                         searching = 0
@@ -314,7 +332,7 @@ def solve(
     """
     m, r, s = model, contact_rows, scratch
     wp.launch(
-        make(dtype).kernel,
+        make(dtype, contact_rows.resists).kernel,
         dim=body_q.shape[0],
         inputs=[
             dofs, m.dof_index, m.body_mask, m.body_gyroscopic,

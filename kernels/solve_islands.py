@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from . import blocks, contact, dynamics, graph, solve
+from . import blocks, dynamics, graph, law, solve
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .precision import FUSED, precision
 from .solve import IMPULSE_ROUNDING, LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE, ROUNDING
@@ -20,12 +20,13 @@ __all__ = ["make", "solve_islands"]
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """The kernel for one precision."""
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """The kernel for one precision and law (``law.py``)."""
     p = precision(dtype)
-    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
-    law, dyn, small = contact.make(dtype), dynamics.make(dtype), solve.make(dtype)
-    lin = blocks.make(dtype)
+    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    contact_law, dyn, small = law.make(dtype, resists), dynamics.make(dtype), solve.make(dtype, resists)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    lin = blocks.make(dtype, resists)
     mat66 = lin.mat66
     Graph = graph.make().Graph
     momentum, mass_norm2 = small.momentum, small.mass_norm2
@@ -38,8 +39,8 @@ def make(dtype: Any) -> SimpleNamespace:
         actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
-        slip: wp.array2d(dtype=vec3), h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
         gradient: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """Write the gradient; returns its squared norm, that of the momentum change, and twice the kinetic energy [J].
@@ -76,15 +77,15 @@ def make(dtype: Any) -> SimpleNamespace:
             for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
                 q = coefficients[world, c]
                 n = normal[world, c]
-                push = law.impulse(slip[world, c], n, q[0], q[1], q[2], q[3], eps)
+                push = contact_law.impulse(slip[world, c], n, q, eps)
                 ri = arm_a[world, c]
                 rj = arm_b[world, c]
                 if row_a[world, c] != bi:
                     push = -push
                     ri = arm_b[world, c]
                     rj = arm_a[world, c]
-                on_i += dyn.join(push, wp.cross(ri, push))
-                on_j += dyn.join(push, wp.cross(rj, push))
+                on_i += contact_law.on_body(push, ri)
+                on_j += contact_law.on_body(push, rj)
             gradient[world, bi] = gradient[world, bi] + wp.cw_mul(on_i, body_mask[bi])
             if bj >= 0:
                 gradient[world, bj] = gradient[world, bj] - wp.cw_mul(on_j, body_mask[bj])
@@ -102,7 +103,7 @@ def make(dtype: Any) -> SimpleNamespace:
         actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
         actuator_damping: wp.array2d(dtype=dtype), control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int),
         row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
-        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4), slip: wp.array2d(dtype=vec3),
+        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), slip: wp.array2d(dtype=Motion),
         h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """Squared norm of the terms whose rounding shows in the gradient [J], before the rounding unit."""
@@ -136,7 +137,7 @@ def make(dtype: Any) -> SimpleNamespace:
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), arm_a: wp.array2d(dtype=vec3),
         arm_b: wp.array2d(dtype=vec3), h: dtype, v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
-        direction: wp.array2d(dtype=spatial), slip_change: wp.array2d(dtype=vec3),
+        direction: wp.array2d(dtype=spatial), slip_change: wp.array2d(dtype=Motion),
     ):  # fmt: skip
         """Slope of the energy along ``direction``, and slope and curvature of its part without contacts [J]."""
         slope = dtype(0.0)
@@ -171,7 +172,7 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.func
     def relative_speeds(
         world: int, island: int, g: Graph, row_a: wp.array2d(dtype=int), arm_a: wp.array2d(dtype=vec3),
-        arm_b: wp.array2d(dtype=vec3), v: wp.array2d(dtype=spatial), out: wp.array2d(dtype=vec3),
+        arm_b: wp.array2d(dtype=vec3), v: wp.array2d(dtype=spatial), out: wp.array2d(dtype=Motion),
     ):  # fmt: skip
         """Relative velocities of an island's contacts."""
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
@@ -184,18 +185,14 @@ def make(dtype: Any) -> SimpleNamespace:
                 vj = v[world, bj]
             for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
                 if row_a[world, c] == bi:
-                    out[world, c] = (dyn.linear(vj) + wp.cross(dyn.angular(vj), arm_b[world, c])) - (
-                        dyn.linear(vi) + wp.cross(dyn.angular(vi), arm_a[world, c])
-                    )
+                    out[world, c] = contact_law.between(vi, vj, arm_a[world, c], arm_b[world, c])
                 else:
-                    out[world, c] = (dyn.linear(vi) + wp.cross(dyn.angular(vi), arm_b[world, c])) - (
-                        dyn.linear(vj) + wp.cross(dyn.angular(vj), arm_a[world, c])
-                    )
+                    out[world, c] = contact_law.between(vj, vi, arm_a[world, c], arm_b[world, c])
 
     @wp.func
     def line_search(
-        world: int, island: int, g: Graph, normal: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
-        slip: wp.array2d(dtype=vec3), slip_change: wp.array2d(dtype=vec3), eps: dtype,
+        world: int, island: int, g: Graph, normal: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion), eps: dtype,
         slope_0: dtype, linear: dtype, curve: dtype,
     ):  # fmt: skip
         """Length of the step at which the energy's slope is small; see ``solve.py``."""
@@ -214,10 +211,10 @@ def make(dtype: Any) -> SimpleNamespace:
                     q = coefficients[world, c]
                     du = slip_change[world, c]
                     u = slip[world, c] + du * alpha
-                    if law.excess(u, n, q[0], q[1], q[2], q[3], eps) > dtype(0.0):
-                        slope -= wp.dot(law.impulse(u, n, q[0], q[1], q[2], q[3], eps), du)
+                    if contact_law.excess(u, n, q, eps) > dtype(0.0):
+                        slope -= wp.dot(contact_law.impulse(u, n, q, eps), du)
                         if evaluation > 0:
-                            bend += wp.dot(du, law.curvature(u, n, q[0], q[1], q[2], q[3], eps) * du)
+                            bend += wp.dot(du, contact_law.curvature(u, n, q, eps) * du)
             evaluation += 1
             if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):
                 searching = 0
@@ -252,12 +249,12 @@ def make(dtype: Any) -> SimpleNamespace:
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
         g: Graph, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
+        coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
         every: int, again: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
-        slip: wp.array2d(dtype=vec3), slip_change: wp.array2d(dtype=vec3),
+        slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion),
         # state out
         body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
         failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), residual: wp.array(dtype=dtype),
@@ -354,7 +351,7 @@ def solve_islands(
     assert s.graph is not None
     assert s.blocks is not None
     wp.launch(
-        make(dtype).kernel,
+        make(dtype, contact_rows.resists).kernel,
         dim=body_q.shape[0],
         inputs=[
             m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass,

@@ -38,7 +38,8 @@ class Rollout(torch.autograd.Function):
         values = dict(zip(PARAMETERS, parameters, strict=True))
         values["shape_size"] = simulator.model.shape_size
         names = ("path_q", "path_v", "final_q", "final_v")
-        out = simulator.run_backward(path_q, path_v, control, values, dict(zip(names, seeds, strict=True)))
+        wanted = frozenset(name for name, needs in zip(PARAMETERS, ctx.needs_input_grad[6:], strict=True) if needs)
+        out = simulator.run_backward(path_q, path_v, control, values, dict(zip(names, seeds, strict=True)), wanted)
         grads = []
         for name, value in zip(PARAMETERS, parameters, strict=True):
             g = out[name]

@@ -196,6 +196,8 @@ class ModelBuilder(ShapeBuilder):
             shape_stiffness=rows([x.stiffness for x in self._shapes], s),
             shape_damping=rows([x.damping for x in self._shapes], s),
             shape_restitution=rows([x.restitution for x in self._shapes], s),
+            shape_rolling_resistance=rows([x.rolling_resistance for x in self._shapes], s),
+            shape_torsional_resistance=rows([x.torsional_resistance for x in self._shapes], s),
             actuator_stiffness=rows([x[4] for x in self._actuators], a),
             actuator_damping=rows([x[5] for x in self._actuators], a),
             shape_mesh=np.array([number[x.mesh.key()] if x.mesh else -1 for x in self._shapes], dtype=np.int32),

@@ -117,6 +117,8 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
     for name, labels in (
         ("shape_friction", model.shape_names),
         ("shape_restitution", model.shape_names),
+        ("shape_rolling_resistance", model.shape_names),
+        ("shape_torsional_resistance", model.shape_names),
         ("actuator_stiffness", model.actuator_names),
         ("actuator_damping", model.actuator_names),
     ):

@@ -11,7 +11,7 @@ from ..kernels import adjoint, forces, impact, impact_adjoint, integrate
 from ..kernels.arrays import SolverReport
 
 if TYPE_CHECKING:
-    from .lane import Lane
+    from .lane import ContactLaw, Lane
 
 __all__ = ["ImpactSteps"]
 
@@ -19,17 +19,18 @@ __all__ = ["ImpactSteps"]
 class ImpactSteps:
     """Buffers and launches of steps with impacts, over the buffers of a lane."""
 
-    def __init__(self, lane: Lane):
-        self.lane = lane
+    def __init__(self, lane: Lane, law: ContactLaw):
+        self.lane, self.law = lane, law
         width, bodies = lane.rest.shape
-        self.own = impact.Impacts.allocate(width, bodies, lane.capacity, lane.real, lane.device)
+        self.own = impact.Impacts.allocate(width, bodies, lane.capacity, lane.real, lane.device, law.resists)
         self.report = SolverReport.allocate(width, lane.real, lane.device)
         """Of the solves of impacts; the first ones of the steps report to the lane."""
-        self.solver = lane.solver.with_capacity(2 * lane.capacity)
+        self.solver = law.solver.with_capacity(2 * lane.capacity)
         self.adjoints: impact_adjoint.ImpactAdjoints | None = None
         options = lane.options
-        self._law: dict[str, Any] = {"h": options.step, "eps": options.stiction}
-        self._impact = self._law | {"threshold": options.restitution_threshold}
+        self._plain: dict[str, Any] = {"h": options.step, "eps": options.stiction}
+        self._full = self._plain | {"angular_eps": options.angular_stiction}
+        self._impact = self._full | {"threshold": options.restitution_threshold}
 
     def add_adjoints(self) -> None:
         """Allocate what the backward pass needs, once."""
@@ -46,16 +47,18 @@ class ImpactSteps:
 
     def _prepare(self, t: int) -> wp.array:
         """Contacts, two solves, and the rows of the third; returns the velocities the step starts from."""
-        lane, own = self.lane, self.own
+        lane, own, options = self.lane, self.own, self.lane.options
         real, arrays, q = lane.real, lane.arrays, lane.q[t]
-        start = lane.list_contacts(t, whole=True)
+        start = lane.list_contacts(t, self.law, whole=True)
         impact.leave_out(
-            real, arrays, start, lane.features, lane.rows, own, threshold=lane.options.restitution_threshold
+            real, arrays, start, lane.features, self.law.rows, own, threshold=lane.options.restitution_threshold
         )
-        lane.solver.solve(q, start, lane.control[t], lane.features.count, lane.rows, own.body_vi, lane.report)
+        self.law.solver.solve(q, start, lane.control[t], lane.features.count, self.law.rows, own.body_vi, lane.report)
         impact.impact_rows(real, arrays, q, start, lane.features, own, **self._impact)
         self._solve(t, start, own.count, own.body_vn)
-        impact.friction_rows(real, own, eps=lane.options.stiction)
+        impact.friction_rows(
+            real, arrays, lane.features, own, eps=options.stiction, angular_eps=options.angular_stiction
+        )
         return start
 
     def forward(self, steps: int) -> None:
@@ -76,10 +79,10 @@ class ImpactSteps:
         assert lane.forces is not None
         self._prepare(0)
         forces.forces(
-            lane.real, lane.arrays, lane.q[0], lane.v[1], lane.control[0], lane.features, lane.rows, lane.forces,
-            **self._law,
+            lane.real, lane.arrays, lane.q[0], lane.v[1], lane.control[0], lane.features, self.law.rows, lane.forces,
+            **self._plain,
         )  # fmt: skip
-        impact.impact_forces(lane.real, lane.v[1], own, lane.forces.force, **self._law)
+        impact.impact_forces(lane.real, lane.v[1], own, lane.forces.force, lane.forces.torque, **self._plain)
 
     def backward(self, steps: int) -> None:
         """Launch the adjoints of ``steps`` steps, the last first."""
@@ -113,5 +116,7 @@ class ImpactSteps:
                     real, arrays, q, start, solution, features, own, mine, number, ours, **self._impact
                 )
                 adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=h)
-            lane.solver.adjoint(q, start, own.body_vi, features.count, lane.rows, mine.body_vi, g)
-            adjoint.residual_adjoint(real, arrays, q, start, own.body_vi, control, features, g, **self._law)
+            self.law.solver.adjoint(q, start, own.body_vi, features.count, self.law.rows, mine.body_vi, g)
+            adjoint.residual_adjoint(
+                real, arrays, q, start, own.body_vi, control, features, g, resists=self.law.resists, **self._full
+            )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,17 @@ def look_ahead(values: dict[str, torch.Tensor], step: float) -> torch.Tensor:
     rigid = mass.amin(dim=1) * (2.0 * math.pi / (CONTACT_PERIOD_STEPS * step)) ** 2 / 2.0
     delay = torch.maximum(delay, 2.0 * torch.sqrt(mass.amax(dim=1) / soft))
     delay = torch.maximum(delay, damping.amax(dim=1).clamp(min=0.0) / torch.minimum(rigid, soft))
-    return (step + delay) * (1.0 + values["shape_friction"].amax(dim=1))
+    return (step + delay) * (1.0 + values["shape_friction"].amax(dim=1) + _resisted(values))
+
+
+def _resisted(values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Greatest (mu_r + mu_t) of a pair by the least radius of a shape: what resistance adds to 1 + mu; [W] or [1]."""
+    arm = values["shape_rolling_resistance"] + values["shape_torsional_resistance"]
+    if not bool((arm > 0.0).any()):
+        return arm.new_zeros(1)
+    radius = values["shape_size"][..., 0]
+    radius = torch.where(radius > 0.0, radius, torch.full_like(radius, math.inf)).amin(dim=1)
+    return arm.topk(min(2, arm.shape[1]), dim=1).values.sum(dim=1) / radius
 
 
 def _shared(values: Any, dtype: Any, device: str) -> wp.array:
@@ -103,9 +114,24 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         shape_size=zeros((worlds, s), p.vec3), shape_friction=zeros((worlds, s), scalar),
         shape_stiffness=zeros((worlds, s), scalar), shape_damping=zeros((worlds, s), scalar),
         shape_restitution=zeros((worlds, s), scalar),
+        shape_rolling_resistance=zeros((worlds, s), scalar), shape_torsional_resistance=zeros((worlds, s), scalar),
         actuator_stiffness=zeros((worlds, a), scalar), actuator_damping=zeros((worlds, a), scalar),
         hulls=hull_arrays(model, real) if convex.any() else None,
     )  # fmt: skip
+
+
+@dataclass
+class ContactLaw:
+    """What depends on whether contacts have resistance: their rows, their solver, and steps with impacts."""
+
+    rows: Rows
+    solver: Solver
+    impacts: ImpactSteps | None = None
+
+    @property
+    def resists(self) -> bool:
+        """Whether there is rolling or torsional resistance."""
+        return self.rows.resists
 
 
 class Lane:
@@ -131,15 +157,14 @@ class Lane:
             width, bodies, model.shapes, self.arrays.pairs[: 2 if self.arrays.hulls else 1], self.real, self.device
         )
         self.features = Features.allocate(width, capacity, self.real, self.device)
-        self.rows = Rows.allocate(width, capacity, self.real, self.device)
-        self.solver = Solver.allocate(self.real, self.arrays, options, width, capacity)
+        solver = Solver.allocate(self.real, self.arrays, options, width, capacity)
+        self._laws = {False: ContactLaw(Rows.allocate(width, capacity, self.real, self.device), solver)}
         self.report = SolverReport.allocate(width, self.real, self.device)
         self.depth = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.depth_ratio = wp.zeros_like(self.depth)
         self.depth_shapes = wp.zeros(width, dtype=wp.vec2i, device=self.device)
         self.adjoints: Adjoints | None = None
         self.forces: forces.Forces | None = None
-        self.impacts: ImpactSteps | None = None
         self._graphs: dict[tuple[str, int], Any] = {}
         self._detect: dict[str, Any] = {
             "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.001),
@@ -154,15 +179,18 @@ class Lane:
     def clear_reports(self) -> None:
         """Forget how the solver fared so far."""
         self.report.clear()
-        if self.impacts is not None:
-            self.impacts.report.clear()
+        for law in self._laws.values():
+            if law.impacts is not None:
+                law.impacts.report.clear()
 
     def solver_outcome(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Newton iterations, steps that failed, the first of them (-1: none) and the largest residual, all [W]."""
         r = self.report
         iterations, failed, first, residual = (x.numpy() for x in (r.iterations, r.failed, r.first_failure, r.residual))
-        if self.impacts is not None:  # the further solves of steps with impacts; all zero without
-            r = self.impacts.report
+        for law in self._laws.values():
+            if law.impacts is None:
+                continue
+            r = law.impacts.report  # the further solves of steps with impacts; all zero without
             earlier = r.first_failure.numpy()
             sooner = (earlier >= 0) & ((first < 0) | (earlier < first))
             iterations = iterations + r.iterations.numpy()
@@ -193,11 +221,14 @@ class Lane:
                 self.width, self.capacity, self.control_view.shape[2], self.real, self.device
             )
 
-    def list_contacts(self, t: int, v1: wp.array | None = None, *, every: bool = True, whole: bool = False) -> wp.array:
+    def list_contacts(
+        self, t: int, law: ContactLaw, v1: wp.array | None = None, *, every: bool = True, whole: bool = False
+    ) -> wp.array:
         """Detect the contacts of step ``t`` and prepare their rows; returns the velocities the step starts from.
 
         Args:
             t: Number of the step within the segment.
+            law: Whose rows and solver to prepare.
             v1: Velocities after the step, as far as they are known.
             every: Whether to do so in all worlds, or only in those marked in ``near``.
             whole: Whether to list contacts by the greatest speed in the world, not by that of their own bodies.
@@ -212,10 +243,10 @@ class Lane:
             **self._detect,
         )  # fmt: skip
         rows.prepare(
-            self.real, a, self.q[t], start, self.features, self.rows, h=self.options.step, eps=self.options.stiction,
-            again=again,
+            self.real, a, self.q[t], start, self.features, law.rows, h=self.options.step, eps=self.options.stiction,
+            angular_eps=self.options.angular_stiction, again=again,
         )  # fmt: skip
-        self.solver.arrange(self.features.count, self.rows, again)
+        law.solver.arrange(self.features.count, law.rows, again)
         return start
 
     def _overlooked(self, t: int, listed_v: wp.array, every: bool) -> None:
@@ -226,92 +257,104 @@ class Lane:
             margin=self._detect["margin"], reach=self.reach, h=self.options.step, every=every,
         )  # fmt: skip
 
-    def _velocities(self, t: int, start: wp.array, every: bool) -> None:
+    def _velocities(self, t: int, law: ContactLaw, start: wp.array, every: bool) -> None:
         """Solve step ``t`` for the velocities after it."""
-        self.solver.solve(
-            self.q[t], start, self.control[t], self.features.count, self.rows, self.v[t + 1], self.report,
+        law.solver.solve(
+            self.q[t], start, self.control[t], self.features.count, law.rows, self.v[t + 1], self.report,
             None if every else self.near.again,
         )  # fmt: skip
 
-    def _forward(self, steps: int) -> None:
+    def _forward(self, steps: int, law: ContactLaw) -> None:
         for t in range(steps):
-            start = self.list_contacts(t)
-            self._velocities(t, start, every=True)
+            start = self.list_contacts(t, law)
+            self._velocities(t, law, start, every=True)
             self._overlooked(t, self.v[t], every=True)
             for _ in range(RELISTINGS):
-                self.list_contacts(t, self.near.listed_v, every=False, whole=True)
-                self._velocities(t, start, every=False)
+                self.list_contacts(t, law, self.near.listed_v, every=False, whole=True)
+                self._velocities(t, law, start, every=False)
                 self._overlooked(t, self.near.listed_v, every=False)
             broad.give_up(self.real, self.near, self.report)
             integrate.integrate(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
             )
 
-    def _overlap(self, steps: int) -> None:
-        self.list_contacts(0)
+    def _overlap(self, steps: int, law: ContactLaw) -> None:
+        self.list_contacts(0, law)
         overlap.deepest(
             self.real, self.arrays, self.q[0], self.features, self.depth, self.depth_ratio, self.depth_shapes
         )
 
-    def _forces(self, steps: int) -> None:
+    def _forces(self, steps: int, law: ContactLaw) -> None:
         assert self.forces is not None
-        self.list_contacts(0, self.v[1])
+        self.list_contacts(0, law, self.v[1])
         forces.forces(
-            self.real, self.arrays, self.q[0], self.v[1], self.control[0], self.features, self.rows, self.forces,
+            self.real, self.arrays, self.q[0], self.v[1], self.control[0], self.features, law.rows, self.forces,
             h=self.options.step, eps=self.options.stiction,
         )  # fmt: skip
 
-    def _backward(self, steps: int) -> None:
+    def _backward(self, steps: int, law: ContactLaw) -> None:
         assert self.adjoints is not None
         h, eps = self.options.step, self.options.stiction
         for t in reversed(range(steps)):
-            start = self.list_contacts(t, self.v[t + 1])
+            start = self.list_contacts(t, law, self.v[t + 1])
             adj_start = self.adj_rest if self.options.quasi_dynamic else self.adj_v[t]
             g = dataclasses.replace(self.adjoints, body_q=self.adj_q[t], body_v0=adj_start, control=self.adj_control[t])
             integrate.integrate_adjoint(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1],
                 self.adj_q[t + 1], g.body_q, g.body_v0, self.adj_v[t + 1], g.body_inertia, h=h,
             )  # fmt: skip
-            self.solver.adjoint(self.q[t], start, self.v[t + 1], self.features.count, self.rows, self.adj_v[t + 1], g)
+            law.solver.adjoint(self.q[t], start, self.v[t + 1], self.features.count, law.rows, self.adj_v[t + 1], g)
             adjoint.residual_adjoint(
-                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, g, h=h, eps=eps
-            )
+                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, g, h=h,
+                eps=eps, angular_eps=self.options.angular_stiction, resists=law.resists,
+            )  # fmt: skip
 
-    def _impact_forward(self, steps: int) -> None:
-        assert self.impacts is not None
-        self.impacts.forward(steps)
+    def _impact_forward(self, steps: int, law: ContactLaw) -> None:
+        assert law.impacts is not None
+        law.impacts.forward(steps)
 
-    def _impact_backward(self, steps: int) -> None:
-        assert self.impacts is not None
-        self.impacts.backward(steps)
+    def _impact_backward(self, steps: int, law: ContactLaw) -> None:
+        assert law.impacts is not None
+        law.impacts.backward(steps)
 
-    def _impact_forces(self, steps: int) -> None:
-        assert self.impacts is not None
-        self.impacts.forces()
+    def _impact_forces(self, steps: int, law: ContactLaw) -> None:
+        assert law.impacts is not None
+        law.impacts.forces()
+
+    def _law(self, resists: bool) -> ContactLaw:
+        """The plain contact law, or that with resistance, which is allocated once it is asked for."""
+        if resists not in self._laws:
+            rows_ = Rows.allocate(self.width, self.capacity, self.real, self.device, resists)
+            self._laws[resists] = ContactLaw(rows_, self._laws[False].solver.resisting())
+        return self._laws[resists]
 
     def record(self, direction: str, steps: int) -> None:
         """Record the graph of ``steps`` steps, once.
 
         The direction is "forward", "backward" or "forces" (what acted in a step), the same with "impact_" before it
-        where there is restitution, or "overlap", the check for penetration.
+        where there is restitution and "resisting_" before that where there is rolling or torsional resistance, or
+        "overlap", the check for penetration.
 
         Not to be called from two threads at once.
         """
         key = (direction, steps)
         if key in self._graphs:
             return
-        run: Callable[[int], None] = getattr(self, f"_{direction}")
-        if direction.startswith("impact") and self.impacts is None:
-            self.impacts = ImpactSteps(self)
+        plain = direction.removeprefix("resisting_")
+        law = self._law(plain != direction)
+        run: Callable[[int, ContactLaw], None] = getattr(self, f"_{plain}")
+        if plain.startswith("impact") and law.impacts is None:
+            law.impacts = ImpactSteps(self, law)
         if direction.endswith("backward"):
             self.add_adjoints()
-            if self.impacts is not None:
-                self.impacts.add_adjoints()
+            if law.impacts is not None:
+                law.impacts.add_adjoints()
         if direction.endswith("forces"):
             self.add_forces()
-        run(1)  # loads the kernels, which a recording must not do; writes only buffers that are filled before each run
+        # loads the kernels, which a recording must not do; writes only buffers that are filled before each run
+        run(1, law)
         with wp.ScopedCapture(device=self.device) as capture:
-            run(steps)
+            run(steps, law)
         self._graphs[key] = capture.graph
 
     def run(self, direction: str, steps: int) -> None:

@@ -21,6 +21,8 @@ PARAMETERS = (
     "shape_stiffness",
     "shape_damping",
     "shape_restitution",
+    "shape_rolling_resistance",
+    "shape_torsional_resistance",
     "actuator_stiffness",
     "actuator_damping",
 )
@@ -74,6 +76,10 @@ class Model:
     """[W, S], N s/m; negative: derived from mass and stiffness."""
     shape_restitution: torch.Tensor
     """[W, S], 0 to 1; a pair has the harmonic mean of its two."""
+    shape_rolling_resistance: torch.Tensor
+    """[W, S], m; a pair has the sum of its two."""
+    shape_torsional_resistance: torch.Tensor
+    """[W, S], m; a pair has the sum of its two."""
     actuator_stiffness: torch.Tensor
     """[W, A], N/m or N m/rad."""
     actuator_damping: torch.Tensor

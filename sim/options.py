@@ -17,6 +17,8 @@ class SimulatorOptions:
     Args:
         step: Step size h [s].
         stiction: Slip speed below which friction is viscous, eps of the contact law [m/s].
+        angular_stiction: Angular speed below which rolling and torsional resistance are viscous [rad/s]. What they hold
+            creeps at about this speed, a rolling body at its radius times it.
         tolerance: Norm of the energy's gradient, relative to the momentum change, at which a step counts as solved;
             by default 1e-4 in float32 and 1e-12 in float64.
         max_iterations: Newton iterations a step.
@@ -36,6 +38,7 @@ class SimulatorOptions:
 
     step: float = 0.005
     stiction: float = 1e-3
+    angular_stiction: float = 0.1
     restitution_threshold: float = 0.1
     tolerance: float | None = None
     max_iterations: int = 60
@@ -47,7 +50,9 @@ class SimulatorOptions:
     segment: int = 32
 
     def __post_init__(self) -> None:
-        for name, unit in (("step", "s"), ("stiction", "m/s"), ("restitution_threshold", "m/s")):
+        for name, unit in (
+            ("step", "s"), ("stiction", "m/s"), ("angular_stiction", "rad/s"), ("restitution_threshold", "m/s"),
+        ):  # fmt: skip
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
                 raise ModelError(f"{name} must be a positive finite number [{unit}], got {value!r}")

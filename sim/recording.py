@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording", "join_recordings", "record"]
 
-FORMAT, VERSION = "carom recording", 1
+FORMAT, VERSION = "carom recording", 2
 
-_CONTACT = ("shape", "body", "point", "normal", "gap", "force")
+_CONTACT = ("shape", "body", "point", "normal", "gap", "force", "torque")
 
 _MISMATCH = 0.02
 """Part of a step's impulses that the solver's tolerance cannot explain; see ``_check_balance``."""
@@ -64,6 +64,9 @@ class Recording:
     """Signed distance at the start of the step [m], [N]."""
     contact_force: np.ndarray
     """Force on b, and its opposite on a, world axes [N], [N, 3]."""
+    contact_torque: np.ndarray
+    """Moment on b about the contact point, and its opposite on a, world axes [N m], [N, 3]: rolling and torsional
+    resistance; zero without."""
     body_names: tuple[str, ...]
     shape_names: tuple[str, ...]
     actuator_names: tuple[str, ...]
@@ -121,7 +124,7 @@ class Recording:
             moves = body >= 0
             r, b = row[moves], body[moves]
             force = sign * self.contact_force[moves]
-            torque = np.cross(self.contact_point[moves] - centres[r, b], force)
+            torque = np.cross(self.contact_point[moves] - centres[r, b], force) + sign * self.contact_torque[moves]
             np.add.at(total, (r, b), np.concatenate([force, torque], axis=1))
         return total.reshape(shape)
 

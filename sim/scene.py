@@ -49,6 +49,8 @@ class ShapeDescription:
     stiffness: float
     damping: float
     restitution: float
+    rolling_resistance: float
+    torsional_resistance: float
     group: int
     mask: int
     mesh: ConvexMesh | None = None

@@ -66,7 +66,9 @@ class ShapeBuilder:
             **options: ``position`` [m] and ``rotation`` (x, y, z, w) in the body's frame; ``density`` = 1000 [kg/m^3];
                 ``friction`` = 0.5; ``stiffness`` [N/m] and ``damping`` [N s/m], by default near-rigid, derived from
                 mass and step; ``restitution`` = 0, speed after over speed before an impact, 0 to 1, of a pair the
-                harmonic mean of its two, so both must have some; ``collision_group`` = 1 and ``collision_mask`` =
+                harmonic mean of its two, so both must have some; ``rolling_resistance`` = 0 and
+                ``torsional_resistance`` = 0 [m], the arms of the moments about the tangent and the normal that a
+                normal force can carry, of a pair the sum of its two; ``collision_group`` = 1 and ``collision_mask`` =
                 0xFFFFFFFF, bits of 32: two shapes touch if each one's group has a bit in common with the other's mask;
                 ``name``.
         """
@@ -238,6 +240,8 @@ class ShapeBuilder:
         stiffness: float | None = None,
         damping: float | None = None,
         restitution: float = 0.0,
+        rolling_resistance: float = 0.0,
+        torsional_resistance: float = 0.0,
         collision_group: int = 1,
         collision_mask: int = EVERY_GROUP,
         name: str | None = None,
@@ -258,6 +262,8 @@ class ShapeBuilder:
             AUTO if stiffness is None else positive(stiffness, f"stiffness of shape {name!r}", "N/m"),
             AUTO if damping is None else not_negative(damping, f"damping of shape {name!r}"),
             fraction(restitution, f"restitution of shape {name!r}"),
+            not_negative(rolling_resistance, f"rolling_resistance of shape {name!r}"),
+            not_negative(torsional_resistance, f"torsional_resistance of shape {name!r}"),
             bit_mask(collision_group, f"collision_group of shape {name!r}"),
             bit_mask(collision_mask, f"collision_mask of shape {name!r}"), mesh,
         )  # fmt: skip

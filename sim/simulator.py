@@ -25,6 +25,8 @@ WIDEST_LANE = 128
 
 WIDEST_LANE_CUDA = 65536
 
+RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")
+
 HESSIAN_BYTES = 2**28
 """Bound on the Hessians that a lane holds [bytes]: scenes of many bodies get narrow lanes."""
 
@@ -173,11 +175,14 @@ class Simulator:
     @torch.no_grad()
     def run_backward(
         self, path_q: torch.Tensor, path_v: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor],
-        seeds: dict[str, torch.Tensor | None],
+        seeds: dict[str, torch.Tensor | None], wanted: frozenset[str] = frozenset(),
     ) -> dict[str, torch.Tensor]:  # fmt: skip
-        """Adjoints of initial state, controls and parameters, from those of the path and of the final state."""
+        """Adjoints of initial state, controls and parameters, from those of the path and of the final state.
+
+        Those of resistance are exact where they are ``wanted`` by name or the scene has resistance, else zero.
+        """
         steps, worlds = control.shape[0], path_q.shape[1]
-        backward = self._direction("backward", values)
+        backward = self._direction("backward", values, wanted)
         out = {
             "q0": torch.zeros_like(path_q[0]),
             "v0": torch.zeros_like(path_v[0]),
@@ -258,7 +263,8 @@ class Simulator:
 
         self._each_block(steps * worlds, [(forces, 1)], block)
         blocks = [parts[start] for start in sorted(parts)]
-        count, shape, point, normal, gap, force, actuator = (np.concatenate(x) for x in zip(*blocks, strict=True))
+        joined = (np.concatenate(x) for x in zip(*blocks, strict=True))
+        count, shape, point, normal, gap, force, torque, actuator = joined
         return {
             "actuator_force": actuator.reshape(steps, worlds, -1),
             "contact_start": np.concatenate([[0], np.cumsum(count)]),
@@ -268,13 +274,22 @@ class Simulator:
             "contact_normal": normal,
             "contact_gap": gap,
             "contact_force": force,
+            "contact_torque": torque,
         }
 
-    def _direction(self, direction: str, values: dict[str, torch.Tensor]) -> str:
-        """Which graphs to run: those of steps with impacts only where a pair of shapes bounces."""
+    def _direction(self, direction: str, values: dict[str, torch.Tensor], wanted: frozenset[str] = frozenset()) -> str:
+        """Which graphs to run.
+
+        Those of steps with impacts only where a pair of shapes bounces; those with resistance only where a shape has
+        some, or where the gradient with respect to it is wanted: at a coefficient of zero that is not zero.
+        """
         bounces = values["shape_restitution"] > 0.0
         pairs = torch.as_tensor(self.model.pairs, dtype=torch.long, device=bounces.device)
-        return f"impact_{direction}" if bool(bounces[:, pairs].all(dim=2).any()) else direction
+        if bool(bounces[:, pairs].all(dim=2).any()):
+            direction = f"impact_{direction}"
+        if any(name in wanted or bool((values[name] > 0.0).any()) for name in RESISTANCES):
+            direction = f"resisting_{direction}"
+        return direction
 
     def _lengths(self, steps: int) -> list[int]:
         whole, rest = divmod(steps, self.options.segment)
@@ -342,13 +357,14 @@ def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
 def _listed(lane: Lane, n: int) -> list[np.ndarray]:
     """What a lane's first ``n`` worlds hold after "forces": contacts a world, then the contacts, world by world."""
     assert lane.forces is not None
-    f, r, found = lane.features, lane.rows, lane.forces
+    f, found = lane.features, lane.forces
     count = f.count.numpy()[:n]
     gap, force = found.gap.numpy()[:n], found.force.numpy()[:n]
     keep = np.arange(gap.shape[1]) < count[:, None]
     keep &= (gap <= 0.0) | (force != 0.0).any(axis=2)
     shapes = np.stack([f.shape_a.numpy()[:n][keep], f.shape_b.numpy()[:n][keep]], axis=1)
-    listed = [found.point.numpy()[:n][keep], r.normal.numpy()[:n][keep], gap[keep], force[keep]]
+    point, normal, torque = (x.numpy()[:n][keep] for x in (found.point, found.normal, found.torque))
+    listed = [point, normal, gap[keep], force[keep], torque]
     actuator = found.actuator.numpy()[:n, : lane.control_view.shape[2]].copy()
     return [keep.sum(axis=1), shapes, *listed, actuator]
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import warp as wp
 
-from ..kernels import adjoint, adjoint_islands, graph, solve, solve_islands
+from ..kernels import adjoint, adjoint_islands, graph, law, solve, solve_islands
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.graph import GraphArrays
-from ..kernels.precision import precision
 from .options import SimulatorOptions
 
 __all__ = ["Solver"]
@@ -26,12 +25,14 @@ class Solver:
         arrays: The model.
         scratch: Working memory.
         options: Of the step.
+        resists: Whether the contacts have rolling and torsional resistance; the rows given must agree.
     """
 
     real: Any
     arrays: ModelArrays
     scratch: Scratch
     options: SimulatorOptions
+    resists: bool = False
 
     @classmethod
     def allocate(cls, real: Any, arrays: ModelArrays, options: SimulatorOptions, worlds: int, capacity: int) -> Solver:
@@ -40,13 +41,18 @@ class Solver:
 
     def with_capacity(self, capacity: int) -> Solver:
         """A solver for other contacts that shares what does not depend on them; not to be used at the same time."""
-        old, p = self.scratch, precision(self.real)
+        old = self.scratch
         worlds, bodies = old.target.shape
         device = old.target.device
-        slips = [wp.zeros((worlds, capacity), dtype=p.vec3, device=device) for _ in range(2)]
+        motion = law.make(self.real, self.resists).Motion
+        slips = [wp.zeros((worlds, capacity), dtype=motion, device=device) for _ in range(2)]
         own = None if old.graph is None else GraphArrays.allocate(worlds, bodies, capacity, device)
         scratch = dataclasses.replace(old, slip=slips[0], slip_change=slips[1], graph=own)
         return dataclasses.replace(self, scratch=scratch)
+
+    def resisting(self) -> Solver:
+        """A solver for contacts with resistance that shares all else; not to be used at the same time."""
+        return dataclasses.replace(self, resists=True).with_capacity(self.scratch.slip.shape[1])
 
     def arrange(self, count: wp.array, rows: Rows, again: wp.array | None = None) -> None:
         """To be called before ``solve`` or ``adjoint`` whenever the contacts have changed."""
@@ -60,15 +66,15 @@ class Solver:
         """Write the velocities after the step into ``body_v1``; see ``kernels.solve.solve`` for the arguments."""
         o, s = self.options, self.scratch
         tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-4)
-        law = {"h": o.step, "eps": o.stiction, "tolerance": tolerance, "max_iterations": o.max_iterations}
+        step = {"h": o.step, "eps": o.stiction, "tolerance": tolerance, "max_iterations": o.max_iterations}
         if s.graph is None:
             solve.solve(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report,
-                dofs=self.arrays.dofs, again=again, **law,
+                dofs=self.arrays.dofs, again=again, **step,
             )  # fmt: skip
         else:
             solve_islands.solve_islands(
-                self.real, self.arrays, body_q, body_v0, control, rows, s, body_v1, report, again=again, **law
+                self.real, self.arrays, body_q, body_v0, control, rows, s, body_v1, report, again=again, **step
             )
 
     def adjoint(
@@ -76,13 +82,13 @@ class Solver:
         adjoints: Adjoints,
     ) -> None:  # fmt: skip
         """Solve with the Hessian at ``body_v1``; writes ``adjoints.z`` and ``adjoints.active``."""
-        law = {"h": self.options.step, "eps": self.options.stiction}
+        step = {"h": self.options.step, "eps": self.options.stiction}
         if self.scratch.graph is None:
             adjoint.solve_adjoint(
                 self.real, self.arrays, body_q, body_v0, body_v1, count, rows, self.scratch, adj_v1, adjoints,
-                dofs=self.arrays.dofs, **law,
+                dofs=self.arrays.dofs, **step,
             )  # fmt: skip
         else:
             adjoint_islands.solve_adjoint(
-                self.real, self.arrays, body_q, body_v1, count, rows, self.scratch, adj_v1, adjoints, **law
+                self.real, self.arrays, body_q, body_v1, count, rows, self.scratch, adj_v1, adjoints, **step
             )

@@ -1,0 +1,88 @@
+"""The contact law as the solvers see it: functions of a contact's relative motion, with or without resistance.
+
+Without resistance the motion is the relative velocity of the two contact points, vec3, and the coefficients are those
+of ``contact.py``, vec4. With it (``resistance.py``) the motion also holds the relative angular velocity, and the
+coefficients those of the resistance. Kernels are written once for both: their factories take ``resists``.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from . import contact, dynamics, resistance
+from .precision import precision
+
+__all__ = ["make"]
+
+
+@functools.cache
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """The law for one precision; ``resists`` adds rolling and torsional resistance.
+
+    ``Motion`` and ``Coefficients`` are the types of a contact's relative motion (and impulse) and of its coefficients.
+    """
+    if resists:
+        return resistance.make(dtype)
+    p = precision(dtype)
+    vec3, vec4, spatial = p.vec3, p.vec4, p.spatial
+    base, dyn = contact.make(dtype), dynamics.make(dtype)
+
+    @wp.func
+    def between(va: spatial, vb: spatial, arm_a: vec3, arm_b: vec3):
+        """Motion of b's contact point relative to a's, for bodies of velocities ``va`` and ``vb``."""
+        return (dyn.linear(vb) + wp.cross(dyn.angular(vb), arm_b)) - (dyn.linear(va) + wp.cross(dyn.angular(va), arm_a))
+
+    @wp.func
+    def bare(q: vec4):
+        """Coefficients of a contact without resistance."""
+        return q
+
+    @wp.func
+    def full(
+        q: vec4, n: vec3, world: int, sa: int, sb: int, a: int, b: int, body_v0: wp.array2d(dtype=spatial),
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+    ):  # fmt: skip
+        """Coefficients of a contact of the shapes ``sa`` and ``sb``, those of ``contact.py`` being ``q``."""
+        return q
+
+    @wp.func
+    def held(
+        q: vec4, world: int, sa: int, sb: int, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
+        angular_eps: dtype, scale: dtype,
+    ):  # fmt: skip
+        """As ``full`` for a row whose normal impulse is constant (b = 0), with ``scale`` times the resistance."""
+        return q
+
+    @wp.func
+    def slip_speed(u: vec3, n: vec3, eps: dtype):
+        return base.slip_speed(u, n, eps)
+
+    @wp.func
+    def excess(u: vec3, n: vec3, q: vec4, eps: dtype):
+        return base.excess(u, n, q[0], q[1], q[2], q[3], eps)
+
+    @wp.func
+    def impulse(u: vec3, n: vec3, q: vec4, eps: dtype):
+        return base.impulse(u, n, q[0], q[1], q[2], q[3], eps)
+
+    @wp.func
+    def curvature(u: vec3, n: vec3, q: vec4, eps: dtype):
+        return base.curvature(u, n, q[0], q[1], q[2], q[3], eps)
+
+    @wp.func
+    def normal_part(x: vec3, n: vec3):
+        """Normal part of a relative velocity, or of an impulse."""
+        return wp.dot(x, n)
+
+    @wp.func
+    def on_body(push: vec3, arm: vec3):
+        """Impulse and moment about the centre of mass of an impulse at ``arm``."""
+        return dyn.join(push, wp.cross(arm, push))
+
+    return SimpleNamespace(
+        Motion=vec3, Coefficients=vec4, relative_motion=dyn.relative_velocity, between=between, bare=bare, full=full,
+        held=held, slip_speed=slip_speed, excess=excess, impulse=impulse, curvature=curvature, normal_part=normal_part,
+        on_body=on_body,
+    )  # fmt: skip
