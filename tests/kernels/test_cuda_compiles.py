@@ -13,9 +13,13 @@ import carom.kernels
 
 
 def kernels_of(module, dtype):
-    """Kernels of a module's factory; those that know only integers take no dtype."""
-    found = module.make(dtype) if inspect.signature(module.make).parameters else module.make()
-    return {name: value for name, value in vars(found).items() if isinstance(value, wp.Kernel)}
+    """Kernels of a module's factory; those that know only integers take no dtype, some know two contact laws."""
+    parameters = inspect.signature(module.make).parameters
+    made = {"": module.make(dtype) if parameters else module.make()}
+    if "resists" in parameters:
+        made["resisting "] = module.make(dtype, True)
+    found = {law + name: value for law, made_one in made.items() for name, value in vars(made_one).items()}
+    return {name: value for name, value in found.items() if isinstance(value, wp.Kernel)}
 
 
 MODULES = [
