@@ -31,7 +31,7 @@ def filled_lane(worlds: int, device: str, dtype: str, step: float) -> Lane:
     ((lane,),) = task.simulator._lanes.values()
     lane.report.clear()
     lane.add_adjoints()
-    lane.list_contacts(STEP)
+    lane.list_contacts(STEP, lane.law())
     lane.adj_v_view.normal_()
     lane.adj_q_view.normal_()
     return lane
@@ -39,7 +39,8 @@ def filled_lane(worlds: int, device: str, dtype: str, step: float) -> Lane:
 
 def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
     """Every launch of a step by name."""
-    a, real, h, eps = lane.arrays, lane.real, lane.options.step, lane.options.stiction
+    a, real, law, h = lane.arrays, lane.real, lane.law(), lane.options.step
+    eps = {"eps": lane.options.stiction, "angular_eps": lane.options.angular_stiction}
     q, v, q1, v1 = lane.q[STEP], lane.v[STEP], lane.q[STEP + 1], lane.v[STEP + 1]
     f, adj = lane.features, lane.adjoints
     assert adj is not None
@@ -50,15 +51,15 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
             gravity=a.gravity, body_q=q, body_v=v, near=lane.near, features=f, **lane._detect,
         ),
         "overlooked": lambda: lane._overlooked(STEP, v, every=True),
-        "rows": lambda: rows.prepare(real, a, q, v, f, lane.rows, h=h, eps=eps),
-        "solve": lambda: lane.solver.solve(q, v, lane.control[STEP], f.count, lane.rows, v1, lane.report),
+        "rows": lambda: rows.prepare(real, a, q, v, f, law.rows, h=h, **eps),
+        "solve": lambda: law.solver.solve(q, v, lane.control[STEP], f.count, law.rows, v1, lane.report),
         "integrate": lambda: integrate.integrate(real, a, q, v, v1, q1, h=h),
         "integrate, adjoint": lambda: integrate.integrate_adjoint(
             real, a, q, v, v1, q1, lane.adj_q[STEP + 1], g.body_q, g.body_v0, lane.adj_v[STEP + 1], g.body_inertia, h=h
         ),
-        "solve, adjoint": lambda: lane.solver.adjoint(q, v, v1, f.count, lane.rows, lane.adj_v[STEP + 1], g),
+        "solve, adjoint": lambda: law.solver.adjoint(q, v, v1, f.count, law.rows, lane.adj_v[STEP + 1], g),
         "residual, adjoint": lambda: adjoint.residual_adjoint(
-            real, a, q, v, v1, lane.control[STEP], f, g, h=h, eps=eps
+            real, a, q, v, v1, lane.control[STEP], f, g, h=h, resists=law.resists, **eps
         ),
     }  # fmt: skip
 

@@ -321,7 +321,7 @@ class Lane:
         assert law.impacts is not None
         law.impacts.forces()
 
-    def _law(self, resists: bool) -> ContactLaw:
+    def law(self, resists: bool = False) -> ContactLaw:
         """The plain contact law, or that with resistance, which is allocated once it is asked for."""
         if resists not in self._laws:
             rows_ = Rows.allocate(self.width, self.capacity, self.real, self.device, resists)
@@ -341,7 +341,7 @@ class Lane:
         if key in self._graphs:
             return
         plain = direction.removeprefix("resisting_")
-        law = self._law(plain != direction)
+        law = self.law(plain != direction)
         run: Callable[[int, ContactLaw], None] = getattr(self, f"_{plain}")
         if plain.startswith("impact") and law.impacts is None:
             law.impacts = ImpactSteps(self, law)

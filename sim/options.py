@@ -38,7 +38,7 @@ class SimulatorOptions:
 
     step: float = 0.005
     stiction: float = 1e-3
-    angular_stiction: float = 0.1
+    angular_stiction: float = 0.02
     restitution_threshold: float = 0.1
     tolerance: float | None = None
     max_iterations: int = 60

@@ -53,11 +53,11 @@ def test_ball_holds_below_the_angle_of_its_resistance(device, h):
     """It is in equilibrium at the creep eps q/sqrt(1 - q^2), q = r tan(angle)/mu_r, as a sticking body is."""
     angle, q = 0.2, 0.8
     t = run(ball(RADIUS * math.tan(angle) / q, incline=angle), steps=round(1 / h), step=h, device=device)
-    spin = 0.1 * q / math.sqrt(1 - q * q)
+    spin = 0.02 * q / math.sqrt(1 - q * q)
     # contacts act midway between the surfaces, at a lever shorter by half the depth, g (h/2 pi)^2 / 2
     lever = 1 - G * (h / (2 * math.pi)) ** 2 / (2 * RADIUS)
     assert t.body_v[-1, 0, 0, 4] == pytest.approx(spin, rel=3 * (1 - lever) / (1 - q * q) + 1e-6)
-    assert t.body_v[-1, 0, 0, 0] == pytest.approx(RADIUS * spin, abs=1e-3)
+    assert t.body_v[-1, 0, 0, 0] == pytest.approx(RADIUS * spin, abs=3e-4)  # and friction's creep
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95])
