@@ -66,7 +66,8 @@ class Solver:
         """Write the velocities after the step into ``body_v1``; see ``kernels.solve.solve`` for the arguments."""
         o, s = self.options, self.scratch
         tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-4)
-        step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": tolerance, "max_iterations": o.max_iterations}
+        step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": tolerance}
+        step["max_iterations"] = o.max_iterations
         if s.graph is None:
             solve.solve(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report,
