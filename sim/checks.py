@@ -123,7 +123,7 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
         ("actuator_damping", model.actuator_names),
     ):
         value = values[name].detach()
-        if not bool((value >= 0).all()):
+        if value.numel() and not bool(value.min() >= 0):
             w, i = torch.nonzero(~(value >= 0))[0].tolist()
             raise StateError(f"{name} of {labels[i]!r} in world {w} must not be negative, got {float(value[w, i]):.4g}")
 

@@ -126,7 +126,7 @@ class Simulator:
 
         def block(lane: Lane, start: int, stop: int) -> None:
             n = stop - start
-            self._load(lane, values, start, stop)
+            self._load(lane, values, start, stop, forward)
             _fill(lane.q_view[0], q0[start:stop])
             _fill(lane.v_view[0], v0[start:stop])
             lane.clear_reports()
@@ -195,7 +195,7 @@ class Simulator:
 
         def block(lane: Lane, start: int, stop: int) -> None:
             n = stop - start
-            self._load(lane, values, start, stop)
+            self._load(lane, values, start, stop, backward)
             lane.add_adjoints()
             for view in lane.adj_parameter_views.values():
                 view.zero_()
@@ -253,7 +253,7 @@ class Simulator:
         def block(lane: Lane, start: int, stop: int) -> None:
             n = stop - start
             own = torch.as_tensor(numbers[start:stop], device=path_q.device)
-            self._load(lane, {k: x if x.shape[0] == 1 else x[own] for k, x in values.items()}, 0, n)
+            self._load(lane, {k: x if x.shape[0] == 1 else x[own] for k, x in values.items()}, 0, n, forces)
             views = (lane.q_view[0], lane.v_view[0], lane.v_view[1], lane.control_view[0])
             for view, source in zip(views, rows, strict=True):
                 if view.shape[1]:
@@ -287,7 +287,7 @@ class Simulator:
         pairs = torch.as_tensor(self.model.pairs, dtype=torch.long, device=bounces.device)
         if bool(bounces[:, pairs].all(dim=2).any()):
             direction = f"impact_{direction}"
-        if any(name in wanted or bool((values[name] > 0.0).any()) for name in RESISTANCES):
+        if any(name in wanted or bool(values[name].any()) for name in RESISTANCES):
             direction = f"resisting_{direction}"
         return direction
 
@@ -295,11 +295,11 @@ class Simulator:
         whole, rest = divmod(steps, self.options.segment)
         return [self.options.segment] * whole + ([rest] if rest else [])
 
-    def _load(self, lane: Lane, values: dict[str, torch.Tensor], start: int, stop: int) -> None:
+    def _load(self, lane: Lane, values: dict[str, torch.Tensor], start: int, stop: int, direction: str) -> None:
         for name, view in lane.parameter_views.items():
             value = values[name]
             _fill(view, value if value.shape[0] == 1 else value[start:stop])
-        reach = look_ahead(values, self.options.step)
+        reach = look_ahead(values, self.options.step, direction.startswith("resisting"))
         _fill(lane.reach_view, reach if reach.shape[0] == 1 else reach[start:stop])
 
     def _each_block(self, worlds: int, graphs: list[tuple[str, int]], block: Any) -> None:
