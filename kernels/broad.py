@@ -3,8 +3,8 @@
 Every step begins with a list of the pairs whose bounding spheres come near each other. Contacts are then listed for
 each pair by the speed of its own two bodies (``nearness.py``). That is cheap, and right for all bodies but those that
 something sped up within the step; so after the solve ``overlooked`` compares every pair with the speeds that came
-out, and marks the worlds in which a contact could act that was not listed. Those are listed once more, now all pairs by
-the greatest speed in the world, and solved on. One thread a world, one thread a shape.
+out, and marks the worlds in which a contact could act that was not listed. Those are listed once more, for the greater
+speeds, and solved on; should that not do, by the greatest speed in the world. One thread a world, one a shape.
 """
 
 import functools
@@ -33,6 +33,7 @@ class NearArrays:
     pairs: tuple[wp.array, ...]  # vec2i [P]: all pairs, those of analytic shapes, then those with convex meshes
     lists: tuple[wp.array, ...]  # int32 [W, P]: near ones among them
     counts: tuple[wp.array, ...]  # int32 [W]
+    gaps: tuple[wp.array, ...]  # scalar [W, P]: no contact of a near pair that is not listed has a smaller gap [m]
     again: wp.array  # int32 [W]: marks the worlds to list and solve again
     listed_v: wp.array  # spatial [W, B]: velocities after the step for which those are to be listed
 
@@ -50,6 +51,7 @@ class NearArrays:
             shape_q=zeros(p.transform, shapes), ball=zeros(p.vec2, shapes), pairs=pairs,
             lists=tuple(zeros(wp.int32, max(1, x.shape[0])) for x in pairs),
             counts=tuple(zeros(wp.int32) for _ in pairs),
+            gaps=tuple(zeros(dtype, max(1, x.shape[0])) for x in pairs),
             again=zeros(wp.int32), listed_v=zeros(p.spatial, bodies),
         )  # fmt: skip
 
@@ -132,13 +134,12 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique")
     def overlooked_kernel(
         # model
-        pairs: wp.array(dtype=wp.vec2i), shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
-        gravity: wp.array(dtype=vec3),
+        pairs: wp.array(dtype=wp.vec2i), shape_body: wp.array(dtype=int), gravity: wp.array(dtype=vec3),
         # state in
-        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=vec2), body_v0: wp.array2d(dtype=spatial),
+        ball: wp.array2d(dtype=vec2), body_v0: wp.array2d(dtype=spatial),
         listed_v: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), every: int, margin: dtype,
         reach: wp.array(dtype=dtype), h: dtype, near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int),
-        begin: int,
+        near_gap: wp.array2d(dtype=dtype), begin: int, whole: int,
         # out
         again: wp.array(dtype=int),
     ):  # fmt: skip
@@ -152,10 +153,10 @@ def make(dtype: Any) -> SimpleNamespace:
             return
         ahead = reach[world]
         fall = h * wp.length(gravity[world])
-        whole = near_by.world_near(world, shape_body, ball, body_v0, listed_v, margin, ahead, fall)
-        if ahead * approach_speed(world, shape_body, ball, body_v1) > whole:
+        farthest = near_by.world_near(world, shape_body, ball, body_v0, listed_v, margin, ahead, fall)
+        if ahead * approach_speed(world, shape_body, ball, body_v1) > farthest:
             flag = 1
-        elif every != 0:
+        elif whole == 0:
             for k in range(near_count[world]):
                 pair = pairs[near_list[world, k]]
                 a = pair[0]
@@ -163,7 +164,7 @@ def make(dtype: Any) -> SimpleNamespace:
                 wanted = ahead * pair_speed(world, a, b, shape_body, ball, body_v1)
                 if wanted > margin:
                     listed = near_by.pair_near(world, a, b, shape_body, ball, body_v0, listed_v, margin, ahead, fall)
-                    if wanted > listed and sphere_gap(world, a, b, shape_type, shape_q, ball) < wanted:
+                    if wanted > listed and near_gap[world, k] < wanted:
                         flag = 1
         again[world] = flag
 
@@ -223,22 +224,24 @@ def find_pairs(
 
 
 def overlooked(
-    dtype: Any, shape_type: wp.array, shape_body: wp.array, gravity: wp.array, body_v0: wp.array, listed_v: wp.array,
-    body_v1: wp.array, near: NearArrays, *, margin: float, reach: wp.array, h: float, every: bool,
+    dtype: Any, shape_body: wp.array, gravity: wp.array, body_v0: wp.array, listed_v: wp.array, body_v1: wp.array,
+    near: NearArrays, *, margin: float, reach: wp.array, h: float, every: bool = True, whole: bool = False,
 ) -> None:  # fmt: skip
     """Mark the worlds in which a contact may act at ``body_v1`` that was not listed for ``body_v0`` and ``listed_v``.
 
     A contact acts only within ``reach`` times the speed at which its two bodies approach after the step, so what was
-    listed for a greater distance is complete. Looks at the marked worlds, or at ``every`` one; ``near.listed_v`` then
-    holds, for the worlds marked, the velocities to list the contacts for.
+    listed for a greater distance is complete. Looks at the marked worlds, or at ``every`` one, whose contacts were
+    listed pair by pair or as a ``whole``; ``near.listed_v`` then holds, for the worlds marked, the velocities to list
+    the contacts for.
     """
     k = make(dtype)
-    for i, (pairs, near_list, near_count) in enumerate(zip(near.pairs, near.lists, near.counts, strict=True)):
+    lists = zip(near.pairs, near.lists, near.counts, near.gaps, strict=True)
+    for i, (pairs, near_list, near_count, near_gap) in enumerate(lists):
         wp.launch(
             k.overlooked, dim=body_v0.shape[0],
             inputs=[
-                pairs, shape_type, shape_body, gravity, near.shape_q, near.ball, body_v0, listed_v, body_v1,
-                int(every), margin, reach, h, near_list, near_count, int(i == 0),
+                pairs, shape_body, gravity, near.ball, body_v0, listed_v, body_v1, int(every), margin, reach, h,
+                near_list, near_count, near_gap, int(i == 0), int(whole),
             ],
             outputs=[near.again], device=body_v0.device,
         )  # fmt: skip

@@ -33,7 +33,7 @@ MOST_EDGES = wp.constant(192)
 
 @functools.cache
 def make(dtype: Any) -> types.SimpleNamespace:
-    """``convex_convex(table, world, n, hulls, a, b, ha, hb, rotation, position, margin) -> n`` for one precision.
+    """``separation`` and ``convex_convex`` for one precision.
 
     ``rotation``, ``position`` [m] are the pose of b in the frame of a, ``n`` the next free slot.
     """
@@ -178,19 +178,41 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return n
 
     @wp.func
+    def separation(hs: Hulls, ha: Hull, hb: Hull, rotation: mat33, position: vec3, enough: scalar):
+        """Separation [m] along the line of the centres and the faces' normals, a lower bound on the distance.
+
+        Ends at the first one of ``enough``. Then the greatest separations by faces of a and of b, with the faces.
+        """
+        best = scalar(-1.0e30)
+        best_b = best
+        face = ha.face
+        face_b = hb.face
+        distance = wp.length(position)
+        greatest = best
+        if distance > scalar(0.0):
+            d = position / distance
+            e = wp.transpose(rotation) * d
+            high = hull.vertex(hs, ha, hull.lowest(hs, ha, -d))
+            low = hull.vertex(hs, hb, hull.lowest(hs, hb, e))
+            greatest = distance + wp.dot(e, low) - wp.dot(d, high)
+        if greatest < enough:
+            best, face = hull.best_face(hs, ha, hb, rotation, position, enough)
+            greatest = wp.max(greatest, best)
+        if greatest < enough:
+            back = wp.transpose(rotation)
+            best_b, face_b = hull.best_face(hs, hb, ha, back, back * (-position), enough)
+            greatest = wp.max(greatest, best_b)
+        return greatest, best, face, best_b, face_b
+
+    @wp.func
     def convex_convex(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
-        rotation: mat33, position: vec3, margin: scalar,
+        rotation: mat33, position: vec3, margin: scalar, best: scalar, face: int, best_b: scalar, face_b: int,
     ) -> int:  # fmt: skip
-        best, face = hull.best_face(hs, ha, hb, rotation, position, margin)
-        if best >= margin:
-            return n
+        """Contacts of two hulls whose ``separation`` is less than the margin."""
         back = wp.transpose(rotation)
         seen = back * (-position)  # centre of a, frame of b
-        best_b, face_b = hull.best_face(hs, hb, ha, back, seen, margin)
         greatest = wp.max(best, best_b)
-        if greatest >= margin:
-            return n
 
         # Overlapping hulls: the deciding edges come within the depth of the best face. Apart: within the margin.
         slack = scalar(0.001) * wp.min(ha.inner, hb.inner)
@@ -264,4 +286,4 @@ def make(dtype: Any) -> types.SimpleNamespace:
         origin = hull.corner(hs, ha, face, 0)
         return writer.put_plane(table, world, n, a, b, origin, hs.normals[face], low, scalar(1.0))
 
-    return types.SimpleNamespace(convex_convex=convex_convex)
+    return types.SimpleNamespace(separation=separation, convex_convex=convex_convex)

@@ -112,14 +112,19 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def plane_convex(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, h: Hull,
         rotation: mat33, position: vec3, margin: scalar,
-    ) -> int:  # fmt: skip
+    ):  # fmt: skip
+        """The next free slot, and the least height [m] of a vertex that is not listed."""
         up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
         rise = wp.transpose(rotation) * up
+        beyond = scalar(1.0e30)
         for v in range(h.vertex, h.vertex_end):
             x = hull.vertex(hs, h, v)
-            if position[2] + wp.dot(rise, x) < margin:
+            height = position[2] + wp.dot(rise, x)
+            if height >= margin:
+                beyond = wp.min(beyond, height)
+            else:
                 n = writer.put_plane(table, world, n, a, b, vec3(), up, x, hs.shares[v])
-        return n
+        return n, beyond
 
     return types.SimpleNamespace(
         closest=closest, point_hull=point_hull, sphere_convex=sphere_convex, plane_convex=plane_convex

@@ -67,6 +67,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         margin: scalar, reach: wp.array(dtype=scalar), step: scalar, append: int,
         # features out
         table: FeatureTable, count: wp.array(dtype=int), needed: wp.array(dtype=int),
+        near_gap: wp.array2d(dtype=scalar),
     ):  # fmt: skip
         world = wp.tid()
         if every == 0 and again[world] == 0:
@@ -102,6 +103,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             gap = position[2]
             if type_a != _PLANE:
                 gap = wp.length(position) - ball[world, shape_a][0]
+            near_gap[world, i] = gap - ball[world, shape_b][0]
             if gap - ball[world, shape_b][0] < near:
                 rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
                 a = side(shape_a, type_a, size_a, pose_a)
@@ -195,11 +197,11 @@ def detect(
         ]  # fmt: skip
 
     if hulls is not None:
-        detect_convex.launch(dtype, near.pairs[1], hulls, inputs(1), [table, features.count])
+        detect_convex.launch(dtype, near.pairs[1], hulls, inputs(1), [table, features.count, near.gaps[1]])
     wp.launch(
         make(dtype).detect_kernel,
         dim=body_q.shape[0],
         inputs=[near.pairs[0], *inputs(0), int(hulls is not None)],
-        outputs=[table, features.count, features.needed],
+        outputs=[table, features.count, features.needed, near.gaps[0]],
         device=body_q.device,
     )

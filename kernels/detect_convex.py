@@ -69,7 +69,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # options
         margin: scalar, reach: wp.array(dtype=scalar), step: scalar,
         # features out
-        table: FeatureTable, count: wp.array(dtype=int),
+        table: FeatureTable, count: wp.array(dtype=int), near_gap: wp.array2d(dtype=scalar),
     ):  # fmt: skip
         world = wp.tid()
         if every == 0 and again[world] == 0:
@@ -103,7 +103,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
             gap = position[2]
             if type_a != _PLANE:
                 gap = wp.length(position) - ball[world, shape_a][0]
-            if gap - ball[world, shape_b][0] < near:
+            beyond = gap - ball[world, shape_b][0]
+            if beyond < near:
                 rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
                 a = side(shape_a, type_a, size_a, pose_a)
                 b = side(shape_b, type_b, size_b, pose_b)
@@ -111,14 +112,23 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 if type_a == _PLANE and hb.rim > scalar(0.0):
                     n = cylinder.plane_cylinder(table, world, n, hs, a, b, hb, rotation, position, near)
                 elif type_a == _PLANE:
-                    n = point.plane_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                    n, beyond = point.plane_convex(table, world, n, hs, a, b, hb, rotation, position, near)
                 elif type_a == _SPHERE:
                     n = point.sphere_convex(table, world, n, hs, a, b, hb, rotation, position, near)
                 elif type_a == _CAPSULE:
                     n = capsule.capsule_convex(table, world, n, hs, a, b, hb, rotation, position, near)
                 else:
                     ha = hull_of_shape(hs, shape_a, type_a, size_a)
-                    n = convex.convex_convex(table, world, n, hs, a, b, ha, hb, rotation, position, near)
+                    apart, best, face, best_b, face_b = convex.separation(hs, ha, hb, rotation, position, near)
+                    beyond = wp.max(beyond, apart)
+                    if apart < near:
+                        after = convex.convex_convex(
+                            table, world, n, hs, a, b, ha, hb, rotation, position, near, best, face, best_b, face_b
+                        )
+                        if after > n:  # a patch is listed as a whole
+                            beyond = scalar(1.0e30)
+                        n = after
+            near_gap[world, i] = beyond
         count[world] = n
 
     return types.SimpleNamespace(kernel=detect_convex_kernel)

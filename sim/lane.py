@@ -32,9 +32,6 @@ from .solver import Solver
 
 __all__ = ["Lane", "default_capacity", "look_ahead"]
 
-RELISTINGS = 2
-"""How often the contacts of a step are listed again where its solution meets some that were not."""
-
 
 def default_capacity(model: Model) -> int:
     """Contacts a world has room for by default."""
@@ -248,12 +245,11 @@ class Lane:
         law.solver.arrange(self.features.count, law.rows, again)
         return start
 
-    def _overlooked(self, t: int, listed_v: wp.array, every: bool) -> None:
+    def _overlooked(self, t: int, listed_v: wp.array, *, every: bool = True, whole: bool = False) -> None:
         """Mark the worlds whose solution of step ``t`` meets contacts that were not listed."""
-        a = self.arrays
         broad.overlooked(
-            self.real, a.shape_type, a.shape_body, a.gravity, self.v[t], listed_v, self.v[t + 1], self.near,
-            margin=self._detect["margin"], reach=self.reach, h=self.options.step, every=every,
+            self.real, self.arrays.shape_body, self.arrays.gravity, self.v[t], listed_v, self.v[t + 1], self.near,
+            margin=self._detect["margin"], reach=self.reach, h=self.options.step, every=every, whole=whole,
         )  # fmt: skip
 
     def _velocities(self, t: int, law: ContactLaw, start: wp.array, every: bool) -> None:
@@ -267,11 +263,11 @@ class Lane:
         for t in range(steps):
             start = self.list_contacts(t, law)
             self._velocities(t, law, start, every=True)
-            self._overlooked(t, self.v[t], every=True)
-            for _ in range(RELISTINGS):
-                self.list_contacts(t, law, self.near.listed_v, every=False, whole=True)
+            self._overlooked(t, self.v[t])
+            for whole in (False, True):
+                self.list_contacts(t, law, self.near.listed_v, every=False, whole=whole)
                 self._velocities(t, law, start, every=False)
-                self._overlooked(t, self.near.listed_v, every=False)
+                self._overlooked(t, self.near.listed_v, every=False, whole=whole)
             broad.give_up(self.real, self.near, self.report)
             integrate.integrate(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step

@@ -66,8 +66,8 @@ class Scene:
         """Which worlds a solution v1 sends back to detection."""
         v = [self.array(np.broadcast_to(x, (self.worlds, 2, 6)), self.p.spatial) for x in (v0, listed_v, v1)]
         overlooked(
-            self.dtype, *self.model.values(), *v, self.near, margin=margin,
-            reach=self.array(np.full(self.worlds, reach), self.dtype), h=step, every=True,
+            self.dtype, self.model["shape_body"], self.model["gravity"], *v, self.near, margin=margin,
+            reach=self.array(np.full(self.worlds, reach), self.dtype), h=step,
         )  # fmt: skip
         return self.near.again.numpy().tolist()
 
