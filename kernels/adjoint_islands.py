@@ -8,7 +8,7 @@ import warp as wp
 
 from . import blocks, dynamics, graph, law, solve_islands
 from .arrays import Adjoints, ModelArrays, Rows, Scratch
-from .precision import FUSED, precision
+from .precision import UNROLLED, precision
 
 __all__ = ["make", "solve_adjoint"]
 
@@ -24,7 +24,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     Graph = graph.make().Graph
     relative_speeds = solve_islands.make(dtype, resists).relative_speeds
 
-    @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
+    @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def linear_islands_kernel(
         # model
         body_mask: wp.array(dtype=spatial), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),

@@ -8,10 +8,13 @@ from typing import Any
 
 import warp as wp
 
-__all__ = ["FUSED", "Precision", "precision"]
+__all__ = ["FUSED", "UNROLLED", "Precision", "precision"]
 
 FUSED = {"cpu_compiler_flags": f"{wp.config.cpu_compiler_flags or ''} -ffp-contract=fast".strip()}
 """Module options of kernels that multiply and add in one instruction on the CPU, as Warp does on CUDA anyway."""
+
+UNROLLED = {"cpu_compiler_flags": f"{FUSED['cpu_compiler_flags']} -O3"}
+"""The same for kernels that spend their time in products of 6x6 blocks, which -O2 leaves as loops."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,13 @@ import warp as wp
 
 from . import blocks, dynamics, graph, law, solve
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
-from .precision import FUSED, precision
+from .precision import UNROLLED, precision
 from .solve import IMPULSE_ROUNDING, LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE, ROUNDING
 
 __all__ = ["make", "solve_islands"]
+
+ROUNDING_IN_SIGHT = 1000.0
+"""The rounding of impulses is looked at once the gradient is within this factor of the tolerance."""
 
 
 @functools.cache
@@ -238,7 +241,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                 alpha = trial
         return alpha
 
-    @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
+    @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def solve_islands_kernel(
         # model
         body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int),
@@ -282,7 +285,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                 )  # fmt: skip
                 norm = wp.sqrt(norm2)
                 size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
-                if norm > size:
+                if norm > size and norm < dtype(ROUNDING_IN_SIGHT) * size:
                     noise2 = impulse_noise(
                         world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
                         actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
