@@ -94,15 +94,19 @@ def make(dtype: Any) -> types.SimpleNamespace:
         """
         normal = wp.transpose(rotation) * hs.normals[toward]
         level = -hull.height(hs, other, toward, position) + distance
+        low = wp.int64(0)  # bits of the vertices that are no higher over that face than the distance
+        for v in range(h.vertex, h.vertex_end):
+            if wp.dot(normal, hull.vertex(hs, h, v)) <= level:
+                low = low | (wp.int64(1) << wp.int64(v - h.vertex))
         count = int(0)
         found = edge_list()
         touch = bool(False)
         for e in range(h.edge, h.edge_end):
-            start = edge_start(hs, h, e)
-            end = edge_end(hs, h, e)
-            if wp.min(wp.dot(normal, start), wp.dot(normal, end)) <= level and count < MOST_EDGES:
-                start = rotation * start + position
-                end = rotation * end + position
+            ends = hs.edges[e]
+            bits = (low >> wp.int64(ends[0] - h.vertex)) | (low >> wp.int64(ends[1] - h.vertex))
+            if (bits & wp.int64(1)) == wp.int64(1) and count < MOST_EDGES:
+                start = rotation * edge_start(hs, h, e) + position
+                end = rotation * edge_end(hs, h, e) + position
                 if hull.reaches(hs, other, start, end, distance):
                     found[count] = e
                     count += 1

@@ -57,7 +57,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 n = writer.put_plane(table, world, n, side, capsule, origin, normal, axis * t, weight)
             else:
                 origin = hull.corner(hs, h, face, cut)
-                outward = hull.side_normal(hs, h, face, cut)
+                outward = hull.side_normal(hs, face, cut)
                 n = writer.put_clip(table, world, n, side, capsule, origin, normal, outward, vec3(), axis, weight)
             writer.share_by_angle(table, world, n - 1, side, capsule, share, 1, normal, axis)
         return n
@@ -178,7 +178,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         high_cut = int(-1)
         empty = bool(False)
         for k in range(hull.corners(hs, face)):
-            outward = hull.side_normal(hs, h, face, k)
+            outward = hull.side_normal(hs, face, k)
             beyond = wp.dot(outward, centre - hull.corner(hs, h, face, k))
             rate = wp.dot(outward, u)
             if rate > parallel:

@@ -108,7 +108,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             count = hull.corners(hs, incident)
             end = hull.corner(hs, hi, incident, (m + count - 1) % count)
             return writer.put_clip(
-                table, world, n, ref, inc, origin, normal, hull.side_normal(hs, hr, face, side), start,
+                table, world, n, ref, inc, origin, normal, hull.side_normal(hs, face, side), start,
                 wp.normalize(end - start), scalar(1.0),
             )  # fmt: skip
         return writer.put_plane(table, world, n, ref, inc, origin, normal, start, scalar(1.0))
@@ -154,7 +154,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             leave_side = int(-1)
             out_of_face = bool(False)
             for side in range(sides):
-                outward = hull.side_normal(hs, hr, face, side)
+                outward = hull.side_normal(hs, face, side)
                 dv = wp.dot(outward, v - hull.corner(hs, hr, face, side))
                 dw = dv + wp.dot(outward, w - v)
                 if dv > tolerance:

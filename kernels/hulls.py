@@ -28,6 +28,7 @@ class HullArrays:
     normals: wp.array  # vec3 [F], outward
     loop_start: wp.array  # int32 [F + 1]: where each face's corners start in loop
     loop: wp.array  # int32: vertices of the faces, counter-clockwise
+    sides: wp.array  # vec3, as loop: unit normals in the plane of a face, out of the side that begins there
     edges: wp.array  # vec4i [E]: vertex, vertex, left face, right face
     vertex_start: wp.array  # int32 [M + 1]
     face_start: wp.array  # int32 [M + 1]
@@ -51,6 +52,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         normals: wp.array1d(dtype=vec3)
         loop_start: wp.array1d(dtype=wp.int32)
         loop: wp.array1d(dtype=wp.int32)
+        sides: wp.array1d(dtype=vec3)
         edges: wp.array1d(dtype=wp.vec4i)
         vertex_start: wp.array1d(dtype=wp.int32)
         face_start: wp.array1d(dtype=wp.int32)
@@ -107,11 +109,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return wp.dot(hulls.normals[face], x - corner(hulls, h, face, 0))
 
     @wp.func
-    def side_normal(hulls: Hulls, h: Hull, face: int, k: int) -> vec3:
-        """Unit normal, in the plane of a face, out of its side from corner k to the next."""
-        after = (k + 1) % corners(hulls, face)
-        along = corner(hulls, h, face, after) - corner(hulls, h, face, k)
-        return wp.normalize(wp.cross(along, hulls.normals[face]))
+    def side_normal(hulls: Hulls, face: int, k: int) -> vec3:
+        """Unit normal, in the plane of a face, out of its side from corner k to the next. That of a box scales along."""
+        return hulls.sides[hulls.loop_start[face] + k]
 
     @wp.func
     def lowest(hulls: Hulls, h: Hull, direction: vec3) -> int:

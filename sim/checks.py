@@ -175,9 +175,7 @@ def sunk(model: Model, lane: Lane, worlds: int, first: int) -> None:
 
 def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
     """Raise what went wrong in a rollout."""
-    from .lane import default_capacity
-
-    capacity = simulator.options.contact_capacity or default_capacity(simulator.model)
+    capacity = simulator.contact_capacity
     most = int(d.contacts.max())
     if most > capacity:
         world = int(d.contacts.argmax())

@@ -9,7 +9,7 @@ import warp as wp
 
 from ..kernels.hulls import HullArrays
 from ..kernels.precision import precision
-from .convex import box_mesh
+from .convex import ConvexMesh, box_mesh
 from .model import Model
 
 __all__ = ["hull_arrays"]
@@ -35,9 +35,21 @@ def hull_arrays(model: Model, real: Any) -> HullArrays:
         normals=put([m.normals for m in meshes], p.vec3),
         loop_start=put([*(m.loop_start[:-1] + c for m, _, _, c in offsets), corners[-1:]], wp.int32),
         loop=put([m.loop + v for m, v, _, _ in offsets], wp.int32),
+        sides=put([_side_normals(m) for m in meshes], p.vec3),
         edges=put([m.edges + np.array([v, v, f, f]) for m, v, f, _ in offsets], wp.vec4i),
         vertex_start=put([vertices], wp.int32),
         face_start=put([faces], wp.int32),
         edge_start=put([edges], wp.int32),
         rim=put([[m.rim for m in meshes]], p.scalar),
     )
+
+
+def _side_normals(mesh: ConvexMesh) -> np.ndarray:
+    """Unit normals out of the sides of every face, in its plane; [corners, 3], as ``mesh.loop``."""
+    result = np.empty((len(mesh.loop), 3))
+    for face, normal in enumerate(mesh.normals):
+        corners = slice(mesh.loop_start[face], mesh.loop_start[face + 1])
+        x = mesh.vertices[mesh.loop[corners]]
+        out = np.cross(np.roll(x, -1, axis=0) - x, normal)
+        result[corners] = out / np.linalg.norm(out, axis=1, keepdims=True)
+    return result

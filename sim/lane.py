@@ -131,15 +131,14 @@ class ContactLaw:
 
 
 class Lane:
-    """Buffers and graphs for ``width`` worlds and up to ``options.segment`` steps."""
+    """Buffers and graphs for ``width`` worlds of ``capacity`` contacts and up to ``options.segment`` steps."""
 
-    def __init__(self, model: Model, options: SimulatorOptions, width: int):
+    def __init__(self, model: Model, options: SimulatorOptions, width: int, capacity: int):
         self.width, self.options = width, options
         self.segment = options.segment
         self.real = warp_dtype(model.dtype)
         self.device = model.device
         p = precision(self.real)
-        capacity = options.contact_capacity or default_capacity(model)
         self.capacity = capacity
         self.arrays = model_arrays(model, width)
         bodies, actuators, t = model.bodies, model.actuators, self.segment

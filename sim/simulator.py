@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from . import autodiff, checks
-from .lane import Lane, look_ahead
+from .lane import Lane, default_capacity, look_ahead
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 from .state import Diagnostics, State, Trajectory
@@ -48,6 +48,7 @@ class Simulator:
         self.options = SimulatorOptions(**options)
         self.threads = self.options.threads or _cores()
         self.on_cpu = model.device == "cpu"
+        self.contact_capacity = self.options.contact_capacity or default_capacity(model)
         self._lanes: dict[int, list[Lane]] = {}
         self._lock = threading.Lock()
 
@@ -315,7 +316,7 @@ class Simulator:
         with self._lock:  # lanes are not shared between callers
             lanes = self._lanes.setdefault(width, [])
             while len(lanes) < wanted:
-                lanes.append(Lane(self.model, self.options, width))
+                lanes.append(Lane(self.model, self.options, width, self.contact_capacity))
             for lane in lanes[:wanted]:
                 for graph in dict.fromkeys(graphs):
                     lane.record(*graph)
