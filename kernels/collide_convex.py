@@ -107,11 +107,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if (bits & wp.int64(1)) == wp.int64(1) and count < MOST_EDGES:
                 start = rotation * edge_start(hs, h, e) + position
                 end = rotation * edge_end(hs, h, e) + position
-                if hull.reaches(hs, other, start, end, distance):
+                near, meets = hull.reaches(hs, other, start, end, distance)
+                if near:
                     found[count] = e
                     count += 1
-                    if not touch:
-                        touch = hull.reaches(hs, other, start, end, scalar(0.0))
+                    touch = touch or meets
         return count, found, touch
 
     @wp.func
@@ -246,8 +246,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # Hulls that overlap have an edge of one in the other, or one holds the other's centre. Where neither is so, the
         # axis that separates them may belong to edges too far apart to be looked at; those near count.
         apart = overlap and not touch_a and not touch_b
-        apart = apart and not hull.reaches(hs, ha, position, position, scalar(0.0))
-        apart = apart and not hull.reaches(hs, hb, seen, seen, scalar(0.0))
+        _near, b_in_a = hull.reaches(hs, ha, position, position, scalar(0.0))
+        _near, a_in_b = hull.reaches(hs, hb, seen, seen, scalar(0.0))
+        apart = apart and not b_in_a and not a_in_b
         if apart and best_edge <= scalar(0.0):
             return closest_edges(
                 table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b

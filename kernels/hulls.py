@@ -26,6 +26,7 @@ class HullArrays:
     vertices: wp.array  # vec3 [V], m
     shares: wp.array  # scalar [V]: share of the stiffness against a plane
     normals: wp.array  # vec3 [F], outward
+    offsets: wp.array  # scalar [F]: of the faces' planes from the origin, at scale 1 [m]
     loop_start: wp.array  # int32 [F + 1]: where each face's corners start in loop
     loop: wp.array  # int32: vertices of the faces, counter-clockwise
     sides: wp.array  # vec3, as loop: unit normals in the plane of a face, out of the side that begins there
@@ -50,6 +51,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         vertices: wp.array1d(dtype=vec3)
         shares: wp.array1d(dtype=scalar)
         normals: wp.array1d(dtype=vec3)
+        offsets: wp.array1d(dtype=scalar)
         loop_start: wp.array1d(dtype=wp.int32)
         loop: wp.array1d(dtype=wp.int32)
         sides: wp.array1d(dtype=vec3)
@@ -105,8 +107,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def height(hulls: Hulls, h: Hull, face: int, x: vec3) -> scalar:
-        """Height of x over the plane of a face [m]."""
-        return wp.dot(hulls.normals[face], x - corner(hulls, h, face, 0))
+        """Height of x over the plane of a face [m]. Only boxes are scaled, along their normals."""
+        normal = hulls.normals[face]
+        return wp.dot(normal, x) - hulls.offsets[face] * wp.dot(wp.cw_mul(normal, normal), h.scale)
 
     @wp.func
     def side_normal(hulls: Hulls, face: int, k: int) -> vec3:
@@ -149,22 +152,33 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return best, face
 
     @wp.func
-    def reaches(hulls: Hulls, h: Hull, start: vec3, end: vec3, distance: scalar) -> bool:
-        """Whether a segment meets the hull with all of its faces moved out by a distance."""
+    def reaches(hulls: Hulls, h: Hull, start: vec3, end: vec3, distance: scalar):
+        """Whether a segment meets the hull with all of its faces moved out by a distance, and the hull itself."""
         low = scalar(0.0)
         high = scalar(1.0)
+        low_in = scalar(0.0)
+        high_in = scalar(1.0)
         for f in range(h.face, h.face_end):
-            first = height(hulls, h, f, start) - distance
+            first = height(hulls, h, f, start)
             last = first + wp.dot(hulls.normals[f], end - start)
             if first > scalar(0.0):
                 if last > scalar(0.0):
-                    return False
+                    high_in = scalar(-1.0)
+                else:
+                    low_in = wp.max(low_in, first / (first - last))
+            elif last > scalar(0.0):
+                high_in = wp.min(high_in, first / (first - last))
+            first -= distance
+            last -= distance
+            if first > scalar(0.0):
+                if last > scalar(0.0):
+                    return False, False
                 low = wp.max(low, first / (first - last))
             elif last > scalar(0.0):
                 high = wp.min(high, first / (first - last))
             if low > high:
-                return False
-        return True
+                return False, False
+        return True, low_in <= high_in
 
     return types.SimpleNamespace(
         Hulls=Hulls, Hull=Hull, hull_of=hull_of, vertex=vertex, corner=corner, corners=corners, height=height,

@@ -33,6 +33,7 @@ def hull_arrays(model: Model, real: Any) -> HullArrays:
         vertices=put([m.vertices for m in meshes], p.vec3),
         shares=put([m.shares for m in meshes], p.scalar),
         normals=put([m.normals for m in meshes], p.vec3),
+        offsets=put([(m.normals * m.vertices[m.loop[m.loop_start[:-1]]]).sum(axis=1) for m in meshes], p.scalar),
         loop_start=put([*(m.loop_start[:-1] + c for m, _, _, c in offsets), corners[-1:]], wp.int32),
         loop=put([m.loop + v for m, v, _, _ in offsets], wp.int32),
         sides=put([_side_normals(m) for m in meshes], p.vec3),
