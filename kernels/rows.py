@@ -12,7 +12,7 @@ import warp as wp
 from . import contact, dynamics, geometry, law
 from .arrays import ModelArrays, Rows
 from .features import SHARE_POLYGON, Features
-from .precision import FUSED, precision
+from .precision import precision
 
 __all__ = ["make", "prepare"]
 
@@ -76,7 +76,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, pair.slip_speed(u0, n, eps))
         return n, arm_a, arm_b, coefficients, gap, part
 
-    @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
+    @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
         # model
         shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
