@@ -113,7 +113,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def side_normal(hulls: Hulls, face: int, k: int) -> vec3:
-        """Unit normal, in the plane of a face, out of its side from corner k to the next; scales leave a box its own."""
+        """Unit normal out of the side of a face from corner k to the next, in the face. A box has it at any scale."""
         return hulls.sides[hulls.loop_start[face] + k]
 
     @wp.func
