@@ -66,8 +66,9 @@ def make(dtype: Any) -> SimpleNamespace:
             axis = wp.transform_vector(xb, b1)
             u = wp.normalize(axis)
             na = wp.normalize(wp.transform_vector(xa, a1))
-            down = wp.normalize(u * wp.dot(na, u) - na)
-            pb = pb + (down * a2[0] + wp.cross(u, down) * a2[1]) * wp.length(axis)
+            # by cross products: u (na u) - na loses the height of the lowest point to rounding while u is near na
+            side = wp.normalize(wp.cross(na, u))
+            pb = pb + (wp.cross(side, u) * a2[0] + side * a2[1]) * wp.length(axis)
         return pb
 
     @wp.func
