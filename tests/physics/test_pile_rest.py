@@ -1,0 +1,61 @@
+"""Spilled piles of carrot pieces come to rest on the table: how deep in each other, how still, how many in place."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from scenes import rotate
+
+from carom.envs.carrots import cut_carrot
+from carom.envs.carrots.scene import build_scene
+from carom.envs.carrots.spilling import Spill, drop_poses, pile_half_side
+from carom.sim import Simulator, record
+
+STEP = 0.005
+
+
+@dataclass
+class Rest:
+    """A pile after its spill; lengths [m], speeds [m/s]."""
+
+    speed: np.ndarray
+    """Of each centre of mass, the largest over the last 0.1 s."""
+    depth: np.ndarray
+    """Of each contact that touches."""
+    lowest: float
+    """Of all vertices, over the table."""
+    farthest: float
+    """Of all pieces from the middle, as a part of half of the side of the square that they were dropped over."""
+    moved: np.ndarray
+    """Path of each centre in the last 0.5 s."""
+
+
+def rest(count, seed, *, seconds=3.0, dtype="float32", stiction=1e-4):
+    """Spill ``count`` pieces and look at them ``seconds`` later."""
+    pieces, how = cut_carrot(count, seed), Spill(seed=seed, friction=0.5)
+    model = build_scene(pieces, drop_poses(pieces, how), how.friction, None).finalize(dtype=dtype)
+    simulator = Simulator(model, step=STEP, stiction=stiction, threads=1)
+    path = simulator.rollout(model.state(), steps=round(seconds / STEP))
+    gaps = record(simulator, simulator.rollout(path.final, steps=1)).contact_gap
+    q = path.final.body_q[0].double()
+    corners = [
+        rotate(x[3:].expand(len(p.vertices), 4), torch.from_numpy(p.vertices)) + x[:3]
+        for x, p in zip(q, pieces, strict=True)
+    ]
+    return Rest(
+        speed=path.body_v[-20:, 0, :, :3].norm(dim=-1).amax(dim=0).double().numpy(),
+        depth=-gaps[gaps < 0],
+        lowest=min(float(c[:, 2].min()) for c in corners),
+        farthest=float(q[:, :2].abs().max()) / pile_half_side(count),
+        moved=(path.body_q[-1] - path.body_q[-101])[0, :, :3].norm(dim=-1).double().numpy(),
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fifteen_pieces(seed):
+    found = rest(15, seed, seconds=2.0)
+    assert found.depth.mean() < 0.05e-3
+    assert found.lowest > -0.2e-3
+    assert found.farthest < 3.0
+    assert found.speed.max() < 1e-3
