@@ -82,13 +82,7 @@ def check(builder, device, steps=40):
     assert change.norm() > 0.02
 
 
-FALLS = [
-    *((second, "hull") for second in ADD),
-    *(("hull", first) for first in ADD if first != "hull"),
-    ("cylinder", "cylinder"),
-    ("cylinder", "box"),
-    ("capsule", "cylinder"),
-]
+FALLS = [*((second, "hull") for second in ADD), ("cylinder", "cylinder"), ("capsule", "cylinder")]
 
 
 @pytest.mark.parametrize(("second", "first"), FALLS)
@@ -101,6 +95,6 @@ def test_one_slides_on_the_other(second, first, device):
     check(slides_on(second, first), device)
 
 
-@pytest.mark.parametrize(("second", "first"), [("hull", "hull"), ("cylinder", "box")])
+@pytest.mark.parametrize(("second", "first"), [("hull", "hull")])
 def test_one_bounces_off_the_other(second, first, device):
     check(falls_on(second, first, restitution=0.6), device)
