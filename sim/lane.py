@@ -170,6 +170,10 @@ class Lane:
         self.reach_view = wp.to_torch(self.reach)
         self.control_view = wp.to_torch(self.control)[..., :actuators]
         self.parameter_views = {name: wp.to_torch(getattr(self.arrays, name)) for name in (*PARAMETERS, "shape_size")}
+        # recording takes a step; of zeros it would be one in which all bodies lie in each other
+        self.q_view.copy_(model.initial_state.body_q[0].expand_as(self.q_view))
+        for name, view in self.parameter_views.items():
+            view.copy_(getattr(model, name)[0].expand_as(view))
 
     def clear_reports(self) -> None:
         """Forget how the solver fared so far."""
