@@ -26,8 +26,8 @@ class SimulatorOptions:
             at twice that speed. At 0.1 m/s, hops lower than 0.5 mm are left out.
         contact_capacity: Contacts a world has room for; by default enough for all pairs of shapes at once in small
             scenes, and 64 a body in large ones.
-        contact_margin: Distance [m] within which contacts are listed whatever the speed; by default 0.005 m, and
-            0.1 m in quasi-dynamic stepping.
+        contact_margin: Distance [m] within which contacts are listed whatever the speed; by default 0.001 m, and
+            0.1 m in quasi-dynamic stepping. Only a matter of time: a step that needs more is listed again.
         quasi_dynamic: Drop momentum: every step starts from rest, and the velocity is only what the step moved.
             A sliding contact then rides on a gap of up to step * mu * slip speed.
         threads: CPU threads that share the worlds; by default all cores.
