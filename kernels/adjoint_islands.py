@@ -6,7 +6,7 @@ from typing import Any
 
 import warp as wp
 
-from . import blocks, dynamics, graph, law, solve_islands
+from . import blocks, dynamics, graph, law
 from .arrays import Adjoints, ModelArrays, Rows, Scratch
 from .precision import UNROLLED, precision
 
@@ -21,18 +21,18 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     contact_law, dyn, lin = law.make(dtype, resists), dynamics.make(dtype), blocks.make(dtype, resists)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     mat66 = lin.mat66
-    Graph = graph.make().Graph
-    relative_speeds = solve_islands.make(dtype, resists).relative_speeds
+    Graph, arrange = graph.make().Graph, graph.make().arrange
 
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def linear_islands_kernel(
         # model
-        body_mask: wp.array(dtype=spatial), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        body_takes_part: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         # state in
         body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), count: wp.array(dtype=int),
-        g: Graph, row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        g: Graph, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
         h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
         # scratch
@@ -47,8 +47,16 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             rotation = wp.transform_get_rotation(body_q[world, body])
             inertia[world, body] = dyn.world_inertia(rotation, body_inertia[world, body])
             z[world, body] = wp.cw_mul(adj_v1[world, body], body_mask[body])
+        for c in range(count[world]):
+            u = contact_law.relative_motion(
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
+            )
+            slip[world, c] = u
+            flag = int(contact_law.excess(u, normal[world, c], coefficients[world, c], eps) > dtype(0.0))
+            active[world, c] = flag
+            g.awake[world, c] = flag
+        arrange(world, body_takes_part, count[world], row_a, row_b, g)
         for island in range(g.islands[world]):
-            relative_speeds(world, island, g, row_a, arm_a, arm_b, body_v1, slip)
             lin.assemble(
                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
                 actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, coefficients, slip, h, eps,
@@ -56,12 +64,6 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             )  # fmt: skip
             lin.factor(world, island, g, bodies, diagonal, below)
             lin.solve(world, island, g, diagonal, below, z)
-        for c in range(count[world]):
-            q = coefficients[world, c]
-            flag = int(0)
-            if contact_law.excess(slip[world, c], normal[world, c], q, eps) > dtype(0.0):
-                flag = 1
-            active[world, c] = flag
 
     return SimpleNamespace(kernel=linear_islands_kernel)
 
@@ -78,10 +80,10 @@ def solve_adjoint(
         make(dtype, contact_rows.resists).kernel,
         dim=body_q.shape[0],
         inputs=[
-            m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass, m.body_inertia,
-            m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v1, count, graph.table(s.graph), r.body_a, r.normal, r.arm_a, r.arm_b, r.coefficients,
-            h, eps, adj_v1, s.inertia, s.blocks.diagonal, s.blocks.below, s.slip,
+            m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass,
+            m.body_inertia, m.actuator_stiffness, m.actuator_damping,
+            body_q, body_v1, count, graph.table(s.graph), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
+            r.coefficients, h, eps, adj_v1, s.inertia, s.blocks.diagonal, s.blocks.below, s.slip,
         ],
         outputs=[adjoints.z, adjoints.active],
         device=body_q.device,

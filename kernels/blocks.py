@@ -91,7 +91,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                 sum6_ii = mat66()
                 sum6_jj = mat66()
                 sum6_ij = mat66()
-                for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                     n = normal[world, c]
                     q = coefficients[world, c]
                     u = slip[world, c]
@@ -123,7 +123,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                 sum_jj = mat33()
                 sum_ij = mat33()
                 touching = int(0)
-                for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                     n = normal[world, c]
                     q = coefficients[world, c]
                     u = slip[world, c]

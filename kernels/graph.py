@@ -1,10 +1,10 @@
 """The contact graph of every world: islands that do not touch each other, and an order of elimination within each.
 
-Bodies are nodes; two that have a listed contact with each other are joined. Contacts come grouped by pair of bodies
-(detection walks pairs), and each group is an *edge*. Bodies that no chain of contacts joins form separate *islands*,
-whose energies have nothing in common. The order of elimination is that of minimum degree (Tinney and Walker, "Direct
-solutions of sparse network equations", Proc. IEEE 55, 1967): each elimination joins the neighbours of a body to each
-other, and the pattern that results is that of the Cholesky factor in blocks of a body each.
+Bodies are nodes; two that have a contact with each other that may act are joined. Contacts come grouped by pair of
+bodies (detection walks pairs), and each group is an *edge*. Bodies that no chain of contacts joins form separate
+*islands*, whose energies have nothing in common. The order of elimination is that of minimum degree (Tinney and
+Walker, "Direct solutions of sparse network equations", Proc. IEEE 55, 1967): each elimination joins the neighbours of
+a body to each other, and the pattern that results is that of the Cholesky factor in blocks of a body each.
 
 Bodies without a free axis are left out, like static geometry. Only integers; works for any precision.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 import warp as wp
 
-__all__ = ["GraphArrays", "arrange", "make", "table"]
+__all__ = ["GraphArrays", "make", "table"]
 
 
 @dataclass
@@ -35,8 +35,10 @@ class GraphArrays:
     edges: wp.array  # [W]
     edge_i: wp.array  # [W, C]: one body of each edge, never -1
     edge_j: wp.array  # [W, C]: the other one, -1 if it does not move
-    edge_start: wp.array  # [W, C + 1]: first contact of each edge; the next edge's is its end
+    edge_start: wp.array  # [W, C]: first contact of each edge
+    edge_end: wp.array  # [W, C]: the one after its last
     edge_order: wp.array  # [W, C]: edges, island after island
+    awake: wp.array  # [W, C]: contacts that may act; the others join nothing
     degree: wp.array  # [W, B], scratch
     rank: wp.array  # [W, B], scratch
     cursor: wp.array  # [W, B + 1], scratch
@@ -53,14 +55,15 @@ class GraphArrays:
             islands=ints(), island_body=ints(bodies + 1), island_edge=ints(bodies + 1), order=ints(bodies),
             label=ints(bodies), column=ints(bodies), height=ints(bodies), below=ints(blocks),
             slot=wp.full((worlds, bodies * bodies), -1, dtype=wp.int32, device=device),
-            edges=ints(), edge_i=ints(capacity), edge_j=ints(capacity), edge_start=ints(capacity + 1),
-            edge_order=ints(capacity), degree=ints(bodies), rank=ints(bodies), cursor=ints(bodies + 1),
+            edges=ints(), edge_i=ints(capacity), edge_j=ints(capacity), edge_start=ints(capacity),
+            edge_end=ints(capacity), edge_order=ints(capacity), awake=ints(capacity), degree=ints(bodies),
+            rank=ints(bodies), cursor=ints(bodies + 1),
         )  # fmt: skip
 
 
 @functools.cache
 def make() -> SimpleNamespace:
-    """The struct ``Graph`` and the kernel."""
+    """The struct ``Graph`` and the function ``arrange``."""
 
     @wp.struct
     class Graph:
@@ -79,7 +82,9 @@ def make() -> SimpleNamespace:
         edge_i: wp.array2d(dtype=int)
         edge_j: wp.array2d(dtype=int)
         edge_start: wp.array2d(dtype=int)
+        edge_end: wp.array2d(dtype=int)
         edge_order: wp.array2d(dtype=int)
+        awake: wp.array2d(dtype=int)
         degree: wp.array2d(dtype=int)
         rank: wp.array2d(dtype=int)
         cursor: wp.array2d(dtype=int)
@@ -96,30 +101,43 @@ def make() -> SimpleNamespace:
 
     @wp.func
     def list_edges(
-        g: Graph, world: int, bodies: int, contacts: int, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int)
-    ):
-        """Group consecutive contacts of the same two bodies. Bodies left out have a degree of -1."""
+        g: Graph, world: int, bodies: int, contacts: int, row_a: wp.array2d(dtype=int),
+        row_b: wp.array2d(dtype=int),
+    ):  # fmt: skip
+        """Group consecutive contacts of the same bodies, where any is awake. Bodies left out have a degree of -1."""
         n = int(0)
-        last_a = int(-2)
-        last_b = int(-2)
-        for c in range(contacts):
-            a = row_a[world, c]
-            b = row_b[world, c]
-            if not ((a == last_a and b == last_b) or (a == last_b and b == last_a)):
-                last_a = a
-                last_b = b
+        start = int(0)
+        while start < contacts:
+            a = row_a[world, start]
+            b = row_b[world, start]
+            end = int(start)
+            awake = int(0)
+            same = int(1)
+            while same == 1:
+                awake = wp.max(awake, g.awake[world, end])
+                end += 1
+                same = int(0)
+                if end < contacts:
+                    c = row_a[world, end]
+                    d = row_b[world, end]
+                    if (c == a and d == b) or (c == b and d == a):
+                        same = int(1)
+            if awake == 1:
+                for c in range(start, end):
+                    g.awake[world, c] = 1
                 if a >= 0:
                     if g.degree[world, a] < 0:
-                        a = -1
+                        a = int(-1)
                 if b >= 0:
                     if g.degree[world, b] < 0:
-                        b = -1
+                        b = int(-1)
                 if a < 0:
                     a = b
-                    b = -1
+                    b = int(-1)
                 g.edge_i[world, n] = a
                 g.edge_j[world, n] = b
-                g.edge_start[world, n] = c
+                g.edge_start[world, n] = start
+                g.edge_end[world, n] = end
                 n += 1
                 if a >= 0 and b >= 0:
                     if g.slot[world, a * bodies + b] < 0:
@@ -127,7 +145,7 @@ def make() -> SimpleNamespace:
                         g.slot[world, b * bodies + a] = 0
                         g.degree[world, a] = g.degree[world, a] + 1
                         g.degree[world, b] = g.degree[world, b] + 1
-        g.edge_start[world, n] = contacts
+            start = end
         g.edges[world] = n
 
     @wp.func
@@ -240,31 +258,27 @@ def make() -> SimpleNamespace:
             g.edge_order[world, at] = e
             g.cursor[world, island] = at + 1
 
-    @wp.kernel(enable_backward=False, module="unique")
-    def arrange_kernel(
-        # model
-        body_takes_part: wp.array(dtype=int),
-        # state in
-        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
-        every: int, again: wp.array(dtype=int),
-        # out
-        g: Graph,
+    @wp.func
+    def arrange(
+        world: int, takes_part: wp.array(dtype=int), contacts: int, row_a: wp.array2d(dtype=int),
+        row_b: wp.array2d(dtype=int), g: Graph,
     ):  # fmt: skip
-        world = wp.tid()
-        if every == 0 and again[world] == 0:
-            return
-        bodies = body_takes_part.shape[0]
+        """Fill the graph from the contacts that ``g.awake`` marks; all contacts of their pairs are marked, too.
+
+        ``takes_part`` is 1 for bodies with a free axis. ``g`` must hold what the last call left, or be new.
+        """
+        bodies = takes_part.shape[0]
         forget(g, world, bodies)
         for body in range(bodies):
             g.height[world, body] = 0
             g.label[world, body] = -1
-            g.degree[world, body] = body_takes_part[body] - 1
-        list_edges(g, world, bodies, count[world], row_a, row_b)
+            g.degree[world, body] = takes_part[body] - 1
+        list_edges(g, world, bodies, contacts, row_a, row_b)
         taking_part = eliminate(g, world, bodies)
         sort_columns(g, world, bodies)
         list_islands(g, world, taking_part)
 
-    return SimpleNamespace(Graph=Graph, kernel=arrange_kernel)
+    return SimpleNamespace(Graph=Graph, arrange=arrange)
 
 
 def table(arrays: GraphArrays) -> Any:
@@ -273,24 +287,3 @@ def table(arrays: GraphArrays) -> Any:
     for field in fields(arrays):
         setattr(result, field.name, getattr(arrays, field.name))
     return result
-
-
-def arrange(
-    body_takes_part: wp.array, count: wp.array, row_a: wp.array, row_b: wp.array, graph: GraphArrays,
-    again: wp.array | None = None,
-) -> None:  # fmt: skip
-    """Fill ``graph`` from the listed contacts.
-
-    Args:
-        body_takes_part: 1 for bodies with a free axis, else 0, [B].
-        count: Contacts of each world, [W].
-        row_a: Body a of each contact, -1 static, [W, C].
-        row_b: Body b of each contact, [W, C].
-        graph: Output. Must hold what the last call left, or be new.
-        again: Marks the worlds to arrange, [W]; all by default.
-    """
-    wp.launch(
-        make().kernel, dim=count.shape[0],
-        inputs=[body_takes_part, count, row_a, row_b, int(again is None), again], outputs=[table(graph)],
-        device=count.device,
-    )  # fmt: skip

@@ -22,6 +22,10 @@ ROUNDING_IN_SIGHT = 1000.0
 """The rounding of impulses is looked at once the gradient is within this factor of the tolerance."""
 
 
+WAKING_SPEED = 0.1
+"""Contacts sleep that would only act if they closed faster than at the start by this speed [m/s]."""
+
+
 @functools.cache
 def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     """The kernel for one precision and law (``law.py``)."""
@@ -31,7 +35,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     lin = blocks.make(dtype, resists)
     mat66 = lin.mat66
-    Graph = graph.make().Graph
+    Graph, arrange = graph.make().Graph, graph.make().arrange
     momentum, mass_norm2 = small.momentum, small.mass_norm2
     rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
 
@@ -77,7 +81,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             bj = g.edge_j[world, e]
             on_i = spatial()
             on_j = spatial()
-            for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+            for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                 q = coefficients[world, c]
                 n = normal[world, c]
                 push = contact_law.impulse(slip[world, c], n, q, eps)
@@ -125,7 +129,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                     noise2 += term * term / inertia[world, body][axis - 3, axis - 3]
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
-            for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+            for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                 noise2 += small.contact_noise2(
                     world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
                     coefficients[world, c], slip[world, c], eps, body_mass, inertia, v,
@@ -186,7 +190,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             vj = spatial()
             if bj >= 0:
                 vj = v[world, bj]
-            for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+            for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                 if row_a[world, c] == bi:
                     out[world, c] = contact_law.between(vi, vj, arm_a[world, c], arm_b[world, c])
                 else:
@@ -209,7 +213,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             bend = curve
             for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
                 e = g.edge_order[world, k]
-                for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
+                for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                     n = normal[world, c]
                     q = coefficients[world, c]
                     du = slip_change[world, c]
@@ -244,13 +248,13 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def solve_islands_kernel(
         # model
-        body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int),
+        body_takes_part: wp.array(dtype=int), body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int),
         actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
-        g: Graph, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
+        g: Graph, count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
         coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
         every: int, again: wp.array(dtype=int),
@@ -270,68 +274,88 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         if every != 0:
             for body in range(bodies):
                 body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
-        most = int(0)
+        # contacts that are far from acting sleep: they would join islands and fill the factor for nothing
+        for c in range(count[world]):
+            q = coefficients[world, c]
+            u = contact_law.relative_motion(
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
+            )
+            g.awake[world, c] = int(contact_law.excess(u, normal[world, c], q, eps) > -q[1] * dtype(WAKING_SPEED))
         bad = int(0)
         worst = dtype(0.0)
-        for island in range(g.islands[world]):
-            relative_speeds(world, island, g, row_a, arm_a, arm_b, body_v1, slip)
-            iteration = int(0)
-            converged = int(0)
-            while converged == 0:
-                norm2, size2, speed2 = energy_gradient(
-                    world, island, g, body_mask, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
-                    actuator_kind, actuator_stiffness, actuator_damping, control, row_a, normal, arm_a, arm_b,
-                    coefficients, slip, h, eps, body_v1, gradient,
-                )  # fmt: skip
-                norm = wp.sqrt(norm2)
-                size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
-                if norm > size and norm < dtype(ROUNDING_IN_SIGHT) * size:
-                    noise2 = impulse_noise(
-                        world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
-                        actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
-                        arm_b, coefficients, slip, h, eps, body_v1,
+        solving = int(1)
+        while solving == 1:
+            arrange(world, body_takes_part, count[world], row_a, row_b, g)
+            most = int(0)
+            worst = dtype(0.0)
+            for island in range(g.islands[world]):
+                relative_speeds(world, island, g, row_a, arm_a, arm_b, body_v1, slip)
+                iteration = int(0)
+                converged = int(0)
+                while converged == 0:
+                    norm2, size2, speed2 = energy_gradient(
+                        world, island, g, body_mask, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
+                        actuator_kind, actuator_stiffness, actuator_damping, control, row_a, normal, arm_a, arm_b,
+                        coefficients, slip, h, eps, body_v1, gradient,
                     )  # fmt: skip
-                    size += dtype(impulse_rounding) * wp.sqrt(noise2)
-                if norm <= size:
-                    converged = 1
-                elif iteration >= max_iterations or not wp.isfinite(norm):
-                    converged = -1
-                else:
-                    iteration += 1
-                    lin.assemble(
-                        world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
-                        actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, coefficients, slip, h, eps,
-                        diagonal, below,
-                    )  # fmt: skip
-                    for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
-                        body = g.order[world, k]
-                        direction[world, body] = -gradient[world, body]
-                    lin.factor(world, island, g, bodies, diagonal, below)
-                    lin.solve(world, island, g, diagonal, below, direction)
-                    slope_0, linear, curve = start_slope(
-                        world, island, g, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
-                        actuator_kind, actuator_stiffness, actuator_damping, control, row_a, arm_a, arm_b, h, body_v1,
-                        gradient, direction, slip_change,
-                    )  # fmt: skip
-                    alpha = line_search(
-                        world, island, g, normal, coefficients, slip, slip_change, eps, slope_0, linear, curve
+                    norm = wp.sqrt(norm2)
+                    size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
+                    if norm > size and norm < dtype(ROUNDING_IN_SIGHT) * size:
+                        noise2 = impulse_noise(
+                            world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
+                            actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
+                            arm_b, coefficients, slip, h, eps, body_v1,
+                        )  # fmt: skip
+                        size += dtype(impulse_rounding) * wp.sqrt(noise2)
+                    if norm <= size:
+                        converged = 1
+                    elif iteration >= max_iterations or not wp.isfinite(norm):
+                        converged = -1
+                    else:
+                        iteration += 1
+                        lin.assemble(
+                            world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
+                            actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
+                            coefficients, slip, h, eps, diagonal, below,
+                        )  # fmt: skip
+                        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+                            body = g.order[world, k]
+                            direction[world, body] = -gradient[world, body]
+                        lin.factor(world, island, g, bodies, diagonal, below)
+                        lin.solve(world, island, g, diagonal, below, direction)
+                        slope_0, linear, curve = start_slope(
+                            world, island, g, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
+                            actuator_kind, actuator_stiffness, actuator_damping, control, row_a, arm_a, arm_b, h,
+                            body_v1, gradient, direction, slip_change,
+                        )  # fmt: skip
+                        alpha = line_search(
+                            world, island, g, normal, coefficients, slip, slip_change, eps, slope_0, linear, curve
+                        )
+                        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+                            body = g.order[world, k]
+                            body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
+                        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+                            e = g.edge_order[world, k]
+                            for c in range(g.edge_start[world, e], g.edge_end[world, e]):
+                                slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
+                    if converged != 0:
+                        most = wp.max(most, iteration)
+                        relative = tolerance * norm / (size + dtype(1.0e-30))
+                        if not (relative <= worst):
+                            worst = relative
+                        if converged < 0:
+                            bad = 1
+            iterations[world] = iterations[world] + most
+            solving = int(0)
+            for c in range(count[world]):
+                if g.awake[world, c] == 0 and bad == 0:
+                    u = contact_law.relative_motion(
+                        body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
                     )
-                    for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
-                        body = g.order[world, k]
-                        body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
-                    for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
-                        e = g.edge_order[world, k]
-                        for c in range(g.edge_start[world, e], g.edge_start[world, e + 1]):
-                            slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
-                if converged != 0:
-                    most = wp.max(most, iteration)
-                    relative = tolerance * norm / (size + dtype(1.0e-30))
-                    if not (relative <= worst):
-                        worst = relative
-                    if converged < 0:
-                        bad = 1
+                    if contact_law.excess(u, normal[world, c], coefficients[world, c], eps) > dtype(0.0):
+                        g.awake[world, c] = 1
+                        solving = int(1)
 
-        iterations[world] = iterations[world] + most
         if every != 0:
             steps[world] = steps[world] + 1
         if bad == 1:
@@ -341,15 +365,15 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         if not (worst <= residual[world]):
             residual[world] = worst
 
-    return SimpleNamespace(kernel=solve_islands_kernel, relative_speeds=relative_speeds)
+    return SimpleNamespace(kernel=solve_islands_kernel)
 
 
 def solve_islands(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array,
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
     *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
 ) -> None:  # fmt: skip
-    """Velocities after the step, for the contacts that ``scratch.graph`` knows; else as ``solve.solve``."""
+    """Velocities after the step; the arguments are those of ``solve.solve``."""
     m, r, s = model, contact_rows, scratch
     assert s.graph is not None
     assert s.blocks is not None
@@ -357,9 +381,9 @@ def solve_islands(
         make(dtype, contact_rows.resists).kernel,
         dim=body_q.shape[0],
         inputs=[
-            m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass,
-            m.body_inertia, m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v0, control, graph.table(s.graph), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
+            m.body_takes_part, m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind,
+            m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
+            body_q, body_v0, control, graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
             r.coefficients, h, eps, tolerance, max_iterations, int(again is None), again,
             s.inertia, s.target, s.gradient, s.direction,
             s.blocks.diagonal, s.blocks.below, s.slip, s.slip_change,

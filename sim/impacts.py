@@ -42,7 +42,6 @@ class ImpactSteps:
 
     def _solve(self, t: int, start: wp.array, count: wp.array, result: wp.array) -> None:
         lane = self.lane
-        self.solver.arrange(count, self.own.rows)
         self.solver.solve(lane.q[t], start, lane.control[t], count, self.own.rows, result, self.report)
 
     def _prepare(self, t: int) -> wp.array:
@@ -110,7 +109,6 @@ class ImpactSteps:
                 (v1, own.total, adj_v1, impact_adjoint.THIRD),
                 (own.body_vn, own.count, mine.body_vn, impact_adjoint.SECOND),
             ):
-                self.solver.arrange(count, own.rows)
                 self.solver.adjoint(q, start, solution, count, own.rows, adj, ours)
                 impact_adjoint.contact_adjoint(
                     real, arrays, q, start, solution, features, own, mine, number, ours, **self._impact

@@ -245,7 +245,6 @@ class Lane:
             self.real, a, self.q[t], start, self.features, law.rows, h=self.options.step, eps=self.options.stiction,
             angular_eps=self.options.angular_stiction, again=again,
         )  # fmt: skip
-        law.solver.arrange(self.features.count, law.rows, again)
         return start
 
     def _overlooked(self, t: int, listed_v: wp.array, *, every: bool = True, whole: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import warp as wp
 
-from ..kernels import adjoint, adjoint_islands, graph, law, solve, solve_islands
+from ..kernels import adjoint, adjoint_islands, law, solve, solve_islands
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.graph import GraphArrays
 from .options import SimulatorOptions
@@ -54,11 +54,6 @@ class Solver:
         """A solver for contacts with resistance that shares all else; not to be used at the same time."""
         return dataclasses.replace(self, resists=True).with_capacity(self.scratch.slip.shape[1])
 
-    def arrange(self, count: wp.array, rows: Rows, again: wp.array | None = None) -> None:
-        """To be called before ``solve`` or ``adjoint`` whenever the contacts have changed."""
-        if self.scratch.graph is not None:
-            graph.arrange(self.arrays.body_takes_part, count, rows.body_a, rows.body_b, self.scratch.graph, again)
-
     def solve(
         self, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array, rows: Rows, body_v1: wp.array,
         report: SolverReport, again: wp.array | None = None,
@@ -75,7 +70,7 @@ class Solver:
             )  # fmt: skip
         else:
             solve_islands.solve_islands(
-                self.real, self.arrays, body_q, body_v0, control, rows, s, body_v1, report, again=again, **step
+                self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, again=again, **step
             )
 
     def adjoint(
