@@ -65,15 +65,10 @@ def make(dtype: Any) -> SimpleNamespace:
     bounding_radius, approach_speed, pair_speed = near_by.bounding_radius, near_by.approach_speed, near_by.pair_speed
 
     @wp.func
-    def sphere_gap(world: int, a: int, b: int, shape_type: wp.array(dtype=int), shape_q: wp.array2d(dtype=transform),
-                   ball: wp.array2d(dtype=vec2)):  # fmt: skip
-        """Gap [m] between the bounding spheres of a pair, or between a plane and one."""
-        between = wp.transform_get_translation(shape_q[world, b]) - wp.transform_get_translation(shape_q[world, a])
-        gap = wp.length(between) - ball[world, a][0]
-        if shape_type[a] == _PLANE:
-            up = wp.quat_rotate(wp.transform_get_rotation(shape_q[world, a]), vec3(dtype(0.0), dtype(0.0), dtype(1.0)))
-            gap = wp.dot(up, between)
-        return gap - ball[world, b][0]
+    def height(plane: transform, x: vec3):
+        """Height of x over a plane [m]."""
+        up = wp.quat_rotate(wp.transform_get_rotation(plane), vec3(dtype(0.0), dtype(0.0), dtype(1.0)))
+        return wp.dot(up, x - wp.transform_get_translation(plane))
 
     @wp.kernel(enable_backward=False, module="unique")
     def place_kernel(
@@ -117,14 +112,14 @@ def make(dtype: Any) -> SimpleNamespace:
             pair = pairs[i]
             a = pair[0]
             b = pair[1]
+            centre = wp.transform_get_translation(shape_q[world, b])
+            room = ball[world, b][0] + near
             close = bool(False)
             if shape_type[a] == _PLANE:
-                close = sphere_gap(world, a, b, shape_type, shape_q, ball) < near
+                close = height(shape_q[world, a], centre) < room
             else:
-                between = wp.transform_get_translation(shape_q[world, b]) - wp.transform_get_translation(
-                    shape_q[world, a]
-                )
-                room = wp.max(ball[world, a][0] + ball[world, b][0] + near, dtype(0.0))
+                between = centre - wp.transform_get_translation(shape_q[world, a])
+                room = wp.max(ball[world, a][0] + room, dtype(0.0))
                 close = wp.dot(between, between) < room * room
             if close:
                 near_list[world, n] = i

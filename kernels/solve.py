@@ -299,7 +299,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             residual[world] = relative
 
     return SimpleNamespace(
-        kernel=solve_kernel, set_up=set_up, momentum=momentum, mass_norm2=mass_norm2, lightness_at=lightness_at,
+        kernel=solve_kernel, set_up=set_up, momentum=momentum, mass_norm2=mass_norm2,
         contact_noise2=contact_noise2,
     )  # fmt: skip
 
