@@ -7,17 +7,32 @@ An objective is a callable from parameters [batch, parameters] to costs [batch].
 from .autodiff import Autodiff
 from .compare import Comparison, ComparisonRow, compare_backends
 from .differentiable import Differentiable, differentiable
-from .distributions import Distribution, Gaussian
+from .distributions import DISTRIBUTIONS, Cauchy, Distribution, Gaussian, Gumbel, Laplace, Logistic, Triangular
 from .errors import GradientError
 from .interface import Backend, DifferentiableObjective, Estimate, Objective
 from .reference import CentralDifferences
 from .registry import backend_names, make_backend
+from .sampling import (
+    SAMPLINGS,
+    Cartesian,
+    CartesianRQMC,
+    LatinHypercube,
+    MonteCarlo,
+    QuasiMonteCarlo,
+    RandomizedQMC,
+    Sampling,
+)
 from .smoothing import Smoothing
 from .surrogate import Surrogate
 
 __all__ = [
+    "DISTRIBUTIONS",
+    "SAMPLINGS",
     "Autodiff",
     "Backend",
+    "Cartesian",
+    "CartesianRQMC",
+    "Cauchy",
     "CentralDifferences",
     "Comparison",
     "ComparisonRow",
@@ -27,9 +42,18 @@ __all__ = [
     "Estimate",
     "Gaussian",
     "GradientError",
+    "Gumbel",
+    "Laplace",
+    "LatinHypercube",
+    "Logistic",
+    "MonteCarlo",
     "Objective",
+    "QuasiMonteCarlo",
+    "RandomizedQMC",
+    "Sampling",
     "Smoothing",
     "Surrogate",
+    "Triangular",
     "backend_names",
     "compare_backends",
     "differentiable",

@@ -9,7 +9,7 @@ import torch
 from .errors import GradientError
 from .interface import Estimate, Objective
 
-__all__ = ["assemble", "evaluate", "evaluate_with_gradient", "objective_name"]
+__all__ = ["assemble", "evaluate", "evaluate_with_gradient", "objective_name", "refuse_non_finite"]
 
 _SHOWN_ROWS = 3
 _SHOWN_PARAMETERS = 8
@@ -24,19 +24,21 @@ def objective_name(objective: object) -> str:
     return type(objective).__name__
 
 
-def evaluate(objective: Objective, rows: torch.Tensor) -> torch.Tensor:
-    """Finite costs of ``rows`` [n, parameters], shape [n], in theta's dtype and on its device."""
+def evaluate(objective: Objective, rows: torch.Tensor, *, finite: bool = True) -> torch.Tensor:
+    """Costs of ``rows`` [n, parameters], shape [n], in theta's dtype and on its device; refused if not ``finite``."""
     if not callable(objective):
         raise GradientError(
             f"the objective is a {type(objective).__name__}: give a callable [batch, parameters] -> [batch]"
         )
     with torch.no_grad():
         values = objective(rows)
-    return _checked_values(objective, rows, values)
+    return _checked_values(objective, rows, values, finite)
 
 
-def evaluate_with_gradient(objective: Objective, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Costs [n] and exact gradients [n, parameters] of ``rows``; gradients are not checked for finiteness.
+def evaluate_with_gradient(
+    objective: Objective, rows: torch.Tensor, *, finite: bool = True
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Costs [n] and exact gradients [n, parameters] of ``rows``; gradients are not checked for being finite.
 
     Uses ``objective.value_and_gradient`` where it is offered, else torch.autograd on the sum of the costs, which is
     each row's own gradient as long as rows do not affect each other (an objective is a map of rows).
@@ -49,7 +51,7 @@ def evaluate_with_gradient(objective: Objective, rows: torch.Tensor) -> tuple[to
                 f"value_and_gradient of {objective_name(objective)!r} must return (values [batch], gradients "
                 "[batch, parameters])"
             )
-        values, gradients = _checked_values(objective, rows, answer[0]), answer[1].detach()
+        values, gradients = _checked_values(objective, rows, answer[0], finite), answer[1].detach()
         if gradients.shape != rows.shape:
             raise GradientError(
                 f"value_and_gradient of {objective_name(objective)!r} returned gradients of shape "
@@ -63,7 +65,7 @@ def evaluate_with_gradient(objective: Objective, rows: torch.Tensor) -> tuple[to
     leaf = rows.detach().clone().requires_grad_()
     with torch.enable_grad():
         costs = objective(leaf)
-        values = _checked_values(objective, rows, costs)
+        values = _checked_values(objective, rows, costs, finite)
         gradient = (
             torch.autograd.grad(costs.sum(), leaf, allow_unused=True)[0]
             if isinstance(costs, torch.Tensor) and costs.requires_grad
@@ -78,7 +80,7 @@ def evaluate_with_gradient(objective: Objective, rows: torch.Tensor) -> tuple[to
     return values, gradient.detach()
 
 
-def _checked_values(objective: object, rows: torch.Tensor, values: object) -> torch.Tensor:
+def _checked_values(objective: object, rows: torch.Tensor, values: object, finite: bool) -> torch.Tensor:
     name = objective_name(objective)
     if not isinstance(values, torch.Tensor):
         raise GradientError(f"objective {name!r} returned a {type(values).__name__}: return a torch tensor [batch]")
@@ -90,22 +92,36 @@ def _checked_values(objective: object, rows: torch.Tensor, values: object) -> to
     if values.is_complex():
         raise GradientError(f"objective {name!r} returned {values.dtype}: return real costs")
     values = values.detach().to(rows)
-    refuse_non_finite(name, rows, values, "cost")
+    if finite:
+        refuse_non_finite(name, rows, values, "cost")
     return values
 
 
-def refuse_non_finite(name: str, rows: torch.Tensor, results: torch.Tensor, what: str) -> None:
-    """Raise if a row of ``results`` ([n] or [n, parameters]) is not finite, naming how many and the first few."""
+def refuse_non_finite(
+    name: str,
+    rows: torch.Tensor,
+    results: torch.Tensor,
+    what: str,
+    *,
+    first: int = 0,
+    total: int | None = None,
+    advice: str = "",
+) -> None:
+    """Raise if a row of ``results`` ([n] or [n, parameters]) is not finite, naming how many and the first few.
+
+    ``first`` is the number of the first row where these are part of ``total`` rollouts.
+    """
     fine = torch.isfinite(results) if results.ndim == 1 else torch.isfinite(results).all(1)
     bad = (~fine).nonzero().reshape(-1).tolist()
     if not bad:
         return
-    shown = "; ".join(f"row {i}, theta = {_short(rows[i])}: {_short(results[i])}" for i in bad[:_SHOWN_ROWS])
+    shown = "; ".join(f"row {first + i}, theta = {_short(rows[i])}: {_short(results[i])}" for i in bad[:_SHOWN_ROWS])
     more = f"; and {len(bad) - _SHOWN_ROWS} more" if len(bad) > _SHOWN_ROWS else ""
+    part = "" if total in (None, len(rows)) else f"the {len(rows)} rollouts from number {first} of the "
     raise GradientError(
-        f"objective {name!r} returned a {what} that is not finite in {len(bad)} of {rows.shape[0]} rollouts "
+        f"objective {name!r} returned a {what} that is not finite in {len(bad)} of {part}{total or len(rows)} rollouts "
         f"({shown}{more}). An average over them would mean nothing: make the objective finite there (e.g. cap the cost "
-        "of a failed rollout), or use a smaller scale so that fewer rollouts leave its domain"
+        f"of a failed rollout), or use a smaller scale so that fewer rollouts leave its domain{advice}"
     )
 
 

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from .checks import Scale, as_batch, check_count, check_scale, expand_scale, suggest
-from .distributions import Distribution, resolve_distribution
+from .checks import as_batch, check_count, suggest
+from .distributions import Distribution, orders_of, resolve_distribution
 from .errors import GradientError
 from .interface import Estimate, Objective
-from .noise import draw_uniforms
-from .objective import assemble, evaluate, evaluate_with_gradient, objective_name, refuse_non_finite
+from .objective import objective_name
+from .perturbation import Perturbation
+from .sampling import Sampling, resolve_sampling
+from .scale import PlainScale, check_scale_map, scale_map
+from .smoothing_orders import FirstOrder, Order, ZerothOrder
+from .smoothing_run import Progress, SmoothingRun
+from .subset import check_parameters, chosen_columns
 
 __all__ = ["Smoothing"]
 
 ORDERS = ("zeroth", "first")
 BASELINES = ("leave_one_out", "none", "value")
-_BLOCK = 2**21  # entries of noise held at once in the second pass
+NON_FINITE = ("refuse", "drop")
+OTHERS = ("first", "fixed")
 
 
 @dataclass(frozen=True)
 class Smoothing:
-    """Unbiased gradient of F(theta) = E f(theta + scale * w), w drawn from ``distribution``, by perturbed rollouts.
+    """Unbiased gradient of F(theta) = E f(theta + L w), w drawn from ``distribution``, by perturbed rollouts.
 
-    ``order="zeroth"`` needs only values: g = mean of (f_k - b) s(w_k) / scale, s = -d log density. It sees a contact
+    ``order="zeroth"`` needs only values: g = mean of (f_k - b) L^-T s(w_k), s = -d log density. It sees a contact
     that is not yet made, and jumps; its variance does not grow with the stiffness of f, but grows with the number of
     parameters (about (d + 1)|grad|^2 / samples on a linear cost). ``order="first"`` averages exact gradients at the
     perturbed points. Prefer it where the cost is continuous and smooth: variance scale^2 |H|_F^2 / samples on a
     quadratic. Across a jump of f it is *biased* (it never sees the jump), with a standard error that does not show
     it: on a step function it is exactly 0 with standard error 0.
 
-    ``antithetic`` evaluates w and -w. Even parts of f then cancel within a pair, which removes the constant and the
-    curvature from the zeroth order, and the linear part of the gradient's variation from the first. Pairs, of which
-    there are samples / 2, are the independent units of the standard error. For a cost that is linear over the cloud,
-    zeroth order without pairs and with a baseline has half the variance of pairs; pairs win where the even part of f
-    over the cloud (about its mean) has more energy than the odd part, as near an optimum.
+    ``scale`` is L: one number, one per coordinate, or a full non-singular matrix. :meth:`estimate_with_scale` also
+    gives dF/dL, from the same rollouts.
+
+    *Variance reduction* has three independent axes.
 
     ``baseline`` (zeroth order only) is what is subtracted from f_k:
 
@@ -45,21 +49,51 @@ class Smoothing:
       unbiased; it equals sum (f_k - mean f) s_k / (samples - 1), the sample covariance, and its standard error is the
       jackknife's. With antithetic pairs the *pair* is left out: leaving only the sample itself out would keep its
       partner in the baseline and inflate the gradient by samples / (samples - 1). Any baseline that both halves share
-      cancels in (f_+ - b) s - (f_- - b) s, so the estimate is mean of (f_+ - f_-) s / 2, whatever the baseline.
-    - ``"value"``: f(theta), one more rollout (not used with pairs, where it cancels).
+      cancels in (f_+ - b) s - (f_- - b) s, so the estimate is mean of (f_+ - f_-) s / 2, whatever the baseline. (In
+      the gradient with respect to the scale, whose score is even, it does not cancel.)
+    - ``"value"``: f(theta), one more rollout (not used where it cancels).
     - ``"none"``: nothing. The variance then grows with f^2: add a constant to the cost and it gets worse.
+
+    ``antithetic`` evaluates w and -w, for symmetric distributions. Even parts of f then cancel within a pair, which
+    removes the constant and the curvature from the zeroth order, and the linear part of the gradient's variation from
+    the first. Pairs, of which there are samples / 2, are the independent units of the standard error. For a cost that
+    is linear over the cloud, zeroth order without pairs and with a baseline has half the variance of pairs; pairs win
+    where the even part of f over the cloud (about its mean) has more energy than the odd part, as near an optimum.
+
+    ``sampling`` says where the noise comes from: independent (``"monte_carlo"``), deterministic (``"qmc"``,
+    ``"cartesian"``) or random but dependent points (``"rqmc"``, ``"latin_hypercube"``, ``"cartesian_rqmc"``); see
+    ``carom.gradients.sampling``. Only independent points have the usual standard error. Otherwise it is None, unless
+    ``replications`` (3 or more, of samples / replications each) of a random sampling are asked for: the standard error
+    then comes from their spread, with replications - 1 degrees of freedom. Unbiased: every random sampling with
+    baseline ``"none"`` or ``"value"`` or with pairs; ``"leave_one_out"`` with independent points, or with
+    replications, where the mean of the *other replications* is subtracted. Not unbiased: deterministic points; and
+    ``"leave_one_out"`` on one table of dependent points, where leaving one out means nothing and the mean of all is
+    subtracted: its bias, minus the covariance of the means of f and s over the table, is below
+    sd(mean f) sd(mean s), i.e. small of higher order than the error itself.
+
+    ``parameters`` (indices, or names that the objective has in ``parameter_names``) smooths a subset; the others stay
+    as they are. F is still a function of the others, with the gradient E df/d(other): ``others="first"`` averages the
+    objective's exact gradient for them, and refuses an objective without one; ``others="fixed"`` says that they are
+    constants, whose entries of gradient and standard error are zero because nothing is to move them.
+
+    ``non_finite="drop"`` leaves out samples whose cost (or gradient) is not finite, with pairs the pair, and counts
+    them in ``dropped``. The value is then E[f | f finite], another function than F. Its gradient is what the zeroth
+    order without pairs and with the leave-one-out baseline estimates, without bias (a covariance under the condition
+    is the derivative of the conditional mean). Every other combination is conditional too, but misses how the finite
+    region moves with theta: an error of the order of the share dropped.
 
     The rows of a batch of thetas share their noise, so a batch equals single calls with the same seed; an average
     over the batch therefore has correlated errors. ``chunk`` is the most rollouts passed to the objective in one call
-    (pairs stay together); it changes the result by rounding at most.
+    (pairs stay together); moments are streamed, so memory is that of one chunk, and it changes the result by rounding
+    at most.
 
     Diagnostics: ``finite``; ``trace_variance``, the sum of squared standard errors; ``value_standard_error``;
     ``zero_share``, the share of units (samples or pairs) that contribute exactly nothing: near 1 the cloud does not
-    see the cost change, so use a larger scale.
+    see the cost change, so use a larger scale; ``dropped``, rollouts left out; ``smoothed``, shape [parameters].
     """
 
-    scale: Scale = 0.02
-    """Noise scale, one number or one per coordinate, in the units of theta. Kept as plain numbers."""
+    scale: float | Sequence | torch.Tensor = 0.02
+    """Noise scale L in the units of theta: one number, one per coordinate, or a matrix. Kept as plain numbers."""
     samples: int = 256
     """Rollouts per theta; with antithetic pairs an even number."""
     order: str = "zeroth"
@@ -72,172 +106,150 @@ class Smoothing:
     """``"leave_one_out"``, ``"value"`` or ``"none"``."""
     chunk: int | None = None
     """Most rollouts in one call of the objective; None for all at once."""
+    sampling: str | Sampling = "monte_carlo"
+    """Name or instance of a sampling."""
+    replications: int = 1
+    """Independent tables of samples / replications each: 1, or at least 3."""
+    parameters: Sequence[int | str] | None = None
+    """Indices or names of the parameters to smooth; None for all."""
+    others: str = "first"
+    """What the gradient of the others is: ``"first"`` (mean exact gradient) or ``"fixed"`` (zero: not variables)."""
+    non_finite: str = "refuse"
+    """What to do about costs that are not finite: ``"refuse"`` (an error that says which) or ``"drop"``."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", check_scale(self.scale))
-        if self.order not in ORDERS:
-            raise GradientError(suggest("order", self.order, ORDERS))
-        if self.baseline not in BASELINES:
-            raise GradientError(suggest("baseline", self.baseline, BASELINES))
+        object.__setattr__(self, "scale", check_scale_map(self.scale))
+        for name, known in (("order", ORDERS), ("baseline", BASELINES), ("non_finite", NON_FINITE), ("others", OTHERS)):
+            if getattr(self, name) not in known:
+                raise GradientError(suggest(name, getattr(self, name), known))
+        if self.chunk is not None:
+            check_count("chunk", self.chunk, 1)
+        self._check_distribution()
+        self._check_samples()
+        if self.parameters is not None:
+            object.__setattr__(self, "parameters", check_parameters(self.parameters))
+
+    def estimate(
+        self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, progress: Progress | None = None
+    ) -> Estimate:
+        """Smoothed value and gradient at ``theta`` ([parameters] or [batch, parameters]); same seed, same result.
+
+        ``progress(done, total)`` is called with the rollouts done after each chunk.
+        """
+        run = self.prepare(objective, theta, seed=seed)
+        return run.finish(run.measure(0, run.units, progress=progress))[0]
+
+    def estimate_with_scale(
+        self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, progress: Progress | None = None
+    ) -> tuple[Estimate, Estimate]:
+        """The estimate with respect to theta, and one whose gradient is dF/dL, from the same rollouts.
+
+        The second has the shape of ``scale``: [], [smoothed parameters] or [smoothed, smoothed] (batch first where
+        theta is a batch), with its own standard error. Zeroth order: E[f L^-T (s w^T - I)]; first: E[grad f w^T].
+        """
+        run = self.prepare(objective, theta, seed=seed, with_scale=True)
+        main, scale = run.finish(run.measure(0, run.units, progress=progress))
+        assert scale is not None
+        return main, scale
+
+    def prepare(
+        self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, with_scale: bool = False
+    ) -> SmoothingRun:
+        """The work of an estimate, not yet done: ``measure`` any ranges of its units, ``merge``, and ``finish``."""
+        batch, _ = as_batch(theta)
+        columns = chosen_columns(self.parameters, objective, batch)
+        scale: PlainScale = self.scale  # type: ignore[assignment]
+        signs = (1.0, -1.0) if self.antithetic else (1.0,)
+        sampling = resolve_sampling(self.sampling)
+        perturbation = Perturbation(
+            resolve_distribution(self.distribution),
+            scale_map(scale, batch[:, columns]),
+            sampling,
+            seed=seed,
+            points=self.samples // (len(signs) * self.replications),
+            columns=len(columns),
+            replications=self.replications,
+            device=batch.device,
+        )
+        some = len(columns) < batch.shape[1]
+        order: Order
+        if self.order == "zeroth":
+            if some and self.others == "first":
+                self._check_exact(objective)
+            order = ZerothOrder(self.antithetic, self.baseline, with_scale, some and self.others == "first")
+        else:
+            order = FirstOrder(with_scale, not some or self.others == "first")
+        return SmoothingRun(
+            objective,
+            theta,
+            batch,
+            perturbation=perturbation,
+            columns=columns,
+            signs=signs,
+            order=order,
+            independent=sampling.independent,
+            drop=self.non_finite == "drop",
+            chunk=self.chunk,
+            with_scale=with_scale,
+        )
+
+    def _check_distribution(self) -> None:
         distribution = resolve_distribution(self.distribution)
+        if self.order not in orders_of(distribution):
+            able = ", ".join(orders_of(distribution))
+            raise GradientError(
+                f"{distribution.name} noise cannot give order {self.order!r}, only {able}: its density has jumps that "
+                "a score does not see. Use another order, or a distribution whose density is continuous, e.g. "
+                '"gaussian" or "triangular"'
+            )
         if self.antithetic and not distribution.symmetric:
             raise GradientError(
                 f"antithetic pairs need a symmetric distribution, and {distribution.name} is not: use antithetic=False"
             )
-        if self.antithetic:
+        sampling = resolve_sampling(self.sampling)
+        if self.antithetic and sampling.mirrored:
+            raise GradientError(
+                f"{sampling.name} points come with their mirror images: antithetic pairs would evaluate each twice. "
+                "Use antithetic=False"
+            )
+
+    def _check_samples(self) -> None:
+        sampling = resolve_sampling(self.sampling)
+        leave_one_out = self.order == "zeroth" and self.baseline == "leave_one_out"
+        check_count("replications", self.replications, 1)
+        if self.replications == 2:
+            raise GradientError("replications is 2: give 1 (no spread over replications), or at least 3")
+        if self.replications > 1 and not sampling.random:
+            raise GradientError(
+                f"replications is {self.replications}, and {sampling.name} points do not depend on the seed: all "
+                "replications would be equal. Use a randomized sampling, e.g. rqmc or cartesian_rqmc"
+            )
+        if self.replications > 1 or not sampling.independent:
+            why = " (leave-one-out needs another)" if leave_one_out and self.replications == 1 else ""
+            check_count("samples", self.samples, 2 if why else 1, why)
+        elif self.antithetic:
             check_count("samples", self.samples, 4, " (two antithetic pairs, so that there is a standard error)")
-            if self.samples % 2:
-                raise GradientError(
-                    f"samples is {self.samples}: antithetic pairs need an even number, e.g. {self.samples + 1}; or use "
-                    "antithetic=False"
-                )
-        elif self.order == "zeroth" and self.baseline == "leave_one_out":
+        elif leave_one_out:
             check_count("samples", self.samples, 3, " (leave-one-out needs two others, for its standard error)")
         else:
             check_count("samples", self.samples, 2, " (one has no standard error)")
-        if self.chunk is not None:
-            check_count("chunk", self.chunk, 1)
+        if self.antithetic and self.samples % 2:
+            raise GradientError(
+                f"samples is {self.samples}: antithetic pairs need an even number, e.g. {self.samples + 1}; or use "
+                "antithetic=False"
+            )
+        each = self.replications * (2 if self.antithetic else 1)
+        if self.samples % each:
+            raise GradientError(
+                f"samples is {self.samples}: {self.replications} replications"
+                f"{' of antithetic pairs' if self.antithetic else ''} need a multiple of {each}, e.g. "
+                f"{-(-self.samples // each) * each}"
+            )
 
-    def estimate(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
-        """Smoothed value and gradient at ``theta`` ([parameters] or [batch, parameters]); same seed, same result."""
-        start = time.perf_counter()
-        batch, single = as_batch(theta)
-        scale = expand_scale(self.scale, batch)  # type: ignore[arg-type]
-        if self.order == "zeroth":
-            values, centre = self._values(objective, batch, scale, seed)
-            gradient, variance, zero_share = self._zeroth_moments(values, centre, scale, seed)
-        else:
-            values, gradient, variance, zero_share = self._first_moments(objective, batch, scale, seed)
-            centre = None
-        offset = values[:1, :1]
-        unit_means = (values - offset).mean(1)
-        return assemble(
-            theta,
-            single,
-            value=unit_means.mean(0) + offset[0, 0],
-            gradient=gradient,
-            standard_error=variance.sqrt(),
-            evaluations=batch.shape[0] * (self.samples + (centre is not None)),
-            seconds=time.perf_counter() - start,
-            diagnostics={
-                "finite": torch.isfinite(gradient).all(1),
-                "trace_variance": variance.sum(1),
-                "value_standard_error": unit_means.std(0) / len(values) ** 0.5,
-                "zero_share": zero_share,
-            },
-        )
-
-    @property
-    def _signs(self) -> tuple[float, ...]:
-        return (1.0, -1.0) if self.antithetic else (1.0,)
-
-    @property
-    def _units(self) -> int:
-        return self.samples // len(self._signs)
-
-    def _noise(self, seed: int, first: int, units: int, scale: torch.Tensor) -> torch.Tensor:
-        uniforms = draw_uniforms(seed, "smoothing", first=first, rows=units, columns=len(scale))
-        return resolve_distribution(self.distribution).sample(uniforms).to(scale.device)
-
-    def _slices(
-        self, batch: torch.Tensor, scale: torch.Tensor, seed: int
-    ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-        """Blocks of the table units x thetas, each with its perturbed rows, shape [units, thetas, signs, parameters].
-
-        A block is either whole units, or a part of one unit where the batch alone exceeds ``chunk``.
-        """
-        thetas = len(batch)
-        limit = self.samples * thetas if self.chunk is None else self.chunk
-        theta_step = min(thetas, max(1, limit // len(self._signs)))
-        unit_step = max(1, limit // (thetas * len(self._signs)))
-        signs = torch.tensor(self._signs, dtype=batch.dtype, device=batch.device)[:, None]
-        for low in range(0, self._units, unit_step):
-            units = slice(low, min(low + unit_step, self._units))
-            moves = (scale * self._noise(seed, low, units.stop - low, scale)).to(batch)
-            for left in range(0, thetas, theta_step):
-                part = slice(left, min(left + theta_step, thetas))
-                yield units, part, batch[part, None] + signs * moves[:, None, None]
-
-    def _values(
-        self, objective: Objective, batch: torch.Tensor, scale: torch.Tensor, seed: int
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Costs of all perturbed rows [units, signs, batch] and, for the value baseline, of theta [batch]; float64."""
-        thetas, signs = len(batch), len(self._signs)
-        values = torch.empty(self._units, thetas, signs, dtype=torch.float64, device=batch.device)
-        centre = None
-        wants_centre = self.baseline == "value" and not self.antithetic
-        joined = wants_centre and self.chunk is None
-        if wants_centre and not joined:
-            centre = torch.cat([evaluate(objective, part) for part in batch.split(self.chunk or thetas)]).double()
-        for units, part, rows in self._slices(batch, scale, seed):
-            flat = rows.flatten(0, 2)
-            costs = evaluate(objective, torch.cat([batch, flat]) if joined else flat).double()
-            if joined:
-                centre, costs = costs[:thetas], costs[thetas:]
-            values[units, part] = costs.view(rows.shape[:3])
-        return values.transpose(1, 2), centre
-
-    def _zeroth_moments(
-        self, values: torch.Tensor, centre: torch.Tensor | None, scale: torch.Tensor, seed: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Gradient, its variance (both [batch, parameters]) and the share of units that are exactly zero [batch]."""
-        units, signs, thetas = values.shape
-        leave_one_out = self.baseline == "leave_one_out" and signs == 1
-        if signs == 2:
-            weights = (values[:, 0] - values[:, 1]) / 2
-        elif leave_one_out:
-            shifted = values[:, 0] - values[:1, 0]  # exact zeros for a constant cost
-            weights = shifted - shifted.mean(0)
-        else:
-            weights = values[:, 0] - (0.0 if centre is None else centre)
-        squares = weights.square()
-        # Sums over units of s, c s, c^2 s and c^2 s^2, with noise drawn again block by block.
-        sums = torch.zeros(3, thetas, len(scale), dtype=torch.float64, device=scale.device)
-        score_sum = torch.zeros_like(scale)
-        step = max(1, _BLOCK // len(scale))
-        for low in range(0, units, step):
-            count = min(step, units - low)
-            noise = self._noise(seed, low, count, scale)
-            scores = resolve_distribution(self.distribution).score(noise) / scale
-            part = slice(low, low + count)
-            score_sum += scores.sum(0)
-            sums += torch.stack([weights[part].T @ scores, squares[part].T @ scores, squares[part].T @ scores.square()])
-        first, mixed, second = sums
-        if leave_one_out:
-            mean_score = score_sum / units
-            centred = second - 2 * mean_score * mixed + mean_score.square() * squares.sum(0)[:, None]
-            gradient = first / (units - 1)
-            # Jackknife: with z_k = c_k (s_k - mean s), leaving unit k out changes the covariance by
-            # -n z_k / ((n - 1)(n - 2)) plus a constant.
-            variance = (centred - first.square() / units) * units / ((units - 1) * (units - 2) ** 2)
-        else:
-            gradient = first / units
-            variance = (second - first.square() / units) / (units * (units - 1))
-        return gradient, variance.clamp_min(0.0), (weights == 0).double().mean(0)
-
-    def _first_moments(
-        self, objective: Objective, batch: torch.Tensor, scale: torch.Tensor, seed: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Costs [units, signs, batch], gradient and its variance [batch, parameters], share of zero units [batch]."""
-        shape = (self._units, len(batch), len(self._signs))
-        values = torch.empty(shape, dtype=torch.float64, device=batch.device)
-        shift = torch.zeros(batch.shape, dtype=torch.float64, device=batch.device)
-        sums, squares = torch.zeros_like(shift), torch.zeros_like(shift)
-        zeros = torch.zeros_like(shift[:, 0])
-        for units, part, rows in self._slices(batch, scale, seed):
-            flat = rows.flatten(0, 2)
-            costs, gradients = evaluate_with_gradient(objective, flat)
-            refuse_non_finite(objective_name(objective), flat, gradients, "gradient")
-            values[units, part] = costs.double().view(rows.shape[:3])
-            gradients = gradients.double().view(rows.shape)
-            zeros[part] += (gradients == 0).all(-1).all(-1).double().sum(0)
-            means = gradients.mean(2)
-            # Moments about the first unit of each theta: exact zeros for a constant gradient, no cancellation.
-            if units.start == 0:
-                shift[part] = means[0]
-            moved = means - shift[part]
-            sums[part] += moved.sum(0)
-            squares[part] += moved.square().sum(0)
-        gradient = shift + sums / self._units
-        variance = (squares - sums.square() / self._units).clamp_min(0.0) / (self._units * (self._units - 1))
-        return values.transpose(1, 2), gradient, variance, zeros / self._units
+    def _check_exact(self, objective: Objective) -> None:
+        if not callable(getattr(objective, "value_and_gradient", None)):
+            raise GradientError(
+                f"parameters= smooths some parameters, and objective {objective_name(objective)!r} has no "
+                "value_and_gradient for the others, to which the zeroth order is blind. Smooth all parameters, or say "
+                'that the others are constants: others="fixed" (their gradient is then zero)'
+            )
