@@ -1,10 +1,23 @@
 """Tasks: pushing, the carrot pile, and small testbeds with closed-form gradients. ``make(name)`` gives an objective."""
 
-from .analytic import GapPush, GrazingPush, Heaviside, Quadratic
+from . import testbeds
 from .carrots import Carrots
 from .errors import TaskError
 from .objective import Task
 from .push import Push
 from .registry import make, tasks
+from .testbeds import GapPush, GrazingPush, Heaviside, Quadratic
 
-__all__ = ["Carrots", "GapPush", "GrazingPush", "Heaviside", "Push", "Quadratic", "Task", "TaskError", "make", "tasks"]
+__all__ = [
+    "Carrots",
+    "GapPush",
+    "GrazingPush",
+    "Heaviside",
+    "Push",
+    "Quadratic",
+    "Task",
+    "TaskError",
+    "make",
+    "tasks",
+    "testbeds",
+]

@@ -5,14 +5,40 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from .analytic import GapPush, GrazingPush, Heaviside, Quadratic
+from . import testbeds
 from .carrots import Carrots
 from .errors import TaskError
 from .push import Push
 
 __all__ = ["make", "tasks"]
 
-TASKS: dict[str, Any] = {task.name: task for task in (Push, Carrots, Heaviside, GrazingPush, GapPush, Quadratic)}
+TESTBEDS = (
+    testbeds.Heaviside,
+    testbeds.HalfPlane,
+    testbeds.DiscIndicator,
+    testbeds.GrazingPush,
+    testbeds.GapPush,
+    testbeds.ScalarContact,
+    testbeds.BoxOnBox,
+    testbeds.Linear,
+    testbeds.Quadratic,
+    testbeds.Horizon,
+    testbeds.BallWithWall,
+    testbeds.MomentumTransfer,
+    testbeds.Curling,
+    testbeds.StiffCurling,
+    testbeds.StiffnessSweep,
+    testbeds.DragByFriction,
+    testbeds.TentMap,
+    testbeds.DoublePendulum,
+    testbeds.DiscPacking,
+    testbeds.Bounce,
+    testbeds.TwoDiscs,
+    testbeds.Choice,
+    testbeds.BernoulliToy,
+)
+
+TASKS: dict[str, Any] = {task.name: task for task in (Push, Carrots, *TESTBEDS)}
 
 
 def tasks() -> dict[str, str]:
