@@ -118,5 +118,5 @@ class DiscPacking(Testbed):
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Costs [batch] and exact gradients [batch, parameters]."""
-        value, slope = torch.func.jvp(self, (theta.detach(),), (torch.ones_like(theta),))
-        return value, slope.unsqueeze(-1)
+        both = torch.func.jvp(self, (theta.detach(),), (torch.ones_like(theta),))
+        return both[0], both[1].unsqueeze(-1)
