@@ -5,6 +5,7 @@ An objective is a callable from parameters [batch, parameters] to costs [batch].
 """
 
 from .autodiff import Autodiff
+from .bundles import Bundle, Bundling
 from .compare import Comparison, ComparisonRow, compare_backends
 from .differentiable import Differentiable, differentiable
 from .distributions import DISTRIBUTIONS, Cauchy, Distribution, Gaussian, Gumbel, Laplace, Logistic, Triangular
@@ -23,6 +24,7 @@ from .sampling import (
     Sampling,
 )
 from .smoothing import Smoothing
+from .steps import DifferentiableStep, Step
 from .surrogate import Surrogate
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "SAMPLINGS",
     "Autodiff",
     "Backend",
+    "Bundle",
+    "Bundling",
     "Cartesian",
     "CartesianRQMC",
     "Cauchy",
@@ -38,6 +42,7 @@ __all__ = [
     "ComparisonRow",
     "Differentiable",
     "DifferentiableObjective",
+    "DifferentiableStep",
     "Distribution",
     "Estimate",
     "Gaussian",
@@ -52,6 +57,7 @@ __all__ = [
     "RandomizedQMC",
     "Sampling",
     "Smoothing",
+    "Step",
     "Surrogate",
     "Triangular",
     "backend_names",

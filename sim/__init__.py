@@ -1,6 +1,7 @@
 """What a user builds and steps: scene builder, model, state, simulator."""
 
 from .builder import STATIC, ModelBuilder
+from .coordinates import StateCoordinates
 from .errors import (
     CapacityError,
     ConvergenceError,
@@ -17,6 +18,7 @@ from .options import SimulatorOptions
 from .recording import Recording, join_recordings, record
 from .simulator import Simulator
 from .state import Diagnostics, State, Trajectory
+from .step_function import SimulatorStep
 
 __all__ = [
     "PARAMETERS",
@@ -34,7 +36,9 @@ __all__ = [
     "SimulationWarning",
     "Simulator",
     "SimulatorOptions",
+    "SimulatorStep",
     "State",
+    "StateCoordinates",
     "StateError",
     "Trajectory",
     "join_recordings",
