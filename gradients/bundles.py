@@ -147,15 +147,26 @@ class Bundling:
         ]
         scale = torch.cat(scales)
         known = self._known(known_A, x, scale)
+        n = x.shape[1]
         jacobian, error, mean, mean_error, extra = (
-            self._zeroth(step, centre, x.shape[1], scale, known, seed)
+            self._zeroth(step, centre, n, scale, known, seed)
             if self.order == "zeroth"
-            else self._first(step, centre, x.shape[1], scale, seed)
+            else self._first(step, centre, n, scale, seed)
         )
-        parts = [jacobian[..., : x.shape[1]], jacobian[..., x.shape[1] :], mean]
-        parts += [error[..., : x.shape[1]], error[..., x.shape[1] :], mean_error]
-        fields = [part.to(x)[0] if single else part.to(x) for part in parts]
-        return Bundle(*fields, len(x) * self.samples + extra, time.perf_counter() - start)
+
+        def finish(part: torch.Tensor) -> torch.Tensor:
+            return part.to(x)[0] if single else part.to(x)
+
+        return Bundle(
+            A=finish(jacobian[..., :n]),
+            B=finish(jacobian[..., n:]),
+            next_state=finish(mean),
+            A_error=finish(error[..., :n]),
+            B_error=finish(error[..., n:]),
+            next_state_error=finish(mean_error),
+            evaluations=len(x) * self.samples + extra,
+            seconds=time.perf_counter() - start,
+        )
 
     @property
     def _signs(self) -> tuple[float, ...]:
