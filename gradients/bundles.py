@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from .bundle_checks import knots, plain_scale, spread_scale
 from .checks import Scale, check_count, suggest
 from .distributions import Distribution, resolve_distribution
 from .errors import GradientError
+from .moments import MeanMoments
 from .noise import draw_uniforms
 from .regression import least_squares
 from .steps import Step, evaluate_step, evaluate_step_jacobian
@@ -64,7 +66,7 @@ class Bundling:
     ``known_A``. For a quasi-dynamic system smoothed over u alone the paper takes the identity on the coordinates that
     are not actuated and zero elsewhere, ``known_A=torch.diag(unactuated)``.
 
-    Knots have independent noise. Perturbations are as in :class:`Smoothing`: counter-based, the same for any ``chunk``.
+    Knots have independent noise, the same for any ``chunk``.
     """
 
     state_scale: Scale = 0.0
@@ -80,8 +82,7 @@ class Bundling:
     antithetic: bool = True
     """Whether every w comes with -w: what is even in w then cancels exactly."""
     intercept: bool = True
-    """Zeroth order without pairs: whether the fit has a constant. False fits the change from the unperturbed step, one
-    more evaluation, as the paper does; with pairs both are the same."""
+    """Zeroth order without pairs: False fits the change from the unperturbed step, one more evaluation, as the paper."""
     chunk: int | None = None
     """Most rows in one call of the step; None for all at once."""
 
@@ -99,6 +100,11 @@ class Bundling:
         if self.antithetic and not distribution.symmetric:
             raise GradientError(
                 f"antithetic pairs need a symmetric distribution, and {distribution.name} is not: use antithetic=False"
+            )
+        if self.order == "zeroth" and math.isinf(getattr(distribution, "variance", 1.0)):
+            raise GradientError(
+                f'{distribution.name} noise has no variance, so a fit\'s slope has no limit: use order="first", or '
+                'a distribution with a variance, e.g. "gaussian"'
             )
         if self.antithetic:
             check_count("samples", self.samples, 4, " (two antithetic pairs, so that there is a standard error)")
@@ -204,23 +210,17 @@ class Bundling:
         self, step: Step, centre: torch.Tensor, n: int, scale: torch.Tensor, seed: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int]:
         """Means and standard errors of the Jacobians [K, n, n + m] and of the next states [K, n]; no extra step."""
-        count, size = centre.shape
-        shift = torch.zeros(count, n, size + 1, dtype=torch.float64, device=centre.device)
-        sums, squares = torch.zeros_like(shift), torch.zeros_like(shift)
-        for some, units, rows in self._rows(centre, scale, seed):
+        size, parts = centre.shape[1], []
+        for _, units, rows in self._rows(centre, scale, seed):
             flat = rows.flatten(0, 2)
             after, a, b = evaluate_step_jacobian(step, flat[:, :n], flat[:, n:])
-            joined = torch.cat([a, b, after[:, :, None]], dim=2).double()
-            means = joined.view(*rows.shape[:3], n, size + 1).mean(2)
-            # Moments about the first unit of each knot: exact for a linear step, no cancellation.
+            joined = torch.cat([a, b, after[:, :, None]], dim=2).view(*rows.shape[:3], -1)
             if units.start == 0:
-                shift[some] = means[:, 0]
-            moved = means - shift[some, None]
-            sums[some] += moved.sum(1)
-            squares[some] += moved.square().sum(1)
-        mean = shift + sums / self._units
-        variance = (squares - sums.square() / self._units).clamp_min(0.0) / (self._units * (self._units - 1))
-        error = variance.sqrt()
+                parts.append(MeanMoments.zeros(1, len(rows), n * (size + 1), centre.device))
+            parts[-1].add(0, joined.double().mean(2).transpose(0, 1))
+        estimates = [part.estimate(independent=True) for part in parts]
+        mean = torch.cat([mean for mean, _ in estimates]).view(-1, n, size + 1)
+        error = torch.cat([variance for _, variance in estimates if variance is not None]).sqrt().view(mean.shape)
         return mean[..., :-1], error[..., :-1], mean[..., -1], error[..., -1], 0
 
     def _zeroth(

@@ -190,6 +190,8 @@ def test_float32():
         ({"samples": 7}, "even"),
         ({"samples": 1, "antithetic": False}, "at least 2"),
         ({"chunk": 0}, "chunk"),
+        ({"distribution": "cauchy", "order": "zeroth"}, "cauchy noise has no variance"),
+        ({"distribution": "gumbel"}, "gumbel is not: use antithetic=False"),
         ({"distribution": "gausian"}, "Did you mean"),
     ],
 )
