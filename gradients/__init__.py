@@ -11,6 +11,7 @@ from .differentiable import Differentiable, differentiable
 from .distributions import DISTRIBUTIONS, Cauchy, Distribution, Gaussian, Gumbel, Laplace, Logistic, Triangular
 from .errors import GradientError
 from .interface import Backend, DifferentiableObjective, Estimate, Objective
+from .jacobian import smoothed_jacobian
 from .reference import CentralDifferences
 from .registry import backend_names, make_backend
 from .sampling import (
@@ -64,4 +65,5 @@ __all__ = [
     "compare_backends",
     "differentiable",
     "make_backend",
+    "smoothed_jacobian",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -32,6 +32,10 @@ class Draw:
     def scale_scores(self) -> torch.Tensor:
         """L^-T (s e^T - I) flattened, shape [units, components]: the same for the gradient with respect to L."""
         return self.map.score(self.noise, self.distribution.score(self.noise))
+
+    def part(self, places: slice) -> Draw:
+        """Some of the units."""
+        return replace(self, noise=self.noise[places], moves=self.moves[places])
 
 
 class Perturbation:

@@ -260,6 +260,6 @@ class _Grid:
     def rows(self, first: int, count: int) -> torch.Tensor:
         index = torch.arange(first, first + count)[:, None]
         places = torch.tensor([self._side**k for k in range(self._columns)])
-        digits = (index // places) % self._side
+        digits = ((index // places) % self._side).double()
         inside = 0.5 if self._inside is None else self._inside.rows(first, count)
         return (digits + inside) / self._side

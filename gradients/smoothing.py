@@ -14,7 +14,7 @@ from .interface import Estimate, Objective
 from .objective import objective_name
 from .perturbation import Perturbation
 from .sampling import Sampling, resolve_sampling
-from .scale import PlainScale, check_scale_map, scale_map
+from .scale import check_scale_map, scale_map
 from .smoothing_orders import FirstOrder, Order, ZerothOrder
 from .smoothing_run import Progress, SmoothingRun
 from .subset import check_parameters, chosen_columns
@@ -158,40 +158,49 @@ class Smoothing:
         """The work of an estimate, not yet done: ``measure`` any ranges of its units, ``merge``, and ``finish``."""
         batch, _ = as_batch(theta)
         columns = chosen_columns(self.parameters, objective, batch)
-        scale: PlainScale = self.scale  # type: ignore[assignment]
-        signs = (1.0, -1.0) if self.antithetic else (1.0,)
-        sampling = resolve_sampling(self.sampling)
-        perturbation = Perturbation(
-            resolve_distribution(self.distribution),
-            scale_map(scale, batch[:, columns]),
-            sampling,
-            seed=seed,
-            points=self.samples // (len(signs) * self.replications),
-            columns=len(columns),
-            replications=self.replications,
-            device=batch.device,
-        )
         some = len(columns) < batch.shape[1]
+        if some and self.others == "first" and self.order == "zeroth":
+            self._check_exact(objective)
         order: Order
         if self.order == "zeroth":
-            if some and self.others == "first":
-                self._check_exact(objective)
-            order = ZerothOrder(self.antithetic, self.baseline, with_scale, some and self.others == "first")
+            order = self.zeroth_order(with_scale=with_scale, others=some and self.others == "first")
         else:
             order = FirstOrder(with_scale, not some or self.others == "first")
         return SmoothingRun(
             objective,
             theta,
             batch,
-            perturbation=perturbation,
+            perturbation=self.perturbation(batch[:, columns], seed=seed),
             columns=columns,
-            signs=signs,
+            signs=(1.0, -1.0) if self.antithetic else (1.0,),
             order=order,
-            independent=sampling.independent,
+            independent=self.independent,
             drop=self.non_finite == "drop",
             chunk=self.chunk,
             with_scale=with_scale,
         )
+
+    @property
+    def independent(self) -> bool:
+        """Whether samples (with pairs, pairs) are independent of each other."""
+        return resolve_sampling(self.sampling).independent
+
+    def perturbation(self, batch: torch.Tensor, *, seed: int) -> Perturbation:
+        """The noise for thetas [batch, perturbed parameters]: units of it by number."""
+        return Perturbation(
+            resolve_distribution(self.distribution),
+            scale_map(self.scale, batch),  # type: ignore[arg-type]
+            resolve_sampling(self.sampling),
+            seed=seed,
+            points=self.samples // ((2 if self.antithetic else 1) * self.replications),
+            columns=batch.shape[1],
+            replications=self.replications,
+            device=batch.device,
+        )
+
+    def zeroth_order(self, *, with_scale: bool = False, others: bool = False) -> ZerothOrder:
+        """How values become the moments of a zeroth-order estimate, with this baseline and these pairs."""
+        return ZerothOrder(self.antithetic, self.baseline, with_scale, others)
 
     def _check_distribution(self) -> None:
         distribution = resolve_distribution(self.distribution)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -187,10 +187,11 @@ class SmoothingRun:
                 keep = None if block.keep is None else block.keep[part]
                 values = block.values[part]
                 moments.value.add(replication, values.mean(2, keepdim=True), keep)
-                noise = replace(block.draw, noise=block.draw.noise[part], moves=block.draw.moves[part])
                 gradients = None if block.gradients is None else block.gradients[part]
                 centre = self.centre() if self.order.wants_centre else None
-                self.order.add(moments, replication, noise, values, gradients, keep, centre, self.columns)
+                self.order.add(
+                    moments, replication, block.draw.part(part), values, gradients, keep, centre, self.columns
+                )
 
     def centre(self) -> torch.Tensor:
         """Values at theta itself, shape [T], computed once; float64."""
