@@ -5,6 +5,7 @@ An objective is a callable from parameters [batch, parameters] to costs [batch].
 """
 
 from .autodiff import Autodiff
+from .boundary import Boundary
 from .bundles import Bundle, Bundling
 from .compare import Comparison, ComparisonRow, compare_backends
 from .differentiable import Differentiable, differentiable
@@ -33,6 +34,7 @@ __all__ = [
     "SAMPLINGS",
     "Autodiff",
     "Backend",
+    "Boundary",
     "Bundle",
     "Bundling",
     "Cartesian",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .autodiff import Autodiff
+from .boundary import Boundary
 from .checks import Scale, suggest
 from .errors import GradientError
 from .interface import Backend
@@ -17,6 +18,7 @@ _BACKENDS: dict[str, Callable[[Scale, int], Backend]] = {
     "autodiff": lambda scale, samples: Autodiff(),
     "smoothing": lambda scale, samples: Smoothing(scale=scale, samples=samples, order="zeroth"),
     "smoothing-first": lambda scale, samples: Smoothing(scale=scale, samples=samples, order="first"),
+    "boundary": lambda scale, samples: Boundary(scale=scale, samples=max(2, samples // 16)),
     "surrogate": lambda scale, samples: Surrogate(scale=scale, samples=samples),
 }
 _ALIASES = {"smoothing-zeroth": "smoothing"}
