@@ -7,6 +7,7 @@ from typing import Any
 
 from . import testbeds
 from .carrots import Carrots
+from .corner_push import CornerPush
 from .errors import TaskError
 from .push import Push
 
@@ -38,7 +39,7 @@ TESTBEDS = (
     testbeds.BernoulliToy,
 )
 
-TASKS: dict[str, Any] = {task.name: task for task in (Push, Carrots, *TESTBEDS)}
+TASKS: dict[str, Any] = {task.name: task for task in (Push, Carrots, CornerPush, *TESTBEDS)}
 
 
 def tasks() -> dict[str, str]:

@@ -44,13 +44,13 @@ class Boundary:
     "contact was made", or real numbers whose sign matters such as "height over the wall"), the grid and the
     bisection ask those instead, and the cost only on both sides of each change.
 
-    *Prefer it* where few parameters matter, crossings are few, and rollouts cheap: hit or miss, passed or not. *What it
-    costs*: ``samples`` x lines x (``grid`` + 1 + about 15 a jump) rollouts. Along the axes there is one line a parameter,
-    and each line gives one coordinate. Random lines cost less per sample, but a line tells of one direction only, and
-    scaling it up by the number of parameters multiplies the variance by about as much: in many dimensions the zeroth
-    order with as many rollouts is as good. *What it cannot see*: an interval of the grid in which two jumps cancel, a
-    jump less than ``smallest_jump``, one beyond ``reach``. The grid is shifted at random for every line, so narrow
-    features are found now and then, and the standard error shows it; but it is a bias if they never are.
+    *Prefer it* where few parameters matter, crossings are few, and rollouts cheap: hit or miss, passed or not. *What
+    it costs*: ``samples`` x lines x (``grid`` + 1 + about 15 a jump) rollouts. Along the axes there is one line a
+    parameter, and each gives one coordinate. Random lines cost less per sample, but a line tells of one direction
+    only, and scaling it up by the number of parameters multiplies the variance by about as much: in many dimensions
+    the zeroth order with as many rollouts is as good. *What it cannot see*: an interval of the grid in which two jumps
+    cancel, a jump less than ``smallest_jump``, one beyond ``reach``. The grid is shifted at random for every line, so
+    that narrow features are found now and then, and the standard error shows it; but it is a bias if they never are.
 
     ``continuous`` is the first term: ``"pathwise"`` averages exact gradients at the samples; a ramp steeper than
     ``resolution`` is then counted twice if the exact gradient sees it. ``"line"`` integrates what the search has seen
@@ -174,10 +174,10 @@ class Boundary:
 
     def _no_jumps(self, objective: Objective, theta: torch.Tensor, lines: int) -> GradientError:
         return GradientError(
-            f"no jump of {objective_name(objective)!r} was found on {lines} lines of {self.grid} intervals around theta "
-            f"= {theta.tolist()[:8]}: none lies within {self.reach:g} scales, or each is smaller than smallest_jump = "
-            f"{self.smallest_jump:g} of the cost's spread, or narrower than an interval. Use a larger scale, samples or "
-            "grid, a smaller smallest_jump, or expect_jumps=False for the continuous part alone"
+            f"no jump of {objective_name(objective)!r} was found on {lines} lines of {self.grid} intervals around "
+            f"theta = {theta.tolist()[:8]}: none lies within {self.reach:g} scales, or each is smaller than "
+            f"smallest_jump = {self.smallest_jump:g} of the cost's spread, or narrower than an interval. Use a larger "
+            "scale, samples or grid, a smaller smallest_jump, or expect_jumps=False for the continuous part alone"
         )
 
     def _frames(self, seed: int, parameters: int) -> torch.Tensor:
