@@ -5,8 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
 import torch
 
+from ..sim import Simulator
+from ..sim.unroll import Unrolled, contact_history, unroll
 from .errors import TaskError
 
 __all__ = ["Task"]
@@ -35,6 +38,17 @@ class Task(ABC):
     @abstractmethod
     def loss(self, outputs: torch.Tensor) -> torch.Tensor:
         """Costs [batch] of outputs [batch, outputs]."""
+
+    simulator: Simulator
+    """Where there is one: what the rollouts are made with."""
+
+    def unroll(self, theta: torch.Tensor) -> Unrolled:
+        """The evaluation of one theta [1, parameters] step by step: Jacobians, gradient by time."""
+        return unroll(self.simulator, self, self.check(theta))
+
+    def contact_history(self, theta: torch.Tensor) -> tuple[np.ndarray, list[str]]:
+        """Which pairs of shapes push on each other when: bool [batch, T, pairs], and the names of the pairs."""
+        return contact_history(self.simulator, self, self.check(theta))
 
     def check(self, theta: torch.Tensor) -> torch.Tensor:
         """``theta`` in the task's precision and on its device, or a TaskError."""

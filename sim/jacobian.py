@@ -10,7 +10,7 @@ from . import checks
 from .simulator import Simulator
 from .state import State
 
-__all__ = ["step_jacobian", "tangent_basis"]
+__all__ = ["step_jacobian", "step_pullback", "tangent_basis"]
 
 
 def tangent_basis(q: torch.Tensor) -> torch.Tensor:
@@ -45,35 +45,58 @@ def step_jacobian(
     state, controls, values = checks.rollout_inputs(simulator.model, state, given, parameters or {}, steps)
     checks.restitution(simulator.options, values)
     q0, v0 = state.body_q.detach(), state.body_v.detach()
-    worlds, bodies = q0.shape[:2]
     values = {name: value.detach() for name, value in values.items()}
-    path_q, path_v, q1, _, _ = simulator.run_forward(q0, v0, controls, values, True)
+    path_q, path_v, _, _, _ = simulator.run_forward(q0, v0, controls, values, True)
     assert path_q is not None
     assert path_v is not None
+    size = 12 * q0.shape[1]
+    seeds = torch.eye(size, dtype=q0.dtype, device=q0.device).expand(q0.shape[0], -1, -1)
+    return step_pullback(simulator, path_q, path_v, controls, values, seeds)
 
+
+def step_pullback(
+    simulator: Simulator,
+    path_q: torch.Tensor,
+    path_v: torch.Tensor,
+    control: torch.Tensor,
+    values: Mapping[str, torch.Tensor],
+    seeds: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Products seeds A and seeds B with the Jacobians of a step, without the Jacobians.
+
+    Args:
+        simulator: The simulator.
+        path_q: Poses before and after the step, [2, W, bodies, 7].
+        path_v: Velocities before and after, [2, W, bodies, 6].
+        control: [1, W, A].
+        values: All physical parameters, as ``checks.rollout_inputs`` returns them.
+        seeds: K rows for each world, in the coordinates of :func:`step_jacobian`; [W, K, 12 bodies].
+
+    Returns:
+        [W, K, 12 bodies] and [W, K, A].
+    """
+    worlds, rows = seeds.shape[:2]
+    bodies = path_q.shape[2]
     half = 6 * bodies
-    rows = 2 * half
 
     def repeat(x: torch.Tensor, dim: int) -> torch.Tensor:
         return x.repeat_interleave(rows, dim=dim)
 
-    # seeds: the rows of d(minimal coordinates)/d(q, v) of the next state
-    seed_q = q1.new_zeros((worlds, rows, bodies, 7))
-    seed_v = q1.new_zeros((worlds, rows, bodies, 6))
-    turn = 2.0 * tangent_basis(q1[..., 3:])
-    for body in range(bodies):
-        for axis in range(3):
-            seed_q[:, 6 * body + axis, body, axis] = 1.0
-            seed_q[:, 6 * body + 3 + axis, body, 3:] = turn[:, body, :, axis]
-        for axis in range(6):
-            seed_v[:, half + 6 * body + axis, body, axis] = 1.0
+    # By the poses after the step: positions as they are, turns through d(turn)/dq = 2 G^T.
+    pose = seeds[..., :half].reshape(worlds, rows, bodies, 6)
+    turn = 2.0 * tangent_basis(path_q[1, ..., 3:])
+    seed_q = torch.cat([pose[..., :3], torch.einsum("wrbi,wbqi->wrbq", pose[..., 3:], turn)], dim=-1)
+    seed_v = seeds[..., half:].reshape(worlds, rows, bodies, 6)
     out = simulator.run_backward(
-        repeat(path_q, 1), repeat(path_v, 1), repeat(controls, 1),
+        repeat(path_q, 1), repeat(path_v, 1), repeat(control, 1),
         {name: value if value.shape[0] == 1 else repeat(value, 0) for name, value in values.items()},
-        {"path_q": None, "path_v": None, "final_q": seed_q.flatten(0, 1), "final_v": seed_v.flatten(0, 1)},
+        {
+            "path_q": None, "path_v": None,
+            "final_q": seed_q.flatten(0, 1).contiguous(), "final_v": seed_v.flatten(0, 1).contiguous(),
+        },
     )  # fmt: skip
     by_q = out["q0"].reshape(worlds, rows, bodies, 7)
-    by_turn = torch.einsum("wrbq,wbqi->wrbi", by_q[..., 3:], 0.5 * tangent_basis(q0[..., 3:]))
+    by_turn = torch.einsum("wrbq,wbqi->wrbi", by_q[..., 3:], 0.5 * tangent_basis(path_q[0, ..., 3:]))
     by_pose = torch.cat([by_q[..., :3], by_turn], dim=-1).flatten(2)
-    a = torch.cat([by_pose, out["v0"].reshape(worlds, rows, half)], dim=-1)
-    return a, out["control"][0].reshape(worlds, rows, -1)
+    by_state = torch.cat([by_pose, out["v0"].reshape(worlds, rows, half)], dim=-1)
+    return by_state, out["control"][0].reshape(worlds, rows, -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -49,6 +49,8 @@ class Simulator:
         self.threads = self.options.threads or _cores()
         self.on_cpu = model.device == "cpu"
         self.contact_capacity = self.options.contact_capacity or default_capacity(model)
+        self.watchers: list[Callable[[State, torch.Tensor, dict[str, torch.Tensor]], None]] = []
+        """Called with the checked inputs of every rollout: state, controls, parameters. See ``unroll``."""
         self._lanes: dict[int, list[Lane]] = {}
         self._lock = threading.Lock()
 
@@ -98,6 +100,8 @@ class Simulator:
         """
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
         checks.restitution(self.options, values)
+        for watcher in self.watchers:
+            watcher(state, control, values)
         needs = any(x.requires_grad for x in (state.body_q, state.body_v, control, *values.values()))
         keep = record or (needs and torch.is_grad_enabled())
         if not (needs and torch.is_grad_enabled()):
