@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from .checks import Scale, as_batch, check_count, check_scale, expand_scale, suggest
+from .checks import as_batch, check_count, suggest
 from .crossings import ask_grid, density, search_events, search_values
 from .distributions import Gaussian
 from .errors import GradientError
@@ -16,6 +16,9 @@ from .events import evaluate_events, offers_events
 from .interface import Estimate, Objective
 from .noise import draw_uniforms
 from .objective import assemble, evaluate, evaluate_with_gradient, objective_name, refuse_non_finite
+from .perturbation import Perturbation
+from .sampling import Sampling, resolve_sampling
+from .scale import PlainScale, ScaleMap, check_scale_map, scale_map
 
 __all__ = ["Boundary"]
 
@@ -58,13 +61,17 @@ class Boundary:
     an error of the interpolation, of order (2 reach / grid)^2 times the third derivative; kinks are refined too.
 
     Diagnostics: ``finite``; ``trace_variance``; ``jumps``, found in all; ``jumps_per_line``; ``boundary``, shape
-    [parameters], the boundary term alone; ``event_evaluations``; ``value_standard_error``.
+    [parameters], the boundary term alone; ``event_evaluations``.
     """
 
-    scale: Scale = 0.02
-    """Standard deviation of the noise, one number or one per coordinate, in the units of theta."""
+    scale: float | Sequence | torch.Tensor = 0.02
+    """Noise scale L in the units of theta: one number, one per coordinate, or a matrix. Kept as plain numbers."""
     samples: int = 16
-    """Independent samples, each with its own lines; the units of the standard error."""
+    """Samples, each with its own lines; the units of the standard error if they are independent."""
+    sampling: str | Sampling = "monte_carlo"
+    """Name or instance of a sampling. What is left to be sampled is smooth, so ``"rqmc"`` pays in few dimensions."""
+    replications: int = 1
+    """Independent tables of samples / replications each: 1, or at least 3; the standard error of dependent points."""
     directions: str = "axes"
     """``"axes"``: a line along each parameter; ``"random"``: ``lines`` orthogonal directions, uniformly turned."""
     lines: int = 1
@@ -85,11 +92,20 @@ class Boundary:
     """Most rollouts in one call of the objective; None for all at once."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", check_scale(self.scale))
+        object.__setattr__(self, "scale", check_scale_map(self.scale))
         for name, choices in (("continuous", CONTINUOUS), ("directions", DIRECTIONS)):
             if getattr(self, name) not in choices:
                 raise GradientError(suggest(name, getattr(self, name), choices))
         check_count("samples", self.samples, 2, " (one has no standard error)")
+        check_count("replications", self.replications, 1)
+        sampling = resolve_sampling(self.sampling)
+        if self.replications == 2 or (self.replications > 1 and not sampling.random):
+            raise GradientError(
+                f"replications is {self.replications}: give 1, or at least 3 of a sampling that depends on the seed "
+                f"({sampling.name} does{'' if sampling.random else ' not'})"
+            )
+        if self.samples % self.replications:
+            raise GradientError(f"samples is {self.samples}: give a multiple of replications = {self.replications}")
         check_count("lines", self.lines, 1)
         check_count("grid", self.grid, 4, " (with fewer intervals a slope cannot be told from a jump)")
         if self.chunk is not None:
@@ -104,18 +120,31 @@ class Boundary:
         start = time.perf_counter()
         batch, single = as_batch(theta)
         thetas, parameters = batch.shape
-        scale = expand_scale(self.scale, batch)  # type: ignore[arg-type]
+        plain: PlainScale = self.scale  # type: ignore[assignment]
+        scale = scale_map(plain, batch)
         if self.directions == "random" and self.lines > parameters:
             raise GradientError(
                 f"lines is {self.lines}, but theta has {parameters} parameters, and lines of a sample are orthogonal: "
                 f"give at most {parameters}, and more samples instead"
             )
-        noise = Gaussian().sample(self._uniforms(seed, "samples", parameters)).to(scale.device)
-        frames = self._frames(seed, parameters).to(scale.device)
+        device = batch.device
+        draw = Perturbation(
+            Gaussian(),
+            scale,
+            resolve_sampling(self.sampling),
+            seed=seed,
+            points=self.samples // self.replications,
+            columns=parameters,
+            replications=self.replications,
+            stream="boundary",
+            device=device,
+        ).draw(0, self.samples)
+        noise = draw.noise
+        frames = self._frames(seed, parameters).to(device)
         lines = _Lines.through(batch, noise, frames, scale)
         step = 2.0 * self.reach / self.grid
-        nodes = torch.arange(self.grid + 1, dtype=torch.float64, device=scale.device) * step - self.reach
-        shifts = (self._uniforms(seed, "grid", frames.shape[1]).to(scale.device) - 0.5) * step
+        nodes = torch.arange(self.grid + 1, dtype=torch.float64, device=device) * step - self.reach
+        shifts = (self._uniforms(seed, "grid", frames.shape[1]).to(device) - 0.5) * step
         nodes = nodes + shifts.reshape(-1, 1).repeat(thetas, 1)
 
         def costs(line: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -139,7 +168,7 @@ class Boundary:
             raise self._no_jumps(objective, batch[int((per_theta == 0).nonzero()[0])], len(nodes) // thetas)
         jumps = lines.sum_per_unit(found.line, found.size * density(found.t), thetas)
         if self.continuous == "pathwise":
-            values, continuous = self._pathwise(objective, batch, noise, scale)
+            values, continuous = self._pathwise(objective, batch, draw.moves)
             evaluations += values.numel()
         else:
             line, left, right, change = found.smooth
@@ -149,25 +178,31 @@ class Boundary:
             values = (0.5 * (grid[:, 1:] + grid[:, :-1]) * mass).sum(1) / mass.sum(1)
             values = values.view(thetas, self.samples, -1).mean(2)
         units = jumps + continuous
-        gradient, variance = units.mean(1), units.var(1) / self.samples
+        gradient, variance = units.mean(1), self._variance(units)
         return assemble(
             theta,
             single,
             value=values.mean(1),
             gradient=gradient,
-            standard_error=variance.sqrt(),
+            standard_error=None if variance is None else variance.sqrt(),
             evaluations=evaluations,
             seconds=time.perf_counter() - start,
             diagnostics={
                 "finite": torch.isfinite(gradient).all(1),
-                "trace_variance": variance.sum(1),
+                "trace_variance": None if variance is None else variance.sum(1),
                 "jumps": per_theta,
                 "jumps_per_line": len(found.line) / len(nodes),
                 "boundary": jumps.mean(1),
                 "event_evaluations": found.event_evaluations,
-                "value_standard_error": values.std(1) / self.samples**0.5,
             },
         )
+
+    def _variance(self, units: torch.Tensor) -> torch.Tensor | None:
+        """Variance of the mean over samples of units [thetas, samples, parameters]; None where nothing tells it."""
+        if self.replications > 1:
+            means = units.view(len(units), self.replications, -1, units.shape[2]).mean(2)
+            return means.var(1) / self.replications
+        return units.var(1) / self.samples if resolve_sampling(self.sampling).independent else None
 
     def _uniforms(self, seed: int, what: str, columns: int) -> torch.Tensor:
         return draw_uniforms(seed, f"boundary {what}", first=0, rows=self.samples, columns=columns)
@@ -199,10 +234,10 @@ class Boundary:
         return torch.cat([function(lines.rows(*piece)).double() for piece in pieces])
 
     def _pathwise(
-        self, objective: Objective, batch: torch.Tensor, noise: torch.Tensor, scale: torch.Tensor
+        self, objective: Objective, batch: torch.Tensor, moves: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Costs [thetas, samples] and exact gradients [thetas, samples, parameters] at the samples."""
-        rows = (batch[:, None].double() + scale * noise).to(batch.dtype)
+        rows = (batch[:, None].double() + moves).to(batch.dtype)
         pieces = []
         for piece in rows.reshape(-1, batch.shape[1]).split(self.chunk or rows.shape[0] * rows.shape[1]):
             try:
@@ -231,11 +266,11 @@ class _Lines:
     dtype: torch.dtype
 
     @classmethod
-    def through(cls, batch: torch.Tensor, noise: torch.Tensor, frames: torch.Tensor, scale: torch.Tensor) -> _Lines:
+    def through(cls, batch: torch.Tensor, noise: torch.Tensor, frames: torch.Tensor, scale: ScaleMap) -> _Lines:
         """Lines through the samples' ``noise`` [samples, parameters], along ``frames`` [samples, lines, parameters]."""
         thetas, parameters = batch.shape
         across = noise[:, None] - torch.einsum("cp,cvp->cv", noise, frames)[..., None] * frames
-        base = batch[:, None, None].double() + scale * across
+        base = batch[:, None, None].double() + scale.move(across)
         # An isotropic direction tells of one in ``parameters``; a full frame tells of all.
         share = parameters / frames.shape[1]
 
@@ -244,8 +279,8 @@ class _Lines:
 
         return cls(
             base=flat(base),
-            direction=flat(scale * frames),
-            weight=flat(share * frames / scale),
+            direction=flat(scale.move(frames)),
+            weight=flat(share * scale.pull(frames)),
             theta=torch.arange(thetas, device=batch.device).repeat_interleave(frames.shape[0] * frames.shape[1]),
             samples=len(frames),
             dtype=batch.dtype,

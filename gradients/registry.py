@@ -18,7 +18,9 @@ _BACKENDS: dict[str, Callable[[Scale, int], Backend]] = {
     "autodiff": lambda scale, samples: Autodiff(),
     "smoothing": lambda scale, samples: Smoothing(scale=scale, samples=samples, order="zeroth"),
     "smoothing-first": lambda scale, samples: Smoothing(scale=scale, samples=samples, order="first"),
-    "boundary": lambda scale, samples: Boundary(scale=scale, samples=max(2, samples // 16)),
+    "boundary": lambda scale, samples: Boundary(
+        scale=scale, samples=max(16, samples // 32 * 4), sampling="rqmc", replications=4
+    ),
     "surrogate": lambda scale, samples: Surrogate(scale=scale, samples=samples),
 }
 _ALIASES = {"smoothing-zeroth": "smoothing"}

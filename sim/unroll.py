@@ -82,9 +82,7 @@ class Unrolled:
             return torch.stack([path[first:stop, 0], path[first + 1 : stop + 1, 0]])
 
         control = part.control[first:stop, 0][None]
-        by_state, _ = step_pullback(
-            self.simulator, rows(part.path_q), rows(part.path_v), control, part.values, seeds
-        )
+        by_state, _ = step_pullback(self.simulator, rows(part.path_q), rows(part.path_v), control, part.values, seeds)
         return by_state.double()
 
 

@@ -95,9 +95,7 @@ def contact_changes(
         differs = table != own
         if differs.any():
             first = int(np.argmax(differs.any(0)))
-            pairs.append(
-                PairChanges(name, bool(own.any()), float(other.mean()), float(differs.any(1).mean()), first)
-            )
+            pairs.append(PairChanges(name, bool(own.any()), float(other.mean()), float(differs.any(1).mean()), first))
         others.append(other)
         orders.append(order)
         retimings.append(differs.any(1))

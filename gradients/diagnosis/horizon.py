@@ -29,8 +29,10 @@ class HorizonVariance:
 
     @property
     def crossing(self) -> float | None:
-        """Horizon in steps from which the first order is noisier to the end of the list, by interpolation of the
-        logarithms; 0 if it always is, None if it is not at the end."""
+        """Horizon in steps from which on the first order is noisier, by interpolation of the logarithms.
+
+        0 if it always is, None if it is not at the last horizon.
+        """
         ratios = [_log_ratio(a, b) for a, b in zip(self.first, self.zeroth, strict=True)]
         if ratios[-1] <= 0.0:
             return None
@@ -76,8 +78,8 @@ def variance_by_horizon(
     make = at_horizon or getattr(objective, "at_horizon", None)
     if not callable(make):
         raise GradientError(
-            f"objective {objective_name(objective)!r} has no at_horizon(steps): pass at_horizon=, a function from steps "
-            "to an objective that ends there"
+            f"objective {objective_name(objective)!r} has no at_horizon(steps): pass at_horizon=, a function from "
+            "steps to an objective that ends there"
         )
     horizons = tuple(horizons)
     for horizon in horizons:

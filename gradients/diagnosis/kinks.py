@@ -55,7 +55,7 @@ def nearby_kinks(
     grid: int = 32,
     most: int = 5,
 ) -> tuple[Kink, ...]:
-    """Changes of contact on the line theta + t direction with \\|t\\| <= radius, the nearest ``most`` of them.
+    """Changes of contact on the line theta + t direction, t from -radius to radius: the nearest ``most`` of them.
 
     A grid of rollouts finds the intervals over which the history of contacts differs, and halving, all intervals at
     once, the places: to radius / grid / 2^40 or the rounding of theta. An interval with several changes is narrowed

@@ -40,8 +40,8 @@ def spectrum(steps: Steps, *, leading: int = 8, seed: int = 0) -> Spectrum:
     With fewer rows than the state has numbers, the rows start in random directions, and the singular values are those
     of the product restricted to what these rows see: for growing disturbances they tend to the leading ones.
 
-    The coordinates have units (m, rad, m/s, rad/s), and so have the singular values of a short product; the exponents of
-    a long one do not depend on them.
+    The coordinates have units (m, rad, m/s, rad/s), and so have the singular values of a short product; the exponents
+    of a long one do not depend on them.
 
     Args:
         steps: The evaluation.
