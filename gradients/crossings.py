@@ -128,7 +128,7 @@ def search_values(
     found = _Brackets.join([active.keep(torch.zeros_like(active.columns[0], dtype=torch.bool)), *jumps])
     of, left, right, below, above = found.columns
     rest = _Brackets.join(smooth).columns
-    return Found(of, 0.5 * (left + right), above - below, (*rest[:3], rest[4] - rest[3]), evaluations)
+    return Found(of, 0.5 * (left + right), above - below, (rest[0], rest[1], rest[2], rest[4] - rest[3]), evaluations)
 
 
 def _allowed(brackets: _Brackets, smallest: torch.Tensor) -> torch.Tensor:
