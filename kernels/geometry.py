@@ -33,7 +33,7 @@ __all__ = ["make"]
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """Geometry functions for one precision: ``locate``, ``fixed_share``, ``polygon_share``, ``body_pose``."""
+    """Geometry functions for one precision: ``locate``, ``fixed_share``, ``perimeter``, ``next_corner``, ``body_pose``."""
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
     parallel2 = PARALLEL * PARALLEL
@@ -155,6 +155,7 @@ def make(dtype: Any) -> SimpleNamespace:
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
     ):  # fmt: skip
+        """Length of the outline of the polygon that begins with contact ``start`` [m]."""
         total = dtype(0.0)
         for i in range(count):
             here = polygon_corner(world, start + i, xa, xb, kind, a0, a1, a2, b0, b1)
@@ -163,17 +164,15 @@ def make(dtype: Any) -> SimpleNamespace:
         return total
 
     @wp.func
-    def polygon_share(
-        world: int, c: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+    def next_corner(
+        world: int, c: int, turn: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
     ):  # fmt: skip
-        """Half of the length of the two edges that meet in corner ``c`` over the polygon's perimeter [1]."""
-        i = c - start
-        before = polygon_corner(world, start + (i + count - 1) % count, xa, xb, kind, a0, a1, a2, b0, b1)
-        here = polygon_corner(world, c, xa, xb, kind, a0, a1, a2, b0, b1)
-        after = polygon_corner(world, start + (i + 1) % count, xa, xb, kind, a0, a1, a2, b0, b1)
-        edges = wp.length(here - before) + wp.length(after - here)
-        return dtype(0.5) * edges / perimeter(world, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+        """The corner that comes ``turn`` corners (1 or -1; 0: itself) after contact ``c`` of a polygon [m]."""
+        at = start + (c - start + count + turn) % count
+        return polygon_corner(world, at, xa, xb, kind, a0, a1, a2, b0, b1)
 
-    return SimpleNamespace(body_pose=body_pose, locate=locate, fixed_share=fixed_share, polygon_share=polygon_share)
+    return SimpleNamespace(
+        body_pose=body_pose, locate=locate, fixed_share=fixed_share, perimeter=perimeter, next_corner=next_corner
+    )

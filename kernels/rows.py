@@ -36,6 +36,40 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         return mass
 
     @wp.func
+    def polygon_share(before: vec3, here: vec3, after: vec3, perimeter: dtype):
+        """Half of the length of the two sides that meet in a corner over the perimeter [1]."""
+        return dtype(0.5) * (wp.length(here - before) + wp.length(after - here)) / perimeter
+
+    @wp.func
+    def row_of(
+        world: int, c: int, sa: int, sb: int, a: int, b: int, part: dtype,
+        kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        xa: transform, xb: transform, body_v0: wp.array2d(dtype=spatial),
+        body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        h: dtype, eps: dtype,
+    ):  # fmt: skip
+        """As ``row``, of a contact with the share ``part``; without that in the result."""
+        gap, n, point = geo.locate(
+            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
+            radius_a[world, c], radius_b[world, c], sign[world, c],
+        )  # fmt: skip
+        arm_a = point - wp.transform_get_translation(xa)
+        arm_b = point - wp.transform_get_translation(xb)
+        mass = pair.effective_mass(mass_of(body_mass, world, a), mass_of(body_mass, world, b))
+        k, d = pair.compliance(
+            shape_stiffness[world, sa], shape_stiffness[world, sb],
+            shape_damping[world, sa], shape_damping[world, sb], mass, h,
+        )  # fmt: skip
+        mu = pair.friction(shape_friction[world, sa], shape_friction[world, sb])
+        u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
+        coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, pair.slip_speed(u0, n, eps))
+        return n, arm_a, arm_b, coefficients, gap
+
+    @wp.func
     def row(
         world: int, c: int, sa: int, sb: int, a: int, b: int,
         kind: wp.array2d(dtype=int),
@@ -53,27 +87,21 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         """Normal, arms of a and b [m], (a, b, mu, s0) of ``contact.py``, gap [m] and share of a patch."""
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
-        gap, n, point = geo.locate(
-            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
-            radius_a[world, c], radius_b[world, c], sign[world, c],
-        )  # fmt: skip
         part = weight[world, c] * geo.fixed_share(
             share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
         )
         if share[world, c] == SHARE_POLYGON:
-            part = weight[world, c] * geo.polygon_share(
-                world, c, patch_start[world, c], patch_count[world, c], xa, xb, kind, a0, a1, a2, b0, b1
-            )
-        arm_a = point - wp.transform_get_translation(xa)
-        arm_b = point - wp.transform_get_translation(xb)
-        mass = pair.effective_mass(mass_of(body_mass, world, a), mass_of(body_mass, world, b))
-        k, d = pair.compliance(
-            shape_stiffness[world, sa], shape_stiffness[world, sb],
-            shape_damping[world, sa], shape_damping[world, sb], mass, h,
+            start = patch_start[world, c]
+            corners = patch_count[world, c]
+            before = geo.next_corner(world, c, -1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+            here = geo.next_corner(world, c, 0, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+            after = geo.next_corner(world, c, 1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+            perimeter = geo.perimeter(world, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+            part = weight[world, c] * polygon_share(before, here, after, perimeter)
+        n, arm_a, arm_b, coefficients, gap = row_of(
+            world, c, sa, sb, a, b, part, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0,
+            body_mass, shape_friction, shape_stiffness, shape_damping, h, eps,
         )  # fmt: skip
-        mu = pair.friction(shape_friction[world, sa], shape_friction[world, sb])
-        u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
-        coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, pair.slip_speed(u0, n, eps))
         return n, arm_a, arm_b, coefficients, gap, part
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -101,16 +129,42 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         if every == 0 and again[world] == 0:
             return
         contacts = count[world]
+        patch = int(-1)
+        last = int(-1)
+        perimeter = dtype(1.0)
+        here = vec3()
+        after = vec3()
         for k in range((contacts - first + stride - 1) / stride):
             c = first + k * stride
             sa = shape_a[world, c]
             sb = shape_b[world, c]
             a = shape_body[sa]
             b = shape_body[sb]
-            n, ra, rb, coefficient, _gap, _part = row(
-                world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share,
-                share_plane, s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction,
-                shape_stiffness, shape_damping, h, eps,
+            xa = geo.body_pose(body_q, world, a)
+            xb = geo.body_pose(body_q, world, b)
+            # the share of ``row``, but each corner of a polygon and its perimeter are found only once
+            part = weight[world, c]
+            if share[world, c] == SHARE_POLYGON:
+                start = patch_start[world, c]
+                corners = patch_count[world, c]
+                before = here
+                here = after
+                if c != last + 1 or start != patch:
+                    before = geo.next_corner(world, c, -1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+                    here = geo.next_corner(world, c, 0, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+                if start != patch:
+                    patch = start
+                    perimeter = geo.perimeter(world, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+                last = c
+                after = geo.next_corner(world, c, 1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+                part = part * polygon_share(before, here, after, perimeter)
+            else:
+                part = part * geo.fixed_share(
+                    share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
+                )
+            n, ra, rb, coefficient, _gap = row_of(
+                world, c, sa, sb, a, b, part, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0,
+                body_mass, shape_friction, shape_stiffness, shape_damping, h, eps,
             )  # fmt: skip
             row_a[world, c] = a
             row_b[world, c] = b
