@@ -20,7 +20,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     contact_law, dyn, lin = law.make(dtype, resists), dynamics.make(dtype), blocks.make(dtype, resists)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
-    mat66 = lin.mat66
+    block = lin.block
     Graph, arrange = graph.make().Graph, graph.make().arrange
 
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
@@ -36,7 +36,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
         h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
         # scratch
-        inertia: wp.array2d(dtype=mat33), diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
+        inertia: wp.array2d(dtype=mat33), diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
         slip: wp.array2d(dtype=Motion),
         # out
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),

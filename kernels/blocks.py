@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from . import dynamics, graph, law
+from . import block_products, dynamics, graph, law
 from .precision import precision
 
 __all__ = ["BlockArrays", "make"]
@@ -21,17 +21,17 @@ __all__ = ["BlockArrays", "make"]
 class BlockArrays:
     """The Hessian of W worlds, then its factor."""
 
-    diagonal: wp.array  # mat66 [W, B]; then the inverse of the factor's diagonal block, lower triangular
-    below: wp.array  # mat66 [W, N]
+    diagonal: wp.array  # block [W, B]; then the inverse of the factor's diagonal block, lower triangular
+    below: wp.array  # block [W, N]; their columns are stored as rows
 
     @classmethod
     def allocate(cls, worlds: int, bodies: int, dtype: Any, device: Any) -> "BlockArrays":
         """Room for every pair of bodies."""
-        mat66 = wp.types.matrix((6, 6), dtype)
+        block = block_products.make(dtype).block
         blocks = max(1, bodies * (bodies - 1) // 2)
         return cls(
-            wp.zeros((worlds, bodies), dtype=mat66, device=device),
-            wp.zeros((worlds, blocks), dtype=mat66, device=device),
+            wp.zeros((worlds, bodies), dtype=block, device=device),
+            wp.zeros((worlds, blocks), dtype=block, device=device),
         )
 
 
@@ -43,11 +43,44 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     mat66 = wp.types.matrix((6, 6), dtype)
     contact_law, dyn = law.make(dtype, resists), dynamics.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
-    join = dyn.join_blocks
+    products = block_products.make(dtype)
+    mat68 = products.block
+    factor_block, scale_block, subtract_product = (
+        products.factor_block, products.scale_block, products.subtract_product,
+    )  # fmt: skip
     Graph = graph.make().Graph
 
     @wp.func
-    def masked(m: mat66, row_mask: spatial, column_mask: spatial):
+    def join(upper_left: mat33, upper_right: mat33, lower_left: mat33, lower_right: mat33):
+        m = mat68()
+        for i in range(3):
+            for j in range(3):
+                m[i, j] = upper_left[i, j]
+                m[i, j + 3] = upper_right[i, j]
+                m[i + 3, j] = lower_left[i, j]
+                m[i + 3, j + 3] = lower_right[i, j]
+        return m
+
+    @wp.func
+    def padded(m: mat66):
+        result = mat68()
+        for i in range(6):
+            for j in range(6):
+                result[i, j] = m[i, j]
+        return result
+
+    @wp.func
+    def crossed(m: mat33, x: vec3):
+        """m [x]x: each row's cross product with x."""
+        return wp.matrix_from_rows(wp.cross(m[0], x), wp.cross(m[1], x), wp.cross(m[2], x))
+
+    @wp.func
+    def crossing(x: vec3, m: mat33):
+        """[x]x m."""
+        return wp.matrix_from_rows(m[2] * x[1] - m[1] * x[2], m[0] * x[2] - m[2] * x[0], m[1] * x[0] - m[0] * x[1])
+
+    @wp.func
+    def masked(m: mat68, row_mask: spatial, column_mask: spatial):
         for i in range(6):
             for j in range(6):
                 m[i, j] = m[i, j] * row_mask[i] * column_mask[j]
@@ -61,7 +94,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         actuator_damping: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
         slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype,
-        diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
+        diagonal: wp.array2d(dtype=mat68), below: wp.array2d(dtype=mat68),
     ):  # fmt: skip
         """Write the Hessian of an island at the relative velocities ``slip``."""
         zero = mat33()
@@ -72,7 +105,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             diagonal[world, body] = join(unit * body_mass[world, body], zero, zero, inertia[world, body])
             start = g.column[world, body]
             for s in range(start, start + g.height[world, body]):
-                below[world, s] = mat66()
+                below[world, s] = mat68()
         for i in range(actuator_body.shape[0]):
             body = actuator_body[i]
             if g.label[world, body] == island:
@@ -106,22 +139,20 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                         if bj >= 0:
                             sum6_jj += contact_law.carried(c6, rj, rj)
                             sum6_ij += contact_law.carried(c6, ri, rj)
-                diagonal[world, bi] = diagonal[world, bi] + sum6_ii
+                diagonal[world, bi] = diagonal[world, bi] + padded(sum6_ii)
                 if bj >= 0:
-                    diagonal[world, bj] = diagonal[world, bj] + sum6_jj
+                    diagonal[world, bj] = diagonal[world, bj] + padded(sum6_jj)
                     s = g.slot[world, bi * bodies + bj]
                     if g.rank[world, bi] > g.rank[world, bj]:
-                        below[world, s] = below[world, s] - sum6_ij
+                        below[world, s] = below[world, s] - padded(wp.transpose(sum6_ij))
                     else:
-                        below[world, s] = below[world, s] - wp.transpose(sum6_ij)
+                        below[world, s] = below[world, s] - padded(sum6_ij)
             else:
-                # sums over the contacts of G, G [ri]x, G [rj]x, [ri]x G [ri]x, [rj]x G [rj]x and [ri]x G [rj]x
+                # sums over the contacts of G, G [ri]x and [ri]x G [ri]x
                 sum_g = mat33()
                 sum_gi = mat33()
-                sum_gj = mat33()
                 sum_ii = mat33()
-                sum_jj = mat33()
-                sum_ij = mat33()
+                between = vec3()
                 touching = int(0)
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                     n = normal[world, c]
@@ -131,32 +162,29 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                         touching = 1
                         c3 = contact_law.curvature(u, n, q, eps)
                         ri = arm_a[world, c]
-                        rj = arm_b[world, c]
+                        between = ri - arm_b[world, c]
                         if row_a[world, c] != bi:
                             ri = arm_b[world, c]
-                            rj = arm_a[world, c]
-                        xi = wp.skew(ri)
-                        gi = c3 * xi
+                            between = -between
+                        gi = crossed(c3, ri)
                         sum_g += c3
                         sum_gi += gi
-                        sum_ii += xi * gi
-                        if bj >= 0:
-                            xj = wp.skew(rj)
-                            gj = c3 * xj
-                            sum_gj += gj
-                            sum_jj += xj * gj
-                            sum_ij += xi * gj
+                        sum_ii += crossing(ri, gi)
                 if touching == 1:
-                    diagonal[world, bi] = diagonal[world, bi] + join(sum_g, -sum_gi, -wp.transpose(sum_gi), -sum_ii)
+                    back = wp.transpose(sum_gi)
+                    diagonal[world, bi] = diagonal[world, bi] + join(sum_g, -sum_gi, -back, -sum_ii)
                     if bj >= 0:
-                        diagonal[world, bj] = diagonal[world, bj] + join(sum_g, -sum_gj, -wp.transpose(sum_gj), -sum_jj)
+                        # the same for j, whose arms differ from those of i by the vector between the two bodies
+                        sum_gj = sum_gi - crossed(sum_g, between)
+                        sum_ij = sum_ii + crossed(back, between)
+                        sum_jj = sum_ij - crossing(between, sum_gj)
+                        back_j = wp.transpose(sum_gj)
+                        diagonal[world, bj] = diagonal[world, bj] + join(sum_g, -sum_gj, -back_j, -sum_jj)
                         s = g.slot[world, bi * bodies + bj]
                         if g.rank[world, bi] > g.rank[world, bj]:
-                            below[world, s] = below[world, s] + join(-sum_g, sum_gj, wp.transpose(sum_gi), sum_ij)
+                            below[world, s] = below[world, s] + join(-sum_g, sum_gi, back_j, wp.transpose(sum_ij))
                         else:
-                            below[world, s] = below[world, s] + join(
-                                -sum_g, sum_gi, wp.transpose(sum_gj), wp.transpose(sum_ij)
-                            )
+                            below[world, s] = below[world, s] + join(-sum_g, sum_gj, back, sum_ij)
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
             mask = body_mask[body]
@@ -169,58 +197,49 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             for s in range(start, start + g.height[world, body]):
                 other = body_mask[g.below[world, s]]
                 if wp.min(mask) == dtype(0.0) or wp.min(other) == dtype(0.0):
-                    below[world, s] = masked(below[world, s], other, mask)
-
-    @wp.func
-    def inverse_factor(m: mat66):
-        """Inverse of the lower Cholesky factor."""
-        for j in range(6):
-            d = m[j, j]
-            for k in range(j):
-                d = d - m[j, k] * m[j, k]
-            inverse = dtype(1.0) / wp.sqrt(d)
-            for i in range(j + 1, 6):
-                s = m[i, j]
-                for k in range(j):
-                    s = s - m[i, k] * m[j, k]
-                m[i, j] = s * inverse
-            m[j, j] = inverse
-        z = mat66()
-        for j in range(6):
-            z[j, j] = m[j, j]
-            for i in range(j + 1, 6):
-                s = dtype(0.0)
-                for k in range(j, i):
-                    s = s + m[i, k] * z[k, j]
-                z[i, j] = -s * m[i, i]
-        return z
+                    below[world, s] = masked(below[world, s], mask, other)
 
     @wp.func
     def factor(
-        world: int, island: int, g: Graph, bodies: int, diagonal: wp.array2d(dtype=mat66),
-        below: wp.array2d(dtype=mat66),
+        world: int, island: int, g: Graph, bodies: int, diagonal: wp.array2d(dtype=mat68),
+        below: wp.array2d(dtype=mat68),
     ):  # fmt: skip
         """Factor the Hessian of an island in place, each column updating those that it reaches."""
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
-            z = inverse_factor(diagonal[world, body])
-            diagonal[world, body] = z
-            zt = wp.transpose(z)
+            factor_block(diagonal, world, body)
             start = g.column[world, body]
             end = start + g.height[world, body]
             for s in range(start, end):
-                below[world, s] = below[world, s] * zt
+                scale_block(below, diagonal, world, s, body)
             for s in range(start, end):
                 early = g.below[world, s]
-                lt = wp.transpose(below[world, s])
-                diagonal[world, early] = diagonal[world, early] - below[world, s] * lt
+                subtract_product(diagonal, below, world, early, s, s)
                 for r in range(s + 1, end):
                     t = g.slot[world, early * bodies + g.below[world, r]]
-                    below[world, t] = below[world, t] - below[world, r] * lt
+                    subtract_product(below, below, world, t, r, s)
+
+    @wp.func
+    def times(m: mat68, x: spatial):
+        """The sum of the stored rows, weighted by x."""
+        y = spatial()
+        for j in range(6):
+            for i in range(6):
+                y[i] = y[i] + m[j, i] * x[j]
+        return y
+
+    @wp.func
+    def along(m: mat68, x: spatial):
+        """The stored rows' dot products with x."""
+        y = spatial()
+        for j in range(6):
+            for i in range(6):
+                y[j] = y[j] + m[j, i] * x[i]
+        return y
 
     @wp.func
     def solve(
-        world: int, island: int, g: Graph, diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
+        world: int, island: int, g: Graph, diagonal: wp.array2d(dtype=mat68), below: wp.array2d(dtype=mat68),
         x: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """Solve with the factor; ``x``: right-hand side, zero on locked axes, then the solution."""
@@ -228,18 +247,18 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         last = g.island_body[world, island + 1] - 1
         for k in range(first, last + 1):
             body = g.order[world, k]
-            y = diagonal[world, body] * x[world, body]
+            y = along(diagonal[world, body], x[world, body])
             x[world, body] = y
             start = g.column[world, body]
             for s in range(start, start + g.height[world, body]):
                 other = g.below[world, s]
-                x[world, other] = x[world, other] - below[world, s] * y
+                x[world, other] = x[world, other] - times(below[world, s], y)
         for k in range(last + 1 - first):
             body = g.order[world, last - k]
             y = x[world, body]
             start = g.column[world, body]
             for s in range(start, start + g.height[world, body]):
-                y -= wp.transpose(below[world, s]) * x[world, g.below[world, s]]
-            x[world, body] = wp.transpose(diagonal[world, body]) * y
+                y -= along(below[world, s], x[world, g.below[world, s]])
+            x[world, body] = times(diagonal[world, body], y)
 
-    return SimpleNamespace(mat66=mat66, assemble=assemble, factor=factor, solve=solve)
+    return SimpleNamespace(block=mat68, assemble=assemble, factor=factor, solve=solve)

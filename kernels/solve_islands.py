@@ -34,7 +34,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     contact_law, dyn, small = law.make(dtype, resists), dynamics.make(dtype), solve.make(dtype, resists)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     lin = blocks.make(dtype, resists)
-    mat66 = lin.mat66
+    block = lin.block
     Graph, arrange = graph.make().Graph, graph.make().arrange
     momentum, mass_norm2 = small.momentum, small.mass_norm2
     rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
@@ -260,7 +260,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         every: int, again: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
-        direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=mat66), below: wp.array2d(dtype=mat66),
+        direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
         slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion),
         # state out
         body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
