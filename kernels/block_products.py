@@ -131,7 +131,7 @@ _SUBTRACT = """
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """``factor_block``, ``scale_block``, ``subtract_product`` and the type ``block`` for one precision. Forward only."""
+    """The type ``block`` and its ``factor_block``, ``scale_block``, ``subtract_product``; forward only."""
     block_type = wp.types.matrix((6, LANES), dtype)
     native = "double" if dtype is wp.float64 else "float"
 

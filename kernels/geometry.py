@@ -33,7 +33,7 @@ __all__ = ["make"]
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """Geometry functions for one precision: ``locate``, ``fixed_share``, ``perimeter``, ``next_corner``, ``body_pose``."""
+    """``body_pose``, ``locate``, ``fixed_share``, ``perimeter``, ``next_corner`` for one precision."""
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
     parallel2 = PARALLEL * PARALLEL
@@ -165,8 +165,8 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def next_corner(
-        world: int, c: int, turn: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        world: int, c: int, turn: int, start: int, count: int, xa: transform, xb: transform,
+        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
     ):  # fmt: skip
         """The corner that comes ``turn`` corners (1 or -1; 0: itself) after contact ``c`` of a polygon [m]."""
