@@ -9,10 +9,12 @@ from .boundary import Boundary
 from .bundles import Bundle, Bundling
 from .compare import Comparison, ComparisonRow, compare_backends
 from .differentiable import Differentiable, differentiable
+from .distributed import Distributed, Shareable
 from .distributions import DISTRIBUTIONS, Cauchy, Distribution, Gaussian, Gumbel, Laplace, Logistic, Triangular
 from .errors import GradientError
 from .interface import Backend, DifferentiableObjective, Estimate, Objective
 from .jacobian import smoothed_jacobian
+from .processes import Processes, join_processes
 from .reference import CentralDifferences
 from .registry import backend_names, make_backend
 from .sampling import (
@@ -46,6 +48,7 @@ __all__ = [
     "Differentiable",
     "DifferentiableObjective",
     "DifferentiableStep",
+    "Distributed",
     "Distribution",
     "Estimate",
     "Gaussian",
@@ -56,9 +59,11 @@ __all__ = [
     "Logistic",
     "MonteCarlo",
     "Objective",
+    "Processes",
     "QuasiMonteCarlo",
     "RandomizedQMC",
     "Sampling",
+    "Shareable",
     "Smoothing",
     "Step",
     "Surrogate",
@@ -66,6 +71,7 @@ __all__ = [
     "backend_names",
     "compare_backends",
     "differentiable",
+    "join_processes",
     "make_backend",
     "smoothed_jacobian",
 ]

@@ -82,7 +82,7 @@ class Bundling:
     antithetic: bool = True
     """Whether every w comes with -w: what is even in w then cancels exactly."""
     intercept: bool = True
-    """Zeroth order without pairs: False fits the change from the unperturbed step, one more evaluation, as the paper."""
+    """Zeroth order without pairs: False fits the change from the unperturbed step, at one more evaluation."""
     chunk: int | None = None
     """Most rows in one call of the step; None for all at once."""
 
