@@ -27,10 +27,12 @@ class Shareable(Protocol):
 
 @dataclass(frozen=True)
 class Distributed:
-    """``backend`` with its samples shared out over ``processes``::
+    """``backend`` with its samples shared out over ``processes``.
+
+    Example::
 
         with join_processes() as processes:  # torchrun --nproc-per-node 2 script.py
-            task = carom.envs.make("push", device=processes.device, threads=1)
+            task = carom.envs.make("push", device=processes.device, threads=processes.threads)
             estimate = Distributed(Smoothing(samples=100_000), processes).estimate(task, theta, seed=0)
 
     Sample k is the same whichever process draws it; each process takes one range of them, and the moments of all are
@@ -42,7 +44,8 @@ class Distributed:
     be it an exception of the objective, a call that differs from the others', or a process that ends or hangs, is
     raised in all of them.
 
-    On CPUs the processes share the cores: give each its part (``threads=`` of the simulator, torch.set_num_threads).
+    On CPUs the processes share the cores: give each its part (``threads=processes.threads`` for
+    the simulator; torchrun leaves torch one thread each).
     """
 
     backend: Shareable

@@ -1,10 +1,11 @@
-"""The processes of one run, as torchrun starts them: who they are, and exchanges that fail clearly instead of hanging."""
+"""The processes of one run, as torchrun starts them, and exchanges between them that fail clearly and do not hang."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from .errors import GradientError
 __all__ = ["Processes", "join_processes"]
 
 BACKENDS = ("gloo", "nccl")
+_LINGER = 1.0  # s
 _NOTE = "carom/lost"  # key of the store under which a process leaves what it found out
 
 
@@ -37,6 +39,8 @@ class Processes:
     """``"gloo"`` or ``"nccl"``."""
     timeout: float
     """Longest wait for another process [s]."""
+    threads: int = 1
+    """Cores of this machine for this process: those it may use, over the processes here; pass it to a simulator."""
     control: Any = None
     """Group over gloo for everything but tensors; None in a single process."""
 
@@ -116,12 +120,12 @@ def join_processes(backend: str | None = None, *, timeout: float = 600.0) -> Ite
     if backend == "nccl":
         if local >= devices:
             raise GradientError(
-                f"process {rank} is number {local} on its machine, which has {devices} CUDA devices, and nccl needs one "
-                'for each: start fewer with --nproc-per-node, or use backend="gloo"'
+                f"process {rank} is number {local} on its machine, which has {devices} CUDA devices, and nccl needs "
+                'one for each: start fewer with --nproc-per-node, or use backend="gloo"'
             )
         torch.cuda.set_device(local)
     if size == 1 and "RANK" not in os.environ:
-        yield Processes(0, 1, device, backend, float(timeout))
+        yield Processes(0, 1, device, backend, float(timeout), _cores())
         return
     try:
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
@@ -131,10 +135,17 @@ def join_processes(backend: str | None = None, *, timeout: float = 600.0) -> Ite
             f"process {rank} of {size} did not find the others within {timeout:g} s: {_short(error)}. Start them with "
             "torchrun, all with the same number of processes"
         ) from error
+    store = dist.distributed_c10d._get_default_store()
     try:
-        yield Processes(rank, size, device, backend, float(timeout), control)
-    finally:
+        here = _from_environment("LOCAL_WORLD_SIZE", 1)
+        yield Processes(rank, size, device, backend, float(timeout), max(1, _cores() // here), control)
+    except BaseException:
         dist.destroy_process_group()
+        if rank == 0:  # the store may live here: let the others read what was found
+            time.sleep(_LINGER)
+        del store
+        raise
+    dist.destroy_process_group()
 
 
 _VARIABLES = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
@@ -146,6 +157,12 @@ def _from_environment(name: str, least: int) -> int:
     if not given.isdigit() or int(given) < least:
         raise GradientError(f"the environment has {name}={given!r}: start the script with torchrun, or unset {name}")
     return int(given)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _first_note(finding: str) -> str:

@@ -69,6 +69,18 @@ def test_build_a_scene(capsys: pytest.CaptureFixture[str]):
         assert ours == pytest.approx(closed, rel=0.01)
 
 
+def test_distributed_smoothing(capsys: pytest.CaptureFixture[str]):
+    """Alone here; what several processes give is tested in tests/gradients/test_distributed.py."""
+    names = runpy.run_path(str(ROOT / "examples" / "distributed_smoothing.py"))
+    estimate = names["main"](samples=256)
+    assert "1 process(es), 256 rollouts" in capsys.readouterr().out
+    task = names["carom"].envs.make("push", start="apart")
+    expected = names["Smoothing"](scale=0.02, samples=256).estimate(task, task.initial_parameters(), seed=0)
+    torch.testing.assert_close(estimate.gradient, expected.gradient)
+    readme = (ROOT / "README.md").read_text()
+    assert "torchrun --nproc-per-node 2 examples/distributed_smoothing.py" in readme
+
+
 def test_optimize_push():
     names = runpy.run_path(str(ROOT / "examples" / "optimize_push.py"))
     gradients = names["carom"].gradients

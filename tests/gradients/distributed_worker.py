@@ -1,4 +1,4 @@
-"""What each process of ``test_distributed.py`` runs: python distributed_worker.py MODE FOLDER, under torchrun or not."""
+"""What each process of ``test_distributed.py`` runs: python distributed_worker.py MODE FOLDER."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CASES = {
     "value": Smoothing(scale=0.1, samples=101, antithetic=False, baseline="value", chunk=10),
     "drop": Smoothing(scale=0.5, samples=101, antithetic=False, non_finite="drop"),
     "fewer units than processes": Smoothing(scale=0.1, samples=6),
-    "replications": Smoothing(scale=0.1, samples=96, antithetic=False, sampling="rqmc", replications=3),
+    "replications": Smoothing(scale=0.1, samples=96, antithetic=False, sampling="latin_hypercube", replications=3),
 }
 
 

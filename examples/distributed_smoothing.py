@@ -1,0 +1,28 @@
+"""One smoothed gradient of a push by several processes, on CPUs or with a GPU each.
+
+torchrun --nproc-per-node 2 examples/distributed_smoothing.py
+
+The same seed gives the same estimate on any number of processes, also on one: python examples/distributed_smoothing.py
+"""
+
+import carom
+from carom.gradients import Distributed, Estimate, Smoothing, join_processes
+
+
+def main(samples: int = 4096) -> Estimate:
+    """The estimate, printed by one process."""
+    with join_processes() as processes:
+        task = carom.envs.make("push", start="apart", device=processes.device, threads=processes.threads)
+        backend = Distributed(Smoothing(scale=0.02, samples=samples, chunk=1024), processes)
+        estimate = backend.estimate(task, task.initial_parameters(), seed=0)
+        if processes.rank == 0:
+            print(f"{processes.size} process(es), {estimate.evaluations} rollouts, {estimate.seconds:.2f} s")
+            for name, slope, error in zip(
+                task.parameter_names, estimate.gradient.tolist(), estimate.standard_error.tolist(), strict=True
+            ):
+                print(f"{name:>4} {slope:9.3f} +- {error:.3f}")
+    return estimate
+
+
+if __name__ == "__main__":
+    main()
