@@ -21,6 +21,7 @@ class _Throw(Testbed):
     """One angle; the cost is smooth between breaks that are known in closed form."""
 
     parameter_unit: ClassVar[str] = "rad"
+    angle: float
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -28,7 +29,7 @@ class _Throw(Testbed):
         return ("angle",)
 
     def _start(self) -> Sequence[float]:
-        return [0.1]
+        return [self.angle]
 
     def breaks(self, low: float, high: float) -> torch.Tensor:
         """Angles from ``low`` to ``high`` [rad] at which the cost jumps or has a kink, float64."""
@@ -72,6 +73,8 @@ class BallWithWall(_Throw):
     """Distance of the wall [m]."""
     wall_height: float = 0.02
     """Height of the wall [m]."""
+    angle: float = 0.1
+    """Angle to start from [rad]; the jump is at 0.693."""
 
     def __post_init__(self) -> None:
         check_positive(
@@ -138,6 +141,8 @@ class MomentumTransfer(_Throw):
 
     edge: float = math.pi / 4.0
     """Largest angle that hits [rad]."""
+    angle: float = 0.1
+    """Angle to start from [rad]."""
 
     def __post_init__(self) -> None:
         check_positive(self.name, edge=self.edge)
