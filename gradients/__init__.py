@@ -14,6 +14,7 @@ from .distributions import DISTRIBUTIONS, Cauchy, Distribution, Gaussian, Gumbel
 from .errors import GradientError
 from .interface import Backend, DifferentiableObjective, Estimate, Objective
 from .jacobian import smoothed_jacobian
+from .learned import Box, Cloud, ControlVariate, FittedSurrogate, fit_surrogate, load_surrogate
 from .processes import Processes, join_processes
 from .reference import CentralDifferences
 from .registry import backend_names, make_backend
@@ -37,20 +38,24 @@ __all__ = [
     "Autodiff",
     "Backend",
     "Boundary",
+    "Box",
     "Bundle",
     "Bundling",
     "Cartesian",
     "CartesianRQMC",
     "Cauchy",
     "CentralDifferences",
+    "Cloud",
     "Comparison",
     "ComparisonRow",
+    "ControlVariate",
     "Differentiable",
     "DifferentiableObjective",
     "DifferentiableStep",
     "Distributed",
     "Distribution",
     "Estimate",
+    "FittedSurrogate",
     "Gaussian",
     "GradientError",
     "Gumbel",
@@ -71,7 +76,9 @@ __all__ = [
     "backend_names",
     "compare_backends",
     "differentiable",
+    "fit_surrogate",
     "join_processes",
+    "load_surrogate",
     "make_backend",
     "smoothed_jacobian",
 ]

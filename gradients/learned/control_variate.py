@@ -73,11 +73,21 @@ class ControlVariate:
     @property
     def _zeroth(self) -> Smoothing:
         # whole batches here: the objective itself is called in chunks
-        return Smoothing(self.scale, self.samples, "zeroth", self.distribution, self.antithetic)
+        return self._smoothing("zeroth", self.samples, None)
 
     @property
     def _first(self) -> Smoothing:
-        return Smoothing(self.scale, self.control_samples, "first", self.distribution, self.antithetic, chunk=_BLOCK)
+        return self._smoothing("first", self.control_samples, _BLOCK)
+
+    def _smoothing(self, order: str, samples: int, chunk: int | None) -> Smoothing:
+        return Smoothing(
+            scale=self.scale,
+            samples=samples,
+            order=order,
+            distribution=self.distribution,
+            antithetic=self.antithetic,
+            chunk=chunk,
+        )
 
     def estimate(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """Smoothed value and gradient at ``theta`` ([parameters] or [batch, parameters]); same seed, same result."""
@@ -85,13 +95,13 @@ class ControlVariate:
         batch, single = as_batch(theta)
         costs: list[torch.Tensor] = []
 
-        def residual(rows: torch.Tensor) -> torch.Tensor:
-            parts = rows.split(self.chunk or len(rows))
+        def residual(theta: torch.Tensor) -> torch.Tensor:
+            parts = theta.split(self.chunk or len(theta))
             costs.append(torch.cat([evaluate(objective, part) for part in parts]))
-            control, _ = evaluate_with_gradient(self.surrogate, rows)
+            control, _ = evaluate_with_gradient(self.surrogate, theta)
             return costs[-1] - control
 
-        def replay(rows: torch.Tensor) -> torch.Tensor:
+        def replay(theta: torch.Tensor) -> torch.Tensor:
             return costs.pop(0)
 
         residual.__name__ = f"{objective_name(objective)} less its surrogate"

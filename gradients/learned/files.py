@@ -34,9 +34,10 @@ def write_model(path: str | Path, kind: str, header: Mapping[str, Any], arrays: 
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format": "carom model", "version": VERSION, "kind": kind, **header}, allow_nan=False)
+    everything: dict[str, Any] = {_HEADER: np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
     with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False) as file:
         try:
-            np.savez(file, **{_HEADER: np.frombuffer(text.encode(), dtype=np.uint8)}, **arrays)
+            np.savez(file, **everything)
             file.flush()
             os.fsync(file.fileno())
             file.close()
