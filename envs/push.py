@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import ClassVar
 
@@ -114,6 +115,14 @@ class Push(Task):
         for axis in "xy":
             builder.add_actuator(pusher, axis, "position", stiffness=self.stiffness, damping=self.damping)
         return builder
+
+    def at_horizon(self, steps: int) -> Push:
+        """The same push, its cost taken after so many steps."""
+        if not 1 <= steps <= self.steps:
+            raise TaskError(f"push: the horizon must be 1 to {self.steps} steps, got {steps}")
+        shorter = copy.copy(self)
+        shorter.steps, shorter._interpolation = steps, self._interpolation[:steps]
+        return shorter
 
     def _hat_functions(self) -> torch.Tensor:
         """Weights [steps, way-points + 1] of the start and the way-points in the target at the end of each step."""

@@ -50,11 +50,8 @@ class Unrolled:
         """Coordinates of a state."""
         self._jacobians: dict[int, torch.Tensor] = {}
         self._where = [(i, t) for i, rollout in enumerate(rollouts) for t in range(len(rollout.control))]
-
-    @property
-    def steps(self) -> int:
+        self.steps = len(self._where)
         """T."""
-        return len(self._where)
 
     def pull(self, step: int, seeds: torch.Tensor) -> torch.Tensor:
         """``seeds`` [k, n] times the Jacobian of the state after ``step`` by the state before it, [k, n]."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 
+from ...gradients.diagnosis import TorchSteps
 from ..errors import TaskError
 from .normal import cdf, ramp
 from .testbed import Experiment, Scale, Testbed, check_count
@@ -57,6 +58,14 @@ class TentMap(Testbed):
         """Mean logarithm of the growth of a small difference, per step."""
         return math.log(2.0)
 
+    def at_horizon(self, steps: int) -> TentMap:
+        """The same with another T."""
+        return replace(self, steps=steps)
+
+    def unroll(self, theta: torch.Tensor) -> TorchSteps:
+        """The map step by step, from one theta [1, 1]."""
+        return TorchSteps(lambda x, _: 1.0 - (1.0 - 2.0 * x).abs(), theta[0] - theta[0].floor(), self.steps, _last)
+
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Costs of theta [batch, parameters], shape [batch]."""
         x = self._check(theta)[..., 0]
@@ -102,3 +111,7 @@ class TentMap(Testbed):
         value = line[..., 0] + (bend * ramp(distance, sigma)).sum(-1)
         slope = 2.0 * up[..., 0] + (bend * cdf(distance / sigma)).sum(-1)
         return value, stretch * slope
+
+
+def _last(states: torch.Tensor) -> torch.Tensor:
+    return states[-1]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 
+from ...gradients.diagnosis import TorchSteps
 from .testbed import Experiment, Testbed, check_count, check_positive
 
 __all__ = ["DoublePendulum"]
@@ -99,10 +100,28 @@ class DoublePendulum(Testbed):
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Costs of theta [batch, parameters], shape [batch]."""
-        states = self.trajectory(theta)
+        return self._cost(self.trajectory(theta))
+
+    def at_horizon(self, steps: int) -> DoublePendulum:
+        """The same with another T."""
+        return replace(self, steps=steps)
+
+    def unroll(self, theta: torch.Tensor) -> TorchSteps:
+        """The motion step by step, from one theta [1, 4]."""
+        one = replace(self, steps=1)
+        return TorchSteps(
+            lambda x, _: one.trajectory(x[None])[-1, :, 0],
+            theta[0],
+            self.steps,
+            lambda states: self._cost(states[..., None]),
+            self.step,
+        )
+
+    def _cost(self, states: torch.Tensor) -> torch.Tensor:
+        """Cost [batch] of states [steps + 1, 4, batch]."""
         angles, speeds = states[:, :2], states[:, 2:]
         # torch.remainder has the slope 1 almost everywhere
         errors = torch.cat([torch.remainder(angles, 2.0 * math.pi) - math.pi, speeds], dim=1)
-        weights = torch.tensor(_WEIGHTS, dtype=theta.dtype, device=theta.device)
+        weights = torch.tensor(_WEIGHTS, dtype=states.dtype, device=states.device)
         terms = (errors.square().movedim(1, -1) * weights).sum(-1)
         return terms[:-1].sum(0) + self.final_weight * terms[-1]

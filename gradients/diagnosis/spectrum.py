@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -72,7 +73,7 @@ def spectrum(steps: Steps, *, leading: int = 8, seed: int = 0) -> Spectrum:
         product = product @ r.T
         size = float(product.abs().max())
         if size > 0.0:
-            product, shift = product / size, shift + float(torch.tensor(size).log())
+            product, shift = product / size, shift + math.log(size)
         table[done] = torch.linalg.svdvals(product).log() + shift
     time = steps.step_size * torch.arange(1, total + 1, dtype=torch.float64)
     return Spectrum(time, table, (sums / float(time[-1])).sort(descending=True).values)

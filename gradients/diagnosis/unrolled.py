@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,46 +25,55 @@ class Steps(Protocol):
     gradient_by_step: torch.Tensor
     """Derivative of the cost with respect to what enters at each step (the controls, or the state), [T, k]."""
 
-    @property
-    def steps(self) -> int:
-        """T."""
-        ...
+    steps: int
+    """T."""
 
     def pull(self, step: int, seeds: torch.Tensor) -> torch.Tensor:
         """``seeds`` [k, n] times the Jacobian of the state after ``step`` by the state before it, [k, n]."""
         ...
 
 
-@dataclass(frozen=True)
 class TorchSteps:
-    """Steps of a map that torch can differentiate.
+    """Steps of a map that torch can differentiate, and of a cost of the states met.
+
+    ``gradient_by_step`` is the derivative of the cost with respect to each state, through all that follows from it.
 
     Args:
         step: The map, state [n] and number of the step to the next state [n].
-        states: The states met, [T + 1, n].
-        gradient_by_step: Derivative of the cost with respect to the states 0 to T - 1, or to the controls; [T, k].
+        start: First state, [n].
+        count: Steps T.
+        cost: Cost of the states [T + 1, n], differentiable by torch.
         step_size: Time of a step.
     """
 
-    step: Callable[[torch.Tensor, int], torch.Tensor]
-    states: torch.Tensor
-    gradient_by_step: torch.Tensor
-    step_size: float = 1.0
-
-    @property
-    def steps(self) -> int:
-        """T."""
-        return len(self.states) - 1
-
-    @property
-    def state_size(self) -> int:
-        """Numbers that make a state."""
-        return self.states.shape[1]
+    def __init__(
+        self,
+        step: Callable[[torch.Tensor, int], torch.Tensor],
+        start: torch.Tensor,
+        count: int,
+        cost: Callable[[torch.Tensor], torch.Tensor],
+        step_size: float = 1.0,
+    ) -> None:
+        self.steps = count
+        self.step_size = step_size
+        self.state_size = len(start)
+        states = [start.detach()]
+        self._jacobians = []
+        for t in range(count):
+            self._jacobians.append(torch.autograd.functional.jacobian(lambda x, t=t: step(x, t), states[-1]))
+            states.append(step(states[-1], t).detach())
+        leaf = torch.stack(states).requires_grad_()
+        with torch.enable_grad():
+            (direct,) = torch.autograd.grad(cost(leaf).sum(), leaf)
+        adjoint, found = direct[-1], []
+        for t in reversed(range(count)):
+            adjoint = direct[t] + adjoint @ self._jacobians[t]
+            found.append(adjoint)
+        self.gradient_by_step = torch.stack(found[::-1])
 
     def pull(self, step: int, seeds: torch.Tensor) -> torch.Tensor:
         """``seeds`` [k, n] times the Jacobian of a step."""
-        jacobian = torch.autograd.functional.jacobian(lambda x: self.step(x, step), self.states[step].detach())
-        return seeds.to(jacobian) @ jacobian
+        return seeds.to(self._jacobians[step]) @ self._jacobians[step]
 
 
 def offers(objective: object, method: str) -> bool:

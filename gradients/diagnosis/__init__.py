@@ -1,0 +1,24 @@
+"""Why a gradient is good or bad: growth, contacts, kinks and variances, for any objective that lets one see them."""
+
+from .contacts import ContactChanges, PairChanges, contact_changes
+from .diagnose import Diagnosis, diagnose
+from .horizon import HorizonVariance, variance_by_horizon
+from .kinks import Kink, nearby_kinks
+from .spectrum import Spectrum, spectrum
+from .unrolled import Steps, TorchSteps
+
+__all__ = [
+    "ContactChanges",
+    "Diagnosis",
+    "HorizonVariance",
+    "Kink",
+    "PairChanges",
+    "Spectrum",
+    "Steps",
+    "TorchSteps",
+    "contact_changes",
+    "diagnose",
+    "nearby_kinks",
+    "spectrum",
+    "variance_by_horizon",
+]

@@ -1,0 +1,158 @@
+"""Why a gradient is bad, in numbers and in words: everything that the objective lets one see, in one report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..autodiff import Autodiff
+from ..checks import Scale, as_batch
+from ..errors import GradientError
+from ..interface import Backend, Estimate, Objective
+from ..smoothing import Smoothing
+from .contacts import ContactChanges, contact_changes
+from .horizon import HorizonVariance, variance_by_horizon
+from .kinks import Kink, nearby_kinks
+from .spectrum import Spectrum, spectrum
+from .unrolled import offers, steps_of
+from .words import Evidence, verdict
+
+__all__ = ["Diagnosis", "diagnose"]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was seen around one theta. Parts that the objective does not offer are None or empty."""
+
+    estimates: dict[str, Estimate]
+    """By backend: ``"autodiff"``, ``"first"``, ``"zeroth"``, and those asked for."""
+    errors: dict[str, str]
+    """Why a backend gave no gradient."""
+    verdicts: dict[str, str]
+    """What to think of each, in words; the rules are in ``words.py``."""
+    variance_ratio: float | None
+    """Trace variance of one sample, first over zeroth order."""
+    gradient_norm_by_step: torch.Tensor | None
+    """Length of the cost's derivative with respect to the controls (or the state) of every step, [T]."""
+    spectrum: Spectrum | None
+    contacts: ContactChanges | None
+    kinks: tuple[Kink, ...] = ()
+    """The nearest ones on the line of the zeroth order's gradient, distance in units of the noise."""
+    horizons: HorizonVariance | None = None
+    notes: tuple[str, ...] = field(default_factory=tuple)
+    """What was left out, and why."""
+
+    def summary(self) -> str:
+        """The verdicts, a line each, and what else was seen."""
+        lines = [f"{name}: {text}" for name, text in self.verdicts.items()]
+        if self.spectrum is not None:
+            time = float(self.spectrum.horizons[-1])
+            lines.append(f"largest Lyapunov exponent {self.spectrum.largest:.3g} per unit of time, over {time:.3g}")
+        if self.horizons is not None:
+            cross = self.horizons.crossing
+            where = "not within the horizons looked at" if cross is None else f"from {cross:.0f} steps on"
+            lines.append(f"the first order is noisier than the zeroth {where}")
+        lines.extend(f"kink {kink}" for kink in self.kinks)
+        lines.extend(self.notes)
+        return "\n".join(lines)
+
+
+def diagnose(
+    objective: Objective,
+    theta: torch.Tensor,
+    *,
+    scale: Scale = 0.02,
+    samples: int = 256,
+    backends: dict[str, Backend] | None = None,
+    horizons: Sequence[int] | None = None,
+    leading: int = 8,
+    seed: int = 0,
+) -> Diagnosis:
+    """Look into the gradient of an objective at one theta.
+
+    Uses what the objective offers: an exact gradient; ``unroll(theta)`` for Jacobians step by step;
+    ``contact_history(theta)`` for contacts; ``at_horizon(steps)`` for shorter versions of itself. Tasks made with
+    ``carom.sim`` offer the first three. The costs are about ``3 samples`` rollouts, half of them with a gradient; each
+    horizon as much again.
+
+    Args:
+        objective: What is differentiated.
+        theta: [parameters].
+        scale: Standard deviation of the noise, one number or one per coordinate.
+        samples: Samples of either order of smoothing; a quarter of them for the contacts.
+        backends: Others to hold against the zeroth order, by name.
+        horizons: Steps at which to compare the variances; None leaves it out.
+        leading: Singular values and exponents.
+        seed: Of all noise.
+
+    Raises:
+        GradientError: A bad argument, or an objective that fails where theta is.
+    """
+    _, single = as_batch(theta)
+    if not single:
+        raise GradientError(f"diagnose takes one theta, shape [parameters], not {list(theta.shape)}")
+    first = Smoothing(scale=scale, samples=samples, order="first", antithetic=False)
+    zeroth = Smoothing(scale=scale, samples=samples, antithetic=False)
+    asked: dict[str, Backend] = {"autodiff": Autodiff(), "first": first, "zeroth": zeroth, **(backends or {})}
+    estimates: dict[str, Estimate] = {}
+    errors: dict[str, str] = {}
+    for name, backend in asked.items():
+        try:
+            estimates[name] = backend.estimate(objective, theta, seed=seed)
+        except GradientError as error:
+            errors[name] = str(error)
+    if "zeroth" not in estimates:
+        raise GradientError(errors["zeroth"])
+    notes: list[str] = []
+    norms, growth, contacts, kinks, curve = None, None, None, (), None
+    if offers(objective, "unroll") and "autodiff" in estimates:
+        steps = steps_of(objective, theta)
+        norms = steps.gradient_by_step.double().reshape(steps.steps, -1).norm(dim=1)
+        growth = spectrum(steps, leading=leading, seed=seed)
+    else:
+        notes.append("no Jacobians by step: the objective has no unroll(theta), or no exact gradient")
+    if offers(objective, "contact_history"):
+        contacts = contact_changes(objective, theta, scale=scale, samples=max(8, samples // 4), seed=seed)
+        kinks = _kinks(objective, theta, scale, estimates["zeroth"])
+    else:
+        notes.append("no contacts: the objective has no contact_history(theta)")
+    if horizons is not None and "first" in estimates:
+        curve = variance_by_horizon(objective, theta, horizons, first=first, zeroth=zeroth, seed=seed)
+    ratio = _variance_ratio(estimates)
+    evidence = Evidence(
+        zeroth=estimates["zeroth"],
+        samples=samples,
+        variance_ratio=ratio,
+        spectrum=growth,
+        contacts=contacts,
+        kinks=kinks,
+        norm_by_step=norms,
+    )
+    verdicts = {
+        name: verdict(name, estimates[name], evidence) if name in estimates else f"no gradient: {errors[name]}"
+        for name in asked
+    }
+    return Diagnosis(estimates, errors, verdicts, ratio, norms, growth, contacts, kinks, curve, tuple(notes))
+
+
+def _kinks(objective: Any, theta: torch.Tensor, scale: Scale, zeroth: Estimate) -> tuple[Kink, ...]:
+    """Along the way that the zeroth order points, a standard deviation of the noise to either side."""
+    spread = torch.as_tensor(scale, dtype=torch.float64, device=theta.device).expand(theta.shape)
+    direction = -zeroth.gradient.double() * spread.square()
+    length = float((direction / spread).norm())
+    if length == 0.0:
+        return ()
+    return nearby_kinks(objective, theta, (direction / length).to(theta.dtype))
+
+
+def _variance_ratio(estimates: dict[str, Estimate]) -> float | None:
+    if "first" not in estimates:
+        return None
+    first, zeroth = (float(estimates[name].standard_error.double().square().sum()) for name in ("first", "zeroth"))  # type: ignore[union-attr]
+    if zeroth == 0.0:
+        return None if first == 0.0 else math.inf
+    return first / zeroth

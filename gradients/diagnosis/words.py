@@ -1,0 +1,133 @@
+"""From numbers to words: one verdict per backend, by rules stated here.
+
+All are held against the zeroth order over the same noise: it is unbiased whatever the cost does, and its error bar is
+honest. z is the largest difference in a parameter, over the errors of both. In this order:
+
+1. *not finite*: some entry is.
+2. *blind*: exactly 0 in a parameter where the zeroth order is more than 3 standard errors from 0. The reason, if
+   contacts can be seen: the share of samples that touch what theta does not.
+3. *biased by jumps* (an average of exact gradients): z > 3. Its own error bar cannot show it.
+4. *overwhelmed by growth* (exact or averaged exact gradients): disturbances of the state grow more than
+   GROWTH-fold over the evaluation, and the gradient is off by z > 3, or its variance exceeds the zeroth order's.
+5. *local* (exact): z > 3 otherwise: the slope of the cost as it is. The nearest change of contact is named.
+6. *noisy*: its error bar is above half of its length; how many samples would bring it to a tenth.
+7. *off*: z > 3 for any other.
+8. *undecided* (exact): z <= 3, but the zeroth order's own error bar is above half of its length, so that nothing can be
+   told from it. What the samples touch that theta does not is named.
+9. *to be believed* otherwise: with its error bar; for the first order, how much less or more noise than the zeroth.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from ..interface import Estimate
+from .contacts import ContactChanges
+from .kinks import Kink
+from .spectrum import Spectrum
+
+__all__ = ["GROWTH", "Evidence", "verdict"]
+
+GROWTH = 100.0
+"""Growth of a disturbance over an evaluation that counts as overwhelming."""
+
+_K = 3.0  # standard errors that count as significant
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the rules read."""
+
+    zeroth: Estimate
+    samples: int
+    variance_ratio: float | None
+    spectrum: Spectrum | None
+    contacts: ContactChanges | None
+    kinks: tuple[Kink, ...]
+    norm_by_step: torch.Tensor | None
+
+
+def verdict(name: str, estimate: Estimate, evidence: Evidence) -> str:
+    """What to think of this estimate."""
+    gradient, truth = estimate.gradient.double(), evidence.zeroth.gradient.double()
+    error = evidence.zeroth.standard_error
+    assert error is not None
+    if not bool(torch.isfinite(gradient).all()):
+        return "not finite: of no use" + _worst_step(evidence)
+    floor = 1e-9 * float(truth.norm()) + 1e-300
+    missed = (gradient == 0.0) & (truth.abs() > _K * error.double().clamp_min(floor))
+    if bool(missed.any()):
+        count = int(missed.sum())
+        return f"blind: exactly 0 in {count} of {len(gradient)} parameters where the cost is not flat{_unmet(evidence)}"
+    own = None if name == "autodiff" or estimate.standard_error is None else estimate.standard_error.double()
+    both = torch.hypot(error.double(), torch.zeros_like(truth) if own is None else own).clamp_min(floor)
+    z = float(((gradient - truth).abs() / both).max()) if name != "zeroth" else 0.0
+    exact = name in ("autodiff", "first")
+    noisier = name == "first" and evidence.variance_ratio is not None and evidence.variance_ratio > 1.0
+    growth = _growth(evidence)
+    if exact and growth > GROWTH and (z > _K or noisier):
+        many = f" and its variance is {evidence.variance_ratio:.2g} times the zeroth order's" if noisier else ""
+        return (
+            f"overwhelmed by growth: a disturbance of the state grows {growth:.2g} times over the evaluation{many}; "
+            "use the zeroth order, a shorter horizon or feedback"
+        )
+    if name == "first" and z > _K:
+        return f"biased by jumps: {z:.1f} standard errors from the zeroth order, and its own error bar cannot show it"
+    if name == "autodiff" and z > _K:
+        return (
+            f"local: the slope of the cost as it is, {z:.1f} standard errors from that of its average{_near(evidence)}"
+        )
+    length = float(gradient.norm())
+    if own is not None and float(own.norm()) > 0.5 * length:
+        if length == 0.0 and float(own.norm()) == 0.0:
+            return "exactly 0: no sample changed the cost; use a larger scale" + _unmet(evidence)
+        need = evidence.samples * (float(own.norm()) / (0.1 * length)) ** 2 if length > 0.0 else math.inf
+        more = f"; about {need:.2g} samples would make it a tenth" if math.isfinite(need) else ""
+        return f"noisy: its error bar is {float(own.norm()) / max(length, 1e-300):.0%} of it{more}"
+    if z > _K:
+        return f"off: {z:.1f} standard errors from the zeroth order"
+    bar = "" if own is None or length == 0.0 else f", error bar {float(own.norm()) / length:.1%}"
+    return f"to be believed{bar}{_noise(name, evidence)}"
+
+
+def _noise(name: str, evidence: Evidence) -> str:
+    ratio = evidence.variance_ratio
+    if name != "first" or ratio is None:
+        return ""
+    if ratio > 1.0:
+        return f", {ratio:.2g} times the variance of the zeroth order: no gain"
+    return ", no noise at all" if ratio == 0.0 else f", 1/{1.0 / ratio:.2g} of the variance of the zeroth order"
+
+
+def _growth(evidence: Evidence) -> float:
+    if evidence.spectrum is None:
+        return 0.0
+    return math.exp(min(700.0, float(evidence.spectrum.log_singular_values[-1].max())))
+
+
+def _unmet(evidence: Evidence) -> str:
+    contacts = evidence.contacts
+    if contacts is None or contacts.other_pairs == 0.0:
+        return ""
+    pair = contacts.pairs[0]
+    does = "is touched by theta and not by" if pair.at_theta else "is not touched by theta and is by"
+    return f"; {pair.name} {does} {pair.other:.0%} of the samples, first in step {pair.first_step}"
+
+
+def _near(evidence: Evidence) -> str:
+    return (
+        f"; the nearest change of contact {evidence.kinks[0]} (distance in units of the noise)"
+        if evidence.kinks
+        else ""
+    )
+
+
+def _worst_step(evidence: Evidence) -> str:
+    norms = evidence.norm_by_step
+    if norms is None:
+        return ""
+    bad = (~torch.isfinite(norms)).nonzero().reshape(-1).tolist()
+    return f"; last in step {bad[-1]} by the order of time" if bad else ""
