@@ -12,6 +12,7 @@ from rich.text import Text
 
 from . import __version__
 from .commands.compare import Compare
+from .commands.diagnose import Diagnose
 from .commands.run import Run
 from .commands.tasks import Tasks
 from .report.folder import OutputError
@@ -23,6 +24,7 @@ FAILED, INTERRUPTED = 2, 130
 
 Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
+    | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Tasks, tyro.conf.subcommand("tasks")]
 )

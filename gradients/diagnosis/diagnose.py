@@ -108,7 +108,8 @@ def diagnose(
     if "zeroth" not in estimates:
         raise GradientError(errors["zeroth"])
     notes: list[str] = []
-    norms, growth, contacts, kinks, curve = None, None, None, (), None
+    norms, growth, contacts, curve = None, None, None, None
+    kinks: tuple[Kink, ...] = ()
     if offers(objective, "unroll") and "autodiff" in estimates:
         steps = steps_of(objective, theta)
         norms = steps.gradient_by_step.double().reshape(steps.steps, -1).norm(dim=1)

@@ -6,15 +6,18 @@ honest. z is the largest difference in a parameter, over the errors of both. In 
 1. *not finite*: some entry is.
 2. *blind*: exactly 0 in a parameter where the zeroth order is more than 3 standard errors from 0. The reason, if
    contacts can be seen: the share of samples that touch what theta does not.
-3. *biased by jumps* (an average of exact gradients): z > 3. Its own error bar cannot show it.
-4. *overwhelmed by growth* (exact or averaged exact gradients): disturbances of the state grow more than
+3. *blind to contact* (exact): the derivative with respect to what enters at each step is exactly 0 in every step, while
+   some samples touch what theta does not. What is left of the gradient does not come from the simulation.
+4. *biased by jumps* (an average of exact gradients): z > 3. Its own error bar cannot show it.
+5. *overwhelmed by growth* (exact or averaged exact gradients): disturbances of the state grow more than
    GROWTH-fold over the evaluation, and the gradient is off by z > 3, or its variance exceeds the zeroth order's.
-5. *local* (exact): z > 3 otherwise: the slope of the cost as it is. The nearest change of contact is named.
-6. *noisy*: its error bar is above half of its length; how many samples would bring it to a tenth.
-7. *off*: z > 3 for any other.
-8. *undecided* (exact): z <= 3, but the zeroth order's own error bar is above half of its length, so that nothing can be
+6. *local* (exact): z > 3 otherwise: the slope of the cost as it is. The nearest change of contact is named.
+7. *noisy*: its error bar is above half of its length; how many samples would bring it to a tenth.
+8. *off*: z > 3 for any other.
+9. *undecided* (exact): z <= 3, but the zeroth order's own error bar is above half of its length, so that nothing can be
    told from it. What the samples touch that theta does not is named.
-9. *to be believed* otherwise: with its error bar; for the first order, how much less or more noise than the zeroth.
+10. *to be believed* otherwise: with its error bar; for the first order, how much less or more noise than the zeroth;
+   for the exact gradient, what samples touch that theta does not.
 """
 
 from __future__ import annotations
@@ -62,6 +65,13 @@ def verdict(name: str, estimate: Estimate, evidence: Evidence) -> str:
     if bool(missed.any()):
         count = int(missed.sum())
         return f"blind: exactly 0 in {count} of {len(gradient)} parameters where the cost is not flat{_unmet(evidence)}"
+    if (
+        name == "autodiff"
+        and _unmet(evidence)
+        and evidence.norm_by_step is not None
+        and not evidence.norm_by_step.any()
+    ):
+        return f"blind to contact: no step's controls change the cost{_unmet(evidence)}"
     own = None if name == "autodiff" or estimate.standard_error is None else estimate.standard_error.double()
     both = torch.hypot(error.double(), torch.zeros_like(truth) if own is None else own).clamp_min(floor)
     z = float(((gradient - truth).abs() / both).max()) if name != "zeroth" else 0.0
@@ -90,7 +100,7 @@ def verdict(name: str, estimate: Estimate, evidence: Evidence) -> str:
     if z > _K:
         return f"off: {z:.1f} standard errors from the zeroth order"
     bar = "" if own is None or length == 0.0 else f", error bar {float(own.norm()) / length:.1%}"
-    return f"to be believed{bar}{_noise(name, evidence)}"
+    return f"to be believed{bar}{_noise(name, evidence)}{_unmet(evidence) if name == 'autodiff' else ''}"
 
 
 def _noise(name: str, evidence: Evidence) -> str:
