@@ -15,7 +15,7 @@ def test_push_from_apart_is_blind_to_contact(capsys):
         in printed
     )
     assert "by step: 0 at the start, 0 at most, in step 0, 0 at the end" in printed
-    assert "samples touch other pairs than theta" in printed
+    assert "touch other pairs than theta" in printed
 
 
 def test_an_objective_that_shows_nothing_is_told_apart(capsys):
