@@ -15,6 +15,7 @@ from .commands.compare import Compare
 from .commands.diagnose import Diagnose
 from .commands.run import Run
 from .commands.tasks import Tasks
+from .commands.variance import Variance
 from .report.folder import OutputError
 
 __all__ = ["main"]
@@ -27,6 +28,7 @@ Command = (
     | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Tasks, tyro.conf.subcommand("tasks")]
+    | Annotated[Variance, tyro.conf.subcommand("variance")]
 )
 
 

@@ -68,6 +68,10 @@ class Sampling(Protocol):
     mirrored: ClassVar[bool]
     """Whether the table holds 1 - u with every u, so that antithetic pairs would repeat its points."""
 
+    def fitting(self, points: int, columns: int) -> int:
+        """The count of points nearest to ``points`` that suits it best."""
+        ...
+
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The table of this seed and stream; refuses counts of points that it cannot make."""
         ...
@@ -81,6 +85,10 @@ class MonteCarlo:
     random: ClassVar[bool] = True
     independent: ClassVar[bool] = True
     mirrored: ClassVar[bool] = False
+
+    def fitting(self, points: int, columns: int) -> int:
+        """Any count."""
+        return points
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The table of this seed and stream; any count of points."""
@@ -101,6 +109,10 @@ class QuasiMonteCarlo:
     independent: ClassVar[bool] = False
     mirrored: ClassVar[bool] = False
 
+    def fitting(self, points: int, columns: int) -> int:
+        """The nearest power of two."""
+        return 2 ** round(math.log2(points))
+
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The first ``points`` points, centred."""
         return _Sobol(columns, None, 0.5 / 2 ** math.ceil(math.log2(points)) if points > 1 else 0.5)
@@ -117,6 +129,10 @@ class RandomizedQMC:
     random: ClassVar[bool] = True
     independent: ClassVar[bool] = False
     mirrored: ClassVar[bool] = False
+
+    def fitting(self, points: int, columns: int) -> int:
+        """The nearest power of two."""
+        return 2 ** round(math.log2(points))
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """Scrambled points of this seed and stream."""
@@ -136,6 +152,10 @@ class LatinHypercube:
     independent: ClassVar[bool] = False
     mirrored: ClassVar[bool] = False
 
+    def fitting(self, points: int, columns: int) -> int:
+        """Any count."""
+        return points
+
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The hypercube of this seed and stream."""
         return _Latin(seed, stream, points, columns)
@@ -152,6 +172,11 @@ class Cartesian:
     random: ClassVar[bool] = False
     independent: ClassVar[bool] = False
     mirrored: ClassVar[bool] = True
+
+    def fitting(self, points: int, columns: int) -> int:
+        """The nearest k^columns, of at least 2^columns points: one cell is no grid."""
+        side = max(2, math.floor(points ** (1.0 / columns)))
+        return min(side**columns, (side + 1) ** columns, key=lambda count: abs(math.log(count / points)))
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The grid of ``points`` = k^columns midpoints."""
@@ -170,6 +195,11 @@ class CartesianRQMC:
     random: ClassVar[bool] = True
     independent: ClassVar[bool] = False
     mirrored: ClassVar[bool] = False
+
+    def fitting(self, points: int, columns: int) -> int:
+        """The nearest k^columns, of at least 2^columns points: one cell is no grid."""
+        side = max(2, math.floor(points ** (1.0 / columns)))
+        return min(side**columns, (side + 1) ** columns, key=lambda count: abs(math.log(count / points)))
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """One point per cell of a grid of ``points`` = k^columns cells."""
