@@ -12,8 +12,8 @@ for, and is the same whatever the chunking, the order or the process. Noise is m
 | ``cartesian`` | midpoints of a grid of k^columns cells | no | no |
 | ``cartesian_rqmc`` | one uniform point in each cell of that grid | yes | no |
 
-Each row of a random sampling is uniform in the cube by itself, so a mean over rows is unbiased; dependent rows have no
-error bar but that of independent replications of the whole table.
+The rows of a random table are together uniform in the cube, so a mean over all of them is unbiased; dependent rows have
+no error bar but that of independent replications of the whole table.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
     "resolve_sampling",
 ]
 
-_BITS = 52  # of a Sobol' coordinate; with half a cell added it is still exact in float64
+_BITS = 32  # of a Sobol' coordinate: scipy cannot skip ahead with more
 _MOST_SOBOL_COLUMNS = 21201  # the direction numbers that scipy ships (Joe and Kuo 2008)
 
 
@@ -62,7 +62,7 @@ class Sampling(Protocol):
 
     name: ClassVar[str]
     random: ClassVar[bool]
-    """Whether the table depends on the seed, every row being uniform over seeds."""
+    """Whether the table depends on the seed, a mean over all its rows being unbiased."""
     independent: ClassVar[bool]
     """Whether its rows are independent of each other: what the usual standard error needs."""
     mirrored: ClassVar[bool]
@@ -115,14 +115,15 @@ class QuasiMonteCarlo:
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The first ``points`` points, centred."""
-        return _Sobol(columns, None, 0.5 / 2 ** math.ceil(math.log2(points)) if points > 1 else 0.5)
+        return _Sobol(columns, points, None, None)
 
 
 @dataclass(frozen=True)
 class RandomizedQMC:
     """Scrambled Sobol' points (linear matrix scramble and digital shift, scipy): uniform each, even together.
 
-    Powers of two are best. Not an Owen scramble in full, but it has its variance for a single pair of points.
+    Powers of two are best. A uniform number of its own fills the last cell of width 2^-32 of every coordinate, so that
+    each point is uniform to the last digit and the tails of the noise are not cut.
     """
 
     name: ClassVar[str] = "rqmc"
@@ -136,7 +137,7 @@ class RandomizedQMC:
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """Scrambled points of this seed and stream."""
-        return _Sobol(columns, derive_seed(seed, stream, "sobol"), 0.5 * 2.0**-_BITS)
+        return _Sobol(columns, points, derive_seed(seed, stream, "sobol"), _Counted(seed, stream, columns))
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ class LatinHypercube:
 class Cartesian:
     """Midpoints of a grid of k^columns equal cells: deterministic, no error bar; for few parameters only.
 
-    It holds the mirror image of every point, so antithetic pairs would evaluate each point twice.
+    It holds the mirror image of every point, so antithetic pairs would evaluate each point twice. Where the score is
+    unbounded its tails are cut at the outermost midpoints: the error then falls slowly with k.
     """
 
     name: ClassVar[str] = "cartesian"
@@ -249,14 +251,17 @@ class _Counted:
 
 
 class _Sobol:
-    def __init__(self, columns: int, seed: int | None, offset: float) -> None:
+    def __init__(self, columns: int, points: int, seed: int | None, inside: Table | None) -> None:
         if columns > _MOST_SOBOL_COLUMNS:
             raise GradientError(
                 f"Sobol' points exist for up to {_MOST_SOBOL_COLUMNS} parameters, not {columns}: use monte_carlo"
             )
+        if points > 2**_BITS:
+            raise GradientError(f"there are 2^{_BITS} Sobol' points, not {points}: use replications, or monte_carlo")
         random = None if seed is None else np.random.default_rng(seed)
         self._engine = qmc.Sobol(columns, scramble=seed is not None, bits=_BITS, seed=random)
-        self._offset = offset
+        self._inside = inside
+        self._half_cell = 0.5 ** (1 + math.ceil(math.log2(points)))
 
     def rows(self, first: int, count: int) -> torch.Tensor:
         engine = self._engine
@@ -266,7 +271,10 @@ class _Sobol:
             engine.fast_forward(first - engine.num_generated)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # counts that are no power of two: documented above
-            return torch.from_numpy(engine.random(count) + self._offset)
+            points = torch.from_numpy(engine.random(count))
+        if self._inside is None:
+            return points + self._half_cell
+        return points + 2.0**-_BITS * self._inside.rows(first, count)
 
 
 class _Latin:
