@@ -15,6 +15,7 @@ from .errors import GradientError
 from .interface import Backend, DifferentiableObjective, Estimate, Objective
 from .jacobian import smoothed_jacobian
 from .learned import Box, Cloud, ControlVariate, FittedSurrogate, fit_surrogate, load_surrogate
+from .policy import ControlProblem, OpenLoop, PolicyGradient
 from .processes import Processes, join_processes
 from .reference import CentralDifferences
 from .registry import backend_names, make_backend
@@ -48,6 +49,7 @@ __all__ = [
     "Cloud",
     "Comparison",
     "ComparisonRow",
+    "ControlProblem",
     "ControlVariate",
     "Differentiable",
     "DifferentiableObjective",
@@ -64,6 +66,8 @@ __all__ = [
     "Logistic",
     "MonteCarlo",
     "Objective",
+    "OpenLoop",
+    "PolicyGradient",
     "Processes",
     "QuasiMonteCarlo",
     "RandomizedQMC",
