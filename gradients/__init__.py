@@ -17,6 +17,7 @@ from .jacobian import smoothed_jacobian
 from .learned import Box, Cloud, ControlVariate, FittedSurrogate, fit_surrogate, load_surrogate
 from .policy import ControlProblem, OpenLoop, PolicyGradient
 from .processes import Processes, join_processes
+from .progress import progress_bar
 from .reference import CentralDifferences
 from .registry import backend_names, make_backend
 from .sampling import (
@@ -84,5 +85,6 @@ __all__ = [
     "join_processes",
     "load_surrogate",
     "make_backend",
+    "progress_bar",
     "smoothed_jacobian",
 ]

@@ -100,5 +100,5 @@ def _outputs(outputs: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor
         raise GradientError(
             f"{name!r} returned {shape} for inputs of shape {list(rows.shape)}: return a torch tensor [batch, outputs]"
         )
-    refuse_non_finite(name, rows, found, "output")
+    refuse_non_finite(name, rows, found, "result")
     return found.detach().double()
