@@ -21,12 +21,14 @@ __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The kernels for one precision and law (``law.py``): linear solve, and power of contacts, bodies and actuators."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
-    contact_law, dyn, row_ns = law.make(dtype, resists), dynamics.make(dtype), rows.make(dtype)
-    lin, solver = newton.make(dtype, resists), solve.make(dtype, resists)
+    contact_law, dyn, row_ns = law.make(dtype, resists, softens), dynamics.make(dtype), rows.make(dtype)
+    if softens:
+        row_ns = rows.make(dtype, resists, softens)
+    lin, solver = newton.make(dtype, resists, softens), solve.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
@@ -85,6 +87,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), h: dtype, eps: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        softening: wp.array(dtype=p.vec2),
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -102,6 +105,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
             shape_damping, h, eps,
         )  # fmt: skip
+        if wp.static(softens):
+            coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
         q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
         u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b)
         uz = contact_law.relative_motion(z, world, a, b, arm_a, arm_b)
@@ -160,7 +165,7 @@ def solve_adjoint(
     """Solve H z = ``adj_v1`` at the solution ``body_v1``; writes ``adjoints.z`` and which contacts are active."""
     m, r, s = model, contact_rows, scratch
     wp.launch(
-        make(dtype, contact_rows.resists).linear,
+        make(dtype, contact_rows.resists, contact_rows.softens).linear,
         dim=body_q.shape[0],
         inputs=[
             dofs, m.dof_index, m.body_mask, m.body_gyroscopic,
@@ -177,11 +182,12 @@ def solve_adjoint(
 def residual_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, control: wp.array,
     features: Features, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, resists: bool,
+    softens: bool = False,
 ) -> None:  # fmt: skip
     """Add d(-z . r)/d(inputs) to ``adjoints``, for all contacts, bodies and actuators of all worlds."""
     contact_adjoint(
         dtype, model, body_q, body_v0, body_v1, features, adjoints, h=h, eps=eps, angular_eps=angular_eps,
-        resists=resists,
+        resists=resists, softens=softens,
     )  # fmt: skip
     body_adjoint(dtype, model, body_q, body_v0, body_v1, control, adjoints, h=h)
 
@@ -189,23 +195,24 @@ def residual_adjoint(
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
     adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, resists: bool,
+    softens: bool = False,
 ) -> None:  # fmt: skip
     """The contacts' part of ``residual_adjoint``."""
     m, g, f = model, adjoints, features
     wp.launch(
-        make(dtype, resists).contact,
+        make(dtype, resists, softens).contact,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
             body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f), h, eps,
-            m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
+            m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps, m.shape_softening,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=[
             None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping,
             g.body_q, g.body_v0, *[None] * (2 + 4 + 16 + 2),
-            g.shape_rolling_resistance, g.shape_torsional_resistance, None,
+            g.shape_rolling_resistance, g.shape_torsional_resistance, None, None,
         ],
         adj_outputs=[g.contact_seed],
         device=body_q.device,

@@ -14,11 +14,12 @@ __all__ = ["make", "solve_adjoint"]
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The kernel for one precision and law (``law.py``)."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
-    contact_law, dyn, lin = law.make(dtype, resists), dynamics.make(dtype), blocks.make(dtype, resists)
+    dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
+    lin = blocks.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     block = lin.block
     Graph, arrange = graph.make().Graph, graph.make().arrange
@@ -77,7 +78,7 @@ def solve_adjoint(
     assert s.graph is not None
     assert s.blocks is not None
     wp.launch(
-        make(dtype, contact_rows.resists).kernel,
+        make(dtype, contact_rows.resists, contact_rows.softens).kernel,
         dim=body_q.shape[0],
         inputs=[
             m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass,

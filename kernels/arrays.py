@@ -29,6 +29,7 @@ class ModelArrays:
     body_mask: wp.array  # spatial [B]: 1 free, 0 locked, per world axis
     body_takes_part: wp.array  # int32 [B]: whether any axis is free
     body_gyroscopic: wp.array  # int32 [B]: whether the torque-free motion is more than constant spin
+    shape_softening: wp.array  # vec2 [S]: width of softened contact [m], 0 hard, and its mode; see ``softening.py``
     dof_index: wp.array  # int32 [6 B]: position of each axis among the free ones in the model's order, -1 if locked
     actuator_body: wp.array  # int32 [A]
     actuator_axis: wp.array  # int32 [A]: 0..2 along, 3..5 about the world axes
@@ -66,14 +67,17 @@ class Rows:
     arm_b: wp.array  # vec3, m
     coefficients: wp.array  # of ``law.py``; vec4 without resistance: a [N s], b [kg], mu, s0 [m/s]
     resists: bool = False  # whether the contacts have rolling and torsional resistance
+    softens: bool = False  # whether the contacts have a contact function, see ``softening.py``
 
     @classmethod
-    def allocate(cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False) -> Rows:
+    def allocate(
+        cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False, softens: bool = False
+    ) -> Rows:
         """Rows for ``worlds`` worlds of at most ``capacity`` contacts."""
         p = precision(dtype)
         shape = (worlds, capacity)
-        types = (wp.int32, wp.int32, p.vec3, p.vec3, p.vec3, law.make(dtype, resists).Coefficients)
-        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types), resists)
+        types = (wp.int32, wp.int32, p.vec3, p.vec3, p.vec3, law.make(dtype, resists, softens).Coefficients)
+        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types), resists, softens)
 
 
 @dataclass

@@ -36,12 +36,12 @@ class BlockArrays:
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """``assemble``, ``factor`` and ``solve`` for one precision and law (``law.py``)."""
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     mat66 = wp.types.matrix((6, 6), dtype)
-    contact_law, dyn = law.make(dtype, resists), dynamics.make(dtype)
+    contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     products = block_products.make(dtype)
     mat68 = products.block

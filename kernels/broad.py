@@ -133,8 +133,8 @@ def make(dtype: Any) -> SimpleNamespace:
         # state in
         ball: wp.array2d(dtype=vec2), body_v0: wp.array2d(dtype=spatial),
         listed_v: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), every: int, margin: dtype,
-        reach: wp.array(dtype=dtype), h: dtype, near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int),
-        near_gap: wp.array2d(dtype=dtype), begin: int, whole: int,
+        felt: dtype, reach: wp.array(dtype=dtype), h: dtype, near_list: wp.array2d(dtype=int),
+        near_count: wp.array(dtype=int), near_gap: wp.array2d(dtype=dtype), begin: int, whole: int,
         # out
         again: wp.array(dtype=int),
     ):  # fmt: skip
@@ -159,7 +159,7 @@ def make(dtype: Any) -> SimpleNamespace:
                 wanted = ahead * pair_speed(world, a, b, shape_body, ball, body_v1)
                 if wanted > margin:
                     listed = near_by.pair_near(world, a, b, shape_body, ball, body_v0, listed_v, margin, ahead, fall)
-                    if wanted > listed and near_gap[world, k] < wanted:
+                    if wanted > listed and near_gap[world, k] < wanted + felt:
                         flag = 1
         again[world] = flag
 
@@ -220,14 +220,16 @@ def find_pairs(
 
 def overlooked(
     dtype: Any, shape_body: wp.array, gravity: wp.array, body_v0: wp.array, listed_v: wp.array, body_v1: wp.array,
-    near: NearArrays, *, margin: float, reach: wp.array, h: float, every: bool = True, whole: bool = False,
+    near: NearArrays, *, margin: float, reach: wp.array, h: float, felt: float = 0.0, every: bool = True,
+    whole: bool = False,
 ) -> None:  # fmt: skip
     """Mark the worlds in which a contact may act at ``body_v1`` that was not listed for ``body_v0`` and ``listed_v``.
 
     A contact acts only within ``reach`` times the speed at which its two bodies approach after the step, so what was
     listed for a greater distance is complete. Looks at the marked worlds, or at ``every`` one, whose contacts were
-    listed pair by pair or as a ``whole``; ``near.listed_v`` then holds, for the worlds marked, the velocities to list
-    the contacts for.
+    listed pair by pair or as a ``whole``; where contact is softened, for a distance greater by ``felt`` [m], within
+    which they act at any speed. ``near.listed_v`` then holds, for the worlds marked, the velocities to list the
+    contacts for.
     """
     k = make(dtype)
     lists = zip(near.pairs, near.lists, near.counts, near.gaps, strict=True)
@@ -235,7 +237,7 @@ def overlooked(
         wp.launch(
             k.overlooked, dim=body_v0.shape[0],
             inputs=[
-                pairs, shape_body, gravity, near.ball, body_v0, listed_v, body_v1, int(every), margin, reach, h,
+                pairs, shape_body, gravity, near.ball, body_v0, listed_v, body_v1, int(every), margin, felt, reach, h,
                 near_list, near_count, near_gap, int(i == 0), int(whole),
             ],
             outputs=[near.again], device=body_v0.device,

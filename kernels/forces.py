@@ -39,11 +39,11 @@ class Forces:
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The kernels ``contacts`` and ``actuators`` for one precision and law (``law.py``)."""
     p = precision(dtype)
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
-    geo, contact_law, dyn = geometry.make(dtype), law.make(dtype, resists), dynamics.make(dtype)
+    geo, contact_law, dyn = geometry.make(dtype), law.make(dtype, resists, softens), dynamics.make(dtype)
     Coefficients = contact_law.Coefficients
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -128,7 +128,7 @@ def forces(
         h: Step [s].
         eps: Stiction tolerance [m/s].
     """
-    m, f, r, kernels = model, features, contact_rows, make(dtype, contact_rows.resists)
+    m, f, r, kernels = model, features, contact_rows, make(dtype, contact_rows.resists, contact_rows.softens)
     wp.launch(
         kernels.contacts,
         dim=f.kind.shape,

@@ -2,7 +2,8 @@
 
 Without resistance the motion is the relative velocity of the two contact points, vec3, and the coefficients are those
 of ``contact.py``, vec4. With it (``resistance.py``) the motion also holds the relative angular velocity, and the
-coefficients those of the resistance. Kernels are written once for both: their factories take ``resists``.
+coefficients those of the resistance. Softened contact (``softening.py``) adds two coefficients to either. Kernels are
+written once for all: their factories take ``resists`` and ``softens``.
 """
 
 import functools
@@ -11,18 +12,20 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics, resistance
+from . import contact, dynamics, resistance, softening
 from .precision import precision
 
 __all__ = ["make"]
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
-    """The law for one precision; ``resists`` adds rolling and torsional resistance.
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
+    """The law for one precision; ``resists`` adds rolling and torsional resistance, ``softens`` a contact function.
 
     ``Motion`` and ``Coefficients`` are the types of a contact's relative motion (and impulse) and of its coefficients.
     """
+    if softens:
+        return softening.make(dtype, make(dtype, resists), resists)
     if resists:
         return resistance.make(dtype)
     p = precision(dtype)
@@ -68,6 +71,11 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         return base.impulse(u, n, q[0], q[1], q[2], q[3], eps)
 
     @wp.func
+    def direction(u: vec3, n: vec3, q: vec4, eps: dtype):
+        """Impulse for a unit of normal impulse."""
+        return n - (u - n * wp.dot(n, u)) * (q[2] / base.slip_speed(u, n, eps))
+
+    @wp.func
     def curvature(u: vec3, n: vec3, q: vec4, eps: dtype):
         return base.curvature(u, n, q[0], q[1], q[2], q[3], eps)
 
@@ -83,6 +91,6 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
 
     return SimpleNamespace(
         Motion=vec3, Coefficients=vec4, relative_motion=dyn.relative_velocity, between=between, bare=bare, full=full,
-        held=held, slip_speed=slip_speed, excess=excess, impulse=impulse, curvature=curvature, normal_part=normal_part,
-        on_body=on_body,
+        held=held, slip_speed=slip_speed, excess=excess, impulse=impulse, direction=direction, curvature=curvature,
+        normal_part=normal_part, on_body=on_body,
     )  # fmt: skip

@@ -21,12 +21,12 @@ SMALL = 8
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """``hessian``, ``solve``, ``gather``, ``spread``: Newton's linear algebra for one world and law (``law.py``)."""
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     small_matrix, small_vector = wp.types.matrix((SMALL, SMALL), dtype), wp.types.vector(SMALL, dtype)
-    contact_law, dyn = law.make(dtype, resists), dynamics.make(dtype)
+    contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     Curvature = wp.types.matrix((6, 6), dtype) if resists else mat33
 

@@ -127,6 +127,12 @@ def make(dtype: Any) -> SimpleNamespace:
         return result
 
     @wp.func
+    def direction(x: spatial, n: vec3, q: vec7, eps: dtype):
+        u = dyn.linear(x)
+        force = n - (u - n * wp.dot(n, u)) * (q[2] / base.slip_speed(u, n, eps))
+        return dyn.join(force, lever(dyn.angular(x), n, q))
+
+    @wp.func
     def block(m: mat66, row: int, column: int):
         """The 3x3 block of ``m`` that begins at (row, column)."""
         x = mat33()
@@ -179,6 +185,6 @@ def make(dtype: Any) -> SimpleNamespace:
     return SimpleNamespace(
         Motion=spatial, Coefficients=vec7, relative_motion=relative_motion, between=between, bare=bare, full=full,
         held=held, slip_speed=slip_speed, resisted=resisted, rolling_speed=rolling_speed, spin_speed=spin_speed,
-        excess=excess, impulse=impulse, curvature=curvature, carried=carried, block=block, normal_part=normal_part,
-        on_body=on_body,
+        excess=excess, impulse=impulse, direction=direction, curvature=curvature, carried=carried, block=block,
+        normal_part=normal_part, on_body=on_body,
     )  # fmt: skip

@@ -20,12 +20,13 @@ THREADS_PER_WORLD = 32
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The functions ``row`` and ``mass_of`` and the forward kernel, for one precision; see ``law.py``."""
     p = precision(dtype)
     vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
+    vec2, vec6 = p.vec2, wp.types.vector(6, dtype)
     geo, pair, dyn = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype)
-    contact_law = law.make(dtype, resists)
+    contact_law = law.make(dtype, resists, softens)
     Coefficients = contact_law.Coefficients
 
     @wp.func
@@ -66,7 +67,11 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         )  # fmt: skip
         mu = pair.friction(shape_friction[world, sa], shape_friction[world, sb])
         u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
-        coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, pair.slip_speed(u0, n, eps))
+        s = pair.slip_speed(u0, n, eps)
+        if wp.static(softens):
+            coefficients = vec6(-h * k * gap * part, (h * h * k + h * d) * part, mu, s, h * k * part, dtype(0.0))
+        else:
+            coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, s)
         return n, arm_a, arm_b, coefficients, gap
 
     @wp.func
@@ -84,7 +89,10 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
         h: dtype, eps: dtype,
     ):  # fmt: skip
-        """Normal, arms of a and b [m], (a, b, mu, s0) of ``contact.py``, gap [m] and share of a patch."""
+        """Normal, arms of a and b [m], (a, b, mu, s0) of ``contact.py``, gap [m] and share of a patch.
+
+        Softened contacts have h k times the share [N s/m] as a fifth coefficient.
+        """
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
         part = weight[world, c] * geo.fixed_share(
@@ -120,7 +128,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         h: dtype, eps: dtype, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
-        angular_eps: dtype, every: int, again: wp.array(dtype=int), stride: int,
+        angular_eps: dtype, softening: wp.array(dtype=vec2), every: int, again: wp.array(dtype=int), stride: int,
         # rows out
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
@@ -171,6 +179,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             normal[world, c] = n
             arm_a[world, c] = ra
             arm_b[world, c] = rb
+            if wp.static(softens):
+                coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
             coefficients[world, c] = contact_law.full(
                 coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps
             )
@@ -208,13 +218,13 @@ def prepare(
     # on a GPU some threads share the contacts of a world, most of whose room is empty
     stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
     wp.launch(
-        make(dtype, rows.resists).kernel,
+        make(dtype, rows.resists, rows.softens).kernel,
         dim=(worlds, stride),
         inputs=[
             model.shape_body, model.body_mass, model.shape_friction, model.shape_stiffness, model.shape_damping,
             body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features), h, eps,
-            model.shape_rolling_resistance, model.shape_torsional_resistance, angular_eps, int(again is None), again,
-            stride,
+            model.shape_rolling_resistance, model.shape_torsional_resistance, angular_eps, model.shape_softening,
+            int(again is None), again, stride,
         ],
         outputs=[rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.coefficients],
         device=body_q.device,

@@ -25,11 +25,12 @@ IMPULSE_ROUNDING = 8.0
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The forward solver kernel for one precision and law (``law.py``), and ``set_up``, which its adjoint shares."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
-    contact_law, dyn, lin = law.make(dtype, resists), dynamics.make(dtype), newton.make(dtype, resists)
+    dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
+    lin = newton.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
 
@@ -79,6 +80,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         term = wp.abs(q[0]) + q[1] * (wp.abs(contact_law.normal_part(u, n)) + q[2] * (q[3] + s))
         if wp.static(resists):
             term += q[1] * contact_law.resisted(dyn.angular(u), n, q)
+        if wp.static(softens):
+            term *= contact_law.slope(u, n, q, eps)
         moment = term
         term = term * (dtype(1.0) + q[2])
         lightness = dtype(0.0)
@@ -332,7 +335,7 @@ def solve(
     """
     m, r, s = model, contact_rows, scratch
     wp.launch(
-        make(dtype, contact_rows.resists).kernel,
+        make(dtype, contact_rows.resists, contact_rows.softens).kernel,
         dim=body_q.shape[0],
         inputs=[
             dofs, m.dof_index, m.body_mask, m.body_gyroscopic,

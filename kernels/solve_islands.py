@@ -27,13 +27,14 @@ WAKING_SPEED = 0.1
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The kernel for one precision and law (``law.py``)."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
-    contact_law, dyn, small = law.make(dtype, resists), dynamics.make(dtype), solve.make(dtype, resists)
+    dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
+    small = solve.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
-    lin = blocks.make(dtype, resists)
+    lin = blocks.make(dtype, resists, softens)
     block = lin.block
     Graph, arrange = graph.make().Graph, graph.make().arrange
     momentum, mass_norm2 = small.momentum, small.mass_norm2
@@ -378,7 +379,7 @@ def solve_islands(
     assert s.graph is not None
     assert s.blocks is not None
     wp.launch(
-        make(dtype, contact_rows.resists).kernel,
+        make(dtype, contact_rows.resists, contact_rows.softens).kernel,
         dim=body_q.shape[0],
         inputs=[
             m.body_takes_part, m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind,

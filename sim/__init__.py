@@ -17,6 +17,7 @@ from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 from .recording import Recording, join_recordings, record
 from .simulator import Simulator
+from .softening import Hard, LogBarrier, Softplus
 from .state import Diagnostics, State, Trajectory
 from .step_function import SimulatorStep
 
@@ -27,6 +28,8 @@ __all__ = [
     "ConvergenceError",
     "DeviceError",
     "Diagnostics",
+    "Hard",
+    "LogBarrier",
     "Model",
     "ModelBuilder",
     "ModelError",
@@ -37,6 +40,7 @@ __all__ = [
     "Simulator",
     "SimulatorOptions",
     "SimulatorStep",
+    "Softplus",
     "State",
     "StateCoordinates",
     "StateError",

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from .errors import CapacityError, ConvergenceError, SimulationWarning, StateError
@@ -135,12 +136,18 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
         )
 
 
-def restitution(options: SimulatorOptions, values: dict[str, torch.Tensor]) -> None:
-    """Raise where shapes bounce although the steps drop momentum."""
+def restitution(model: Model, options: SimulatorOptions, values: dict[str, torch.Tensor]) -> None:
+    """Raise where shapes bounce although the steps drop momentum, or contacts are softened."""
     if options.quasi_dynamic and bool((values["shape_restitution"] > 0).any()):
         raise StateError(
             "restitution has no meaning in quasi-dynamic stepping, which drops momentum; set shape_restitution to zero "
             "or pass quasi_dynamic=False to Simulator"
+        )
+    if options.softening.reach > 0.0 and bool((values["shape_restitution"] > 0).any()):
+        s = int(torch.nonzero(values["shape_restitution"] > 0)[0, 1])
+        raise StateError(
+            f"shape {model.shape_names[s]!r} has restitution, and the simulator's contacts are softened: a force felt "
+            "from a distance has no moment of impact. Set shape_restitution to zero, or use softening=Hard()"
         )
 
 
@@ -173,16 +180,22 @@ def sunk(model: Model, lane: Lane, worlds: int, first: int) -> None:
     )
 
 
+def capacity(simulator: Simulator, contacts: np.ndarray, first: int = 0) -> None:
+    """Raise if one of the worlds ``first``, ``first + 1``, ... listed more contacts than it has room for."""
+    room = simulator.contact_capacity
+    most = int(contacts.max())
+    if most > room:
+        softened = simulator.options.softening.reach > 0.0
+        raise CapacityError(
+            f"world {first + int(contacts.argmax())} met {most} contacts but there is room for {room}; pass "
+            f"contact_capacity={most} or more to Simulator, or reduce "
+            + ("the width of softened contact" if softened else "contact_margin")
+        )
+
+
 def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
     """Raise what went wrong in a rollout."""
-    capacity = simulator.contact_capacity
-    most = int(d.contacts.max())
-    if most > capacity:
-        world = int(d.contacts.argmax())
-        raise CapacityError(
-            f"world {world} met {most} contacts but there is room for {capacity}; pass contact_capacity={most} or more "
-            "to Simulator, or reduce contact_margin"
-        )
+    capacity(simulator, d.contacts.numpy())
     bad = d.failed_steps > 0
     if bool(bad.any()):
         world = int(torch.nonzero(bad)[0])

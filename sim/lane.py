@@ -105,6 +105,7 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         actuator_body=_shared(model.actuator_body, wp.int32, device),
         actuator_axis=_shared(model.actuator_axis, wp.int32, device),
         actuator_kind=_shared(model.actuator_kind, wp.int32, device),
+        shape_softening=zeros((s,), p.vec2),
         gravity=zeros((worlds,), p.vec3), body_mass=zeros((worlds, n), scalar),
         body_inertia=zeros((worlds, n), p.mat33),
         shape_size=zeros((worlds, s), p.vec3), shape_friction=zeros((worlds, s), scalar),
@@ -141,6 +142,7 @@ class Lane:
         p = precision(self.real)
         self.capacity = capacity
         self.arrays = model_arrays(model, width)
+        self.arrays.shape_softening.assign(options.softening.of_shapes(model))
         bodies, actuators, t = model.bodies, model.actuators, self.segment
         self.q = wp.zeros((t + 1, width, bodies), dtype=p.transform, device=self.device)
         self.v = wp.zeros((t + 1, width, bodies), dtype=p.spatial, device=self.device)
@@ -153,7 +155,7 @@ class Lane:
         )
         self.features = Features.allocate(width, capacity, self.real, self.device)
         solver = Solver.allocate(self.real, self.arrays, options, width, capacity)
-        self._laws = {False: ContactLaw(Rows.allocate(width, capacity, self.real, self.device), solver)}
+        self._laws = {(False, False): ContactLaw(Rows.allocate(width, capacity, self.real, self.device), solver)}
         self.report = SolverReport.allocate(width, self.real, self.device)
         self.depth = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.depth_ratio = wp.zeros_like(self.depth)
@@ -161,8 +163,8 @@ class Lane:
         self.adjoints: Adjoints | None = None
         self.forces: forces.Forces | None = None
         self._graphs: dict[tuple[str, int], Any] = {}
+        self._margin = options.contact_margin or (0.1 if options.quasi_dynamic else 0.001)
         self._detect: dict[str, Any] = {
-            "margin": options.contact_margin or (0.1 if options.quasi_dynamic else 0.001),
             "reach": self.reach, "step": options.step,
         }  # fmt: skip
         # torch views of the same memory, for copies in and out
@@ -238,7 +240,7 @@ class Lane:
         detect(
             self.real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
             shape_pose=a.shape_pose, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], body_v1=v1, near=self.near,
-            features=self.features, hulls=a.hulls, every=every, whole=whole,
+            features=self.features, hulls=a.hulls, every=every, whole=whole, margin=self._margin + self._felt(law),
             **self._detect,
         )  # fmt: skip
         rows.prepare(
@@ -247,11 +249,17 @@ class Lane:
         )  # fmt: skip
         return start
 
-    def _overlooked(self, t: int, listed_v: wp.array, *, every: bool = True, whole: bool = False) -> None:
+    def _felt(self, law: ContactLaw) -> float:
+        """Gap up to which bodies that do not approach feel each other [m]."""
+        return self.options.softening.reach if law.rows.softens else 0.0
+
+    def _overlooked(
+        self, t: int, law: ContactLaw, listed_v: wp.array, *, every: bool = True, whole: bool = False
+    ) -> None:
         """Mark the worlds whose solution of step ``t`` meets contacts that were not listed."""
         broad.overlooked(
             self.real, self.arrays.shape_body, self.arrays.gravity, self.v[t], listed_v, self.v[t + 1], self.near,
-            margin=self._detect["margin"], reach=self.reach, h=self.options.step, every=every, whole=whole,
+            margin=self._margin, felt=self._felt(law), reach=self.reach, h=self.options.step, every=every, whole=whole,
         )  # fmt: skip
 
     def _velocities(self, t: int, law: ContactLaw, start: wp.array, every: bool) -> None:
@@ -265,11 +273,11 @@ class Lane:
         for t in range(steps):
             start = self.list_contacts(t, law)
             self._velocities(t, law, start, every=True)
-            self._overlooked(t, self.v[t])
+            self._overlooked(t, law, self.v[t])
             for whole in (False, True):
                 self.list_contacts(t, law, self.near.listed_v, every=False, whole=whole)
                 self._velocities(t, law, start, every=False)
-                self._overlooked(t, self.near.listed_v, every=False, whole=whole)
+                self._overlooked(t, law, self.near.listed_v, every=False, whole=whole)
             broad.give_up(self.real, self.near, self.report)
             integrate.integrate(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
@@ -303,7 +311,7 @@ class Lane:
             law.solver.adjoint(self.q[t], start, self.v[t + 1], self.features.count, law.rows, self.adj_v[t + 1], g)
             adjoint.residual_adjoint(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, g, h=h,
-                eps=eps, angular_eps=self.options.angular_stiction, resists=law.resists,
+                eps=eps, angular_eps=self.options.angular_stiction, resists=law.resists, softens=law.rows.softens,
             )  # fmt: skip
 
     def _impact_forward(self, steps: int, law: ContactLaw) -> None:
@@ -318,12 +326,14 @@ class Lane:
         assert law.impacts is not None
         law.impacts.forces()
 
-    def law(self, resists: bool = False) -> ContactLaw:
-        """The plain contact law, or that with resistance, which is allocated once it is asked for."""
-        if resists not in self._laws:
-            rows_ = Rows.allocate(self.width, self.capacity, self.real, self.device, resists)
-            self._laws[resists] = ContactLaw(rows_, self._laws[False].solver.resisting())
-        return self._laws[resists]
+    def law(self, resists: bool = False, softens: bool = False) -> ContactLaw:
+        """The contact law, with resistance or without, softened or not; allocated once it is asked for."""
+        key = (resists, softens)
+        if key not in self._laws:
+            rows_ = Rows.allocate(self.width, self.capacity, self.real, self.device, resists, softens)
+            solver = self._laws[False, False].solver
+            self._laws[key] = ContactLaw(rows_, solver.resisting() if resists else solver)
+        return self._laws[key]
 
     def record(self, direction: str, steps: int) -> None:
         """Record the graph of ``steps`` steps, once.
@@ -338,11 +348,13 @@ class Lane:
         if key in self._graphs:
             return
         plain = direction.removeprefix("resisting_")
-        law = self.law(plain != direction)
+        softening = self.options.softening
+        backward = direction.endswith("backward")
+        law = self.law(plain != direction, softening.backward if backward else softening.forward)
         run: Callable[[int, ContactLaw], None] = getattr(self, f"_{plain}")
         if plain.startswith("impact") and law.impacts is None:
             law.impacts = ImpactSteps(self, law)
-        if direction.endswith("backward"):
+        if backward:
             self.add_adjoints()
             if law.impacts is not None:
                 law.impacts.add_adjoints()

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from .errors import ModelError
+from .softening import HARD, ContactFunction, Hard, LogBarrier, Softplus
 
 __all__ = ["SimulatorOptions"]
 
@@ -34,6 +35,7 @@ class SimulatorOptions:
         allow_overlap: Whether a rollout may start with shapes deep inside each other (over a tenth of half the width
             of the thinner one); they are thrown apart.
         segment: Steps recorded in one graph; a longer segment costs memory, a shorter one overhead.
+        softening: Contact function: ``Hard()``, or a softened one, for steps and gradients or for gradients alone.
     """
 
     step: float = 0.005
@@ -48,8 +50,11 @@ class SimulatorOptions:
     threads: int | None = None
     allow_overlap: bool = False
     segment: int = 32
+    softening: ContactFunction = HARD
 
     def __post_init__(self) -> None:
+        if not isinstance(self.softening, (Hard, Softplus, LogBarrier)):
+            raise ModelError(f"softening must be Hard(), Softplus(width) or LogBarrier(width), got {self.softening!r}")
         for name, unit in (
             ("step", "s"), ("stiction", "m/s"), ("angular_stiction", "rad/s"), ("restitution_threshold", "m/s"),
         ):  # fmt: skip

@@ -49,6 +49,7 @@ class Simulator:
         self.threads = self.options.threads or _cores()
         self.on_cpu = model.device == "cpu"
         self.contact_capacity = self.options.contact_capacity or default_capacity(model)
+        self.options.softening.of_shapes(model)  # refuses names of shapes that there are not
         self.watchers: list[Callable[[State, torch.Tensor, dict[str, torch.Tensor]], None]] = []
         """Called with the checked inputs of every rollout: state, controls, parameters. See ``unroll``."""
         self._lanes: dict[int, list[Lane]] = {}
@@ -99,7 +100,7 @@ class Simulator:
             ConvergenceError: A step of a world did not reach the solver's tolerance.
         """
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
-        checks.restitution(self.options, values)
+        checks.restitution(self.model, self.options, values)
         for watcher in self.watchers:
             watcher(state, control, values)
         needs = any(x.requires_grad for x in (state.body_q, state.body_v, control, *values.values()))
@@ -206,6 +207,7 @@ class Simulator:
                 view.zero_()
             lane.adj_q_view.zero_()
             lane.adj_v_view.zero_()
+            lane.features.needed.zero_()
 
             def add(seed: torch.Tensor | None, target: torch.Tensor) -> None:
                 if seed is not None:
@@ -237,6 +239,7 @@ class Simulator:
                 out[name][start:stop] = carry[:n]
             for name in PARAMETERS:
                 out[name][start:stop] = lane.adj_parameter_views[name][:n]
+            checks.capacity(self, lane.features.needed.numpy()[:n], start)
 
         self._each_block(worlds, [(backward, n) for n in self._lengths(steps)], block)
         return out
