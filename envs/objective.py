@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 import torch
 
 from ..sim import Simulator
+from ..sim.softening import contact_function
 from ..sim.unroll import Unrolled, contact_history, unroll
 from .errors import TaskError
 
 __all__ = ["Task"]
 
+KEPT = 4
+"""Softened copies that a task keeps."""
+
 
 class Task(ABC):
     """An objective: parameters [batch, parameters] in, costs [batch] out; differentiable by torch.
 
-    A subclass gives ``outputs(theta)`` and ``loss(outputs)``, so that either can be smoothed.
+    A subclass gives ``outputs(theta)`` and ``loss(outputs)``, so that either can be smoothed; and names in
+    ``softened_shapes`` the shapes whose contacts are felt from a distance when the task is ``softened``: those that
+    touch on purpose, not those that rest on the ground.
     """
 
     name: ClassVar[str]
@@ -26,6 +34,10 @@ class Task(ABC):
     parameter_names: tuple[str, ...]
     device: str
     dtype: torch.dtype
+    simulator: Simulator
+    softened_shapes: ClassVar[tuple[str, ...]]
+    softening_width: ClassVar[Mapping[str, float]]
+    """Width for which softened contact of each kind is informative at the start [m]."""
 
     @abstractmethod
     def initial_parameters(self) -> torch.Tensor:
@@ -63,6 +75,31 @@ class Task(ABC):
                 f"{self.name}: theta is not finite at row {row}, parameter {self.parameter_names[column]!r}"
             )
         return theta.to(device=self.device, dtype=self.dtype)
+
+    def softened(self, kind: str, width: float, *, forward: bool = True) -> Task:
+        """This task with softened contacts of ``softened_shapes``; see ``carom.gradients.Softened``.
+
+        The last few are kept, with what their simulators have prepared.
+
+        Args:
+            kind: "softplus" or "log_barrier".
+            width: Scale of the noise on the gap [m].
+            forward: Whether rollouts have softened contacts, or only their gradients.
+
+        Raises:
+            ModelError: An unknown kind, or a width that is not positive.
+        """
+        kept: dict[tuple[str, float, bool], Task] = self.__dict__.setdefault("_softened", {})
+        key = (kind, width, forward)
+        if key not in kept:
+            function = contact_function(kind, width, shapes=self.softened_shapes, forward=forward)
+            twin = copy.copy(self)
+            twin.simulator = Simulator(self.simulator.model, **vars(self.simulator.options) | {"softening": function})
+            twin.__dict__["_softened"] = {}
+            while len(kept) >= KEPT:
+                kept.pop(next(iter(kept)))
+            kept[key] = twin
+        return kept[key]
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Costs [batch], in the type of ``theta``."""

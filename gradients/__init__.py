@@ -31,6 +31,7 @@ from .sampling import (
     Sampling,
 )
 from .smoothing import Smoothing
+from .softened import GeometricWidth, Softened
 from .steps import DifferentiableStep, Step
 from .surrogate import Surrogate
 
@@ -60,6 +61,7 @@ __all__ = [
     "Estimate",
     "FittedSurrogate",
     "Gaussian",
+    "GeometricWidth",
     "GradientError",
     "Gumbel",
     "Laplace",
@@ -75,6 +77,7 @@ __all__ = [
     "Sampling",
     "Shareable",
     "Smoothing",
+    "Softened",
     "Step",
     "Surrogate",
     "Triangular",

@@ -65,6 +65,8 @@ class Carrots(Task):
         "push a pile of 1 to 200 carrot pieces into a square with a blade; options: pieces, pushes"
     )
     parameter_unit: ClassVar[str] = "m"
+    softened_shapes: ClassVar[tuple[str, ...]] = ("blade",)
+    softening_width: ClassVar[dict[str, float]] = {"softplus": 2e-3, "log_barrier": 2e-4}
     smoothing_scale: ClassVar[float] = 0.01
     """Standard deviation of the noise on each coordinate of an action for which the smoothed cost is informative [m]:
     half a piece."""
