@@ -24,9 +24,7 @@ KEPT = 4
 class Task(ABC):
     """An objective: parameters [batch, parameters] in, costs [batch] out; differentiable by torch.
 
-    A subclass gives ``outputs(theta)`` and ``loss(outputs)``, so that either can be smoothed; and names in
-    ``softened_shapes`` the shapes whose contacts are felt from a distance when the task is ``softened``: those that
-    touch on purpose, not those that rest on the ground.
+    A subclass gives ``outputs(theta)`` and ``loss(outputs)``, so that either can be smoothed.
     """
 
     name: ClassVar[str]
@@ -34,9 +32,9 @@ class Task(ABC):
     parameter_names: tuple[str, ...]
     device: str
     dtype: torch.dtype
-    simulator: Simulator
-    softened_shapes: ClassVar[tuple[str, ...]]
-    softening_width: ClassVar[Mapping[str, float]]
+    softened_shapes: ClassVar[tuple[str, ...] | None] = None
+    """Shapes whose contacts are felt from a distance when the task is ``softened``; None: all."""
+    softening_width: ClassVar[Mapping[str, float]] = {}
     """Width for which softened contact of each kind is informative at the start [m]."""
 
     @abstractmethod

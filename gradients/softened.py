@@ -27,8 +27,8 @@ class Softened:
     contacts are softened; the tasks on the simulator do. What is softened, and how, is in ``docs/contact.md``: the
     impulse of each contact is its mean over noise on the gap, of scale ``width``.
 
-    By default the value is that of the hard objective, its rollout unchanged to the bit, and only the derivative of each
-    contact's impulse is softened, along that rollout. On pushes that is the better gradient by far: what touches is
+    By default the value is that of the hard objective, its rollout unchanged to the bit, and only the derivative of
+    each contact's impulse is softened, along that rollout. On pushes that is by far the better gradient: what touches is
     differentiated nearly as it is, what does not is felt. With ``forward=True`` the rollout has the softened contact as
     well, and the gradient is exact for its value: a smooth program with forces at a distance, for planning with it.
 

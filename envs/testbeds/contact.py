@@ -13,7 +13,7 @@ from ..errors import TaskError
 from .normal import average_in_pieces, cdf, ramp
 from .testbed import Scale, Testbed, check_choice, check_positive
 
-__all__ = ["BoxOnBox", "GapPush", "ScalarContact"]
+__all__ = ["BoxOnBox", "GapPush", "ScalarContact", "SoftenedGapPush"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,58 @@ class GapPush(Testbed):
     def smoothed_gradient(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
         """Gradient of ``smoothed_value`` in closed form, shape [batch, parameters]."""
         return cdf((self._check(theta) - self.gap) / self._scales(theta, scale)[0])
+
+    softening_width: ClassVar[dict[str, float]] = {"softplus": 0.01, "log_barrier": 0.01}
+
+    def softened(self, kind: str, width: float, *, forward: bool = True) -> SoftenedGapPush:
+        """The same with a contact that is felt from a distance; see ``carom.gradients.Softened``."""
+        return SoftenedGapPush(hard=self, softening=kind, width=width, forward=forward)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftenedGapPush(Testbed):
+    """``GapPush`` over noise on the travel: logistic for softplus, Student-t (2 degrees of freedom) for a log barrier.
+
+    With ``forward`` false the cost is that of the hard push, and only its derivative is softened.
+    """
+
+    name: ClassVar[str] = "softened_gap_push"
+    parameter_unit: ClassVar[str] = "m"
+    description: ClassVar[str] = "a push across a gap whose contact is felt from a distance"
+
+    hard: GapPush
+    """The push."""
+    softening: str
+    """``"softplus"`` or ``"log_barrier"``."""
+    width: float
+    """Scale of the noise [m]."""
+    forward: bool = True
+    """Whether the cost is softened, or only its derivative."""
+
+    def __post_init__(self) -> None:
+        _ = self._contact
+
+    @property
+    def _contact(self) -> ScalarContact:
+        # whose width is 1/sqrt(kappa), the noise's scale over sqrt(2)
+        narrower = math.sqrt(2.0) if self.softening == "log_barrier" else 1.0
+        return ScalarContact(softening=self.softening, width=self.width / narrower)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+        return self.hard.parameter_names
+
+    def _start(self) -> Sequence[float]:
+        return self.hard._start()
+
+    def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        """Costs of theta [batch, parameters], shape [batch]."""
+        return self._contact(self._check(theta) - self.hard.gap) if self.forward else self.hard(theta)
+
+    def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Costs [batch] and softened gradients [batch, parameters]."""
+        return self(theta), self._contact.value_and_gradient(self._check(theta) - self.hard.gap)[1]
 
 
 @dataclass(frozen=True, kw_only=True)
