@@ -28,9 +28,9 @@ class Softened:
     impulse of each contact is its mean over noise on the gap, of scale ``width``.
 
     By default the value is that of the hard objective, its rollout unchanged to the bit, and only the derivative of
-    each contact's impulse is softened, along that rollout. On pushes that is by far the better gradient: what touches is
-    differentiated nearly as it is, what does not is felt. With ``forward=True`` the rollout has the softened contact as
-    well, and the gradient is exact for its value: a smooth program with forces at a distance, for planning with it.
+    each contact's impulse is softened, along that rollout. On pushes that is by far the better gradient: what touches
+    is differentiated nearly as it is, what does not is felt. With ``forward=True`` the rollout has the softened contact
+    as well, and the gradient is exact for its value: a smooth program with forces at a distance, for planning with it.
 
     What it cannot do: it smooths contact by contact and step by step, so it is not the gradient of the cost averaged
     over noise on theta; it has no error bar; a contact far beyond ``width`` stays unseen; and with too great a width it

@@ -98,7 +98,6 @@ class Softplus(_Softened):
     kind: ClassVar[str] = "softplus"
 
 
-
 @dataclass(frozen=True)
 class LogBarrier(_Softened):
     """The impulse (z + sqrt(z^2 + 4/kappa)) / 2, sqrt(2/kappa) = h k width: the mean of hard contact over other noise.
@@ -110,7 +109,6 @@ class LogBarrier(_Softened):
     """
 
     kind: ClassVar[str] = "log_barrier"
-
 
 
 HARD = Hard()
