@@ -6,6 +6,7 @@ import difflib
 from typing import Any
 
 from . import testbeds
+from .billiards import Billiards
 from .carrots import Carrots
 from .corner_push import CornerPush
 from .errors import TaskError
@@ -39,7 +40,7 @@ TESTBEDS = (
     testbeds.BernoulliToy,
 )
 
-TASKS: dict[str, Any] = {task.name: task for task in (Push, Carrots, CornerPush, *TESTBEDS)}
+TASKS: dict[str, Any] = {task.name: task for task in (Push, Carrots, CornerPush, Billiards, *TESTBEDS)}
 
 
 def tasks() -> dict[str, str]:

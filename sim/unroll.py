@@ -44,8 +44,9 @@ class Unrolled:
         self.rollouts = rollouts
         self.step_size = simulator.step_size
         """[s]"""
-        self.gradient_by_step = torch.cat(control_gradients)[:, 0]
-        """Derivative of the cost with respect to the controls of every step, [T, A]."""
+        driven = control_gradients[0].shape[2] > 0
+        self.gradient_by_step = torch.cat(control_gradients)[:, 0] if driven else None
+        """Derivative of the cost with respect to the controls of every step, [T, A]; None without controls."""
         self.state_size = 12 * rollouts[0].path_q.shape[2]
         """Coordinates of a state."""
         self._jacobians: dict[int, torch.Tensor] = {}

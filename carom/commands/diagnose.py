@@ -55,12 +55,13 @@ class Diagnose:
             table.add_row(Text(name, "bold"), verdict)
         out.print(table)
         norms = found.gradient_norm_by_step
-        if found.spectrum is not None and norms is not None:
+        if found.spectrum is not None:
             values = found.spectrum.log_singular_values[-1]
             out.print(
                 f"a disturbance of the state grows up to {float(values.max().exp()):.3g} times over the evaluation; "
                 f"largest Lyapunov exponent {found.spectrum.largest:.3g} per unit of time"
             )
+        if norms is not None:
             out.print(
                 f"|gradient| by step: {float(norms[0]):.3g} at the start, {float(norms.max()):.3g} at most, in step "
                 f"{int(norms.argmax())}, {float(norms[-1]):.3g} at the end"

@@ -112,7 +112,8 @@ def diagnose(
     kinks: tuple[Kink, ...] = ()
     if offers(objective, "unroll") and "autodiff" in estimates:
         steps = steps_of(objective, theta)
-        norms = steps.gradient_by_step.double().reshape(steps.steps, -1).norm(dim=1)
+        if steps.gradient_by_step is not None:
+            norms = steps.gradient_by_step.double().reshape(steps.steps, -1).norm(dim=1)
         growth = spectrum(steps, leading=leading, seed=seed)
     else:
         notes.append("no Jacobians by step: the objective has no unroll(theta), or no exact gradient")

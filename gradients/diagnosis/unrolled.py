@@ -22,8 +22,9 @@ class Steps(Protocol):
     """Time of a step: [s], or 1 where time is a count."""
     state_size: int
     """Numbers that make a state."""
-    gradient_by_step: torch.Tensor
-    """Derivative of the cost with respect to what enters at each step (the controls, or the state), [T, k]."""
+    gradient_by_step: torch.Tensor | None
+    """Derivative of the cost with respect to what enters at each step (the controls, or the state), [T, k]; None where
+    nothing does."""
 
     steps: int
     """T."""
@@ -69,7 +70,7 @@ class TorchSteps:
         for t in reversed(range(count)):
             adjoint = direct[t] + adjoint @ self._jacobians[t]
             found.append(adjoint)
-        self.gradient_by_step = torch.stack(found[::-1])
+        self.gradient_by_step: torch.Tensor | None = torch.stack(found[::-1])
 
     def pull(self, step: int, seeds: torch.Tensor) -> torch.Tensor:
         """``seeds`` [k, n] times the Jacobian of a step."""
