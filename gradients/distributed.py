@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -108,4 +109,6 @@ class Distributed:
 
 def _fingerprint(backend: object, theta: torch.Tensor, seed: int) -> str:
     numbers = theta.detach().double().cpu().contiguous().numpy().tobytes()
-    return hashlib.sha256(repr((backend, tuple(theta.shape), seed)).encode() + numbers).hexdigest()
+    # The default repr of an object has its address, which differs between processes.
+    words = re.sub(r"\b0x[0-9a-f]+\b", "", repr((backend, tuple(theta.shape), seed)))
+    return hashlib.sha256(words.encode() + numbers).hexdigest()

@@ -95,6 +95,7 @@ class PolicyGradient:
         """
         start = time.perf_counter()
         parameters = _trainable(policy)
+        _check_kind(parameters, problem)
         scale = None if self.scale is None else torch.as_tensor(self.scale, dtype=torch.float64)
         distribution = resolve_distribution(self.distribution)
         rollouts = roll_out(
@@ -196,6 +197,16 @@ class PolicyGradient:
             rows = torch.cat([slopes[name].flatten(1) for name in values], dim=1)
             moments.add(0, rows[:, None])
         return moments
+
+
+def _check_kind(parameters: dict[str, torch.Tensor], problem: ControlProblem) -> None:
+    start = problem.start
+    for name, parameter in parameters.items():
+        if (parameter.dtype, parameter.device) != (start.dtype, start.device):
+            raise GradientError(
+                f"the policy's {name} is {parameter.dtype} on {parameter.device} and the problem starts from "
+                f"{start.dtype} on {start.device}: use one type and device, e.g. policy.to(start.device, start.dtype)"
+            )
 
 
 def _trainable(policy: torch.nn.Module) -> dict[str, torch.Tensor]:

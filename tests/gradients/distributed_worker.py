@@ -22,6 +22,7 @@ CASES = {
     "drop": Smoothing(scale=0.5, samples=101, antithetic=False, non_finite="drop"),
     "fewer units than processes": Smoothing(scale=0.1, samples=6),
     "replications": Smoothing(scale=0.1, samples=96, antithetic=False, sampling="latin_hypercube", replications=3),
+    "sobol": Smoothing(scale=0.1, samples=96, antithetic=False, sampling="rqmc", replications=3),
 }
 
 

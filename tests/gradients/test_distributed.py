@@ -24,7 +24,7 @@ def alone():
     return {name: case.estimate(cost, THETA, seed=5) for name, case in CASES.items()}
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 4])
 def test_same_estimate_on_any_number_of_processes(size, alone, tmp_path):
     """To rounding of the sums; and every process has the same to the bit."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(size)]
@@ -41,6 +41,8 @@ def test_same_estimate_on_any_number_of_processes(size, alone, tmp_path):
             assert torch.equal(other["numbers"][name][1], gradient)
             assert torch.equal(other["numbers"][name][2], error)
     last = size - 1
+    if size == 1:
+        return
     for rank, answer in enumerate(answers):
         broken, mismatch = answer["heard"]
         if rank == last:

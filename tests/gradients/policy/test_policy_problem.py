@@ -152,6 +152,7 @@ def test_policies():
     for policy, words in [
         (lambda x: x, "give a torch.nn.Module"),
         (frozen, "no parameters that require a gradient"),
+        (torch.nn.Linear(2, 2), r"weight is torch\.float32.*starts from torch\.float64.*policy\.to"),
         (diverged, "not finite at step 0"),
         (torch.nn.Sequential(linear(), torch.nn.Flatten(0)), r"returned \[16\]"),
         (Normalized(), "batch normalization"),
