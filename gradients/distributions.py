@@ -53,8 +53,8 @@ __all__ = [
 class Distribution(Protocol):
     """A noise density m(w) at unit scale, the same and independent for every coordinate.
 
-    Optional class attributes: ``orders``, the orders of smoothing it can give (default both); ``mean``, ``variance``
-    and ``information`` (E s^2), which nothing but reports reads.
+    Optional class attributes: ``orders``, the orders of smoothing it can give (default both); ``information``, E s^2,
+    which marks estimates without a variance where it is infinite; ``mean`` and ``variance``, for the reader.
     """
 
     name: ClassVar[str]
@@ -212,12 +212,14 @@ class Triangular:
     """The triangular density 1 - |w| on (-1, 1): bounded noise, which never leaves theta by more than the scale.
 
     The zeroth order is unbiased (E|s| = 2), but **its variance is infinite**: E s^2 = integral of 1/(1 - |w|) diverges
-    logarithmically at the ends, unless the objective equals the baseline there. The standard error is then computed
-    from a variance that does not exist. It is still of use one estimate at a time: the divergence is slow enough that
-    (estimate - truth) / standard error tends to N(0, 1) (Gine, Goetze and Mason 1997, as the truncated second moment
-    varies slowly), although the error falls like sqrt(log(samples) / samples) and a rare sample near an end dominates
-    it. What does not hold: comparing two of its standard errors, averaging them over seeds, or extrapolating them to
-    other sample counts. The first order has all its moments.
+    logarithmically at the ends, unless the objective less its baseline is zero there. The standard error is then
+    computed from a variance that does not exist. (estimate - truth) / standard error still tends to N(0, 1) (Gine,
+    Goetze and Mason 1997, as the truncated second moment varies slowly), but slowly: on a bounded cost of two
+    parameters two standard errors held 91 % instead of 95 % of the estimates at 256 samples and 93 % at 4,096 (for the
+    scale with pairs, 81 and 89 %), what lies outside being on one side: a rare sample near an end that is missing. The
+    error falls like sqrt(log(samples) / samples). Do not average squared standard errors over seeds or extrapolate
+    them to other sample counts. Diagnostics of such estimates have ``infinite_variance`` true. The first order has all
+    its moments.
     """
 
     name: ClassVar[str] = "triangular"

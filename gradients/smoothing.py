@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,10 +66,10 @@ class Smoothing:
     ``carom.gradients.sampling``. Only independent points have the usual standard error. Otherwise it is None, unless
     ``replications`` (3 or more, of samples / replications each) of a random sampling are asked for: the standard error
     then comes from their spread, with replications - 1 degrees of freedom. Unbiased: every random sampling with
-    baseline ``"none"`` or ``"value"`` or with pairs; ``"leave_one_out"`` with independent points, or with
-    replications, where the mean of the *other replications* is subtracted. Not unbiased: deterministic points; and
-    ``"leave_one_out"`` on one table of dependent points, where leaving one out means nothing and the mean of all is
-    subtracted: its bias, minus the covariance of the means of f and s over the table, is below
+    baseline ``"none"`` or ``"value"``, or wherever the baseline cancels; ``"leave_one_out"`` with independent points,
+    or with replications, where the mean of the *other replications* is subtracted. Not unbiased: deterministic points;
+    and ``"leave_one_out"`` on one table of dependent points, where leaving one out means nothing and the mean of all
+    is subtracted: its bias, minus the covariance of the means of f and s over the table, is at most
     sd(mean f) sd(mean s), i.e. small of higher order than the error itself.
 
     ``parameters`` (indices, or names that the objective has in ``parameter_names``) smooths a subset; the others stay
@@ -89,7 +90,8 @@ class Smoothing:
 
     Diagnostics: ``finite``; ``trace_variance``, the sum of squared standard errors; ``value_standard_error``;
     ``zero_share``, the share of units (samples or pairs) that contribute exactly nothing: near 1 the cloud does not
-    see the cost change, so use a larger scale; ``dropped``, rollouts left out; ``smoothed``, shape [parameters].
+    see the cost change, so use a larger scale; ``dropped``, rollouts left out; ``smoothed``, shape [parameters];
+    ``infinite_variance``, whether the standard error lacks a variance behind it (zeroth order, triangular noise).
     """
 
     scale: float | Sequence | torch.Tensor = 0.02
@@ -178,7 +180,12 @@ class Smoothing:
             drop=self.non_finite == "drop",
             chunk=self.chunk,
             with_scale=with_scale,
+            infinite_variance=self.order == "zeroth" and self._information == math.inf,
         )
+
+    @property
+    def _information(self) -> float:
+        return float(getattr(resolve_distribution(self.distribution), "information", math.nan))
 
     @property
     def independent(self) -> bool:

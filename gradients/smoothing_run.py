@@ -60,6 +60,7 @@ class SmoothingRun:
         drop: bool,
         chunk: int | None,
         with_scale: bool,
+        infinite_variance: bool = False,
     ) -> None:
         self.started = time.perf_counter()
         self.objective = objective
@@ -73,6 +74,7 @@ class SmoothingRun:
         self.drop = drop
         self.chunk = chunk
         self.with_scale = with_scale
+        self.infinite_variance = infinite_variance
         every = torch.arange(batch.shape[1], device=batch.device)
         self._subset = not torch.equal(columns, every)
         self._centre: torch.Tensor | None = None
@@ -127,6 +129,7 @@ class SmoothingRun:
             "value_standard_error": None if value_variance is None else value_variance[:, 0].sqrt(),
             "zero_share": self.order.zero_share(moments, self.units),
             "dropped": moments.dropped,
+            "infinite_variance": self.infinite_variance,
         }
         smoothed = torch.zeros(parameters, dtype=torch.bool, device=self.batch.device)
         smoothed[self.columns] = True

@@ -58,6 +58,10 @@ def test_variance_of_the_triangular_score_diverges_logarithmically():
         means.append(float(triangular.score(noise).square().mean()))
     assert means[1] - means[0] == pytest.approx(np.log(100.0), rel=1e-3)
     assert DISTRIBUTIONS["triangular"].information == np.inf
+    theta = torch.zeros(1, dtype=torch.float64)
+    for order, infinite in (("zeroth", True), ("first", False)):
+        estimate = Smoothing(distribution="triangular", order=order, samples=16).estimate(lambda t: t[:, 0] ** 2, theta)
+        assert estimate.diagnostics["infinite_variance"] is infinite
     with pytest.raises(GradientError, match="beyond it the density is zero"):
         triangular.score(torch.tensor([1.2]))
 
