@@ -7,7 +7,9 @@ An objective is a callable from parameters [batch, parameters] to costs [batch].
 from .autodiff import Autodiff
 from .boundary import Boundary
 from .bundles import Bundle, Bundling
+from .categorical import REBAR, REINFORCE, RELAX, CategoricalObjective, Concrete, Enumeration, RelaxedObjective
 from .compare import Comparison, ComparisonRow, compare_backends
+from .control_variates import LAX, ControlVariateState, VarianceTraining
 from .differentiable import Differentiable, differentiable
 from .distributed import Distributed, Shareable
 from .distributions import DISTRIBUTIONS, Cauchy, Distribution, Gaussian, Gumbel, Laplace, Logistic, Triangular
@@ -15,6 +17,8 @@ from .errors import GradientError
 from .interface import Backend, DifferentiableObjective, Estimate, Objective
 from .jacobian import smoothed_jacobian
 from .learned import Box, Cloud, ControlVariate, FittedSurrogate, fit_surrogate, load_surrogate
+from .mixed import Mixed
+from .mixing import AlphaOrder, InverseVariance
 from .policy import ControlProblem, OpenLoop, PolicyGradient
 from .processes import Processes, join_processes
 from .progress import progress_bar
@@ -37,7 +41,12 @@ from .surrogate import Surrogate
 
 __all__ = [
     "DISTRIBUTIONS",
+    "LAX",
+    "REBAR",
+    "REINFORCE",
+    "RELAX",
     "SAMPLINGS",
+    "AlphaOrder",
     "Autodiff",
     "Backend",
     "Boundary",
@@ -46,27 +55,33 @@ __all__ = [
     "Bundling",
     "Cartesian",
     "CartesianRQMC",
+    "CategoricalObjective",
     "Cauchy",
     "CentralDifferences",
     "Cloud",
     "Comparison",
     "ComparisonRow",
+    "Concrete",
     "ControlProblem",
     "ControlVariate",
+    "ControlVariateState",
     "Differentiable",
     "DifferentiableObjective",
     "DifferentiableStep",
     "Distributed",
     "Distribution",
+    "Enumeration",
     "Estimate",
     "FittedSurrogate",
     "Gaussian",
     "GeometricWidth",
     "GradientError",
     "Gumbel",
+    "InverseVariance",
     "Laplace",
     "LatinHypercube",
     "Logistic",
+    "Mixed",
     "MonteCarlo",
     "Objective",
     "OpenLoop",
@@ -74,6 +89,7 @@ __all__ = [
     "Processes",
     "QuasiMonteCarlo",
     "RandomizedQMC",
+    "RelaxedObjective",
     "Sampling",
     "Shareable",
     "Smoothing",
@@ -81,6 +97,7 @@ __all__ = [
     "Step",
     "Surrogate",
     "Triangular",
+    "VarianceTraining",
     "backend_names",
     "compare_backends",
     "differentiable",

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from .autodiff import Autodiff
 from .boundary import Boundary
 from .checks import Scale, suggest
+from .control_variates import LAX
 from .errors import GradientError
 from .interface import Backend
+from .mixed import Mixed
 from .smoothing import Smoothing
 from .surrogate import Surrogate
 
@@ -21,6 +23,10 @@ _BACKENDS: dict[str, Callable[[Scale, int], Backend]] = {
     "boundary": lambda scale, samples: Boundary(
         scale=scale, samples=max(16, samples // 32 * 4), sampling="rqmc", replications=4
     ),
+    "mixed": lambda scale, samples: Mixed(
+        first=Smoothing(scale=scale, samples=samples, order="first"), zeroth=Smoothing(scale=scale, samples=samples)
+    ),
+    "lax": lambda scale, samples: LAX(scale=scale, samples=samples),
     "surrogate": lambda scale, samples: Surrogate(scale=scale, samples=samples),
 }
 _ALIASES = {"smoothing-zeroth": "smoothing"}

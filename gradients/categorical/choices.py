@@ -78,7 +78,8 @@ def evaluate_choices(objective: CategoricalObjective, choices: torch.Tensor, chu
     """Finite costs [n], float64, of choices [n, factors]."""
     if not callable(objective):
         raise GradientError(
-            f"the objective is a {type(objective).__name__}: give a callable from choices [batch, factors] to costs [batch]"
+            f"the objective is a {type(objective).__name__}: give a callable from choices [batch, factors] to costs "
+            "[batch]"
         )
     return torch.cat([_checked(objective, part) for part in choices.split(chunk or len(choices))])
 
@@ -103,15 +104,15 @@ def evaluate_relaxed(objective: object, weights: torch.Tensor, dtype: torch.dtyp
     relaxed = getattr(objective, "relaxed", None)
     if not callable(relaxed):
         raise GradientError(
-            f"objective {name!r} has no relaxed version, which {needed_by} needs: offer relaxed(weights [batch, factors, "
-            "categories]) -> [batch], e.g. by RelaxedObjective(cost, relaxed); or use RELAX or REINFORCE, which need only "
-            "the costs of choices"
+            f"objective {name!r} has no relaxed version, which {needed_by} needs: offer relaxed(weights [batch, "
+            "factors, categories]) -> [batch], e.g. by RelaxedObjective(cost, relaxed); or use RELAX or REINFORCE, "
+            "which need only the costs of choices"
         )
     costs = _check_shape(relaxed(weights.to(dtype)), weights, f"{name}.relaxed", "weights").double()
     if weights.requires_grad and not costs.requires_grad:
         raise GradientError(
-            f"torch.autograd does not reach the weights through relaxed of {name!r}: write it in torch operations, without "
-            "detach(), numpy or argmax"
+            f"torch.autograd does not reach the weights through relaxed of {name!r}: write it in torch operations, "
+            "without detach(), numpy or argmax"
         )
     _refuse_non_finite(costs.detach(), weights.detach(), f"{name}.relaxed", "cost")
     return costs
@@ -136,6 +137,7 @@ def _refuse_non_finite(costs: torch.Tensor, rows: torch.Tensor, name: str, what:
         shown = "; ".join(f"row {i}, {rows[i].tolist()}: {costs[i].item()}" for i in bad[:_SHOWN])
         more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         raise GradientError(
-            f"objective {name!r} returned a {what} that is not finite in {len(bad)} of {len(rows)} rollouts ({shown}{more}). "
-            "An average over them would mean nothing: make the cost finite there, e.g. cap that of a failed rollout"
+            f"objective {name!r} returned a {what} that is not finite in {len(bad)} of {len(rows)} rollouts "
+            f"({shown}{more}). An average over them would mean nothing: make the cost finite there, e.g. cap that "
+            "of a failed rollout"
         )

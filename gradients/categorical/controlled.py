@@ -60,7 +60,7 @@ def controlled_estimate(
     ``measures`` gives diagnostics from the parameters at the end.
     """
     start = time.perf_counter()
-    thetas, factors, categories = logits.shape
+    _, factors, categories = logits.shape
 
     def draw(first: int, count: int) -> Samples:
         drawn = sample_choices(objective, logits, seed, first=first, count=count, chunk=settings.chunk)
@@ -79,16 +79,16 @@ def controlled_estimate(
             difference = (at_free - at_given).sum()
             if not difference.requires_grad:
                 raise GradientError(
-                    "torch.autograd does not reach z through the control variate: write it in torch operations, without "
-                    "detach(), numpy or argmax"
+                    "torch.autograd does not reach z through the control variate: write it in torch operations, "
+                    "without detach(), numpy or argmax"
                 )
             (path,) = torch.autograd.grad(difference, leaf, create_graph=graph)
         if not graph:
             at_given, path = at_given.detach(), path.detach()
             if not (bool(torch.isfinite(at_given).all()) and bool(torch.isfinite(path).all())):
                 raise GradientError(
-                    "the control variate or its derivative is not finite at some z: it must be finite wherever the noise "
-                    "can reach"
+                    "the control variate or its derivative is not finite at some z: it must be finite wherever the "
+                    "noise can reach"
                 )
         return Terms(costs - at_given, samples["score"], path.flatten(2))
 

@@ -48,8 +48,8 @@ class Enumeration:
         count = self.categories**factors
         if count > self.limit:
             raise GradientError(
-                f"{self.categories} categories of {factors} factors make {count} choices, more than limit = {self.limit}: "
-                "raise the limit, or sample them with REINFORCE or RELAX"
+                f"{self.categories} categories of {factors} factors make {count} choices, more than limit = "
+                f"{self.limit}: raise the limit, or sample them with REINFORCE or RELAX"
             )
         axis = torch.arange(self.categories, device=logits.device)
         choices = torch.cartesian_prod(*[axis] * factors).view(count, factors)

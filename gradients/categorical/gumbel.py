@@ -9,14 +9,14 @@ the maximum m = z_b is a standard Gumbel whatever b is. So, given b,
 
     m = G'_b                                                                                                      (2)
 
-with G' new standard Gumbels, -log(-log v_j). Given m and b the others are independent Gumbels with location l_j, cut off
-at m. Their distribution function is exp(-p_j e^-x) / exp(-p_j e^-m), x <= m; setting it to v_j and solving for x,
+with G' new standard Gumbels, -log(-log v_j). Given m and b the others are independent Gumbels with location l_j, cut
+off at m. Their distribution function is exp(-p_j e^-x) / exp(-p_j e^-m), x <= m; setting it to v_j and solving for x,
 
     e^-x = e^-m - log(v_j) / p_j,    so    z'_j = -log(e^-m + e^-(l_j + G'_j)),   j != b                          (3)
 
 since -log v_j = e^-G'_j: a soft minimum of m and a fresh draw l_j + G'_j of (1). (2) and (3) have the law of z given b
-and are smooth in the logits, without noise of z: what REBAR (Tucker et al. 2017, appendix C) and RELAX (Grathwohl et al.
-2018, appendix B) differentiate. In both z' has its maximum at b, at every v.
+and are smooth in the logits, without noise of z: what REBAR (Tucker et al. 2017, appendix C) and RELAX (Grathwohl et
+al. 2018, appendix B) differentiate. In both z' has its maximum at b, at every v.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def draw_gumbels(seed: int, stream: str, *, first: int, count: int, factors: int
 
 
 def conditional_gumbels(log_p: torch.Tensor, choices: torch.Tensor, gumbels: torch.Tensor) -> torch.Tensor:
-    """z' of equations (2) and (3), shape [..., categories].
+    """The z' of equations (2) and (3), shape [..., categories].
 
     Args:
         log_p: Log-probabilities l, [..., categories].

@@ -13,6 +13,7 @@ from ..control_variates.lax import check_state
 from ..control_variates.state import ControlVariateState
 from ..control_variates.terms import check_baseline
 from ..control_variates.training import VarianceTraining
+from ..errors import GradientError
 from ..interface import Estimate
 from .choices import CategoricalObjective, check_categories, evaluate_relaxed, split_logits
 from .concrete import check_temperature
@@ -28,15 +29,15 @@ class REBAR:
     Tucker et al. 2017, "REBAR: Low-variance, unbiased gradient estimates for discrete latent variable models", eq. 6-8:
     see ``controlled`` for the estimator, ``gumbel`` for the noise given the choice. eta and the temperature are trained
     on the variance of the estimate between rounds; the estimate is unbiased for any values of them and any relaxation.
-    Prefer it where a cost has a natural relaxation that costs little beside a rollout. Needs ``objective.relaxed``, which
-    must be differentiable twice by torch (training; once with ``VarianceTraining(steps=0)``).
+    Prefer it where a cost has a natural relaxation that costs little beside a rollout. Needs ``objective.relaxed``,
+    which must be differentiable twice by torch (training; once with ``VarianceTraining(steps=0)``).
 
     ``evaluations`` counts rollouts of the objective itself; the relaxed cost is evaluated twice for each of them, and
     twice for each sample at hand in each step of training.
 
     Diagnostics: ``finite``; ``trace_variance``; ``value_standard_error``; ``entropy`` of the choice in nats;
-    ``variance_ratio``, variance of one sample of the last round with c over that without; ``temperature`` and ``eta`` at
-    the end.
+    ``variance_ratio``, variance of one sample of the last round with c over that without; ``temperature`` and ``eta``
+    at the end.
     """
 
     categories: int
@@ -59,6 +60,8 @@ class REBAR:
     def __post_init__(self) -> None:
         check_categories(self.categories)
         check_temperature(self.temperature)
+        if not math.isfinite(self.eta):
+            raise GradientError(f"eta is {self.eta!r}: give a finite number, e.g. 1.0")
         check_baseline(self.baseline)
         check_count("samples", self.samples, 2 if self.baseline == "none" else 3, " (for its standard error)")
         check_state(self.training, None, self.state)

@@ -24,12 +24,12 @@ class REINFORCE:
     follow the cost, ``RELAX`` has less variance. ``baseline``:
 
     - ``"leave_one_out"``: the mean of the other samples; unbiased, its standard error is the jackknife's.
-    - ``"mean"``: the mean of all samples, the textbook's. It contains f(b) itself, which shrinks the gradient by exactly
-      (samples - 1) / samples: *biased*, towards zero, and its standard error does not show it.
+    - ``"mean"``: the mean of all samples, the textbook's. It contains f(b) itself, which shrinks the gradient by
+      exactly (samples - 1) / samples: *biased*, towards zero, and its standard error does not show it.
     - ``"none"``: nothing. Unbiased; the variance grows with f^2.
 
-    Diagnostics: ``finite``; ``trace_variance``; ``value_standard_error``; ``entropy`` of the choice, in nats, summed over
-    the factors: near 0 all samples are alike and the gradient vanishes.
+    Diagnostics: ``finite``; ``trace_variance``; ``value_standard_error``; ``entropy`` of the choice, in nats, summed
+    over the factors: near 0 all samples are alike and the gradient vanishes.
     """
 
     categories: int

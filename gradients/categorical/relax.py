@@ -28,11 +28,11 @@ __all__ = ["RELAX"]
 class RELAX:
     """Unbiased gradient of E f(b) for a black box f, with a trained network c(z) as control variate.
 
-    Grathwohl et al. 2018, "Backpropagation through the Void", eq. 8: see ``controlled`` for the estimator, ``gumbel`` for
-    the noise given the choice. c(z) is a network of softmax(z / temperature), one for each theta; where the objective
-    offers ``relaxed`` (and ``use_relaxed`` holds) eta f_relaxed(softmax(z / temperature)) is added, as in the paper, and
-    c starts as REBAR's. Network, temperature and eta are trained on the variance of the estimate between rounds; the
-    estimate is unbiased for any values of them.
+    Grathwohl et al. 2018, "Backpropagation through the Void", eq. 8: see ``controlled`` for the estimator, ``gumbel``
+    for the noise given the choice. c(z) is a network of softmax(z / temperature), one for each theta; where the
+    objective offers ``relaxed`` (and ``use_relaxed`` holds) eta f_relaxed(softmax(z / temperature)) is added, as in
+    the paper, and c starts as REBAR's. Network, temperature and eta are trained on the variance of the estimate
+    between rounds; the estimate is unbiased for any values of them.
 
     Prefer it to ``REINFORCE`` where a rollout costs far more than a pass of a small network. What it cannot do: learn a
     cost with no structure over many choices from few samples; ``variance_ratio`` then stays near 1.
@@ -58,8 +58,8 @@ class RELAX:
     training: VarianceTraining = VarianceTraining()  # noqa: RUF009 - frozen
     """How the control variate is trained."""
     variate: Callable[[torch.Tensor], torch.Tensor] | None = None
-    """A control variate of one's own in place of all that: z [n, factors, categories], the perturbed log-probabilities, to
-    [n], differentiable by torch, without jumps. It is used as it is, not trained."""
+    """A control variate of one's own in place of all that: z [n, factors, categories], the perturbed
+    log-probabilities, to [n], differentiable by torch, without jumps. It is used as it is, not trained."""
     state: ControlVariateState | None = None
     """Carries the control variate from call to call; None to start anew in each."""
     chunk: int | None = None

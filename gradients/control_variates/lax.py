@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 import torch
 
-from ..checks import Scale, as_batch, check_count, check_scale, expand_scale
-from ..distributions import Distribution, resolve_distribution
+from ..checks import as_batch, check_count
+from ..distributions import Distribution, orders_of, resolve_distribution
 from ..errors import GradientError
 from ..interface import Estimate, Objective
 from ..network import Ensemble
-from ..noise import derive_seed, draw_uniforms
+from ..noise import derive_seed
 from ..objective import assemble, evaluate
+from ..perturbation import Perturbation
+from ..sampling import MonteCarlo
+from ..scale import check_scale_map, scale_map
 from .rounds import Samples, estimate_in_rounds
 from .state import ControlVariateState
 from .terms import Terms, check_baseline
@@ -25,13 +28,13 @@ __all__ = ["LAX", "check_hidden", "check_state", "slope"]
 
 @dataclass(frozen=True)
 class LAX:
-    """Unbiased gradient of F(theta) = E f(theta + scale * w) from values alone, with a trained control variate c.
+    """Unbiased gradient of F(theta) = E f(theta + L w) from values alone, with a trained control variate c.
 
-    Grathwohl et al. 2018, "Backpropagation through the Void", eq. 7: with x = theta + scale * w, s = -d log density,
+    Grathwohl et al. 2018, "Backpropagation through the Void", eq. 7: with x = theta + L w, s = -d log density,
 
-        g = (f(x) - c(x)) s(w) / scale + dc/dx
+        g = (f(x) - c(x)) L^-T s(w) + dc/dx
 
-    has the mean of the zeroth order for *any* differentiable c, because E dc/dx = E c(x) s(w) / scale. c = 0 is the
+    has the mean of the zeroth order for *any* differentiable c, because E dc/dx = E c(x) L^-T s(w). c = 0 is the
     zeroth order; c = f is the first order without ever differentiating f; the best c is better than both. Here c is a
     small network of w, one for each theta, trained on the variance of g between rounds (see ``VarianceTraining``).
 
@@ -40,15 +43,15 @@ class LAX:
     training takes about ``rounds * steps`` passes whatever the objective costs. For the first 1 / 2^(rounds - 1) of the
     samples there is no control variate yet.
 
-    Its standard error is honest for any c: the rounds are uncorrelated, each one's variance is the jackknife's. Thetas of
-    a batch share their noise, and have networks of their own: a batch equals single calls up to rounding.
+    Its standard error is honest for any c: the rounds are uncorrelated, each one's variance is the jackknife's. Thetas
+    of a batch share their noise, and have networks of their own: a batch equals single calls up to rounding.
 
     Diagnostics: ``finite``; ``trace_variance``; ``value_standard_error``; ``variance_ratio``, variance of one sample of
     the last round with c over that without: below 1 the control variate helps.
     """
 
-    scale: Scale = 0.02
-    """Noise scale, one number or one per coordinate, in the units of theta."""
+    scale: float | Sequence | torch.Tensor = 0.02
+    """Noise scale L in the units of theta: one number, one per coordinate, or a matrix."""
     samples: int = 256
     """Rollouts per theta."""
     distribution: str | Distribution = "gaussian"
@@ -56,22 +59,27 @@ class LAX:
     baseline: str = "leave_one_out"
     """What is subtracted from f - c: ``"leave_one_out"``, the mean of the round's other samples, or ``"none"``."""
     hidden: Sequence[int] = (16,)
-    """Widths of the network's hidden layers. Small on purpose: a larger one fits the samples' noise, and pays for it at the
-    next rare large w."""
+    """Widths of the network's hidden layers. Small on purpose: a larger one fits the samples' noise, and pays for it
+    at the next rare large w."""
     training: VarianceTraining = VarianceTraining()  # noqa: RUF009 - frozen
     """How the network is trained."""
     variate: Callable[[torch.Tensor], torch.Tensor] | None = None
-    """A control variate of one's own in place of the network: x [n, parameters] to [n], differentiable by torch, without
-    jumps. It is used as it is, not trained."""
+    """A control variate of one's own in place of the network: x [n, parameters] to [n], differentiable by torch,
+    without jumps. It is used as it is, not trained."""
     state: ControlVariateState | None = None
     """Carries the network from call to call; None to start anew in each."""
     chunk: int | None = None
     """Most rollouts in one call of the objective; None for a round at once."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", check_scale(self.scale))
+        object.__setattr__(self, "scale", check_scale_map(self.scale))
         object.__setattr__(self, "hidden", check_hidden(self.hidden))
-        resolve_distribution(self.distribution)
+        distribution = resolve_distribution(self.distribution)
+        if "zeroth" not in orders_of(distribution):
+            raise GradientError(
+                f"{distribution.name} noise has no score to estimate with: use another distribution, or "
+                f'Smoothing(order="first", distribution={distribution.name!r})'
+            )
         check_baseline(self.baseline)
         check_count("samples", self.samples, 3 if self.baseline == "leave_one_out" else 2, " (for its standard error)")
         check_state(self.training, self.variate, self.state)
@@ -83,7 +91,17 @@ class LAX:
         start = time.perf_counter()
         batch, single = as_batch(theta)
         thetas, parameters = batch.shape
-        scale = expand_scale(self.scale, batch)  # type: ignore[arg-type]
+        scale = scale_map(self.scale, batch)  # type: ignore[arg-type]
+        perturbation = Perturbation(
+            resolve_distribution(self.distribution),
+            scale,
+            MonteCarlo(),
+            seed=seed,
+            points=self.samples,
+            columns=parameters,
+            stream="lax",
+            device=batch.device,
+        )
         network = Ensemble(
             inputs=parameters,
             hidden=self.hidden,
@@ -95,17 +113,18 @@ class LAX:
         )
         state = ControlVariateState() if self.state is None else self.state
         state.enter(
-            seed, ("LAX", f"{thetas} thetas of {parameters} parameters", f"hidden {self.hidden}"), lambda: network.weights
+            seed,
+            ("LAX", f"{thetas} thetas of {parameters} parameters", f"hidden {self.hidden}"),
+            lambda: network.weights,
         )
 
         def draw(first: int, count: int) -> Samples:
-            uniforms = draw_uniforms(seed, "lax", first=first, rows=count, columns=parameters)
-            noise = resolve_distribution(self.distribution).sample(uniforms).to(scale.device)
-            rows = (batch[:, None] + (scale * noise).to(batch)).reshape(-1, parameters)
+            drawn = perturbation.draw(first, count)
+            rows = (batch[:, None] + drawn.moves.to(batch)).reshape(-1, parameters)
             parts = rows.split(self.chunk or len(rows))
             costs = torch.cat([evaluate(objective, part) for part in parts]).double().view(thetas, count)
-            score = resolve_distribution(self.distribution).score(noise) / scale
-            return {"costs": costs, "score": score[None], "noise": noise[None], "x": rows.view(thetas, count, -1)}
+            x = rows.view(thetas, count, parameters)
+            return {"costs": costs, "score": drawn.scores()[None], "noise": drawn.noise[None], "x": x}
 
         def terms_of(samples: Samples, weights: Sequence[torch.Tensor], graph: bool) -> Terms:
             if self.variate is not None:
@@ -117,7 +136,7 @@ class LAX:
             unit = 1.0 if state.spread is None else state.spread[:, None]
             leaf = samples["noise"].expand(thetas, -1, -1)
             values, slopes = slope(lambda x: unit * network(x, weights), leaf, "network", graph=graph)
-            return Terms(samples["costs"] - values, samples["score"], slopes / scale)
+            return Terms(samples["costs"] - values, samples["score"], scale.pull(slopes))
 
         moments = estimate_in_rounds(
             draw,

@@ -81,4 +81,5 @@ def _train(
         if not bool((spread > 0).any()):
             return  # a cost that never changes leaves nothing to learn, and no unit to learn it in
         state.spread = torch.where(spread > 0, spread, 1.0)
-    fit(lambda parameters, graph: terms_of(gathered, parameters, graph), state, training, baseline)
+    samples = gathered["costs"].shape[1]
+    fit(lambda parameters, graph: terms_of(gathered, parameters, graph), samples, state, training, baseline)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ..errors import GradientError
+from ..noise import derive_seed
 
 __all__ = ["ControlVariateState"]
 
@@ -41,18 +42,20 @@ class ControlVariateState:
 
     def enter(self, seed: int, made_for: tuple[object, ...], start: Callable[[], Sequence[torch.Tensor]]) -> None:
         """Begin an estimate: make the first parameters, or check that those there are fit it."""
+        derive_seed(seed)  # refuses what is not an integer
         if seed in self._seeds:
             raise GradientError(
                 f"seed {seed} was used before with this state: its control variate was trained on that noise, and the "
-                "estimate would be biased. Give every call a seed of its own (differentiable() does), or leave state out"
+                "estimate would be biased. Give every call a seed of its own (differentiable() does), or leave "
+                "state out"
             )
         if self._made_for is None:
             self.parameters = [tensor.detach().clone().requires_grad_() for tensor in start()]
             self._made_for = made_for
         elif self._made_for != made_for:
             raise GradientError(
-                f"the state was made for {_words(self._made_for)}, and this estimate is of {_words(made_for)}: give each "
-                "backend and each number of thetas a ControlVariateState() of its own"
+                f"the state was made for {_words(self._made_for)}, and this estimate is of {_words(made_for)}: give "
+                "each backend and each number of thetas a ControlVariateState() of its own"
             )
         self._seeds.add(seed)
 

@@ -31,8 +31,8 @@ class VarianceTraining:
     samples so far, to lessen the sample variance of g in equation (1) of ``terms``: its gradient with respect to the
     weights is that of the mean of g^2 (Grathwohl et al. 2018, eq. 9), as E g does not depend on them. The next round
     uses it. Each round's control variate is thus independent of that round's noise: every round is unbiased, and the
-    rounds are uncorrelated, so that their errors add in squares. The first round, with a control variate that has learned
-    nothing, is 1 / 2^(rounds - 1) of the samples, and with it that share of its variance stays.
+    rounds are uncorrelated, so that their errors add in squares. The first round, with a control variate that has
+    learned nothing, is 1 / 2^(rounds - 1) of the samples, and with it that share of its variance stays.
 
     With a ``ControlVariateState`` the last round is trained on too, for the next call; then ``rounds=1`` makes sense,
     and with ``steps=1, validation=0`` it is the stochastic gradient descent of the papers.
@@ -65,13 +65,15 @@ class VarianceTraining:
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def fit(terms_of: TermsOf, state: ControlVariateState, training: VarianceTraining, baseline: str) -> None:
+def fit(terms_of: TermsOf, samples: int, state: ControlVariateState, training: VarianceTraining, baseline: str) -> None:
     """Train ``state.parameters`` in place; each theta's copy trains as if it were alone."""
     with one_thread(), torch.enable_grad():
-        _fit(terms_of, state, training, baseline)
+        _fit(terms_of, samples, state, training, baseline)
 
 
-def _fit(terms_of: TermsOf, state: ControlVariateState, training: VarianceTraining, baseline: str) -> None:
+def _fit(
+    terms_of: TermsOf, samples: int, state: ControlVariateState, training: VarianceTraining, baseline: str
+) -> None:
     parameters = state.parameters
     if state.optimizer is None:
         state.optimizer = torch.optim.Adam(parameters, lr=training.learning_rate)
@@ -79,11 +81,10 @@ def _fit(terms_of: TermsOf, state: ControlVariateState, training: VarianceTraini
         group["lr"] = training.learning_rate
     best: torch.Tensor | None = None
     kept = [parameter.detach().clone() for parameter in parameters]
-    train = check = None
-    for step in range(training.steps + 1):
+    train, check = _split(samples, training.validation, parameters[0].device)
+    unit: torch.Tensor | None = None
+    for step in range(training.steps + (check is not None)):
         terms = terms_of(parameters, True)
-        if train is None:
-            train, check = _split(terms.residual, training.validation)
         if check is not None:
             error = _variance(terms.pick(check), baseline).detach()
             better = torch.isfinite(error) if best is None else error < best
@@ -93,8 +94,9 @@ def _fit(terms_of: TermsOf, state: ControlVariateState, training: VarianceTraini
         if step == training.steps:
             break
         loss = _variance(terms.pick(train), baseline)
-        unit = loss.detach() if step == 0 else unit
-        gradients = torch.autograd.grad((loss / torch.where(unit > 0, unit, 1.0)).sum(), parameters, allow_unused=True)
+        if unit is None:
+            unit = torch.where(loss > 0, loss, 1.0).detach()
+        gradients = torch.autograd.grad((loss / unit).sum(), parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         state.optimizer.step()
@@ -112,13 +114,12 @@ def _fit(terms_of: TermsOf, state: ControlVariateState, training: VarianceTraini
                 parameter.copy_(keeper)
 
 
-def _split(residual: torch.Tensor, validation: float) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _split(samples: int, validation: float, device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Masks of the samples to train on and to check on, evenly mixed."""
-    samples = residual.shape[1]
-    everything = torch.ones(samples, dtype=torch.bool, device=residual.device)
+    everything = torch.ones(samples, dtype=torch.bool, device=device)
     if validation == 0.0 or round(samples * validation) < _LEAST_CHECKED:
         return everything, None
-    position = torch.arange(samples, device=residual.device) * validation
+    position = torch.arange(samples, device=device) * validation
     check = (position + validation).floor() > position.floor()
     return ~check, check
 
