@@ -10,6 +10,7 @@ import torch
 from carom.envs.analytic import GapPush, Quadratic
 from carom.gradients import (
     Autodiff,
+    Backend,
     CentralDifferences,
     GradientError,
     Smoothing,
@@ -78,7 +79,9 @@ def test_one_theta_only():
 
 
 def test_names():
-    assert backend_names() == ("autodiff", "smoothing", "smoothing-first", "surrogate")
+    known = ("autodiff", "smoothing", "smoothing-first", "boundary", "mixed", "lax", "surrogate")
+    assert backend_names() == known
+    assert all(isinstance(make_backend(name, scale=0.1, samples=64), Backend) for name in known)
     assert make_backend("smoothing-zeroth", scale=0.1, samples=32) == Smoothing(scale=0.1, samples=32)
     assert make_backend("smoothing-first", scale=0.1) == Smoothing(scale=0.1, order="first")
     assert make_backend("surrogate", samples=100) == Surrogate(scale=0.02, samples=100)
