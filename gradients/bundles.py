@@ -82,7 +82,7 @@ class Bundling:
     antithetic: bool = True
     """Whether every w comes with -w: what is even in w then cancels exactly."""
     intercept: bool = True
-    """Zeroth order without pairs: False fits the change from the unperturbed step, at one more evaluation."""
+    """Zeroth order without pairs: False fits the change from the unperturbed step, one more evaluation."""
     chunk: int | None = None
     """Most rows in one call of the step; None for all at once."""
 
@@ -147,11 +147,8 @@ class Bundling:
                 f"{u.dtype} on {u.device}: give one row of each per knot, of one type and on one device"
             )
         centre = torch.cat([x, u], dim=1)
-        scales = [
-            spread_scale("state_scale", self.state_scale, x),
-            spread_scale("control_scale", self.control_scale, u),
-        ]
-        scale = torch.cat(scales)
+        spread_x = spread_scale("state_scale", self.state_scale, x)
+        scale = torch.cat([spread_x, spread_scale("control_scale", self.control_scale, u)])
         known = self._known(known_A, x, scale)
         n = x.shape[1]
         jacobian, error, mean, mean_error, extra = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import torch
 
 from carom.gradients import Bundling
@@ -57,3 +60,10 @@ def test_orders_agree_on_a_continuous_step():
     assert float(z.max()) < 5.0
     # contact made by some samples only, and both see it
     assert (zeroth.B[:, 4, 0] > 5.0 * zeroth.B_error[:, 4, 0]).all()
+
+
+def test_lqr_on_bundles_finds_the_box():
+    """The example: 10 cm to a millimetre, where LQR on the exact model never touches the box."""
+    names = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "bundled_lqr.py"))
+    assert names["optimize"](0.0, iterations=1) == 0.0
+    assert abs(names["optimize"](0.04) - names["GOAL"]) < 1e-3
