@@ -19,17 +19,13 @@ no error bar but that of independent replications of the whole table.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
-import numpy as np
-import torch
-from scipy.stats import qmc
-
 from .checks import suggest
 from .errors import GradientError
-from .noise import derive_seed, draw_uniforms
+from .noise import derive_seed
+from .tables import CountedTable, GridTable, LatinTable, SobolTable, Table, grid_side
 
 __all__ = [
     "SAMPLINGS",
@@ -43,17 +39,6 @@ __all__ = [
     "Table",
     "resolve_sampling",
 ]
-
-_BITS = 32  # of a Sobol' coordinate: scipy cannot skip ahead with more
-_MOST_SOBOL_COLUMNS = 21201  # the direction numbers that scipy ships (Joe and Kuo 2008)
-
-
-class Table(Protocol):
-    """Points of one seed."""
-
-    def rows(self, first: int, count: int) -> torch.Tensor:
-        """Rows ``first`` to ``first + count``, strictly in (0, 1), float64 on the CPU, shape [count, columns]."""
-        ...
 
 
 @runtime_checkable
@@ -92,7 +77,7 @@ class MonteCarlo:
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The table of this seed and stream; any count of points."""
-        return _Counted(seed, stream, columns)
+        return CountedTable(seed, stream, columns)
 
 
 @dataclass(frozen=True)
@@ -115,7 +100,7 @@ class QuasiMonteCarlo:
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The first ``points`` points, centred."""
-        return _Sobol(columns, points, None, None)
+        return SobolTable(columns, points, None, None)
 
 
 @dataclass(frozen=True)
@@ -137,7 +122,7 @@ class RandomizedQMC:
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """Scrambled points of this seed and stream."""
-        return _Sobol(columns, points, derive_seed(seed, stream, "sobol"), _Counted(seed, stream, columns))
+        return SobolTable(columns, points, derive_seed(seed, stream, "sobol"), CountedTable(seed, stream, columns))
 
 
 @dataclass(frozen=True)
@@ -159,7 +144,7 @@ class LatinHypercube:
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The hypercube of this seed and stream."""
-        return _Latin(seed, stream, points, columns)
+        return LatinTable(seed, stream, points, columns)
 
 
 @dataclass(frozen=True)
@@ -182,7 +167,7 @@ class Cartesian:
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """The grid of ``points`` = k^columns midpoints."""
-        return _Grid(_grid_side(points, columns), columns, None)
+        return GridTable(grid_side(points, columns), columns, None)
 
 
 @dataclass(frozen=True)
@@ -205,7 +190,7 @@ class CartesianRQMC:
 
     def table(self, *, seed: int, stream: str, points: int, columns: int) -> Table:
         """One point per cell of a grid of ``points`` = k^columns cells."""
-        return _Grid(_grid_side(points, columns), columns, _Counted(seed, stream, columns))
+        return GridTable(grid_side(points, columns), columns, CountedTable(seed, stream, columns))
 
 
 SAMPLINGS: dict[str, type[Sampling]] = {
@@ -225,79 +210,3 @@ def resolve_sampling(sampling: str | Sampling) -> Sampling:
             f"sampling is {sampling!r}: give a name ({', '.join(SAMPLINGS)}) or an instance, e.g. MonteCarlo()"
         )
     return sampling
-
-
-def _grid_side(points: int, columns: int) -> int:
-    side = round(points ** (1.0 / columns))
-    if side**columns != points:
-        below = next((k for k in range(side + 1, 0, -1) if k**columns < points), 1)
-        raise GradientError(
-            f"a Cartesian grid in {columns} parameters holds k^{columns} points, and {points} is not of that form: the "
-            f"nearest are {below}^{columns} = {below**columns} and {below + 1}^{columns} = {(below + 1) ** columns}. "
-            "points = samples / replications, and half of that with antithetic pairs; or use rqmc or "
-            "latin_hypercube, which take any number"
-        )
-    return side
-
-
-@dataclass(frozen=True)
-class _Counted:
-    seed: int
-    stream: str
-    columns: int
-
-    def rows(self, first: int, count: int) -> torch.Tensor:
-        return draw_uniforms(self.seed, self.stream, first=first, rows=count, columns=self.columns)
-
-
-class _Sobol:
-    def __init__(self, columns: int, points: int, seed: int | None, inside: Table | None) -> None:
-        if columns > _MOST_SOBOL_COLUMNS:
-            raise GradientError(
-                f"Sobol' points exist for up to {_MOST_SOBOL_COLUMNS} parameters, not {columns}: use monte_carlo"
-            )
-        if points > 2**_BITS:
-            raise GradientError(f"there are 2^{_BITS} Sobol' points, not {points}: use replications, or monte_carlo")
-        random = None if seed is None else np.random.default_rng(seed)
-        self._engine = qmc.Sobol(columns, scramble=seed is not None, bits=_BITS, seed=random)
-        self._inside = inside
-        self._half_cell = 0.5 ** (1 + math.ceil(math.log2(points)))
-
-    def rows(self, first: int, count: int) -> torch.Tensor:
-        engine = self._engine
-        if engine.num_generated > first:
-            engine.reset()
-        if engine.num_generated < first:
-            engine.fast_forward(first - engine.num_generated)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # counts that are no power of two: documented above
-            points = torch.from_numpy(engine.random(count))
-        if self._inside is None:
-            return points + self._half_cell
-        return points + 2.0**-_BITS * self._inside.rows(first, count)
-
-
-class _Latin:
-    def __init__(self, seed: int, stream: str, points: int, columns: int) -> None:
-        self._points = points
-        self._inside = _Counted(seed, stream, columns)
-        orders = [
-            np.random.Generator(np.random.Philox(derive_seed(seed, stream, "latin", column))).permutation(points)
-            for column in range(columns)
-        ]
-        self._strata = torch.from_numpy(np.stack(orders, axis=1))
-
-    def rows(self, first: int, count: int) -> torch.Tensor:
-        return (self._strata[first : first + count] + self._inside.rows(first, count)) / self._points
-
-
-class _Grid:
-    def __init__(self, side: int, columns: int, inside: Table | None) -> None:
-        self._side, self._columns, self._inside = side, columns, inside
-
-    def rows(self, first: int, count: int) -> torch.Tensor:
-        index = torch.arange(first, first + count)[:, None]
-        places = torch.tensor([self._side**k for k in range(self._columns)])
-        digits = ((index // places) % self._side).double()
-        inside = 0.5 if self._inside is None else self._inside.rows(first, count)
-        return (digits + inside) / self._side

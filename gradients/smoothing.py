@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from .checks import as_batch, check_count, suggest
-from .distributions import Distribution, orders_of, resolve_distribution
+from .distributions import DISTRIBUTIONS, Distribution, orders_of, resolve_distribution
 from .errors import GradientError
 from .interface import Estimate, Objective
 from .objective import objective_name
@@ -212,11 +212,11 @@ class Smoothing:
     def _check_distribution(self) -> None:
         distribution = resolve_distribution(self.distribution)
         if self.order not in orders_of(distribution):
-            able = ", ".join(orders_of(distribution))
+            able = [name for name, kind in DISTRIBUTIONS.items() if self.order in orders_of(kind())]
             raise GradientError(
-                f"{distribution.name} noise cannot give order {self.order!r}, only {able}: its density has jumps that "
-                "a score does not see. Use another order, or a distribution whose density is continuous, e.g. "
-                '"gaussian" or "triangular"'
+                f"{distribution.name} noise cannot give order {self.order!r}, only "
+                f"{', '.join(orders_of(distribution))}: its density has jumps that a score does not see. Distributions "
+                f"that can: {', '.join(able)}"
             )
         if self.antithetic and not distribution.symmetric:
             raise GradientError(
