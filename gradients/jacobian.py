@@ -13,7 +13,7 @@ from .interface import Estimate
 from .objective import assemble, objective_name, refuse_non_finite
 from .smoothing import Smoothing
 from .smoothing_moments import SmoothingMoments
-from .smoothing_run import Progress
+from .smoothing_run import Progress, rows_at_once
 
 __all__ = ["smoothed_jacobian"]
 
@@ -45,9 +45,8 @@ def smoothed_jacobian(
     order, signs = smoothing.zeroth_order(with_scale=with_scale), (1.0, -1.0) if smoothing.antithetic else (1.0,)
     sign = torch.tensor(signs, dtype=batch.dtype, device=batch.device)[:, None]
     centre = _outputs(outputs, batch).flatten()[None] if order.wants_centre else None  # [1, thetas * K]
-    step = perturbation.units
-    if smoothing.chunk is not None:
-        step = max(1, smoothing.chunk // (thetas * len(signs)))
+    unit = thetas * len(signs)
+    step = max(1, rows_at_once(smoothing.chunk, perturbation.units * unit, parameters) // unit)
     columns = torch.arange(parameters, device=batch.device)
     moments: SmoothingMoments | None = None
     total = perturbation.units * thetas * len(signs)

@@ -107,7 +107,7 @@ class Smoothing:
     baseline: str = "leave_one_out"
     """``"leave_one_out"``, ``"value"`` or ``"none"``."""
     chunk: int | None = None
-    """Most rollouts in one call of the objective; None for all at once."""
+    """Most rollouts in one call of the objective; None for all at once, up to 2^20 (fewer with many parameters)."""
     sampling: str | Sampling = "monte_carlo"
     """Name or instance of a sampling."""
     replications: int = 1

@@ -20,13 +20,19 @@ from .perturbation import Draw, Perturbation
 from .smoothing_moments import SmoothingMoments
 from .smoothing_orders import Order
 
-__all__ = ["Progress", "SmoothingRun"]
+__all__ = ["Progress", "SmoothingRun", "rows_at_once"]
 
 Progress = Callable[[int, int], None]
 """Called with (rollouts done, rollouts in all)."""
 
 _BLOCK = 2**21  # entries of factors held at once while they are summed
+_MOST_ROWS, _MOST_ENTRIES = 2**20, 2**27  # in one call where no chunk is named: 1 GB of float64 rows
 _ADVICE = ', or non_finite="drop" to leave such samples out and count them'
+
+
+def rows_at_once(chunk: int | None, wanted: int, parameters: int) -> int:
+    """Most rows in one call of the objective: ``chunk``, else all that are ``wanted`` as long as memory is sure."""
+    return min(wanted, _MOST_ROWS, max(1, _MOST_ENTRIES // parameters)) if chunk is None else chunk
 
 
 @dataclass(frozen=True)
@@ -206,7 +212,7 @@ class SmoothingRun:
     def _blocks(self, first: int, count: int) -> Iterator[Block]:
         """Rollouts in calls of at most ``chunk`` rows: whole units, or parts of one where the batch exceeds it."""
         thetas, signs = len(self.batch), torch.tensor(self.signs, dtype=self.batch.dtype, device=self.batch.device)
-        limit = count * thetas * len(signs) if self.chunk is None else self.chunk
+        limit = rows_at_once(self.chunk, count * thetas * len(signs), self.batch.shape[1])
         theta_step = min(thetas, max(1, limit // len(signs)))
         unit_step = max(1, limit // (thetas * len(signs)))
         for low in range(first, first + count, unit_step):

@@ -102,6 +102,21 @@ def test_memory_does_not_grow_with_the_samples():
     assert sys.platform == "linux"
 
 
+def test_calls_are_bounded_without_a_chunk(monkeypatch):
+    sizes = []
+
+    def cost(theta):
+        sizes.append(len(theta))
+        return theta.square().sum(1)
+
+    whole = Smoothing(samples=512).estimate(cost, THETA)
+    monkeypatch.setattr("carom.gradients.smoothing_run._MOST_ROWS", 100)
+    same(Smoothing(samples=512).estimate(cost, THETA), whole)
+    monkeypatch.setattr("carom.gradients.smoothing_run._MOST_ENTRIES", 128)
+    same(Smoothing(samples=512).estimate(cost, THETA), whole)
+    assert sizes == [512, *[100] * 5, 12, *[64] * 8]
+
+
 def test_progress_bar():
     console = Console(file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115
     with progress_bar("samples", console=console) as progress:
