@@ -179,8 +179,12 @@ class Push(Task):
         q = self.rollout(checked, record=False).final.body_q[:, 0]
         x, y, z, w = q[:, 3:].unbind(-1)
         yaw = torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-        moves = self._path(checked).diff(dim=1) / self.length_scale
-        return torch.stack([q[:, 0], q[:, 1], yaw, self.effort * moves.square().sum(dim=(1, 2))], dim=-1)
+        return torch.stack([q[:, 0], q[:, 1], yaw, self.effort_term(checked)], dim=-1)
+
+    def effort_term(self, theta: torch.Tensor) -> torch.Tensor:
+        """The part of the cost that depends on the parameters [batch, parameters] alone, [batch]."""
+        moves = self._path(theta).diff(dim=1) / self.length_scale
+        return self.effort * moves.square().sum(dim=(1, 2))
 
     def loss(self, outputs: torch.Tensor) -> torch.Tensor:
         """Cost [batch] of ``outputs`` [batch, 4]: the box term plus the effort term."""
