@@ -20,7 +20,7 @@ from .switched_linear import LatticePushes, SwitchedLinear
 __all__ = ["PushData", "Scorer", "collect_pushes", "greedy", "score_by_images", "score_by_model", "score_by_nothing"]
 
 Scorer = Callable[[State, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Predicted costs [worlds, candidates] of pushes by start [worlds, candidates, 2] and direction [worlds, candidates]."""
+"""Predicted costs [worlds, candidates] of pushes from a state; start [worlds, candidates, 2], direction as the costs."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def score_by_nothing(state: State, start: torch.Tensor, direction: torch.Tensor)
 
 def score_by_images(model: SwitchedLinear) -> Scorer:
     """By the predicted image's mean distance to the target; negative occupancy counts as none."""
-    pushes, task = model.pushes, model.pushes.task
+    task = model.pushes.task
 
     def score(state: State, start: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
         image = task.observe(state, "image").cpu().repeat_interleave(start.shape[1], 0)

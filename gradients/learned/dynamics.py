@@ -75,7 +75,8 @@ def fit_dynamics(
     identity = Identity.of(task, points.shape[1])
     if len(task.parameter_names) != points.shape[1]:
         raise GradientError(
-            f"the region has {points.shape[1]} parameters, the task {task.name!r} {len(task.parameter_names)}: give as many"
+            f"the region has {points.shape[1]} parameters, the task {task.name!r} {len(task.parameter_names)}: give as "
+            "many"
         )
     with reporter(progress) as report:
         data = _collect(task, points, chunk, report)

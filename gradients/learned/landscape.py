@@ -85,9 +85,7 @@ def fit_landscape(
     costs = grid.costs.reshape(-1)
     deviation = float(costs.std())
     if not deviation > 0.0:
-        raise GradientError(
-            f"the cost is {float(costs[0]):.6g} on the whole grid: choose a range over which it changes"
-        )
+        raise GradientError(f"the cost is {float(costs[0]):.6g} on the whole grid: choose a range where it changes")
     points = grid.points
     centre, spread = points.mean(0), points.std(0)
     x, y = ((points - centre) / spread).float(), ((costs - costs.mean()) / deviation).float()

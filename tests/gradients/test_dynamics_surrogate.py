@@ -15,7 +15,7 @@ STEPS = 6
 
 
 class Pendulum:
-    """theta'' = -sin theta + u, a step of 0.3 s by the semi-implicit Euler method; cost of the final angle and speed."""
+    """theta'' = -sin theta + u, a step of 0.3 s by semi-implicit Euler; cost of the final angle and speed."""
 
     name = "pendulum"
     parameter_names = tuple(f"u{i}" for i in range(STEPS))
