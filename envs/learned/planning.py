@@ -20,7 +20,7 @@ from .switched_linear import LatticePushes, SwitchedLinear
 __all__ = ["PushData", "Scorer", "collect_pushes", "greedy", "score_by_images", "score_by_model", "score_by_nothing"]
 
 Scorer = Callable[[State, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Predicted costs [worlds, candidates] of pushes from a state; start [worlds, candidates, 2], direction as the costs."""
+"""Predicted costs [worlds, candidates] of pushes from a state; start [worlds, candidates, 2], direction as costs."""
 
 
 @dataclass(frozen=True)
