@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from ..checks import Scale, as_batch, check_count, check_scale, suggest
+from ..checks import Scale, as_batch, check_scale
 from ..distributions import Gaussian
 from ..errors import GradientError
 from ..interface import Estimate, Objective
@@ -17,35 +17,16 @@ from ..noise import derive_seed
 from ..objective import assemble
 from .data import Identity, RegionData, draw_data
 from .fit import Fit, FitOptions, FitReport, fit_costs
+from .options import SurrogateOptions
 from .progress import ProgressCallback, reporter
 from .regions import Region
 
-__all__ = ["FittedSurrogate", "SurrogateOptions", "fit_surrogate"]
+__all__ = ["FittedSurrogate", "fit_surrogate"]
 
-OUTSIDE = ("refit", "extend", "refuse", "report")
 POINTS = 128
 """Points of the average over noise; of push from apart it is then right to 13 %, with 512 to 5 %."""
 
 _ROWS = 2**15  # rows in one pass of the networks
-
-
-@dataclass(frozen=True)
-class SurrogateOptions:
-    """What :func:`fit_surrogate` takes besides the networks; explained there."""
-
-    smoothing: float | tuple[float, ...] = 0.0
-    outside: str = "refit"
-    regions_kept: int = 4
-    chunk: int = 1024
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "smoothing", check_scale(self.smoothing, allow_zero=True))
-        check_count("regions_kept", self.regions_kept, 1)
-        check_count("chunk", self.chunk, 1)
-        derive_seed(self.seed)  # refuses what is not an integer
-        if self.outside not in OUTSIDE:
-            raise GradientError(suggest("outside", self.outside, OUTSIDE))
 
 
 def fit_surrogate(

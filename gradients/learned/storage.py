@@ -17,7 +17,8 @@ from ..objective import evaluate
 from .data import Identity, RegionData, objective_dtype
 from .files import read_model, require, write_model
 from .fit import Fit, FitOptions, FitReport, layer_shapes
-from .fitted import FittedSurrogate, SurrogateOptions
+from .fitted import FittedSurrogate
+from .options import SurrogateOptions
 from .regions import region_from_dict
 
 if TYPE_CHECKING:
