@@ -4,6 +4,7 @@ An objective is a callable from parameters [batch, parameters] to costs [batch].
 :class:`Estimate`: value, gradient, standard error, rollouts used, diagnostics. See each backend for when to prefer it.
 """
 
+from .algorithm_smoothing import AlgorithmSmoothing
 from .autodiff import Autodiff
 from .boundary import Boundary
 from .bundles import Bundle, Bundling
@@ -17,6 +18,7 @@ from .errors import GradientError
 from .interface import Backend, DifferentiableObjective, Estimate, Objective
 from .jacobian import smoothed_jacobian
 from .learned import Box, Cloud, ControlVariate, FittedSurrogate, fit_surrogate, load_surrogate
+from .median_smoothing import MedianSmoothing
 from .mixed import Mixed
 from .mixing import AlphaOrder, InverseVariance
 from .policy import ControlProblem, OpenLoop, PolicyGradient
@@ -46,6 +48,7 @@ __all__ = [
     "REINFORCE",
     "RELAX",
     "SAMPLINGS",
+    "AlgorithmSmoothing",
     "AlphaOrder",
     "Autodiff",
     "Backend",
@@ -81,6 +84,7 @@ __all__ = [
     "Laplace",
     "LatinHypercube",
     "Logistic",
+    "MedianSmoothing",
     "Mixed",
     "MonteCarlo",
     "Objective",
