@@ -188,13 +188,16 @@ class _Sums:
 
     def total(self) -> _Sums:
         """All groups as one."""
-        parts = (part.sum(0, keepdim=True) for part in (self.count, self.even, self.products, self.scores))
-        return _Sums(*parts, self.shift)
+        count, even, products, scores = self._whole()
+        return _Sums(count[None], even[None], products[None], scores[None], self.shift)
 
     def without_each(self) -> _Sums:
         """For each group the sum of all others."""
-        parts = (part.sum(0) - part for part in (self.count, self.even, self.products, self.scores))
-        return _Sums(*parts, self.shift)
+        count, even, products, scores = self._whole()
+        return _Sums(count - self.count, even - self.even, products - self.products, scores - self.scores, self.shift)
+
+    def _whole(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.count.sum(0), self.even.sum(0), self.products.sum(0), self.scores.sum(0)
 
 
 def _parts(objective: Any) -> tuple[Callable, Callable]:
