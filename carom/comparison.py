@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["BACKENDS", "CompareResult", "compare"]
 
 BACKENDS = ("autodiff", "smoothing", "surrogate")
-"""What is compared where nothing else is asked for."""
+"""What is compared where nothing else is asked for; and ``SOFTENED`` where the objective says how to soften it."""
+
+SOFTENED = "softened"
 
 _REFERENCE_ERROR = 0.05  # standard error of the reference to aim for, relative to its norm
 _REFERENCE_STEP = 0.75  # of scale: less noise than at the usual 0.5, for a bias of half a percent on a jump
@@ -163,7 +165,7 @@ def compare(
     objective: Objective,
     theta: torch.Tensor | None = None,
     *,
-    backends: Sequence[str] | Mapping[str, Backend] = BACKENDS,
+    backends: Sequence[str] | Mapping[str, Backend] | None = None,
     scale: float | Sequence[float] | None = None,
     samples: int = 256,
     reference_samples: int | None = None,
@@ -180,7 +182,8 @@ def compare(
     Args:
         objective: A task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch].
         theta: Where to differentiate [parameters]; by default ``objective.initial_parameters()``.
-        backends: Names (see ``carom.gradients.backend_names``), or a mapping from names of your own to backends.
+        backends: Names (see ``carom.gradients.backend_names``), or a mapping from names of your own to backends. By
+            default autodiff, smoothing and surrogate, and softened where the objective offers softened contacts.
         scale: Standard deviation of the noise, one number or one per parameter; by default the objective's
             ``smoothing_scale``, else 0.02.
         samples: Rollouts for each backend that samples.
@@ -202,12 +205,18 @@ def compare(
     if scale is None:
         scale = getattr(objective, "smoothing_scale", _SCALE)
     scale = scale.tolist() if isinstance(scale, torch.Tensor) else scale
+    if backends is None:
+        offers = getattr(objective, "softening_width", None) and callable(getattr(objective, "softened", None))
+        backends = (*BACKENDS, SOFTENED) if offers else BACKENDS
     if not isinstance(backends, Mapping):
         backends = {name: make_backend(name, scale=scale, samples=samples) for name in backends}
     if not backends:
         raise GradientError("no backend to compare: name at least one, e.g. autodiff")
     say("compiling kernels (about a minute the first time)")
     _warm_up(objective, theta)
+    for backend in backends.values():
+        if prepare := getattr(backend, "prepare", None):
+            prepare(objective, theta)
     timings["compile"] = time.perf_counter() - began
 
     scales = torch.as_tensor(scale, dtype=torch.float64).expand(len(theta))

@@ -33,7 +33,7 @@ class Task(ABC):
     device: str
     dtype: torch.dtype
     softened_shapes: ClassVar[tuple[str, ...] | None] = None
-    """Shapes whose contacts are felt from a distance when the task is ``softened``; None: all."""
+    """Shapes whose contacts are softened in rollouts of the ``softened`` task; None: all, also those that bear weight."""
     softening_width: ClassVar[Mapping[str, float]] = {}
     """Width for which softened contact of each kind is informative at the start [m]."""
 
@@ -75,14 +75,15 @@ class Task(ABC):
         return theta.to(device=self.device, dtype=self.dtype)
 
     def softened(self, kind: str, width: float, *, forward: bool = True) -> Task:
-        """This task with softened contacts of ``softened_shapes``; see ``carom.gradients.Softened``.
+        """This task with contacts that are felt from a distance; see ``carom.gradients.Softened``.
 
         The last few are kept, with what their simulators have prepared.
 
         Args:
             kind: "softplus" or "log_barrier".
             width: Scale of the noise on the gap [m].
-            forward: Whether rollouts have softened contacts, or only their gradients.
+            forward: Whether rollouts have softened contacts too, those of ``softened_shapes``; otherwise only their
+                gradients have, of all shapes.
 
         Raises:
             ModelError: An unknown kind, or a width that is not positive.
@@ -90,7 +91,7 @@ class Task(ABC):
         kept: dict[tuple[str, float, bool], Task] = self.__dict__.setdefault("_softened", {})
         key = (kind, width, forward)
         if key not in kept:
-            function = contact_function(kind, width, shapes=self.softened_shapes, forward=forward)
+            function = contact_function(kind, width, shapes=self.softened_shapes if forward else None, forward=forward)
             twin = copy.copy(self)
             twin.simulator = Simulator(self.simulator.model, **vars(self.simulator.options) | {"softening": function})
             twin.__dict__["_softened"] = {}

@@ -51,7 +51,7 @@ class Push(Task):
     parameter_unit: ClassVar[str] = "m"
 
     softened_shapes: ClassVar[tuple[str, ...]] = ("pusher",)
-    softening_width: ClassVar[dict[str, float]] = {"softplus": 4e-3, "log_barrier": 5e-4}
+    softening_width: ClassVar[dict[str, float]] = {"softplus": 4e-3, "log_barrier": 1e-3}
 
     box_half_extents = (0.05, 0.05, 0.05)
     """[m]"""

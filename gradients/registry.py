@@ -12,6 +12,7 @@ from .errors import GradientError
 from .interface import Backend
 from .mixed import Mixed
 from .smoothing import Smoothing
+from .softened import Softened
 from .surrogate import Surrogate
 
 __all__ = ["backend_names", "make_backend"]
@@ -27,6 +28,8 @@ _BACKENDS: dict[str, Callable[[Scale, int], Backend]] = {
         first=Smoothing(scale=scale, samples=samples, order="first"), zeroth=Smoothing(scale=scale, samples=samples)
     ),
     "lax": lambda scale, samples: LAX(scale=scale, samples=samples),
+    "softened": lambda scale, samples: Softened(),
+    "softened-forward": lambda scale, samples: Softened(forward=True),
     "surrogate": lambda scale, samples: Surrogate(scale=scale, samples=samples),
 }
 _ALIASES = {"smoothing-zeroth": "smoothing"}

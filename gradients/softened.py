@@ -76,6 +76,10 @@ class Softened:
             },
         )
 
+    def prepare(self, objective: Objective, theta: torch.Tensor) -> None:
+        """Have everything compiled and recorded that ``estimate`` needs at ``theta``, so that it can be timed."""
+        evaluate_with_gradient(self._softened(objective, self._width(objective)), as_batch(theta)[0])
+
     def _width(self, objective: Objective) -> float:
         if self.width is not None:
             return self.width

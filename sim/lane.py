@@ -33,8 +33,8 @@ from .solver import Solver
 __all__ = ["Lane", "default_capacity", "look_ahead"]
 
 
-def default_capacity(model: Model) -> int:
-    """Contacts a world has room for by default."""
+def default_capacity(model: Model, softened: bool = False) -> int:
+    """Contacts a world has room for by default. Softened ones are listed from afar: there may be several times as many."""
     most = {0: 0, 1: 1, 2: 6, 3: 8, 4: 8}
 
     def room(a: int, b: int) -> int:
@@ -44,7 +44,7 @@ def default_capacity(model: Model) -> int:
         return max(most[int(model.shape_type[a])], most[int(model.shape_type[b])])
 
     every = sum(room(a, b) for a, b in model.pairs)
-    return max(1, min(every, max(64, 64 * model.bodies)))
+    return max(1, min(every, max(64, (256 if softened else 64) * model.bodies)))
 
 
 def look_ahead(values: dict[str, torch.Tensor], step: float, resists: bool) -> torch.Tensor:

@@ -48,7 +48,9 @@ class Simulator:
         self.options = SimulatorOptions(**options)
         self.threads = self.options.threads or _cores()
         self.on_cpu = model.device == "cpu"
-        self.contact_capacity = self.options.contact_capacity or default_capacity(model)
+        self.contact_capacity = self.options.contact_capacity or default_capacity(
+            model, self.options.softening.backward
+        )
         self.options.softening.of_shapes(model)  # refuses names of shapes that there are not
         self.watchers: list[Callable[[State, torch.Tensor, dict[str, torch.Tensor]], None]] = []
         """Called with the checked inputs of every rollout: state, controls, parameters. See ``unroll``."""

@@ -38,8 +38,9 @@ class Compare:
     """Most rollouts of the reference; slice and landscape go with it. By default 12000, fewer where they are slow."""
     scale: Annotated[float | None, option("FLOAT")] = None
     """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
-    backends: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "autodiff,smoothing,surrogate"
-    """Names of backends, separated by commas; smoothing-first is a fourth."""
+    backends: Annotated[str | None, option("NAME,...")] = None
+    """Names of backends, separated by commas. By default autodiff, smoothing and surrogate, and softened where the task
+    has contacts to soften."""
     start: Annotated[str | None, option("touching|apart")] = None
     """Where the push starts. By default the task's own."""
     options: Annotated[str | None, option("NAME=VALUE,...")] = None
@@ -66,8 +67,10 @@ class Compare:
                 torch.set_num_threads(1)
                 options = task_options(self.options, self.start)
                 task, theta = make_task(self.task, options, self.device, self.dtype)
-                backends = [backend.strip() for backend in self.backends.split(",") if backend.strip()]
-                for backend in backends:
+                backends = None
+                if self.backends is not None:
+                    backends = [backend.strip() for backend in self.backends.split(",") if backend.strip()]
+                for backend in backends or ():
                     make_backend(backend)  # refuses an unknown name before anything is computed
                 staging = stack.enter_context(output_folder(folder, overwrite=self.overwrite, ours=FILES))
                 result = compare(

@@ -23,9 +23,10 @@ _KNOWN = {
     "autodiff": Look("#D55E00", "s"),
     "smoothing": Look("#0072B2", "o", (5, 1.5)),
     "surrogate": Look("#009E73", "^", (2, 1)),
+    "softened": Look("#CC79A7", "D", (4, 1)),
     "smoothing-first": Look("#56B4E9", "v", (7, 1.5, 1.5, 1.5)),
 }
-_OTHERS = (Look("#CC79A7", "D", (4, 1)), Look("#E69F00", "P", (1, 1)), Look("#F0E442", "X", (6, 2)))
+_OTHERS = (Look("#E69F00", "P", (1, 1)), Look("#F0E442", "X", (6, 2)))
 
 REFERENCE = Look("#000000", "_")
 CURVE = "#7A7A7A"

@@ -66,7 +66,7 @@ class Carrots(Task):
     )
     parameter_unit: ClassVar[str] = "m"
     softened_shapes: ClassVar[tuple[str, ...]] = ("blade",)
-    softening_width: ClassVar[dict[str, float]] = {"softplus": 2e-3, "log_barrier": 2e-4}
+    softening_width: ClassVar[dict[str, float]] = {"softplus": 4e-3, "log_barrier": 5e-4}
     smoothing_scale: ClassVar[float] = 0.01
     """Standard deviation of the noise on each coordinate of an action for which the smoothed cost is informative [m]:
     half a piece."""
