@@ -33,7 +33,7 @@ class Task(ABC):
     device: str
     dtype: torch.dtype
     softened_shapes: ClassVar[tuple[str, ...] | None] = None
-    """Shapes whose contacts are softened in rollouts of the ``softened`` task; None: all, also those that bear weight."""
+    """Shapes whose contacts rollouts of the ``softened`` task soften; None: all, also those that carry weight."""
     softening_width: ClassVar[Mapping[str, float]] = {}
     """Width for which softened contact of each kind is informative at the start [m]."""
 

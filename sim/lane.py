@@ -34,7 +34,7 @@ __all__ = ["Lane", "default_capacity", "look_ahead"]
 
 
 def default_capacity(model: Model, softened: bool = False) -> int:
-    """Contacts a world has room for by default. Softened ones are listed from afar: there may be several times as many."""
+    """Contacts a world has room for by default. Softened ones are listed from afar: there may be several times more."""
     most = {0: 0, 1: 1, 2: 6, 3: 8, 4: 8}
 
     def room(a: int, b: int) -> int:
