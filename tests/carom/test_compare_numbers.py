@@ -53,6 +53,7 @@ def test_quadratic_all_agree_with_its_closed_form() -> None:
     theta = result.theta
     truth = (theta @ torch.tensor(task.hessian, dtype=theta.dtype)).numpy()
     rows = {entry.name: entry for entry in result.comparison.rows}
+    assert list(rows) == ["autodiff", "smoothing", "surrogate"]  # it has no contacts to soften
     np.testing.assert_allclose(result.comparison.reference.gradient, truth, atol=1e-9)
     np.testing.assert_allclose(rows["autodiff"].gradient, truth, rtol=1e-12, atol=1e-15)
     z = (np.array(rows["smoothing"].gradient) - truth) / np.array(rows["smoothing"].standard_error)
@@ -98,6 +99,8 @@ def test_push_runs_twice_to_the_same_numbers(push: Run, tmp_path) -> None:
 def test_push_apart_is_invisible_to_autodiff_and_not_to_smoothing(push: Run) -> None:
     assert not any(row(push.results, "autodiff")["gradient"])
     assert any(row(push.results, "smoothing")["gradient"])
+    assert any(row(push.results, "softened")["gradient"])
+    assert row(push.results, "softened")["value"] == row(push.results, "autodiff")["value"]
     assert push.results["settings"]["options"] == {"start": "apart"}
     assert push.results["task"]["unit"] == "m"
 

@@ -79,7 +79,10 @@ def test_one_theta_only():
 
 
 def test_names():
-    known = ("autodiff", "smoothing", "smoothing-first", "boundary", "mixed", "lax", "surrogate")
+    known = (
+        "autodiff", "smoothing", "smoothing-first", "boundary", "mixed", "lax", "softened", "softened-forward",
+        "surrogate",
+    )  # fmt: skip
     assert backend_names() == known
     assert all(isinstance(make_backend(name, scale=0.1, samples=64), Backend) for name in known)
     assert make_backend("smoothing-zeroth", scale=0.1, samples=32) == Smoothing(scale=0.1, samples=32)
