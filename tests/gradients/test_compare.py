@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from carom.envs.analytic import GapPush, Quadratic
+from carom.envs.testbeds import GapPush, Quadratic
 from carom.gradients import (
     Autodiff,
     Backend,

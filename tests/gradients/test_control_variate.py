@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from carom.envs.analytic import GapPush, Heaviside, Quadratic
+from carom.envs.testbeds import GapPush, Heaviside, Quadratic
 from carom.gradients import GradientError, Smoothing
 from carom.gradients.learned import Box, Cloud, ControlVariate, fit_surrogate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from carom.envs.analytic import GapPush, Quadratic
+from carom.envs.testbeds import GapPush, Quadratic
 from carom.gradients import Autodiff, GradientError, Smoothing, Surrogate, differentiable
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from carom.envs.analytic import GapPush, Quadratic
+from carom.envs.testbeds import GapPush, Quadratic
 from carom.gradients import GradientError, Smoothing, differentiable
 from carom.gradients.learned import Box, Cloud, fit_surrogate
 from carom.gradients.network import Ensemble

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from carom.envs.analytic import Quadratic
+from carom.envs.testbeds import Quadratic
 from carom.gradients import CentralDifferences, Gaussian, GradientError, Smoothing, Surrogate, differentiable
 from carom.gradients.noise import derive_seed, draw_uniforms
 

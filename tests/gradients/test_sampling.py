@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from scipy.stats import qmc
 
-from carom.envs.analytic import Quadratic
+from carom.envs.testbeds import Quadratic
 from carom.gradients import SAMPLINGS, GradientError, Smoothing
 from carom.gradients.sampling import resolve_sampling
 

@@ -10,7 +10,7 @@ import math
 import pytest
 import torch
 
-from carom.envs.analytic import GapPush, GrazingPush, Heaviside, Quadratic
+from carom.envs.testbeds import GapPush, GrazingPush, Heaviside, Quadratic
 from carom.gradients import Smoothing
 
 from .repeats import repeat

@@ -13,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from carom.envs.analytic import GapPush, Quadratic
+from carom.envs.testbeds import GapPush, Quadratic
 from carom.gradients import SAMPLINGS, GradientError, Smoothing, progress_bar
 
 from .closed_forms import WavesAndSteps, characteristic

@@ -10,7 +10,7 @@ import torch
 from scipy import integrate, stats
 
 import carom
-from carom.envs.analytic import GapPush, Quadratic
+from carom.envs.testbeds import GapPush, Quadratic
 from carom.gradients import Autodiff, CentralDifferences, GeometricWidth, GradientError, Softened
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from carom.envs.analytic import GapPush, Heaviside, Quadratic
+from carom.envs.testbeds import GapPush, Heaviside, Quadratic
 from carom.gradients import Autodiff, CentralDifferences, GradientError, Smoothing, Surrogate
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from carom.envs.analytic import GapPush, Quadratic
+from carom.envs.testbeds import GapPush, Quadratic
 from carom.gradients import GradientError
 from carom.gradients.learned import Box, Cloud, fit_surrogate, load_surrogate
 
