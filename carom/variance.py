@@ -37,6 +37,7 @@ FILES = (LAST, "variance.png", "variance.svg")
 
 _REFERENCE_REPLICATIONS = 16
 _REFERENCE_CHUNK = 2**17
+_MOST_TIMES = 4
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class VarianceStudy:
         return tuple(self.references)
 
     def row(self, distribution: str, sampling: str, *, antithetic: bool, baseline: str) -> VarianceRow | None:
-        """One combination; None where it does not exist (pairs of skewed noise, or of a grid's mirrored points)."""
+        """One combination; None for pairs of skewed noise or of a grid's mirrored points, and for huge grids."""
         wanted = (distribution, sampling, antithetic, baseline)
         found = (row for row in self.rows if (row.distribution, row.sampling, row.antithetic, row.baseline) == wanted)
         return next(found, None)
@@ -180,6 +181,8 @@ def compare_variance(
                 say(f"{distribution} ({place + 1} of {len(distributions)}): {sampling}")
             signs = 2 if antithetic else 1
             count = signs * resolve_sampling(sampling).fitting(max(1, samples // signs), box.inputs)
+            if count > _MOST_TIMES * samples:
+                continue  # the smallest grid, of two cells a side, has too many points to compare
             backend = Smoothing(
                 scale=scale,
                 samples=count,

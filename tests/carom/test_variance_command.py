@@ -53,5 +53,10 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert stop.value.code == 2
         assert words in " ".join(capsys.readouterr().err.split())
         assert not (tmp_path / "v").exists()
+    # Sixteen inputs: a grid has at least 65,536 points, and is left out.
+    study = compare_variance(
+        "shortest-path", size=4, samples=64, repeats=2, inputs=1, distributions=["cauchy"], reference_samples=1024
+    )
+    assert {row.sampling for row in study.rows} == {"monte_carlo", "qmc", "rqmc", "latin_hypercube"}
     with pytest.raises(GradientError, match="repeats"):
         compare_variance(repeats=1)
