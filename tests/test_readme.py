@@ -88,3 +88,19 @@ def test_optimize_push():
     start = float(task(task.initial_parameters()[None]))
     assert names["optimize"](gradients.Autodiff(), iterations=3) == start
     assert names["optimize"](gradients.Smoothing(scale=0.02, samples=128), iterations=15) < 0.5 * start
+
+
+def test_choose_push():
+    names = runpy.run_path(str(ROOT / "examples" / "choose_push.py"))
+    cost, exact = names["make_cost"](), names["Enumeration"](categories=3)
+    even = exact.estimate(cost, torch.zeros(12))
+    relax = names["RELAX"](
+        categories=3,
+        samples=32,
+        state=names["ControlVariateState"](),
+        training=names["VarianceTraining"](rounds=1, steps=5),
+    )
+    for backend in (names["REINFORCE"](categories=3, samples=32), relax):
+        logits = names["learn"](cost, backend, iterations=12)
+        # the expected cost falls, most of the way from even odds (0.33) to the best of all 81 pushes (0.11)
+        assert exact.estimate(cost, logits).value < 0.5 * (even.value + even.diagnostics["best_cost"])
