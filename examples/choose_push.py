@@ -1,7 +1,7 @@
 """Which of several pushes? Learn the odds of discrete choices from simulated costs alone.
 
-A push has four legs of 3 cm; each goes left, straight on or right. That is a choice among 3 in each of 4 factors, with no
-gradient through it. The gradient of the *expected* cost with respect to the logits of the choices exists, and comes
+A push has four legs of 3 cm; each goes left, straight on or right. That is a choice among 3 in each of 4 factors, with
+no gradient through it. The gradient of the *expected* cost with respect to the logits of the choices exists, and comes
 from rollouts in one batch: by REINFORCE, or by RELAX, whose control variate lessens its variance. All 81 pushes
 simulated once say what the best would have been.
 """

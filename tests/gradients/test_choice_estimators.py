@@ -94,10 +94,10 @@ def test_the_test_can_tell():
     ids=["rebar", "relax", "relax-black-box", "reinforce-few", "rebar-few"],
 )
 def test_unbiased_while_training_with_an_honest_error(backend):
-    # 150 seeds; 6 coordinates each, 2e-4 in all. The variance is known to 12 % (1 sigma) or better.
+    # 120 seeds; 6 coordinates each, 2e-4 in all. The variance is known to 13 % (1 sigma) or better.
     objective, logits = problem(2, 3)
     truth = Enumeration(3).estimate(objective, logits).gradient
-    runs = repeat(backend, objective, logits, 150)
+    runs = repeat(backend, objective, logits, 120)
     assert float(runs.z_of_mean(truth).abs().max()) < Z
     assert 0.6 < runs.honesty() < 1.5
 
@@ -124,7 +124,7 @@ def test_control_variates_help():
 
     objective = RelaxedObjective(lambda c: smooth(torch.nn.functional.one_hot(c, 5).double()), smooth)
     plain = REINFORCE(5, samples=512).estimate(objective, logits)
-    for backend in (REBAR(5, samples=512), RELAX(5, samples=512), RELAX(5, samples=512, use_relaxed=False)):
+    for backend in (REBAR(5, samples=512), RELAX(5, samples=512, use_relaxed=False)):
         estimate = backend.estimate(objective, logits)
         assert estimate.diagnostics["variance_ratio"] < 0.6
         assert estimate.diagnostics["trace_variance"] < 0.8 * plain.diagnostics["trace_variance"]

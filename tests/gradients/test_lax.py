@@ -107,11 +107,9 @@ def test_the_objective_as_its_own_control_variate_is_the_first_order():
     torch.testing.assert_close(estimate.standard_error, gradients.std(0) / 50**0.5, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("objective", "scale", "least"), [(Quadratic(), 0.3, 0.7), (GapPush(gap=0.01), 0.05, 0.7), (Heaviside(), 0.05, 0.4)]
-)
+@pytest.mark.parametrize(("objective", "scale", "least"), [(Quadratic(), 0.3, 0.7), (Heaviside(), 0.05, 0.4)])
 def test_training_lowers_the_variance(objective, scale, least):
-    # Mean over 4 seeds; measured 0.33, 0.5 and 0.2 of leave-one-out at 512 samples.
+    # Mean over 4 seeds; measured 0.33 and 0.2 of leave-one-out at 512 samples.
     theta = objective.initial_parameters() * 0.5
     trained = repeat(LAX(scale=scale, samples=512), objective, theta, 4)
     plain = repeat(Smoothing(scale=scale, samples=512, antithetic=False), objective, theta, 4)

@@ -130,7 +130,7 @@ def test_relaxed(backend):
         (AlphaOrder, {"delta": 1.0}, "delta is 1.0"),
         (AlphaOrder, {"gamma": -1.0}, "gamma"),
         (AlphaOrder, {"bound": math.inf}, "bound"),
-        (AlphaOrder, {"unit": "eps"}, "nothing would be admitted"),
+        (AlphaOrder, {"gamma": 1.0}, "nothing would be admitted"),
         (AlphaOrder, {"unit": "epsilon"}, "Did you mean 'eps'"),
         (InverseVariance, {"per": "parameter"}, "coordinate, gradient"),
         (Mixed, {"first": Smoothing()}, "first is of order 'zeroth'"),
