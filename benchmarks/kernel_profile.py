@@ -50,7 +50,7 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
             real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size, shape_pose=a.shape_pose,
             gravity=a.gravity, body_q=q, body_v=v, near=lane.near, features=f, **lane._detect,
         ),
-        "overlooked": lambda: lane._overlooked(STEP, v),
+        "overlooked": lambda: lane._overlooked(STEP, law),
         "rows": lambda: rows.prepare(real, a, q, v, f, law.rows, h=h, **eps),
         "solve": lambda: law.solver.solve(q, v, lane.control[STEP], f.count, law.rows, v1, lane.report),
         "integrate": lambda: integrate.integrate(real, a, q, v, v1, q1, h=h),

@@ -60,8 +60,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         for island in range(g.islands[world]):
             lin.assemble(
                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
-                actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, coefficients, slip, h, eps,
-                diagonal, below,
+                actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, coefficients, slip, active, h,
+                eps, diagonal, below,
             )  # fmt: skip
             lin.factor(world, island, g, bodies, diagonal, below)
             lin.solve(world, island, g, diagonal, below, z)

@@ -7,7 +7,7 @@ from typing import Any
 
 import warp as wp
 
-from . import law
+from . import law, line_search
 from .blocks import BlockArrays
 from .graph import GraphArrays
 from .hulls import HullArrays
@@ -92,6 +92,7 @@ class Scratch:
     vector: wp.array  # [W, n]; of small worlds
     slip: wp.array  # Motion of ``law.py`` [W, C]: relative velocities
     slip_change: wp.array  # the same [W, C]
+    course: wp.array  # [W, R C], R numbers a contact, see ``line_search.py``; of large worlds
     graph: GraphArrays | None  # of worlds too large for one dense system
     blocks: BlockArrays | None
 
@@ -114,6 +115,7 @@ class Scratch:
             vector=zeros((worlds, max(dofs, 1) if small else 1), p.scalar),
             slip=zeros((worlds, capacity), p.vec3),
             slip_change=zeros((worlds, capacity), p.vec3),
+            course=zeros((worlds, 1 if small else line_search.rows_of(False) * capacity), p.scalar),
             graph=None if small else GraphArrays.allocate(worlds, bodies, capacity, device),
             blocks=None if small else BlockArrays.allocate(worlds, bodies, dtype, device),
         )

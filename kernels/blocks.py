@@ -93,10 +93,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
         actuator_damping: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype,
+        slip: wp.array2d(dtype=Motion), active: wp.array2d(dtype=int), h: dtype, eps: dtype,
         diagonal: wp.array2d(dtype=mat68), below: wp.array2d(dtype=mat68),
     ):  # fmt: skip
-        """Write the Hessian of an island at the relative velocities ``slip``."""
+        """Write the Hessian of an island at the relative velocities ``slip`` of the ``active`` contacts."""
         zero = mat33()
         bodies = body_mask.shape[0]
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
@@ -125,11 +125,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 sum6_jj = mat66()
                 sum6_ij = mat66()
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                    n = normal[world, c]
-                    q = coefficients[world, c]
-                    u = slip[world, c]
-                    if contact_law.excess(u, n, q, eps) > dtype(0.0):
-                        c6 = contact_law.curvature(u, n, q, eps)
+                    if active[world, c] == 1:
+                        c6 = contact_law.curvature(slip[world, c], normal[world, c], coefficients[world, c], eps)
                         ri = arm_a[world, c]
                         rj = arm_b[world, c]
                         if row_a[world, c] != bi:
@@ -155,12 +152,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 between = vec3()
                 touching = int(0)
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                    n = normal[world, c]
-                    q = coefficients[world, c]
-                    u = slip[world, c]
-                    if contact_law.excess(u, n, q, eps) > dtype(0.0):
+                    if active[world, c] == 1:
                         touching = 1
-                        c3 = contact_law.curvature(u, n, q, eps)
+                        c3 = contact_law.curvature(slip[world, c], normal[world, c], coefficients[world, c], eps)
                         ri = arm_a[world, c]
                         between = ri - arm_b[world, c]
                         if row_a[world, c] != bi:

@@ -3,8 +3,10 @@
 Every step begins with a list of the pairs whose bounding spheres come near each other. Contacts are then listed for
 each pair by the speed of its own two bodies (``nearness.py``). That is cheap, and right for all bodies but those that
 something sped up within the step; so after the solve ``overlooked`` compares every pair with the speeds that came
-out, and marks the worlds in which a contact could act that was not listed. Those are listed once more, for the greater
-speeds, and solved on; should that not do, by the greatest speed in the world. One thread a world, one a shape.
+out, and marks the worlds in which a contact could act that was not listed. Their pairs without contacts are looked at
+once more, for the greater speeds (all pairs, where that does not do), and what is found is added to the list; the world
+is solved on. Should that not do, contacts are listed by the greatest speed in the world. One thread a world, one a
+shape. Scenes of few pairs have no broad phase: all of their pairs count as near.
 """
 
 import functools
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import warp as wp
 
 from . import nearness
@@ -19,7 +22,19 @@ from .arrays import SolverReport
 from .precision import precision
 from .shapes import ShapeType
 
-__all__ = ["NearArrays", "find_pairs", "give_up", "make", "overlooked", "place_shapes"]
+__all__ = ["FEW_PAIRS", "NearArrays", "find_pairs", "make", "overlooked", "place_shapes"]
+
+FEW_PAIRS = 32
+"""Scenes of no more pairs do without the broad phase."""
+
+MORE = wp.constant(1)
+"""Mark of a world in which pairs are to be looked at that had no contacts."""
+
+ANEW = wp.constant(2)
+"""Mark of a world in which all pairs are to be looked at."""
+
+LOOKING = wp.constant(-1)
+"""Mark of a world while there are more lists of pairs to look at."""
 
 _PLANE = wp.constant(int(ShapeType.PLANE))
 
@@ -34,25 +49,35 @@ class NearArrays:
     lists: tuple[wp.array, ...]  # int32 [W, P]: near ones among them
     counts: tuple[wp.array, ...]  # int32 [W]
     gaps: tuple[wp.array, ...]  # scalar [W, P]: no contact of a near pair that is not listed has a smaller gap [m]
-    again: wp.array  # int32 [W]: marks the worlds to list and solve again
+    listed: tuple[wp.array, ...]  # int32 [W, P]: whether a near pair has contacts
+    radius: wp.array  # scalar [W]: distance within which pairs are near [m]
+    again: wp.array  # int32 [W]: marks the worlds to list and solve again, MORE or ANEW
     listed_v: wp.array  # spatial [W, B]: velocities after the step for which those are to be listed
+    exhaustive: bool  # whether all pairs always count as near
 
     @classmethod
     def allocate(
-        cls, worlds: int, bodies: int, shapes: int, pairs: tuple[wp.array, ...], dtype: Any, device: Any
-    ) -> "NearArrays":
-        """Room for all pairs to be near."""
+        cls, worlds: int, bodies: int, shapes: int, pairs: tuple[wp.array, ...], dtype: Any, device: Any,
+        exhaustive: bool = False,
+    ) -> "NearArrays":  # fmt: skip
+        """Room for all pairs to be near; they are, and stay so, if the list is to be ``exhaustive``."""
         p = precision(dtype)
 
         def zeros(kind: Any, *tail: int) -> wp.array:
             return wp.zeros((worlds, *tail), dtype=kind, device=device)
 
+        def numbers(n: int) -> wp.array:
+            every = np.broadcast_to(np.arange(max(1, n), dtype=np.int32), (worlds, max(1, n)))
+            return wp.array(every, dtype=wp.int32, device=device)
+
         return cls(
             shape_q=zeros(p.transform, shapes), ball=zeros(p.vec2, shapes), pairs=pairs,
-            lists=tuple(zeros(wp.int32, max(1, x.shape[0])) for x in pairs),
-            counts=tuple(zeros(wp.int32) for _ in pairs),
+            lists=tuple(numbers(x.shape[0]) for x in pairs),
+            counts=tuple(wp.full(worlds, x.shape[0], dtype=wp.int32, device=device) for x in pairs),
             gaps=tuple(zeros(dtype, max(1, x.shape[0])) for x in pairs),
-            again=zeros(wp.int32), listed_v=zeros(p.spatial, bodies),
+            listed=tuple(zeros(wp.int32, max(1, x.shape[0])) for x in pairs),
+            radius=wp.full(worlds, 1.0e30, dtype=dtype, device=device),
+            again=zeros(wp.int32), listed_v=zeros(p.spatial, bodies), exhaustive=exhaustive,
         )  # fmt: skip
 
 
@@ -97,14 +122,16 @@ def make(dtype: Any) -> SimpleNamespace:
         gravity: wp.array(dtype=vec3),
         # state in
         shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=vec2), body_v0: wp.array2d(dtype=spatial),
-        body_v1: wp.array2d(dtype=spatial), every: int, again: wp.array(dtype=int), margin: dtype,
+        body_v1: wp.array2d(dtype=spatial), every: int, whole: int, again: wp.array(dtype=int), margin: dtype,
         reach: wp.array(dtype=dtype), h: dtype,
         # out
-        near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int),
+        near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int), radius: wp.array(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
-        if every == 0 and again[world] == 0:
-            return
+        if every == 0:
+            mark = again[world]
+            if mark == 0 or (mark == MORE and whole == 0):
+                return
         fall = h * wp.length(gravity[world])
         near = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
         n = int(0)
@@ -125,70 +152,48 @@ def make(dtype: Any) -> SimpleNamespace:
                 near_list[world, n] = i
                 n += 1
         near_count[world] = n
+        radius[world] = near
 
     @wp.kernel(enable_backward=False, module="unique")
     def overlooked_kernel(
         # model
-        pairs: wp.array(dtype=wp.vec2i), shape_body: wp.array(dtype=int), gravity: wp.array(dtype=vec3),
+        pairs: wp.array(dtype=wp.vec2i), shape_body: wp.array(dtype=int),
         # state in
-        ball: wp.array2d(dtype=vec2), body_v0: wp.array2d(dtype=spatial),
-        listed_v: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), every: int, margin: dtype,
-        felt: dtype, reach: wp.array(dtype=dtype), h: dtype, near_list: wp.array2d(dtype=int),
-        near_count: wp.array(dtype=int), near_gap: wp.array2d(dtype=dtype), begin: int, whole: int,
+        ball: wp.array2d(dtype=vec2), body_v1: wp.array2d(dtype=spatial), every: int, reach: wp.array(dtype=dtype),
+        felt: dtype, radius: wp.array(dtype=dtype), near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int),
+        near_gap: wp.array2d(dtype=dtype), listed: wp.array2d(dtype=int), begin: int, end: int, give_up: int,
         # out
-        again: wp.array(dtype=int),
+        again: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial), steps: wp.array(dtype=int),
+        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
-        flag = int(0)
-        if begin == 0:
-            flag = again[world]
-            if flag == 1:
-                return
-        elif every == 0 and again[world] == 0:
+        mark = again[world]
+        if mark == 0 and (every == 0 or begin == 0):
             return
+        if mark == LOOKING or begin != 0:
+            mark = int(0)
         ahead = reach[world]
-        fall = h * wp.length(gravity[world])
-        farthest = near_by.world_near(world, shape_body, ball, body_v0, listed_v, margin, ahead, fall)
-        if ahead * approach_speed(world, shape_body, ball, body_v1) > farthest:
-            flag = 1
-        elif whole == 0:
-            for k in range(near_count[world]):
-                pair = pairs[near_list[world, k]]
-                a = pair[0]
-                b = pair[1]
-                wanted = ahead * pair_speed(world, a, b, shape_body, ball, body_v1)
-                if wanted > margin:
-                    listed = near_by.pair_near(world, a, b, shape_body, ball, body_v0, listed_v, margin, ahead, fall)
-                    if wanted > listed and near_gap[world, k] < wanted + felt:
-                        flag = 1
-        again[world] = flag
+        if mark != ANEW:
+            if begin != 0 and felt + ahead * approach_speed(world, shape_body, ball, body_v1) > radius[world]:
+                mark = ANEW
+            else:
+                for k in range(near_count[world]):
+                    pair = pairs[near_list[world, k]]
+                    speed = pair_speed(world, pair[0], pair[1], shape_body, ball, body_v1)
+                    if near_gap[world, k] < felt + ahead * speed:
+                        mark = wp.max(mark, wp.where(listed[world, k] == 1, ANEW, MORE))
+        if mark == 0 and end == 0:
+            mark = LOOKING
+        again[world] = mark
+        if end != 0 and mark != 0:
+            for body in range(body_v1.shape[1]):
+                listed_v[world, body] = body_v1[world, body]
+            if give_up != 0:
+                failed[world] = failed[world] + 1
+                if first_failure[world] < 0:
+                    first_failure[world] = steps[world] - 1
 
-    @wp.kernel(enable_backward=False, module="unique")
-    def remember_kernel(
-        again: wp.array(dtype=int), body_v1: wp.array2d(dtype=spatial), listed_v: wp.array2d(dtype=spatial)
-    ):
-        world, body = wp.tid()
-        if again[world] != 0:
-            listed_v[world, body] = body_v1[world, body]
-
-    @wp.kernel(enable_backward=False, module="unique")
-    def give_up_kernel(
-        again: wp.array(dtype=int), steps: wp.array(dtype=int), failed: wp.array(dtype=int),
-        first_failure: wp.array(dtype=int),
-    ):  # fmt: skip
-        world = wp.tid()
-        if again[world] != 0:
-            failed[world] = failed[world] + 1
-            if first_failure[world] < 0:
-                first_failure[world] = steps[world] - 1
-
-    return SimpleNamespace(
-        give_up=give_up_kernel,
-        place=place_kernel,
-        pairs=pairs_kernel,
-        overlooked=overlooked_kernel,
-        remember=remember_kernel,
-    )
+    return SimpleNamespace(place=place_kernel, pairs=pairs_kernel, overlooked=overlooked_kernel)
 
 
 def place_shapes(
@@ -204,52 +209,45 @@ def place_shapes(
 
 def find_pairs(
     dtype: Any, shape_type: wp.array, shape_body: wp.array, gravity: wp.array, body_v0: wp.array, body_v1: wp.array,
-    near: NearArrays, *, margin: float, reach: wp.array, h: float, every: bool,
+    near: NearArrays, *, margin: float, reach: wp.array, h: float, every: bool, whole: bool = False,
 ) -> None:  # fmt: skip
-    """List the pairs of the marked worlds, or of ``every`` world, whose bounding spheres are near each other."""
+    """List the pairs whose bounding spheres are near each other: in ``every`` world, or in those to be listed anew.
+
+    As a ``whole``, all marked worlds are.
+    """
+    if near.exhaustive:
+        return
     for pairs, near_list, near_count in zip(near.pairs, near.lists, near.counts, strict=True):
         wp.launch(
             make(dtype).pairs, dim=body_v0.shape[0],
             inputs=[
                 pairs, shape_type, shape_body, gravity, near.shape_q, near.ball, body_v0, body_v1, int(every),
-                near.again, margin, reach, h,
+                int(whole), near.again, margin, reach, h,
             ],
-            outputs=[near_list, near_count], device=body_v0.device,
+            outputs=[near_list, near_count, near.radius], device=body_v0.device,
         )  # fmt: skip
 
 
 def overlooked(
-    dtype: Any, shape_body: wp.array, gravity: wp.array, body_v0: wp.array, listed_v: wp.array, body_v1: wp.array,
-    near: NearArrays, *, margin: float, reach: wp.array, h: float, felt: float = 0.0, every: bool = True,
-    whole: bool = False,
+    dtype: Any, shape_body: wp.array, body_v1: wp.array, near: NearArrays, *, reach: wp.array,
+    felt: float = 0.0, every: bool = True, failures: SolverReport | None = None,
 ) -> None:  # fmt: skip
-    """Mark the worlds in which a contact may act at ``body_v1`` that was not listed for ``body_v0`` and ``listed_v``.
+    """Mark the worlds in which a contact may act at ``body_v1`` that was not listed.
 
     A contact acts only within ``reach`` times the speed at which its two bodies approach after the step, so what was
-    listed for a greater distance is complete. Looks at the marked worlds, or at ``every`` one, whose contacts were
-    listed pair by pair or as a ``whole``; where contact is softened, for a distance greater by ``felt`` [m], within
-    which they act at any speed. ``near.listed_v`` then holds, for the worlds marked, the velocities to list the
-    contacts for.
+    listed for a greater distance is complete; where contact is softened, for a distance greater by ``felt`` [m], within
+    which they act at any speed. Looks at the marked worlds, or at ``every`` one; ``near.listed_v`` then holds, for the
+    worlds marked, the velocities to list the contacts for. With ``failures`` there is no further look, and a marked
+    world counts as a failed step.
     """
-    k = make(dtype)
-    lists = zip(near.pairs, near.lists, near.counts, near.gaps, strict=True)
-    for i, (pairs, near_list, near_count, near_gap) in enumerate(lists):
+    report = [None] * 3 if failures is None else [failures.steps, failures.failed, failures.first_failure]
+    lists = list(zip(near.pairs, near.lists, near.counts, near.gaps, near.listed, strict=True))
+    for i, (pairs, near_list, near_count, near_gap, has_contacts) in enumerate(lists):
         wp.launch(
-            k.overlooked, dim=body_v0.shape[0],
+            make(dtype).overlooked, dim=body_v1.shape[0],
             inputs=[
-                pairs, shape_body, gravity, near.ball, body_v0, listed_v, body_v1, int(every), margin, felt, reach, h,
-                near_list, near_count, near_gap, int(i == 0), int(whole),
+                pairs, shape_body, near.ball, body_v1, int(every), reach, felt, near.radius, near_list, near_count,
+                near_gap, has_contacts, int(i == 0), int(i + 1 == len(lists)), int(failures is not None),
             ],
-            outputs=[near.again], device=body_v0.device,
+            outputs=[near.again, near.listed_v, *report], device=body_v1.device,
         )  # fmt: skip
-    wp.launch(
-        k.remember, dim=body_v0.shape, inputs=[near.again, body_v1], outputs=[near.listed_v], device=body_v0.device
-    )
-
-
-def give_up(dtype: Any, near: NearArrays, report: SolverReport) -> None:
-    """Count a failed step in the marked worlds."""
-    wp.launch(
-        make(dtype).give_up, dim=near.again.shape[0], inputs=[near.again, report.steps],
-        outputs=[report.failed, report.first_failure], device=near.again.device,
-    )  # fmt: skip

@@ -48,7 +48,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     # Sine of the angle below which two edges count as parallel: their common normal says nothing that faces do not.
     parallel = wp.constant(scalar(0.01))
     parallel2 = wp.constant(scalar(p.epsilon))  # squared sine
-    edge_list = wp.types.vector(int(MOST_EDGES), wp.int32)
+    edge_list = wp.types.vector(int(MOST_EDGES), wp.uint8)  # counted from the hull's first; small, as it is copied
 
     @wp.func
     def edge_start(hs: Hulls, h: Hull, e: int) -> vec3:
@@ -101,17 +101,19 @@ def make(dtype: Any) -> types.SimpleNamespace:
         count = int(0)
         found = edge_list()
         touch = bool(False)
+        beyond = toward  # the face that the last edge was beyond: often the next one is, too
         for e in range(h.edge, h.edge_end):
             ends = hs.edges[e]
             bits = (low >> wp.int64(ends[0] - h.vertex)) | (low >> wp.int64(ends[1] - h.vertex))
             if (bits & wp.int64(1)) == wp.int64(1) and count < MOST_EDGES:
-                start = rotation * edge_start(hs, h, e) + position
-                end = rotation * edge_end(hs, h, e) + position
-                near, meets = hull.reaches(hs, other, start, end, distance)
-                if near:
-                    found[count] = e
-                    count += 1
-                    touch = touch or meets
+                start = rotation * hull.vertex(hs, h, ends[0]) + position
+                end = rotation * hull.vertex(hs, h, ends[1]) + position
+                if wp.min(hull.height(hs, other, beyond, start), hull.height(hs, other, beyond, end)) <= distance:
+                    near, meets, beyond = hull.reaches(hs, other, start, end, distance)
+                    if near:
+                        found[count] = wp.uint8(e - h.edge)
+                        count += 1
+                        touch = touch or meets
         return count, found, touch
 
     @wp.func
@@ -151,13 +153,15 @@ def make(dtype: Any) -> types.SimpleNamespace:
         eb = int(-1)
         for i in range(count_a):
             for j in range(count_b):
-                on_a, _on_b, at_b, u, v, half_a, half_b = segments(hs, ha, hb, rotation, position, near_a[i], near_b[j])
+                i_a = ha.edge + int(near_a[i])
+                j_b = hb.edge + int(near_b[j])
+                on_a, _on_b, at_b, u, v, half_a, half_b = segments(hs, ha, hb, rotation, position, i_a, j_b)
                 st = closest_parameters(on_a - at_b, u, rotation * v, half_a, half_b)
                 distance = wp.length(on_a + u * st[0] - at_b - rotation * v * st[1])
                 if distance < nearest:
                     nearest = distance
-                    ea = near_a[i]
-                    eb = near_b[j]
+                    ea = i_a
+                    eb = j_b
         if nearest >= margin:
             return n
         on_a, on_b, at_b, u, v, half_a, half_b = segments(hs, ha, hb, rotation, position, ea, eb)
@@ -235,19 +239,21 @@ def make(dtype: Any) -> types.SimpleNamespace:
         edge_sign = scalar(1.0)
         for i in range(count_a):
             for j in range(count_b):
-                gap, sign = edge_gap(hs, ha, hb, rotation, position, near_a[i], near_b[j])
+                i_a = ha.edge + int(near_a[i])
+                j_b = hb.edge + int(near_b[j])
+                gap, sign = edge_gap(hs, ha, hb, rotation, position, i_a, j_b)
                 if gap > best_edge:
                     best_edge = gap
-                    edge_a = near_a[i]
-                    edge_b = near_b[j]
+                    edge_a = i_a
+                    edge_b = j_b
                     edge_sign = sign
         if best_edge >= margin:
             return n
         # Hulls that overlap have an edge of one in the other, or one holds the other's centre. Where neither is so, the
         # axis that separates them may belong to edges too far apart to be looked at; those near count.
         apart = overlap and not touch_a and not touch_b
-        _near, b_in_a = hull.reaches(hs, ha, position, position, scalar(0.0))
-        _near, a_in_b = hull.reaches(hs, hb, seen, seen, scalar(0.0))
+        _near, b_in_a, _face = hull.reaches(hs, ha, position, position, scalar(0.0))
+        _near, a_in_b, _face = hull.reaches(hs, hb, seen, seen, scalar(0.0))
         apart = apart and not b_in_a and not a_in_b
         if apart and best_edge <= scalar(0.0):
             return closest_edges(

@@ -104,7 +104,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         centre = wp.transpose(rotation) * (-position)  # of the capsule, frame of the hull
         u = vec3(rotation[2, 0], rotation[2, 1], rotation[2, 2])  # its axis
         tiny = parallel * h.radius
-        deep, _meets = hull.reaches(hs, h, centre - u * length, centre + u * length, tiny)
+        deep, _meets, _face = hull.reaches(hs, h, centre - u * length, centre + u * length, tiny)
 
         # The closest point of the axis and of the hull, and what of the hull it is on.
         t = -length

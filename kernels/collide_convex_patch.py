@@ -114,6 +114,38 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return writer.put_plane(table, world, n, ref, inc, origin, normal, start, scalar(1.0))
 
     @wp.func
+    def clip(hs: Hulls, hr: Hull, face: int, sides: int, v: vec3, w: vec3, tolerance: scalar):
+        """Whether the segment from v to w meets a face's prism, the part of it inside, and the sides at its ends.
+
+        A side is -1 where the segment begins or ends inside.
+        """
+        enter = scalar(0.0)
+        leave = scalar(1.0)
+        enter_side = int(-1)
+        leave_side = int(-1)
+        for side in range(sides):
+            outward = hull.side_normal(hs, face, side)
+            dv = wp.dot(outward, v - hull.corner(hs, hr, face, side))
+            dw = dv + wp.dot(outward, w - v)
+            if dv > tolerance:
+                if dw > tolerance:
+                    return False, enter, leave, enter_side, leave_side
+                t = scalar(1.0)
+                if dw < scalar(0.0):
+                    t = dv / (dv - dw)
+                if t > enter:
+                    enter = t
+                    enter_side = side
+            elif dw > tolerance:
+                t = scalar(0.0)
+                if dv < scalar(0.0):
+                    t = dv / (dv - dw)
+                if t < leave:
+                    leave = t
+                    leave_side = side
+        return enter <= leave, enter, leave, enter_side, leave_side
+
+    @wp.func
     def face_patch(
         table: FeatureTable, world: int, n: int, hs: Hulls, ref: Side, inc: Side, hr: Hull, hi: Hull,
         rotation: mat33, position: vec3, face: int, margin: scalar, limit: scalar,
@@ -143,79 +175,61 @@ def make(dtype: Any) -> types.SimpleNamespace:
         z = values()
         size = int(0)
         nearest = scalar(1.0e30)
-        left = int(-1)  # the side through which the outline last left the reference face
-        for turn in range(2 * turns):  # once round to learn where the outline leaves last, once round to collect
-            m = (2 * turns - 1 - turn) % turns  # against the order of the corners: counter-clockwise seen from above
-            v = rotation * hull.corner(hs, hi, incident, m) + position
+        # the side through which the outline last left the reference face, found going backwards from where it begins
+        left = int(-1)
+        back = int(0)
+        while left < 0 and back < turns:
+            v = rotation * hull.corner(hs, hi, incident, back) + position
+            w = rotation * hull.corner(hs, hi, incident, (back + turns - 1) % turns) + position
+            met, _enter, _leave, _enter_side, leave_side = clip(hs, hr, face, sides, v, w, tolerance)
+            if met:
+                left = leave_side
+            back += 1
+        v = rotation * hull.corner(hs, hi, incident, turns - 1) + position
+        for turn in range(turns):
+            m = turns - 1 - turn  # against the order of the corners: counter-clockwise seen from above
             w = rotation * hull.corner(hs, hi, incident, (m + turns - 1) % turns) + position
-            enter = scalar(0.0)
-            leave = scalar(1.0)
-            enter_side = int(-1)
-            leave_side = int(-1)
-            out_of_face = bool(False)
-            for side in range(sides):
-                outward = hull.side_normal(hs, face, side)
-                dv = wp.dot(outward, v - hull.corner(hs, hr, face, side))
-                dw = dv + wp.dot(outward, w - v)
-                if dv > tolerance:
-                    if dw > tolerance:
-                        out_of_face = True
-                    else:
-                        t = scalar(1.0)
-                        if dw < scalar(0.0):
-                            t = dv / (dv - dw)
-                        if t > enter:
-                            enter = t
-                            enter_side = side
-                elif dw > tolerance:
-                    t = scalar(0.0)
-                    if dv < scalar(0.0):
-                        t = dv / (dv - dw)
-                    if t < leave:
-                        leave = t
-                        leave_side = side
-            if enter > leave:
-                out_of_face = True
-            if not out_of_face:
-                if turn >= turns:
-                    first = v
-                    kind = int(-1)
-                    if enter_side < 0:
-                        kind = on_plane
-                    else:
-                        if left >= 0:
-                            for k in range((enter_side - left + sides) % sides):
-                                j = (left + k + 1) % sides
-                                between = hull.corner(hs, hr, face, j)
-                                if size < ROOM and covered(
-                                    hs, hi, incident, rotation, position, normal, between, tolerance
-                                ):
-                                    z[size] = wp.dot(out, v - between) / slope
-                                    nearest = wp.min(nearest, z[size])
-                                    code[size] = (on_reference << 16) | j
-                                    x[size] = wp.dot(along, between - origin)
-                                    y[size] = wp.dot(across, between - origin)
-                                    size += 1
-                        if enter < scalar(1.0):
-                            kind = on_side
-                            first = v + (w - v) * enter
-                    if kind >= 0 and size < ROOM:
-                        z[size] = wp.dot(normal, first - origin)
-                        nearest = wp.min(nearest, z[size])
-                        code[size] = (kind << 16) | (m << 8) | wp.max(enter_side, 0)
-                        x[size] = wp.dot(along, first - origin)
-                        y[size] = wp.dot(across, first - origin)
-                        size += 1
-                    if leave_side >= 0 and leave > enter and size < ROOM:
-                        last = v + (w - v) * leave
-                        z[size] = wp.dot(normal, last - origin)
-                        nearest = wp.min(nearest, z[size])
-                        code[size] = (on_side << 16) | (m << 8) | leave_side
-                        x[size] = wp.dot(along, last - origin)
-                        y[size] = wp.dot(across, last - origin)
-                        size += 1
+            met, enter, leave, enter_side, leave_side = clip(hs, hr, face, sides, v, w, tolerance)
+            if met:
+                first = v
+                kind = int(-1)
+                if enter_side < 0:
+                    kind = on_plane
+                else:
+                    if left >= 0:
+                        for k in range((enter_side - left + sides) % sides):
+                            j = (left + k + 1) % sides
+                            between = hull.corner(hs, hr, face, j)
+                            if size < ROOM and covered(
+                                hs, hi, incident, rotation, position, normal, between, tolerance
+                            ):
+                                z[size] = wp.dot(out, v - between) / slope
+                                nearest = wp.min(nearest, z[size])
+                                code[size] = (on_reference << 16) | j
+                                x[size] = wp.dot(along, between - origin)
+                                y[size] = wp.dot(across, between - origin)
+                                size += 1
+                    if enter < scalar(1.0):
+                        kind = on_side
+                        first = v + (w - v) * enter
+                if kind >= 0 and size < ROOM:
+                    z[size] = wp.dot(normal, first - origin)
+                    nearest = wp.min(nearest, z[size])
+                    code[size] = (kind << 16) | (m << 8) | wp.max(enter_side, 0)
+                    x[size] = wp.dot(along, first - origin)
+                    y[size] = wp.dot(across, first - origin)
+                    size += 1
+                if leave_side >= 0 and leave > enter and size < ROOM:
+                    last = v + (w - v) * leave
+                    z[size] = wp.dot(normal, last - origin)
+                    nearest = wp.min(nearest, z[size])
+                    code[size] = (on_side << 16) | (m << 8) | leave_side
+                    x[size] = wp.dot(along, last - origin)
+                    y[size] = wp.dot(across, last - origin)
+                    size += 1
                 if leave_side >= 0:
                     left = leave_side
+            v = w
         if size == 0:
             v = rotation * hull.corner(hs, hi, incident, 0) + position
             for k in range(sides):

@@ -67,17 +67,18 @@ def make(dtype: Any) -> types.SimpleNamespace:
         margin: scalar, reach: wp.array(dtype=scalar), step: scalar, append: int,
         # features out
         table: FeatureTable, count: wp.array(dtype=int), needed: wp.array(dtype=int),
-        near_gap: wp.array2d(dtype=scalar),
+        near_gap: wp.array2d(dtype=scalar), listed: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
         if every == 0 and again[world] == 0:
             return
+        more = every == 0 and whole == 0 and again[world] == broad.MORE
         fall = step * wp.length(gravity[world])
         farthest = scalar(0.0)
         if whole != 0:
             farthest = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
         n = int(0)
-        if append != 0:
+        if append != 0 or more:
             n = count[world]
         for i in range(near_count[world]):
             pair = pairs[near_list[world, i]]
@@ -88,6 +89,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 near = near_by.pair_near(
                     world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
                 )
+            if more and (listed[world, i] == 1 or near_gap[world, i] >= near):
+                continue
+            start = n
             type_a = shape_type[shape_a]
             type_b = shape_type[shape_b]
             size_a = shape_size[world, shape_a]
@@ -103,7 +107,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             gap = position[2]
             if type_a != _PLANE:
                 gap = wp.length(position) - ball[world, shape_a][0]
-            near_gap[world, i] = gap - ball[world, shape_b][0]
+            near_gap[world, i] = wp.max(gap - ball[world, shape_b][0], near)
             if gap - ball[world, shape_b][0] < near:
                 rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
                 a = side(shape_a, type_a, size_a, pose_a)
@@ -129,6 +133,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                         n = capsule_box.capsule_box(table, world, n, a, b, rotation, position, near)
                 elif type_a == _BOX:
                     n = box_box.box_box(table, world, n, a, b, rotation, position, near)
+            listed[world, i] = int(n > start)
         count[world] = wp.min(n, table.kind.shape[1])
         needed[world] = wp.max(needed[world], n)
 
@@ -180,14 +185,16 @@ def detect(
             the capacity, in which case the list is cut off. Fields that a contact's kind and share do not use keep
             what they held.
         hulls: Convex meshes, where ``near`` has pairs with any.
-        every: Whether all worlds are listed, or only those that ``near.again`` marks.
+        every: Whether all worlds are listed, or those that ``near.again`` marks are listed again or further.
         whole: Whether contacts are listed by the greatest speed in the world, not by that of their own bodies.
     """
     body_v1 = body_v if body_v1 is None else body_v1
-    broad.place_shapes(dtype, shape_type, shape_body, shape_size, shape_pose, body_q, near)
+    if every:
+        broad.place_shapes(dtype, shape_type, shape_body, shape_size, shape_pose, body_q, near)
     broad.find_pairs(
-        dtype, shape_type, shape_body, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step, every=every
-    )
+        dtype, shape_type, shape_body, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step, every=every,
+        whole=whole,
+    )  # fmt: skip
     table = collide_writer.feature_table(dtype, features)
 
     def inputs(kind: int) -> list[Any]:
@@ -197,11 +204,13 @@ def detect(
         ]  # fmt: skip
 
     if hulls is not None:
-        detect_convex.launch(dtype, near.pairs[1], hulls, inputs(1), [table, features.count, near.gaps[1]])
+        detect_convex.launch(
+            dtype, near.pairs[1], hulls, inputs(1), [table, features.count, near.gaps[1], near.listed[1]]
+        )
     wp.launch(
         make(dtype).detect_kernel,
         dim=body_q.shape[0],
         inputs=[near.pairs[0], *inputs(0), int(hulls is not None)],
-        outputs=[table, features.count, features.needed, near.gaps[0]],
+        outputs=[table, features.count, features.needed, near.gaps[0], near.listed[0]],
         device=body_q.device,
     )

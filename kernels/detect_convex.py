@@ -12,6 +12,7 @@ from typing import Any
 import warp as wp
 
 from . import (
+    broad,
     collide_convex,
     collide_convex_capsule,
     collide_convex_point,
@@ -70,15 +71,19 @@ def make(dtype: Any) -> types.SimpleNamespace:
         margin: scalar, reach: wp.array(dtype=scalar), step: scalar,
         # features out
         table: FeatureTable, count: wp.array(dtype=int), near_gap: wp.array2d(dtype=scalar),
+        listed: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
         if every == 0 and again[world] == 0:
             return
+        more = every == 0 and whole == 0 and again[world] == broad.MORE
         fall = step * wp.length(gravity[world])
         farthest = scalar(0.0)
         if whole != 0:
             farthest = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
         n = int(0)
+        if more:
+            n = count[world]
         for i in range(near_count[world]):
             pair = pairs[near_list[world, i]]
             shape_a = pair[0]
@@ -88,6 +93,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 near = near_by.pair_near(
                     world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
                 )
+            if more and (listed[world, i] == 1 or near_gap[world, i] >= near):
+                continue
+            start = n
             type_a = shape_type[shape_a]
             type_b = shape_type[shape_b]
             size_a = shape_size[world, shape_a]
@@ -128,7 +136,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
                         if after > n:  # a patch is listed as a whole
                             beyond = scalar(1.0e30)
                         n = after
-            near_gap[world, i] = beyond
+            near_gap[world, i] = wp.max(beyond, near)
+            listed[world, i] = int(n > start)
         count[world] = n
 
     return types.SimpleNamespace(kernel=detect_convex_kernel)

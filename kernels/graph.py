@@ -39,6 +39,7 @@ class GraphArrays:
     edge_end: wp.array  # [W, C]: the one after its last
     edge_order: wp.array  # [W, C]: edges, island after island
     awake: wp.array  # [W, C]: contacts that may act; the others join nothing
+    acts: wp.array  # [W, C]: contacts that act, while a solve goes on
     degree: wp.array  # [W, B], scratch
     rank: wp.array  # [W, B], scratch
     cursor: wp.array  # [W, B + 1], scratch
@@ -56,8 +57,8 @@ class GraphArrays:
             label=ints(bodies), column=ints(bodies), height=ints(bodies), below=ints(blocks),
             slot=wp.full((worlds, bodies * bodies), -1, dtype=wp.int32, device=device),
             edges=ints(), edge_i=ints(capacity), edge_j=ints(capacity), edge_start=ints(capacity),
-            edge_end=ints(capacity), edge_order=ints(capacity), awake=ints(capacity), degree=ints(bodies),
-            rank=ints(bodies), cursor=ints(bodies + 1),
+            edge_end=ints(capacity), edge_order=ints(capacity), awake=ints(capacity), acts=ints(capacity),
+            degree=ints(bodies), rank=ints(bodies), cursor=ints(bodies + 1),
         )  # fmt: skip
 
 
@@ -85,6 +86,7 @@ def make() -> SimpleNamespace:
         edge_end: wp.array2d(dtype=int)
         edge_order: wp.array2d(dtype=int)
         awake: wp.array2d(dtype=int)
+        acts: wp.array2d(dtype=int)
         degree: wp.array2d(dtype=int)
         rank: wp.array2d(dtype=int)
         cursor: wp.array2d(dtype=int)

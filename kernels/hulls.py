@@ -72,6 +72,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         edge: wp.int32
         edge_end: wp.int32
         scale: vec3
+        scaled: wp.int32  # whether the scale is not 1
         radius: scalar  # of a sphere about the origin that holds the hull [m]
         inner: scalar  # of a sphere about the origin within the hull [m]
         rim: scalar  # radius of the rims of the cylinder that the hull stands for [m], 0 for a polyhedron
@@ -86,6 +87,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         h.edge = hulls.edge_start[mesh]
         h.edge_end = hulls.edge_start[mesh + 1]
         h.scale = scale
+        h.scaled = int(scale[0] != scalar(1.0) or scale[1] != scalar(1.0) or scale[2] != scalar(1.0))
         h.radius = radius
         h.inner = inner
         h.rim = hulls.rim[mesh]
@@ -109,7 +111,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def height(hulls: Hulls, h: Hull, face: int, x: vec3) -> scalar:
         """Height of x over the plane of a face [m]. Only boxes are scaled, along their normals."""
         normal = hulls.normals[face]
-        return wp.dot(normal, x) - hulls.offsets[face] * wp.dot(wp.cw_mul(normal, normal), h.scale)
+        offset = hulls.offsets[face]
+        if h.scaled == 1:
+            offset = offset * wp.dot(wp.cw_mul(normal, normal), h.scale)
+        return wp.dot(normal, x) - offset
 
     @wp.func
     def side_normal(hulls: Hulls, face: int, k: int) -> vec3:
@@ -130,20 +135,33 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return result
 
     @wp.func
+    def gap_over(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, face: int) -> scalar:
+        """Separation [m] of b along the normal of a face of a."""
+        direction = wp.transpose(rotation) * hulls.normals[face]
+        low = vertex(hulls, b, lowest(hulls, b, direction))
+        return height(hulls, a, face, position) + wp.dot(direction, low)
+
+    @wp.func
     def best_face(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, enough: scalar):
         """Greatest separation [m] of b along the normals of a's faces, and the face.
 
         ``rotation``, ``position`` are the pose of b in the frame of a. A face that cannot win, since b holds a sphere
         about its centre, costs one dot product. Stops at the first separation of ``enough``.
         """
-        best = scalar(-1.0e30)
-        face = a.face
+        face = a.face  # begins with the one that b's centre is highest over, so that few others can win
+        most = scalar(-1.0e30)
         for f in range(a.face, a.face_end):
             middle = height(hulls, a, f, position)
-            if middle - b.inner > best:
-                direction = wp.transpose(rotation) * hulls.normals[f]
-                low = vertex(hulls, b, lowest(hulls, b, direction))
-                gap = middle + wp.dot(direction, low)
+            if middle > most:
+                most = middle
+                face = f
+        best = gap_over(hulls, a, b, rotation, position, face)
+        if best >= enough:
+            return best, face
+        first = face
+        for f in range(a.face, a.face_end):
+            if f != first and height(hulls, a, f, position) - b.inner > best:
+                gap = gap_over(hulls, a, b, rotation, position, f)
                 if gap > best:
                     best = gap
                     face = f
@@ -153,32 +171,31 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def reaches(hulls: Hulls, h: Hull, start: vec3, end: vec3, distance: scalar):
-        """Whether a segment meets the hull with all of its faces moved out by a distance, and the hull itself."""
+        """Whether a segment meets the hull with all of its faces moved out by a distance, and the hull itself.
+
+        Then the face that showed that it does not, or the last one.
+        """
+        # without branches but for the end, as which ones are taken is hard to predict
+        big = scalar(1.0e30)
         low = scalar(0.0)
         high = scalar(1.0)
         low_in = scalar(0.0)
         high_in = scalar(1.0)
+        along = end - start
         for f in range(h.face, h.face_end):
             first = height(hulls, h, f, start)
-            last = first + wp.dot(hulls.normals[f], end - start)
-            if first > scalar(0.0):
-                if last > scalar(0.0):
-                    high_in = scalar(-1.0)
-                else:
-                    low_in = wp.max(low_in, first / (first - last))
-            elif last > scalar(0.0):
-                high_in = wp.min(high_in, first / (first - last))
-            first -= distance
-            last -= distance
-            if first > scalar(0.0):
-                if last > scalar(0.0):
-                    return False, False
-                low = wp.max(low, first / (first - last))
-            elif last > scalar(0.0):
-                high = wp.min(high, first / (first - last))
+            rise = wp.dot(hulls.normals[f], along)
+            falls = rise < scalar(0.0)
+            rate = wp.where(rise == scalar(0.0), -big, scalar(-1.0) / rise)
+            at = (first - distance) * rate
+            at_in = first * rate
+            low = wp.max(low, wp.where(falls, at, -big))
+            high = wp.min(high, wp.where(falls, big, at))
+            low_in = wp.max(low_in, wp.where(falls, at_in, -big))
+            high_in = wp.min(high_in, wp.where(falls, big, at_in))
             if low > high:
-                return False, False
-        return True, low_in <= high_in
+                return False, False, f
+        return True, low_in <= high_in, h.face_end - 1
 
     return types.SimpleNamespace(
         Hulls=Hulls, Hull=Hull, hull_of=hull_of, vertex=vertex, corner=corner, corners=corners, height=height,

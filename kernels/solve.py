@@ -8,14 +8,10 @@ import warp as wp
 
 from . import dynamics, law, newton
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
+from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .precision import FUSED, precision
 
 __all__ = ["make", "solve"]
-
-LINE_SEARCH_TOLERANCE = 0.1
-"""The slope of the energy along a step must fall to this part of its first value."""
-
-LINE_SEARCH_EVALUATIONS = 20
 
 ROUNDING = 64.0
 """Velocities are known to this many units of rounding; a gradient that small cannot be reduced."""

@@ -11,10 +11,10 @@ from typing import Any
 
 import warp as wp
 
-from . import blocks, dynamics, graph, law, solve
+from . import blocks, dynamics, graph, law, line_search, solve
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .precision import UNROLLED, precision
-from .solve import IMPULSE_ROUNDING, LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE, ROUNDING
+from .solve import IMPULSE_ROUNDING, ROUNDING
 
 __all__ = ["make", "solve_islands"]
 
@@ -34,7 +34,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
     small = solve.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
-    lin = blocks.make(dtype, resists, softens)
+    lin, line = blocks.make(dtype, resists, softens), line_search.make(dtype, resists, softens)
     block = lin.block
     Graph, arrange = graph.make().Graph, graph.make().arrange
     momentum, mass_norm2 = small.momentum, small.mass_norm2
@@ -47,13 +47,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
-        gradient: wp.array2d(dtype=spatial),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), course: wp.array2d(dtype=dtype), h: dtype,
+        v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial), slip: wp.array2d(dtype=Motion),
     ):  # fmt: skip
         """Write the gradient; returns its squared norm, that of the momentum change, and twice the kinetic energy [J].
 
-        Norms are taken in the inverse of the mass matrix's diagonal.
+        Norms are taken in the inverse of the mass matrix's diagonal. Also marks the contacts that act, and writes their
+        motion.
         """
         size2 = dtype(0.0)
         speed2 = dtype(0.0)
@@ -76,27 +76,36 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
                 )  # fmt: skip
                 gradient[world, body] = f
+        stride = slip.shape[1]
+        at = int(0)
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             bi = g.edge_i[world, e]
             bj = g.edge_j[world, e]
             on_i = spatial()
             on_j = spatial()
+            touching = int(0)
             for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                q = coefficients[world, c]
-                n = normal[world, c]
-                push = contact_law.impulse(slip[world, c], n, q, eps)
-                ri = arm_a[world, c]
-                rj = arm_b[world, c]
-                if row_a[world, c] != bi:
-                    push = -push
-                    ri = arm_b[world, c]
-                    rj = arm_a[world, c]
-                on_i += contact_law.on_body(push, ri)
-                on_j += contact_law.on_body(push, rj)
-            gradient[world, bi] = gradient[world, bi] + wp.cw_mul(on_i, body_mask[bi])
-            if bj >= 0:
-                gradient[world, bj] = gradient[world, bj] - wp.cw_mul(on_j, body_mask[bj])
+                active = int(line.acts(course, world, at, stride))
+                g.acts[world, c] = active
+                if active == 1:
+                    touching = 1
+                    n = normal[world, c]
+                    slip[world, c] = line.motion(course, world, at, stride, n)
+                    push = line.impulse(course, world, at, stride, n)
+                    ri = arm_a[world, c]
+                    rj = arm_b[world, c]
+                    if row_a[world, c] != bi:
+                        push = -push
+                        ri = arm_b[world, c]
+                        rj = arm_a[world, c]
+                    on_i += contact_law.on_body(push, ri)
+                    on_j += contact_law.on_body(push, rj)
+                at += 1
+            if touching == 1:
+                gradient[world, bi] = gradient[world, bi] + wp.cw_mul(on_i, body_mask[bi])
+                if bj >= 0:
+                    gradient[world, bj] = gradient[world, bj] - wp.cw_mul(on_j, body_mask[bj])
         norm2 = dtype(0.0)
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
@@ -131,10 +140,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                noise2 += small.contact_noise2(
-                    world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
-                    coefficients[world, c], slip[world, c], eps, body_mass, inertia, v,
-                )  # fmt: skip
+                if g.acts[world, c] == 1:
+                    noise2 += small.contact_noise2(
+                        world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
+                        coefficients[world, c], slip[world, c], eps, body_mass, inertia, v,
+                    )  # fmt: skip
         return noise2
 
     @wp.func
@@ -143,9 +153,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         target: wp.array2d(dtype=spatial), body_q: wp.array2d(dtype=transform), actuator_body: wp.array(dtype=int),
         actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
-        control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), arm_a: wp.array2d(dtype=vec3),
-        arm_b: wp.array2d(dtype=vec3), h: dtype, v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
-        direction: wp.array2d(dtype=spatial), slip_change: wp.array2d(dtype=Motion),
+        control: wp.array2d(dtype=dtype), h: dtype, v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
+        direction: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """Slope of the energy along ``direction``, and slope and curvature of its part without contacts [J]."""
         slope = dtype(0.0)
@@ -174,15 +183,16 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
                     )
                 )
-        relative_speeds(world, island, g, row_a, arm_a, arm_b, direction, slip_change)
         return slope, linear, curve
 
     @wp.func
-    def relative_speeds(
-        world: int, island: int, g: Graph, row_a: wp.array2d(dtype=int), arm_a: wp.array2d(dtype=vec3),
-        arm_b: wp.array2d(dtype=vec3), v: wp.array2d(dtype=spatial), out: wp.array2d(dtype=Motion),
+    def put_contacts(
+        world: int, island: int, g: Graph, row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        v: wp.array2d(dtype=spatial), change: int, stride: int, course: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        """Relative velocities of an island's contacts."""
+        """Store an island's contacts at the velocities ``v``, or their ``change`` if v is one; returns their number."""
+        at = int(0)
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             bi = g.edge_i[world, e]
@@ -192,59 +202,18 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             if bj >= 0:
                 vj = v[world, bj]
             for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                if row_a[world, c] == bi:
-                    out[world, c] = contact_law.between(vi, vj, arm_a[world, c], arm_b[world, c])
+                va = vi
+                vb = vj
+                if row_a[world, c] != bi:
+                    va = vj
+                    vb = vi
+                u = contact_law.between(va, vb, arm_a[world, c], arm_b[world, c])
+                if change == 1:
+                    line.put_change(course, world, at, stride, normal[world, c], u)
                 else:
-                    out[world, c] = contact_law.between(vj, vi, arm_a[world, c], arm_b[world, c])
-
-    @wp.func
-    def line_search(
-        world: int, island: int, g: Graph, normal: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion), eps: dtype,
-        slope_0: dtype, linear: dtype, curve: dtype,
-    ):  # fmt: skip
-        """Length of the step at which the energy's slope is small; see ``solve.py``."""
-        alpha = dtype(1.0)
-        low = dtype(0.0)
-        high = dtype(-1.0)  # none yet
-        evaluation = int(0)
-        searching = int(1)
-        while searching == 1:
-            slope = linear + alpha * curve
-            bend = curve
-            for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
-                e = g.edge_order[world, k]
-                for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                    n = normal[world, c]
-                    q = coefficients[world, c]
-                    du = slip_change[world, c]
-                    u = slip[world, c] + du * alpha
-                    if contact_law.excess(u, n, q, eps) > dtype(0.0):
-                        slope -= wp.dot(contact_law.impulse(u, n, q, eps), du)
-                        if evaluation > 0:
-                            bend += wp.dot(du, contact_law.curvature(u, n, q, eps) * du)
-            evaluation += 1
-            if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):
-                searching = 0
-            elif evaluation >= LINE_SEARCH_EVALUATIONS:
-                searching = 0
-            else:
-                if slope < dtype(0.0):
-                    low = alpha
-                else:
-                    high = alpha
-                trial = alpha - slope / bend
-                if evaluation == 1:  # no curvature there yet: secant with the slope at zero
-                    trial = alpha * slope_0 / (slope_0 - slope)
-                    if slope < dtype(0.0):
-                        trial = wp.min(wp.max(trial, dtype(1.5)), dtype(4.0))
-                if high < dtype(0.0):
-                    if trial <= low:
-                        trial = low * dtype(2.0)
-                elif trial <= low or trial >= high:
-                    trial = dtype(0.5) * (low + high)
-                alpha = trial
-        return alpha
+                    line.put(course, world, at, stride, normal[world, c], coefficients[world, c], u)
+                at += 1
+        return at
 
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def solve_islands_kernel(
@@ -262,7 +231,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
-        slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion),
+        slip: wp.array2d(dtype=Motion), course: wp.array2d(dtype=dtype),
         # state out
         body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
         failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), residual: wp.array(dtype=dtype),
@@ -271,6 +240,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         if every == 0 and again[world] == 0:
             return
         bodies = body_q.shape[1]
+        stride = slip.shape[1]
         small.set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         if every != 0:
             for body in range(bodies):
@@ -290,14 +260,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             most = int(0)
             worst = dtype(0.0)
             for island in range(g.islands[world]):
-                relative_speeds(world, island, g, row_a, arm_a, arm_b, body_v1, slip)
+                contacts = put_contacts(
+                    world, island, g, row_a, normal, arm_a, arm_b, coefficients, body_v1, 0, stride, course
+                )
+                line.advance(course, world, stride, contacts, dtype(0.0), eps)
                 iteration = int(0)
                 converged = int(0)
                 while converged == 0:
                     norm2, size2, speed2 = energy_gradient(
                         world, island, g, body_mask, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
                         actuator_kind, actuator_stiffness, actuator_damping, control, row_a, normal, arm_a, arm_b,
-                        coefficients, slip, h, eps, body_v1, gradient,
+                        course, h, body_v1, gradient, slip,
                     )  # fmt: skip
                     norm = wp.sqrt(norm2)
                     size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
@@ -317,7 +290,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         lin.assemble(
                             world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
                             actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
-                            coefficients, slip, h, eps, diagonal, below,
+                            coefficients, slip, g.acts, h, eps, diagonal, below,
                         )  # fmt: skip
                         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                             body = g.order[world, k]
@@ -326,19 +299,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         lin.solve(world, island, g, diagonal, below, direction)
                         slope_0, linear, curve = start_slope(
                             world, island, g, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
-                            actuator_kind, actuator_stiffness, actuator_damping, control, row_a, arm_a, arm_b, h,
-                            body_v1, gradient, direction, slip_change,
+                            actuator_kind, actuator_stiffness, actuator_damping, control, h, body_v1, gradient,
+                            direction,
                         )  # fmt: skip
-                        alpha = line_search(
-                            world, island, g, normal, coefficients, slip, slip_change, eps, slope_0, linear, curve
+                        put_contacts(
+                            world, island, g, row_a, normal, arm_a, arm_b, coefficients, direction, 1, stride, course
                         )
+                        alpha = line.search(course, world, stride, contacts, eps, slope_0, linear, curve)
                         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                             body = g.order[world, k]
                             body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
-                        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
-                            e = g.edge_order[world, k]
-                            for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                                slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
+                        line.advance(course, world, stride, contacts, alpha, eps)
                     if converged != 0:
                         most = wp.max(most, iteration)
                         relative = tolerance * norm / (size + dtype(1.0e-30))
@@ -387,7 +358,7 @@ def solve_islands(
             body_q, body_v0, control, graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
             r.coefficients, h, eps, tolerance, max_iterations, int(again is None), again,
             s.inertia, s.target, s.gradient, s.direction,
-            s.blocks.diagonal, s.blocks.below, s.slip, s.slip_change,
+            s.blocks.diagonal, s.blocks.below, s.slip, s.course,
         ],
         outputs=[body_v1, report.iterations, report.steps, report.failed, report.first_failure, report.residual],
         device=body_q.device,

@@ -151,7 +151,13 @@ class Lane:
         self.reach = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.rest = wp.zeros((width, bodies), dtype=p.spatial, device=self.device)
         self.near = broad.NearArrays.allocate(
-            width, bodies, model.shapes, self.arrays.pairs[: 2 if self.arrays.hulls else 1], self.real, self.device
+            width,
+            bodies,
+            model.shapes,
+            self.arrays.pairs[: 2 if self.arrays.hulls else 1],
+            self.real,
+            self.device,
+            exhaustive=len(model.pairs) <= broad.FEW_PAIRS,
         )
         self.features = Features.allocate(width, capacity, self.real, self.device)
         solver = Solver.allocate(self.real, self.arrays, options, width, capacity)
@@ -253,13 +259,11 @@ class Lane:
         """Gap up to which bodies that do not approach feel each other [m]."""
         return self.options.softening.reach if law.rows.softens else 0.0
 
-    def _overlooked(
-        self, t: int, law: ContactLaw, listed_v: wp.array, *, every: bool = True, whole: bool = False
-    ) -> None:
-        """Mark the worlds whose solution of step ``t`` meets contacts that were not listed."""
+    def _overlooked(self, t: int, law: ContactLaw, *, every: bool = True, last: bool = False) -> None:
+        """Mark the worlds whose solution of step ``t`` meets contacts that were not listed; at last they failed."""
         broad.overlooked(
-            self.real, self.arrays.shape_body, self.arrays.gravity, self.v[t], listed_v, self.v[t + 1], self.near,
-            margin=self._margin, felt=self._felt(law), reach=self.reach, h=self.options.step, every=every, whole=whole,
+            self.real, self.arrays.shape_body, self.v[t + 1], self.near, reach=self.reach, felt=self._felt(law),
+            every=every, failures=self.report if last else None,
         )  # fmt: skip
 
     def _velocities(self, t: int, law: ContactLaw, start: wp.array, every: bool) -> None:
@@ -273,12 +277,11 @@ class Lane:
         for t in range(steps):
             start = self.list_contacts(t, law)
             self._velocities(t, law, start, every=True)
-            self._overlooked(t, law, self.v[t])
+            self._overlooked(t, law)
             for whole in (False, True):
                 self.list_contacts(t, law, self.near.listed_v, every=False, whole=whole)
                 self._velocities(t, law, start, every=False)
-                self._overlooked(t, law, self.near.listed_v, every=False, whole=whole)
-            broad.give_up(self.real, self.near, self.report)
+                self._overlooked(t, law, every=False, last=whole)
             integrate.integrate(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
             )

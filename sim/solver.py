@@ -8,7 +8,7 @@ from typing import Any
 
 import warp as wp
 
-from ..kernels import adjoint, adjoint_islands, law, solve, solve_islands
+from ..kernels import adjoint, adjoint_islands, law, line_search, solve, solve_islands
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.graph import GraphArrays
 from .options import SimulatorOptions
@@ -47,7 +47,11 @@ class Solver:
         motion = law.make(self.real, self.resists).Motion
         slips = [wp.zeros((worlds, capacity), dtype=motion, device=device) for _ in range(2)]
         own = None if old.graph is None else GraphArrays.allocate(worlds, bodies, capacity, device)
-        scratch = dataclasses.replace(old, slip=slips[0], slip_change=slips[1], graph=own)
+        course = old.course
+        if own is not None:
+            numbers = line_search.rows_of(self.resists) * capacity
+            course = wp.zeros((worlds, numbers), dtype=self.real, device=device)
+        scratch = dataclasses.replace(old, slip=slips[0], slip_change=slips[1], course=course, graph=own)
         return dataclasses.replace(self, scratch=scratch)
 
     def resisting(self) -> Solver:

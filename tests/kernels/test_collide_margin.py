@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from carom.kernels.broad import NearArrays, overlooked
+from carom.kernels.broad import ANEW, MORE, NearArrays, overlooked
 from carom.kernels.detect import detect
 from carom.kernels.features import Features
 from carom.kernels.precision import precision
@@ -47,14 +47,14 @@ class Scene:
     def array(self, values, kind):
         return wp.array(values, dtype=kind, device=self.device)
 
-    def listed(self, v0, v1=None, *, margin, reach, step):
+    def listed(self, v0, v1=None, *, margin, reach, step, every=True):
         """The pairs of shapes listed in each world, as strings."""
         v0 = self.array(np.broadcast_to(v0, (self.worlds, 2, 6)), self.p.spatial)
         v1 = None if v1 is None else self.array(np.broadcast_to(v1, (self.worlds, 2, 6)), self.p.spatial)
         detect(
             self.dtype, **self.model, **self.shapes, body_q=self.q, body_v=v0, body_v1=v1, margin=margin,
             reach=self.array(np.full(self.worlds, reach), self.dtype), step=step, near=self.near,
-            features=self.features,
+            features=self.features, every=every,
         )  # fmt: skip
         count = self.features.count.numpy()
         assert self.features.needed.numpy().max() == count.max()
@@ -62,12 +62,11 @@ class Scene:
         pairs = [sorted(zip(a[w, :n], b[w, :n], strict=True)) for w, n in enumerate(count)]
         return [" ".join(f"{x}{y}" for x, y in row) for row in pairs]
 
-    def marked(self, v0, listed_v, v1, *, margin, reach, step):
-        """Which worlds a solution v1 sends back to detection."""
-        v = [self.array(np.broadcast_to(x, (self.worlds, 2, 6)), self.p.spatial) for x in (v0, listed_v, v1)]
+    def marked(self, v1, *, reach, **_):
+        """How a solution v1 sends worlds back to detection: not at all, for pairs without contacts, or for all."""
         overlooked(
-            self.dtype, self.model["shape_body"], self.model["gravity"], *v, self.near, margin=margin,
-            reach=self.array(np.full(self.worlds, reach), self.dtype), h=step,
+            self.dtype, self.model["shape_body"], self.array(np.broadcast_to(v1, (self.worlds, 2, 6)), self.p.spatial),
+            self.near, reach=self.array(np.full(self.worlds, reach), self.dtype),
         )  # fmt: skip
         return self.near.again.numpy().tolist()
 
@@ -109,14 +108,26 @@ def test_worlds_are_listed_again_where_a_solution_outruns_the_list(dtype, device
     scene = Scene(dtype, device, gaps)
     slow, fast = velocities(), velocities(first=(0, 0, 3))
     scene.listed(slow, **OPTIONS)
-    # faster than anything looked for at the start: every world is listed again
-    assert scene.marked(slow, slow, fast, **OPTIONS) == [1, 1, 1, 1]
+    # faster than anything looked for at the start: every world is listed anew
+    assert scene.marked(fast, **OPTIONS) == [ANEW, ANEW, ANEW, ANEW]
     scene.listed(slow, fast, **OPTIONS)
-    assert scene.marked(slow, fast, fast, **OPTIONS) == [0, 0, 0, 0]
-    # as fast as the other body was at the start: only worlds in which the bounding spheres are within 3 cm
+    assert scene.marked(fast, **OPTIONS) == [0, 0, 0, 0]
+    # as fast as the other body was at the start: only worlds in which the bounding spheres are within 3 cm, and only
+    # their pairs without contacts unless the one that is too slow has some
     scene.listed(velocities(second=(2.9, 0, 0)), **OPTIONS)
-    again = scene.marked(velocities(second=(2.9, 0, 0)), velocities(second=(2.9, 0, 0)), fast, **OPTIONS)
-    assert again == [1, 1, 1, 0]
+    assert scene.marked(fast, **OPTIONS) == [ANEW, MORE, MORE, 0]
+
+
+@devices_and_dtypes
+def test_a_second_look_adds_what_the_first_one_left_out(dtype, device):
+    scene = Scene(dtype, device, np.array([0.0099, 0.0101, 0.0299, 0.0301]))
+    slow, fast = velocities(second=(2.9, 0, 0)), velocities(first=(0, 0, 3))
+    assert scene.listed(slow, **OPTIONS) == ["01 12", "12", "12", "12"]
+    scene.marked(fast, **OPTIONS)
+    # what is marked is complete for the greater speed, and the order of what was there is kept
+    assert scene.listed(slow, fast, every=False, **OPTIONS) == ["01 12", "01 12", "01 12", "12"]
+    assert scene.features.shape_b.numpy()[1, :2].tolist() == [2, 1]
+    assert scene.marked(fast, **OPTIONS) == [0, 0, 0, 0]
 
 
 @devices_and_dtypes
