@@ -1,6 +1,7 @@
 """How far each backend can be believed, in a sentence, by rules that are written down.
 
-The reference is the gradient of the cost averaged over noise, with a standard error of its own. k = 3. In this order:
+The reference is the gradient of the cost averaged over noise, with a standard error of its own. k is 3 for
+one parameter and grows with their number, so that chance alone is as rare for all together (1 in 370). In this order:
 
 1. *failed*, *not finite*: said as it is.
 2. *blind*: exactly zero in coordinates where the reference is more than k standard errors from zero.
@@ -14,8 +15,7 @@ The reference is the gradient of the cost averaged over noise, with a standard e
 
 A backend without an error bar counts with none: an exact gradient, or an ensemble, whose spread is no confidence
 bound. For an exact gradient a difference is no error: it is the slope of the cost as it is, not of its average.
-Differences below the rounding of the dtype never count. Chance alone takes a coordinate beyond k = 3 in about one of
-400 comparisons.
+Differences below the rounding of the dtype never count.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..gradients.compare import ComparisonRow
+from ..gradients.significance import critical_z
 
 __all__ = ["K", "Verdict", "verdict"]
 
 K = 3.0
-"""Standard errors that count as significant."""
+"""Standard errors that count as significant in one parameter."""
 _NEARLY_BLIND = 0.1
 _NOISY = 1.0 / 3.0
 _CLOSE = 0.01
@@ -58,11 +59,12 @@ def verdict(
         reference: What it is held against.
         names: Names of the parameters.
         rounding: Relative difference that never counts.
-        k: Standard errors that count as significant.
+        k: Standard errors that count as significant in one parameter.
     """
     if row.error is not None:
         return Verdict("failed", f"no gradient: {row.error}")
     gradient, target = row.gradient or (), reference.gradient or ()
+    k = critical_z(len(target), k)
     infinite = [i for i, g in enumerate(gradient) if not math.isfinite(g)]
     if infinite:
         return Verdict("not finite", f"not finite in {_listed(infinite, names)}: of no use here")
@@ -77,7 +79,7 @@ def verdict(
         blind = tuple(i for i, miss in enumerate(missed) if miss)
         zero = sum(g == 0.0 for g in gradient)
         share = "in every parameter" if zero == len(gradient) else f"in {zero} of {len(gradient)} parameters"
-        text = f"blind: exactly 0 {share}, though the reference is more than {k:g} standard errors from 0 in "
+        text = f"blind: exactly 0 {share}, though the reference is more than {k:.2g} standard errors from 0 in "
         return Verdict("blind", text + _listed(blind, names), blind)
     size = math.hypot(*gradient)
     if worst > k and size < _NEARLY_BLIND * length:
@@ -91,7 +93,7 @@ def verdict(
         )
     if worst <= k:
         bar = f"; its error bar is {math.hypot(*own_error) / length:.1%} of it" if own_error and length else ""
-        return Verdict("agrees", f"within {k:g} standard errors of the reference in every parameter{bar}{_fit(row)}")
+        return Verdict("agrees", f"within {k:.2g} standard errors of the reference in every parameter{bar}{_fit(row)}")
     if row.relative_error is not None and row.relative_error < _CLOSE:
         return Verdict("agrees", f"within {100.0 * row.relative_error:.2g} % of the reference{_fit(row)}")
     return Verdict("differs", _distance(row) + _why(row, own_error, worst))

@@ -1,20 +1,21 @@
 """From numbers to words: one verdict per backend, by rules stated here.
 
 All are held against the zeroth order over the same noise: it is unbiased whatever the cost does, and its error bar is
-honest. z is the largest difference in a parameter, over the errors of both. In this order:
+honest. z is the largest difference in a parameter, over the errors of both; it counts above K, 3 for one parameter and
+more for several, so that chance alone exceeds it in one of 370 verdicts. In this order:
 
 1. *not finite*: some entry is.
-2. *blind*: exactly 0 in a parameter where the zeroth order is more than 3 standard errors from 0. The reason, if
+2. *blind*: exactly 0 in a parameter where the zeroth order is more than K standard errors from 0. The reason, if
    contacts can be seen: the share of samples that touch what theta does not.
 3. *blind to contact* (exact): the derivative with respect to what enters at each step is exactly 0 in every step, while
    some samples touch what theta does not. What is left of the gradient does not come from the simulation.
-4. *biased by jumps* (an average of exact gradients): z > 3. Its own error bar cannot show it.
+4. *biased by jumps* (an average of exact gradients): z > K. Its own error bar cannot show it.
 5. *overwhelmed by growth* (exact or averaged exact gradients): disturbances of the state grow more than
-   GROWTH-fold over the evaluation, and the gradient is off by z > 3, or its variance exceeds the zeroth order's.
-6. *local* (exact): z > 3 otherwise: the slope of the cost as it is. The nearest change of contact is named.
+   GROWTH-fold over the evaluation, and the gradient is off by z > K, or its variance exceeds the zeroth order's.
+6. *local* (exact): z > K otherwise: the slope of the cost as it is. The nearest change of contact is named.
 7. *noisy*: its error bar is above half of its length; how many samples would bring it to a tenth.
-8. *off*: z > 3 for any other.
-9. *undecided* (exact): z <= 3, but the zeroth order's own error bar is above half of its length, so that nothing can be
+8. *off*: z > K for any other.
+9. *undecided* (exact): z <= K, but the zeroth order's own error bar is above half of its length, so that nothing can be
    told from it. What the samples touch that theta does not is named.
 10. *to be believed* otherwise: with its error bar; for the first order, how much less or more noise than the zeroth;
    for the exact gradient, what samples touch that theta does not.
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 import torch
 
 from ..interface import Estimate
+from ..significance import critical_z
 from .contacts import ContactChanges
 from .kinks import Kink
 from .spectrum import Spectrum
@@ -36,8 +38,6 @@ __all__ = ["GROWTH", "Evidence", "verdict"]
 
 GROWTH = 100.0
 """Growth of a disturbance over an evaluation that counts as overwhelming."""
-
-_K = 3.0  # standard errors that count as significant
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,9 @@ def verdict(name: str, estimate: Estimate, evidence: Evidence) -> str:
     assert error is not None
     if not bool(torch.isfinite(gradient).all()):
         return "not finite: of no use" + _worst_step(evidence)
+    k = critical_z(len(truth))
     floor = 1e-9 * float(truth.norm()) + 1e-300
-    missed = (gradient == 0.0) & (truth.abs() > _K * error.double().clamp_min(floor))
+    missed = (gradient == 0.0) & (truth.abs() > k * error.double().clamp_min(floor))
     if bool(missed.any()):
         count = int(missed.sum())
         return f"blind: exactly 0 in {count} of {len(gradient)} parameters where the cost is not flat{_unmet(evidence)}"
@@ -78,15 +79,15 @@ def verdict(name: str, estimate: Estimate, evidence: Evidence) -> str:
     exact = name in ("autodiff", "first")
     noisier = name == "first" and evidence.variance_ratio is not None and evidence.variance_ratio > 1.0
     growth = _growth(evidence)
-    if exact and growth > GROWTH and (z > _K or noisier):
+    if exact and growth > GROWTH and (z > k or noisier):
         many = f" and its variance is {evidence.variance_ratio:.2g} times the zeroth order's" if noisier else ""
         return (
             f"overwhelmed by growth: a disturbance of the state grows {growth:.2g} times over the evaluation{many}; "
             "use the zeroth order, a shorter horizon or feedback"
         )
-    if name == "first" and z > _K:
+    if name == "first" and z > k:
         return f"biased by jumps: {z:.1f} standard errors from the zeroth order, and its own error bar cannot show it"
-    if name == "autodiff" and z > _K:
+    if name == "autodiff" and z > k:
         return (
             f"local: the slope of the cost as it is, {z:.1f} standard errors from that of its average{_near(evidence)}"
         )
@@ -97,7 +98,7 @@ def verdict(name: str, estimate: Estimate, evidence: Evidence) -> str:
         need = evidence.samples * (float(own.norm()) / (0.1 * length)) ** 2 if length > 0.0 else math.inf
         more = f"; about {need:.2g} samples would make it a tenth" if math.isfinite(need) else ""
         return f"noisy: its error bar is {float(own.norm()) / max(length, 1e-300):.0%} of it{more}"
-    if z > _K:
+    if z > k:
         return f"off: {z:.1f} standard errors from the zeroth order"
     bar = "" if own is None or length == 0.0 else f", error bar {float(own.norm()) / length:.1%}"
     return f"to be believed{bar}{_noise(name, evidence)}{_unmet(evidence) if name == 'autodiff' else ''}"

@@ -36,7 +36,7 @@ def made(
         (made((0.0, 0.0)), "blind", "every parameter"),
         (made((0.0, 4.0), (0.0, 0.1)), "blind", "1 of 2"),
         (made((0.01, 0.2)), "nearly blind", "4.0%"),
-        (made((3.25, 4.0)), "agrees", "3 standard errors"),
+        (made((3.25, 4.0)), "agrees", "within 3.2 standard errors"),
         (made((3.35, 4.0)), "differs", "cost as it is"),
         (made((3.04, 4.0), (1e-9, 1e-9)), "agrees", "standard errors"),
         (made((3.6, 4.0), (0.2, 0.2)), "agrees", "error bar"),
