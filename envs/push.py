@@ -11,6 +11,7 @@ import torch
 from ..sim import ModelBuilder, Recording, Simulator, Trajectory, record
 from .errors import TaskError
 from .objective import Task
+from .planar import outline_at, planar_pose, pose_cost
 
 __all__ = ["Push"]
 
@@ -85,16 +86,17 @@ class Push(Task):
         **options: object,
     ):
         if start not in STARTS:
-            raise TaskError(f"push: unknown start {start!r}; use one of {', '.join(STARTS)}")
+            raise TaskError(f"{self.name}: unknown start {start!r}; use one of {', '.join(STARTS)}")
         if way_points < 1:
-            raise TaskError(f"push: way_points must be at least 1, got {way_points}")
+            raise TaskError(f"{self.name}: way_points must be at least 1, got {way_points}")
         if not (math.isfinite(duration) and duration >= step > 0.0):
-            raise TaskError(f"push: duration must be finite and at least one step [s], got {duration} with step {step}")
+            raise TaskError(f"{self.name}: duration must be finite and at least one step [s], got {duration} with step {step}")
         # noise on the way-points that suits the task [m]: from apart it must be able to bridge the gap
         self.smoothing_scale = SCALES[start]
         self.start, self.way_point_count, self.goal, self.effort = start, way_points, goal, effort
         self.steps = round(duration / step)
-        self.pusher_start = (-self.box_half_extents[0] - self.pusher_radius - STARTS[start], -offset)
+        near_face = min(x for x, _ in self.outline)
+        self.pusher_start = (near_face - self.pusher_radius - STARTS[start], -offset)
         self.model = self._scene().finalize(device=device, dtype=dtype)
         self.simulator = Simulator(self.model, step=step, **options)
         self.device, self.dtype = self.model.device, self.model.dtype
@@ -107,8 +109,7 @@ class Push(Task):
     def _scene(self) -> ModelBuilder:
         builder = ModelBuilder()
         ground = builder.add_ground(friction=self.friction, name="table")
-        box = builder.add_body(position=(0.0, 0.0, self.box_half_extents[2]), mass=self.box_mass, name="box")
-        builder.add_box(box, self.box_half_extents, friction=self.friction, name="box")
+        self._add_block(builder)
         x, y = self.pusher_start
         pusher = builder.add_body(
             position=(x, y, self.box_half_extents[2]), mass=self.pusher_mass, locked=("z", "angular"), name="pusher"
@@ -119,10 +120,21 @@ class Push(Task):
             builder.add_actuator(pusher, axis, "position", stiffness=self.stiffness, damping=self.damping)
         return builder
 
+    def _add_block(self, builder: ModelBuilder) -> None:
+        """The body that is pushed, body 0."""
+        box = builder.add_body(position=(0.0, 0.0, self.box_half_extents[2]), mass=self.box_mass, name="box")
+        builder.add_box(box, self.box_half_extents, friction=self.friction, name="box")
+
+    @property
+    def outline(self) -> list[tuple[float, float]]:
+        """Corners of what is pushed in its own frame, from above [m]."""
+        a, b, _ = self.box_half_extents
+        return [(-a, -b), (a, -b), (a, b), (-a, b)]
+
     def at_horizon(self, steps: int) -> Push:
         """The same push, its cost taken after so many steps."""
         if not 1 <= steps <= self.steps:
-            raise TaskError(f"push: the horizon must be 1 to {self.steps} steps, got {steps}")
+            raise TaskError(f"{self.name}: the horizon must be 1 to {self.steps} steps, got {steps}")
         shorter = copy.copy(self)
         shorter.steps, shorter._interpolation = steps, self._interpolation[:steps]
         return shorter
@@ -168,18 +180,13 @@ class Push(Task):
     @property
     def goal_outline(self) -> list[tuple[float, float]]:
         """Corners of the box at the goal pose, from above [m]."""
-        (x, y, yaw), (a, b, _) = self.goal, self.box_half_extents
-        c, s = math.cos(yaw), math.sin(yaw)
-        corners = ((-a, -b), (a, -b), (a, b), (-a, b))
-        return [(x + c * u - s * v, y + s * u + c * v) for u, v in corners]
+        return outline_at(self.outline, self.goal)
 
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """Final pose of the box and effort: x [m], y [m], yaw [rad], effort term; [batch, 4]."""
         checked = self.check(theta)
-        q = self.rollout(checked, record=False).final.body_q[:, 0]
-        x, y, z, w = q[:, 3:].unbind(-1)
-        yaw = torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-        return torch.stack([q[:, 0], q[:, 1], yaw, self.effort_term(checked)], dim=-1)
+        pose = planar_pose(self.rollout(checked, record=False).final.body_q[:, 0])
+        return torch.cat([pose, self.effort_term(checked)[:, None]], dim=-1)
 
     def effort_term(self, theta: torch.Tensor) -> torch.Tensor:
         """The part of the cost that depends on the parameters [batch, parameters] alone, [batch]."""
@@ -192,6 +199,4 @@ class Push(Task):
 
     def box_term(self, outputs: torch.Tensor) -> torch.Tensor:
         """The part of the cost that depends on the box, [batch]."""
-        x, y, yaw = self.goal
-        off = ((outputs[:, 0] - x) / self.length_scale) ** 2 + ((outputs[:, 1] - y) / self.length_scale) ** 2
-        return off + 2.0 * (1.0 - torch.cos(outputs[:, 2] - yaw))
+        return pose_cost(outputs[:, :3], outputs.new_tensor(self.goal), self.length_scale)

@@ -7,10 +7,12 @@ from typing import Any
 
 from . import testbeds
 from .billiards import Billiards
+from .box_pushing import BoxPushing
 from .carrots import Carrots
 from .corner_push import CornerPush
 from .errors import TaskError
 from .push import Push
+from .push_t import PushT
 
 __all__ = ["make", "tasks"]
 
@@ -40,7 +42,7 @@ TESTBEDS = (
     testbeds.BernoulliToy,
 )
 
-TASKS: dict[str, Any] = {task.name: task for task in (Push, Carrots, CornerPush, Billiards, *TESTBEDS)}
+TASKS: dict[str, Any] = {task.name: task for task in (Push, PushT, BoxPushing, Carrots, CornerPush, Billiards, *TESTBEDS)}
 
 
 def tasks() -> dict[str, str]:
