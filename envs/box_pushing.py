@@ -130,7 +130,7 @@ class BoxPushing(Task):
         return changes.new_tensor(self.pusher_start) + changes.cumsum(dim=-2)
 
     def full_control(self, command: torch.Tensor) -> torch.Tensor:
-        """Controls [..., 5] of commanded positions [..., 2] [m]: the joint dampers of the box have none of their own."""
+        """Controls [..., 5] of commanded positions [..., 2] [m]: none of the joint dampers' own."""
         return torch.cat([command, command.new_zeros(*command.shape[:-1], 3)], dim=-1)
 
     def controls(self, theta: torch.Tensor) -> torch.Tensor:
@@ -160,7 +160,7 @@ class BoxPushing(Task):
         return planar_pose(path[:, :, 0]).transpose(0, 1).flatten(1)
 
     def state_cost(self, pose: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
-        """e' W e [...] of the box's poses and goals [..., 3]."""
+        """Weighted square e' W e [...] of the box's poses and goals [..., 3]."""
         error = pose - goal
         error = torch.cat([error[..., :2], wrap_angle(error[..., 2:])], dim=-1)
         return (error.new_tensor(self.weights) * error.square()).sum(-1)

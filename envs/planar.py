@@ -11,7 +11,7 @@ __all__ = ["outline_at", "planar_pose", "pose_cost", "wrap_angle"]
 
 
 def planar_pose(q: torch.Tensor) -> torch.Tensor:
-    """x [m], y [m] and yaw [rad], [..., 3], of poses [..., 7] (position, quaternion xyzw)."""
+    """Planar poses x [m], y [m], yaw [rad], [..., 3], of poses [..., 7] (position, quaternion xyzw)."""
     x, y, z, w = q[..., 3:].unbind(-1)
     yaw = torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
     return torch.stack([q[..., 0], q[..., 1], yaw], dim=-1)

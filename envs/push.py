@@ -90,7 +90,9 @@ class Push(Task):
         if way_points < 1:
             raise TaskError(f"{self.name}: way_points must be at least 1, got {way_points}")
         if not (math.isfinite(duration) and duration >= step > 0.0):
-            raise TaskError(f"{self.name}: duration must be finite and at least one step [s], got {duration} with step {step}")
+            raise TaskError(
+                f"{self.name}: duration must be finite and at least one step [s], got {duration} with step {step}"
+            )
         # noise on the way-points that suits the task [m]: from apart it must be able to bridge the gap
         self.smoothing_scale = SCALES[start]
         self.start, self.way_point_count, self.goal, self.effort = start, way_points, goal, effort

@@ -42,7 +42,9 @@ TESTBEDS = (
     testbeds.BernoulliToy,
 )
 
-TASKS: dict[str, Any] = {task.name: task for task in (Push, PushT, BoxPushing, Carrots, CornerPush, Billiards, *TESTBEDS)}
+TASKS: dict[str, Any] = {
+    task.name: task for task in (Push, PushT, BoxPushing, Carrots, CornerPush, Billiards, *TESTBEDS)
+}
 
 
 def tasks() -> dict[str, str]:

@@ -121,16 +121,17 @@ class Carrots(Task):
         """Number of pieces."""
         return len(self.pieces)
 
-    def worlds(self, count: int) -> Worlds:
-        """What differs between worlds 0 to ``count`` - 1, and how their pieces start."""
-        if self.randomize is None:
+    def worlds(self, count: int, randomize: Randomize | None = None) -> Worlds:
+        """What differs between worlds 0 to ``count`` - 1, and how their pieces start; by default as the task says."""
+        randomize = randomize or self.randomize
+        if randomize is None:
             return Worlds({}, self._piles.expand(count, -1, -1))
-        return self.randomize.draw(self.model, self._piles, count)
+        return randomize.draw(self.model, self._piles, count)
 
-    def pile_state(self, worlds: int = 1) -> State:
-        """Worlds with the pile at rest and the blade lifted, over the origin."""
+    def pile_state(self, worlds: int = 1, drawn: Worlds | None = None) -> State:
+        """Worlds (as ``drawn``, or 0 to ``worlds`` - 1) with the pile at rest and the blade lifted, over the origin."""
         state = self.model.state(worlds)
-        state.body_q[:, : self.piece_count] = self.worlds(worlds).pieces_q
+        state.body_q[:, : self.piece_count] = (drawn or self.worlds(worlds)).pieces_q
         state.body_q[:, self.blade_body, 2] = self.blade.low + self.blade.lift
         return state
 
@@ -162,19 +163,26 @@ class Carrots(Task):
     def _targets(self, action: torch.Tensor) -> torch.Tensor:
         return self.blade.targets(action, self.simulator.step_size, -float(self.model.gravity[0, 2]))
 
-    def push(self, state: State, action: torch.Tensor) -> State:
+    def push(self, state: State, action: torch.Tensor, parameters: dict[str, torch.Tensor] | None = None) -> State:
         """The state after one push: for policies and planners in closed loop. Differentiable in both arguments.
 
         Args:
             state: W worlds; where the blade is does not matter. With ``randomize`` they are worlds 0 to W - 1.
             action: x0, y0, x1, y1 [m], [W, 4].
+            parameters: Of the rollout; by default those of worlds 0 to W - 1.
 
         Raises:
             TaskError: A wrong shape, a value that is not finite, a push without length.
         """
-        return self.push_trajectory(state, action, record=False).final
+        return self.push_trajectory(state, action, record=False, parameters=parameters).final
 
-    def push_trajectory(self, state: State, action: torch.Tensor, record: bool = True) -> Trajectory:
+    def push_trajectory(
+        self,
+        state: State,
+        action: torch.Tensor,
+        record: bool = True,
+        parameters: dict[str, torch.Tensor] | None = None,
+    ) -> Trajectory:
         """As ``push``, with all states on the way; entry 0 has the blade lifted above the first point."""
         if not isinstance(action, torch.Tensor) or tuple(action.shape) != (state.worlds, 4):
             shape = tuple(action.shape) if isinstance(action, torch.Tensor) else type(action).__name__
@@ -187,7 +195,7 @@ class Carrots(Task):
         pose = self.blade.start_pose(action)[:, None]
         q = torch.cat([state.body_q[:, :n].to(pose), pose], dim=1)
         v = torch.cat([state.body_v[:, :n].to(pose), pose.new_zeros(len(pose), 1, 6)], dim=1)
-        parameters = self.worlds(state.worlds).parameters
+        parameters = self.worlds(state.worlds).parameters if parameters is None else parameters
         return self.simulator.rollout(State(q, v), self._targets(action), parameters, record=record)
 
     def rollout(self, theta: torch.Tensor, record: bool = True) -> Trajectory:

@@ -1,0 +1,202 @@
+"""Closed-loop control: reset, step and observe batches of worlds in torch, differentiable through the simulator."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+
+from ...gradients.noise import draw_uniforms
+from ...sim import State
+from ..errors import TaskError
+from ..objective import Task
+
+__all__ = ["ControlState", "ControlTask", "Key", "StepResult", "uniforms"]
+
+Key = tuple[int, int]
+"""What a world's episode is drawn from: a seed, and the number of the episode."""
+
+_ROUNDING = 1e-6  # by how much of their range actions may leave it: float32 of a bound in float64
+
+
+@dataclass
+class ControlState:
+    """W worlds in closed loop. All of it is needed to go on; tensors may carry gradients."""
+
+    bodies: State
+    """Poses and velocities."""
+    goal: torch.Tensor
+    """Where to, [W, g]; planar tasks: x [m], y [m], yaw [rad]."""
+    command: torch.Tensor
+    """What the controllers were last told, [W, c]; pushers: the target of x and y [m]."""
+    time: torch.Tensor
+    """Control intervals since the episode began, int [W]."""
+    parameters: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Physical parameters that differ between worlds, by name, each with a leading W; as in ``Simulator.rollout``."""
+
+    @property
+    def worlds(self) -> int:
+        """W."""
+        return len(self.goal)
+
+    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> ControlState:
+        """A state of the tensors that ``function`` makes of these."""
+        bodies = State(function(self.bodies.body_q), function(self.bodies.body_v))
+        parameters = {name: function(value) for name, value in self.parameters.items()}
+        return ControlState(bodies, function(self.goal), function(self.command), function(self.time), parameters)
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All tensors, in the order in which ``map`` takes them."""
+        return [self.bodies.body_q, self.bodies.body_v, *self.parameters.values(), self.goal, self.command, self.time]
+
+    def detach(self) -> ControlState:
+        """The same state, cut off from what it was computed from."""
+        return self.map(torch.Tensor.detach)
+
+    def select(self, index: torch.Tensor) -> ControlState:
+        """The worlds at ``index`` (int [k] or bool [W]), in that order."""
+        return self.map(lambda tensor: tensor[index])
+
+    def replaced(self, index: torch.Tensor, other: ControlState) -> ControlState:
+        """A new state in which the worlds at ``index`` (int [k]) are those of ``other``."""
+        order = iter(other.tensors())
+        return self.map(lambda tensor: tensor.index_copy(0, index, next(order).to(tensor)))
+
+
+class StepResult(NamedTuple):
+    """What one control interval brought."""
+
+    state: ControlState
+    cost: torch.Tensor
+    """[W]; a reward is its negative."""
+    observation: torch.Tensor
+    """Of the new state, [W, observations]."""
+
+
+class ControlTask(ABC):
+    """A task in closed loop: each action holds for a control interval of one or more steps of the simulator.
+
+    ``reset`` draws start and goal of every world, ``step`` is differentiable by torch in state and action (the exact
+    adjoint), ``observe`` gives what a policy sees. Nothing is kept between calls: the state is all there is, so
+    episodes may be cut, branched and repeated at will. ``detach`` a state to cut the gradient::
+
+        state = task.reset(256, seed=0)
+        total = 0.0
+        for _ in range(task.horizon):
+            state, cost, observation = task.step(state, policy(task.observe(state)))
+            total = total + cost.mean()
+        total.backward()
+
+    A world's episode depends on its seed and the number of the episode only, not on the worlds beside it.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    objective: Task
+    """The task in open loop, whose scene, simulator and cost these are."""
+    horizon: int
+    """Control intervals of an episode."""
+    action_names: tuple[str, ...]
+    action_low: tuple[float, ...]
+    """Smallest action [m]."""
+    action_high: tuple[float, ...]
+    """Largest action [m]."""
+    observation_names: tuple[str, ...]
+
+    @property
+    def device(self) -> str:
+        """Where states live."""
+        return self.objective.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the simulation."""
+        return self.objective.dtype
+
+    @abstractmethod
+    def fresh(self, keys: Sequence[Key]) -> ControlState:
+        """A world at the start of an episode for each key."""
+
+    @abstractmethod
+    def advance(self, state: ControlState, action: torch.Tensor) -> tuple[State, torch.Tensor]:
+        """Bodies and command one control interval later."""
+
+    @abstractmethod
+    def cost(self, before: ControlState, action: torch.Tensor, after: ControlState) -> torch.Tensor:
+        """Cost [W] of an interval."""
+
+    @abstractmethod
+    def observe(self, state: ControlState) -> torch.Tensor:
+        """What a policy sees, [W, observations]."""
+
+    @abstractmethod
+    def success(self, state: ControlState) -> torch.Tensor:
+        """Whether each world is where it should be, bool [W]."""
+
+    def reset(self, worlds: int, seed: int | Sequence[int] = 0) -> ControlState:
+        """``worlds`` worlds at the start of their first episode.
+
+        Args:
+            worlds: How many.
+            seed: World i has the seed ``seed`` + i, as in gymnasium; or a seed for each world.
+
+        Raises:
+            TaskError: Not a positive number of worlds, or not as many seeds as worlds.
+        """
+        if isinstance(worlds, bool) or not isinstance(worlds, int) or worlds < 1:
+            raise TaskError(f"{self.name}: worlds must be an integer of at least 1, got {worlds!r}")
+        if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+            seed = [int(seed) + i for i in range(worlds)]
+        if isinstance(seed, (bool, str)) or not isinstance(seed, Sequence) or len(seed) != worlds:
+            raise TaskError(f"{self.name}: seed must be an integer, or one for each of {worlds} worlds, got {seed!r}")
+        return self.fresh([(one, 0) for one in seed])
+
+    def step(self, state: ControlState, action: torch.Tensor) -> StepResult:
+        """The state one control interval later, its cost [W] and the observation of it.
+
+        Args:
+            state: W worlds.
+            action: [W, actions], within ``action_low`` and ``action_high``.
+
+        Raises:
+            TaskError: An action of the wrong shape, not finite, or out of bounds; a state that is none.
+        """
+        if not isinstance(state, ControlState):
+            raise TaskError(
+                f"{self.name}: state is a {type(state).__name__}; begin with state = task.reset(worlds, seed)"
+            )
+        action = self.check_action(action, state.worlds)
+        bodies, command = self.advance(state, action)
+        after = ControlState(bodies, state.goal, command, state.time + 1, state.parameters)
+        return StepResult(after, self.cost(state, action, after), self.observe(after))
+
+    def check_action(self, action: torch.Tensor, worlds: int) -> torch.Tensor:
+        """``action`` in the task's precision and on its device, or a TaskError."""
+        wanted = (worlds, len(self.action_names))
+        if not isinstance(action, torch.Tensor) or tuple(action.shape) != wanted:
+            shape = tuple(action.shape) if isinstance(action, torch.Tensor) else type(action).__name__
+            raise TaskError(f"{self.name}: action must be a tensor of shape [worlds, actions] = {wanted}, got {shape}")
+        value = action.detach().double().cpu()
+        low, high = (torch.tensor(bound, dtype=torch.float64) for bound in (self.action_low, self.action_high))
+        slack = _ROUNDING * (high - low)
+        bad = ~((value >= low - slack) & (value <= high + slack))  # also where it is not a number
+        if bool(bad.any()):
+            row, column = torch.nonzero(bad)[0].tolist()
+            number = float(value[row, column])
+            name = f"{self.name}: action {self.action_names[column]!r} of world {row}"
+            if not bool(torch.isfinite(value[row, column])):
+                raise TaskError(f"{name} is not finite: {number}")
+            raise TaskError(
+                f"{name} is {number:.6g}, out of bounds [{self.action_low[column]:g}, {self.action_high[column]:g}]; "
+                "squash the policy's output (tanh times the bound) or clamp it"
+            )
+        return action.to(device=self.device, dtype=self.dtype)
+
+
+def uniforms(keys: Sequence[Key], stream: str, columns: int) -> torch.Tensor:
+    """Numbers in (0, 1), [keys, columns], float64: a row for each episode that depends on its key alone."""
+    return torch.cat([draw_uniforms(seed, stream, first=episode, rows=1, columns=columns) for seed, episode in keys])

@@ -1,0 +1,39 @@
+"""Closed-loop tasks by name. A new one is one entry here."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from ..errors import TaskError
+from .carrots import CarrotsControl
+from .interface import ControlTask
+from .pushing import BoxPushingControl, PushControl, PushTControl
+
+__all__ = ["control_tasks", "make_control"]
+
+CONTROL_TASKS: dict[str, Any] = {
+    task.name: task for task in (PushControl, PushTControl, CarrotsControl, BoxPushingControl)
+}
+
+
+def control_tasks() -> dict[str, str]:
+    """Name and one-line description of every closed-loop task."""
+    return {name: task.description for name, task in CONTROL_TASKS.items()}
+
+
+def make_control(name: str, **options: Any) -> ControlTask:
+    """The closed-loop task called ``name``; options are those of its class.
+
+    Raises:
+        TaskError: There is no such task, or it does not take one of the options.
+    """
+    if name not in CONTROL_TASKS:
+        close = difflib.get_close_matches(name, CONTROL_TASKS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise TaskError(f"unknown closed-loop task {name!r}; {hint}there are {', '.join(CONTROL_TASKS)}")
+    try:
+        task: ControlTask = CONTROL_TASKS[name](**options)
+    except TypeError as error:
+        raise TaskError(f"closed-loop task {name!r}: {error}") from error
+    return task

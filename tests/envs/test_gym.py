@@ -1,0 +1,153 @@
+"""Gymnasium environments: its checker, and the batch against its own SyncVectorEnv of single worlds."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+import carom.envs.gym
+from carom.envs import TaskError
+from carom.gymnasium_plugin import ENVIRONMENTS
+
+SMALL = {"carom/Carrots-v0": {"pieces": 2, "horizon": 2}}
+NEAR = {"goals": ((0.012, 0.0, 0.0), (0.05, 0.0, 0.0)), "spread": 0.0, "threads": 1}  # reached within a few steps
+
+
+def forward(env):
+    """Straight at the box."""
+    actions = np.zeros(env.action_space.shape, dtype=np.float32)
+    actions[..., 0] = 0.01
+    return actions
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
+def test_gymnasium_checks_pass(name):
+    """An error fails; of its warnings only those about ranges remain: units are SI, observations have no bound."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(gymnasium.make(name, threads=1, **SMALL.get(name, {})).unwrapped)
+    expected = ("normalized space", "minimum value is -infinity", "maximum value is infinity", "CUDA")
+    assert [str(w.message) for w in caught if not any(part in str(w.message) for part in expected)] == []
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_batch_is_gymnasiums_vector_of_single_worlds(mode):
+    """Rewards, ends, first and last observations of episodes that end at different times, by gymnasium's own code."""
+    options = NEAR | {"max_episode_steps": 3}
+    ours = gymnasium.make_vec("carom/Push-v0", num_envs=4, autoreset_mode=mode, **options)
+    singles = [lambda: carom.envs.gym.CaromEnv("push", **options)] * 4
+    theirs = SyncVectorEnv(singles, autoreset_mode=mode)
+    assert ours.metadata["autoreset_mode"] is mode
+    assert ours.observation_space == theirs.observation_space
+    assert ours.action_space == theirs.action_space
+    ends = {"terminated": 0, "truncated": 0, "mixed": 0}
+    for seed in (3, None):
+        a, b = ours.reset(seed=seed), theirs.reset(seed=seed)
+        np.testing.assert_array_equal(a[0], b[0])
+        assert a[1] == b[1] == {}
+        for _ in range(11):
+            (obs, reward, terminated, truncated, info) = a = ours.step(forward(ours))
+            b = theirs.step(forward(ours))
+            for mine, other in zip(a[:4], b[:4], strict=True):
+                np.testing.assert_array_equal(mine, other)
+                assert mine.dtype == other.dtype
+            over = terminated | truncated
+            ends["terminated"] += int(terminated.sum())
+            ends["truncated"] += int(truncated.sum())
+            ends["mixed"] += bool(over.any() and not over.all())
+            same(info, b[4])
+    assert min(ends.values()) > 0, ends
+    assert obs.dtype == np.float32
+    assert reward.dtype == np.float64
+
+
+def same(mine, other):
+    """Infos, where gymnasium's own has them: a key that no world has is left out there."""
+    for key, value in other.items():
+        if isinstance(value, dict):
+            same(mine[key], value)
+        elif value.dtype == object:
+            assert [x is None for x in value] == [x is None for x in mine[key]]
+            for x, y in zip(value, mine[key], strict=True):
+                np.testing.assert_array_equal(x, y)
+        else:
+            np.testing.assert_array_equal(mine[key], value, err_msg=key)
+
+
+def test_seeding():
+    """The same seed is the same to the bit; worlds and episodes differ; no seed is a random one."""
+    env = gymnasium.make_vec("carom/Push-v0", num_envs=3, threads=1)
+    first, _ = env.reset(seed=1)
+    stepped = env.step(forward(env))
+    second, _ = env.reset()
+    again, _ = env.reset(seed=1)
+    np.testing.assert_array_equal(first, again)
+    for x, y in zip(stepped[:4], env.step(forward(env))[:4], strict=True):
+        np.testing.assert_array_equal(x, y)
+    np.testing.assert_array_equal(second, env.reset()[0])
+    assert len(np.unique(np.concatenate([first, second]), axis=0)) == 6
+    other = [gymnasium.make_vec("carom/Push-v0", num_envs=1, threads=1).reset()[0] for _ in range(2)]
+    assert not np.array_equal(*other)
+    np.testing.assert_array_equal(env.reset(seed=[5, 1, 9])[0][1], first[0])
+
+
+def test_task_behind_the_environment_is_differentiable():
+    """The reward is minus the cost of the task's own step, which torch differentiates."""
+    env = gymnasium.make_vec("carom/Push-v0", num_envs=2, threads=1)
+    env.reset(seed=0)
+    state, task = env.unwrapped.state, env.unwrapped.task
+    action = torch.tensor(forward(env), requires_grad=True)
+    _, cost, observation = task.step(state, action)
+    obs, reward, *_ = env.step(action.detach().numpy())
+    np.testing.assert_array_equal(reward, -cost.detach().double().numpy())
+    np.testing.assert_array_equal(obs, observation.detach().numpy())
+    (slope,) = torch.autograd.grad(cost.sum(), action)
+    assert (slope[:, 0] != 0).all()
+
+
+def test_bad_input():
+    env = gymnasium.make_vec("carom/Push-v0", num_envs=3, threads=1)
+    with pytest.raises(gymnasium.error.ResetNeeded, match="push: call reset before step"):
+        env.step(forward(env))
+    env.reset(seed=0)
+    for value, message in (
+        (math.nan, "'dx' of world 1 is not finite"),
+        (0.05, "'dx' of world 1 is 0.05, out of bounds"),
+    ):
+        actions = forward(env)
+        actions[1, 0] = value
+        with pytest.raises(gymnasium.error.InvalidAction, match=message):
+            env.step(actions)
+    with pytest.raises(gymnasium.error.InvalidAction, match=r"must have shape \(3, 2\), got \(2, 2\)"):
+        env.step(forward(env)[:2])
+    with pytest.raises(TaskError, match="reset takes no options, got goal"):
+        env.reset(options={"goal": 1})
+    env.close()
+    with pytest.raises(gymnasium.error.ClosedEnvironmentError):
+        env.step(forward(env))
+    single = carom.envs.gym.CaromEnv("push")
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        single.step(single.action_space.sample())
+    with pytest.raises(TaskError, match="unexpected keyword argument 'colour'"):
+        gymnasium.make_vec("carom/Push-v0", num_envs=1, colour="red")
+    with pytest.raises(gymnasium.error.UnsupportedMode, match="autoreset cannot be disabled"):
+        gymnasium.make_vec("carom/Push-v0", num_envs=1, autoreset_mode=AutoresetMode.DISABLED)
+
+
+def test_plugin_is_light():
+    """Gymnasium loads the plugin whenever it is imported: that must not load torch."""
+    code = (
+        "import sys, gymnasium; from carom.gymnasium_plugin import register; register(); register();"
+        "print('torch' in sys.modules, gymnasium.spec('carom/PushT-v0').kwargs)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split("\n")[0] == "False {'task': 'push_t'}", done.stderr
