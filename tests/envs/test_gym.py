@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import carom.envs.gym
 from carom.envs import TaskError
-from carom.gymnasium_plugin import ENVIRONMENTS
+from carom.envs.gym import ENVIRONMENTS
 
 SMALL = {"carom/Carrots-v0": {"pieces": 2, "horizon": 2}}
 NEAR = {"goals": ((0.012, 0.0, 0.0), (0.05, 0.0, 0.0)), "spread": 0.0, "threads": 1}  # reached within a few steps
@@ -143,11 +143,11 @@ def test_bad_input():
         gymnasium.make_vec("carom/Push-v0", num_envs=1, autoreset_mode=AutoresetMode.DISABLED)
 
 
-def test_plugin_is_light():
-    """Gymnasium loads the plugin whenever it is imported: that must not load torch."""
-    code = (
-        "import sys, gymnasium; from carom.gymnasium_plugin import register; register(); register();"
-        "print('torch' in sys.modules, gymnasium.spec('carom/PushT-v0').kwargs)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.split("\n")[0] == "False {'task': 'push_t'}", done.stderr
+def test_gymnasium_finds_it_by_module_and_says_what_is_missing():
+    """Without the import, by gymnasium's "module:name"; and without gymnasium, what to install."""
+    code = "import gymnasium; print(gymnasium.make_vec('carom.envs.gym:carom/BoxPushing-v0', num_envs=2))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "CaromVectorEnv(carom/BoxPushing-v0, num_envs=2)" in done.stdout, done.stderr
+    code = "import sys; sys.modules['gymnasium'] = None; import carom.envs.gym"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "pip install 'carom[gymnasium]'" in done.stderr

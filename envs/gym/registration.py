@@ -1,7 +1,4 @@
-"""Registration of the closed-loop tasks with gymnasium, which calls ``register`` when it is itself imported.
-
-Kept apart from the environments, so that ``import gymnasium`` does not load torch.
-"""
+"""The closed-loop tasks by their gymnasium names."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ ENVIRONMENTS = {
 
 
 def register() -> None:
-    """Register what is not registered yet; the name space is carom's."""
+    """Register what is not registered yet."""
     for name, task in ENVIRONMENTS.items():
         if name not in gymnasium.registry:
             gymnasium.register(
