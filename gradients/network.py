@@ -133,12 +133,13 @@ class Ensemble:
             for layer in range(0, len(self.weights) - 2, 2):
                 before = torch.baddbmm(self.weights[layer + 1], y, self.weights[layer])
                 gate = torch.sigmoid(before)
-                y = before * gate
-                slopes.append(gate + y * (1.0 - gate))
-            values = torch.baddbmm(self.weights[-1], y, self.weights[-2]).squeeze(-1)
-            back = self.weights[-2].mT.expand(-1, len(x), -1)
+                y = before.mul_(gate)
+                slopes.append(torch.addcmul(y, gate, y, value=-1.0).add_(gate))
+            last = self.weights[-2].mT
+            values = (y * last).sum(-1) + self.weights[-1].squeeze(-1)
+            back = last
             for layer, slope in zip(range(len(self.weights) - 4, -1, -2), reversed(slopes), strict=True):
-                back = torch.bmm(back * slope, self.weights[layer].mT)
+                back = torch.bmm(slope.mul_(back), self.weights[layer].mT)
         return values, back
 
 

@@ -97,13 +97,14 @@ class Fit:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Each member's costs [members, n] and gradients [members, n, parameters] at rows [n, parameters], float64.
 
-        With ``noise`` [points, parameters], averages over row + noise (whose mean should be 0, for the plane's part).
+        With ``noise`` [points, parameters] in units of ``spread``, float32, averages over row + noise, whose mean is
+        taken as 0.
         """
         whitened = (rows.double().cpu() - self.centre) / self.spread
         if noise is None:
             values, slopes = self.network.gradients(whitened.float())
         else:
-            points = (whitened.float()[:, None] + (noise / self.spread).float()).flatten(0, 1)
+            points = (whitened.float()[:, None] + noise).flatten(0, 1)
             values, slopes = self.network.gradients(points)
             shape = (len(values), len(rows), len(noise))
             values, slopes = values.view(shape).mean(2), slopes.view(*shape, -1).mean(2)
