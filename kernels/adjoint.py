@@ -24,7 +24,7 @@ __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The kernels for one precision and law (``law.py``): linear solve, and power of contacts, bodies and actuators."""
     p = precision(dtype)
-    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    vec3, mat33, mat63, spatial, transform = p.vec3, p.mat33, p.mat63, p.spatial, p.transform
     contact_law, dyn, row_ns = law.make(dtype, resists, softens), dynamics.make(dtype), rows.make(dtype)
     if softens:
         row_ns = rows.make(dtype, resists, softens)
@@ -85,7 +85,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), h: dtype, eps: dtype,
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63), h: dtype, eps: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         softening: wp.array(dtype=p.vec2),
         # out
@@ -102,8 +103,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         b = shape_body[sb]
         n, arm_a, arm_b, coefficient, _gap, _part = row_ns.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
-            shape_damping, h, eps,
+            s0, s1, patch_start, patch_count, blend, blend_edges, body_q, body_v0, body_mass, shape_friction,
+            shape_stiffness, shape_damping, h, eps,
         )  # fmt: skip
         if wp.static(softens):
             coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
@@ -211,7 +212,7 @@ def contact_adjoint(
         adjoint=True,
         adj_inputs=[
             None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping,
-            g.body_q, g.body_v0, *[None] * (2 + 4 + 16 + 2),
+            g.body_q, g.body_v0, *[None] * (2 + 4 + 18 + 2),
             g.shape_rolling_resistance, g.shape_torsional_resistance, None, None,
         ],
         adj_outputs=[g.contact_seed],

@@ -1,16 +1,17 @@
 """Contacts of two convex polyhedra, a box being one: separating axes choose a pair of faces or a pair of edges.
 
 The conventions are those of ``collide_box_box.py``: the face with the greatest separation gives a contact polygon
-(``collide_convex_patch.py``), a pair of crossing edges one contact (CROSS) if it wins by a small part of the hulls'
-size, and where the hulls are apart and the polygon is empty, the closest pair of edges gives the contact. Here the
-closest points of two edges also count, rather than the lines through them, wherever edges win and the hulls are apart:
-the gap is then the distance.
+(``collide_convex_patch.py``), a pair of crossing edges one contact (CROSS) if it wins, and where the hulls are apart
+and the polygon is empty, the closest pair of edges gives the contact. Between polygon and crossing the stiffness is
+handed over continuously (``handover.py``); of the faces of both, the one that lies flatter to the edges counts then.
+Here the closest points of two edges also count, rather than the lines through them, wherever edges win and the hulls
+are apart: the gap is then the distance.
 
 Three facts keep this cheap. The first axis with a separation beyond the margin ends it. A face is looked at only if it
 can win, given the sphere inside the other hull. And the edges that make the deciding axis come as near to the other
 hull as the hulls overlap (or, apart, as the margin), so that all others are left out before pairs are formed.
 
-What jumps is what jumps for boxes: the force where the choice changes between faces, and between polygon and edges.
+What jumps is the force where the choice changes between faces or between pairs of edges.
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
@@ -21,7 +22,7 @@ from typing import Any
 
 import warp as wp
 
-from . import collide_box_edges, collide_convex_patch, collide_writer, hulls
+from . import collide_box_edges, collide_convex_patch, collide_writer, handover, hulls
 from .collide_box_box import SWITCH
 from .precision import precision
 
@@ -42,6 +43,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     writer = collide_writer.make(dtype)
     hull = hulls.make(dtype)
     patch = collide_convex_patch.make(dtype)
+    hand = handover.make(dtype)
     closest_parameters = collide_box_edges.make(dtype).closest_parameters
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     switch = wp.constant(scalar(SWITCH))
@@ -57,6 +59,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def edge_end(hs: Hulls, h: Hull, e: int) -> vec3:
         return hull.vertex(hs, h, hs.edges[e][1])
+
+    @wp.func
+    def edge_along(hs: Hulls, h: Hull, e: int) -> vec3:
+        return wp.normalize(edge_end(hs, h, e) - edge_start(hs, h, e))
 
     @wp.func
     def edge_gap(hs: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, ea: int, eb: int):
@@ -121,11 +127,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
         ea: int, eb: int, sign: scalar,
     ) -> int:  # fmt: skip
-        pa = edge_start(hs, ha, ea)
-        pb = edge_start(hs, hb, eb)
-        u = wp.normalize(edge_end(hs, ha, ea) - pa)
-        v = wp.normalize(edge_end(hs, hb, eb) - pb)
-        return writer.put_cross(table, world, n, a, b, pa, u, pb, v, sign, scalar(1.0))
+        u = edge_along(hs, ha, ea)
+        v = edge_along(hs, hb, eb)
+        return writer.put_cross(
+            table, world, n, a, b, edge_start(hs, ha, ea), u, edge_start(hs, hb, eb), v, sign, scalar(1.0)
+        )
 
     @wp.func
     def segments(hs: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, ea: int, eb: int):
@@ -140,6 +146,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
             (a0 + a1) * half, middle, rotation * middle + position, wp.normalize(a1 - a0), wp.normalize(b1 - b0),
             wp.length(a1 - a0) * half, wp.length(b1 - b0) * half,
         )  # fmt: skip
+
+    @wp.func
+    def crosses(hs: Hulls, ha: Hull, hb: Hull, rotation: mat33, position: vec3, ea: int, eb: int) -> bool:
+        """Whether the lines of two edges are closest to each other within both edges."""
+        on_a, _on_b, at_b, u, v, half_a, half_b = segments(hs, ha, hb, rotation, position, ea, eb)
+        st = closest_parameters(on_a - at_b, u, rotation * v, half_a, half_b)
+        return wp.abs(st[0]) < half_a and wp.abs(st[1]) < half_b
 
     @wp.func
     def closest_edges(
@@ -260,26 +273,51 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
             )
 
-        tolerance = switch * wp.min(ha.inner, hb.inner)
-        if best_edge > greatest + tolerance:
-            if best_edge > scalar(0.0):
-                return closest_edges(
-                    table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
-                )
-            return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
-        # A polygon that lies higher than the separation misses what is nearest: the lowest vertex is beside the face.
-        limit = wp.max(greatest, best_edge) + tolerance
+        width = switch * wp.min(ha.inner, hb.inner)
+        part_a = scalar(0.0)  # what edges have of the stiffness, by the faces of a and of b
+        part_b = scalar(0.0)
+        if best_edge > wp.min(best, best_b):
+            common = wp.normalize(wp.cross(edge_along(hs, ha, edge_a), rotation * edge_along(hs, hb, edge_b)))
+            sine_a = wp.length(wp.cross(common, hs.normals[face]))
+            sine_b = wp.length(wp.cross(common, rotation * hs.normals[face_b]))
+            part_a = hand.by_face(best_edge, best, sine_a, width)
+            part_b = hand.by_face(best_edge, best_b, sine_b, width)
         end = int(-1)
-        turned = best_b > best + tolerance
-        for _attempt in range(1 + int(wp.abs(best_b - best) <= tolerance)):
-            if end < 0:
-                if turned:
-                    end = patch.face_patch(table, world, n, hs, b, a, hb, ha, back, seen, face_b, margin, limit)
-                else:
-                    end = patch.face_patch(table, world, n, hs, a, b, ha, hb, rotation, position, face, margin, limit)
-                turned = not turned
-        if end >= 0:
-            return end
+        if wp.min(part_a, part_b) < scalar(1.0):
+            part = scalar(0.0)
+            lowest = int(0)
+            turned = part_b < part_a or (part_b == part_a and best_b > best + width)
+            for _attempt in range(1 + int(part_b == part_a and wp.abs(best_b - best) <= width)):
+                if end < 0:
+                    if turned:
+                        end, part, lowest = patch.face_patch(
+                            table, world, n, hs, b, a, hb, ha, back, seen, face_b, margin, best_b, best_edge,
+                            part_b, width,
+                        )  # fmt: skip
+                    else:
+                        end, part, lowest = patch.face_patch(
+                            table, world, n, hs, a, b, ha, hb, rotation, position, face, margin, best, best_edge,
+                            part_a, width,
+                        )  # fmt: skip
+                    turned = not turned
+            if end > n and part > scalar(0.0):
+                if best_edge <= scalar(0.0) or crosses(hs, ha, hb, rotation, position, edge_a, edge_b):
+                    put_edges(table, world, end, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
+                    pa = edge_start(hs, ha, edge_a)
+                    pb = edge_start(hs, hb, edge_b)
+                    u = edge_along(hs, ha, edge_a)
+                    v = edge_along(hs, hb, edge_b)
+                    if turned:  # the last polygon was not
+                        low = hull.vertex(hs, hb, hull.lowest(hs, hb, back * hs.normals[face]))
+                        writer.hand_over(table, world, n, end, a, b, 0, pa, u, pb, v, low, edge_sign, width, lowest)
+                    else:
+                        low = hull.vertex(hs, ha, hull.lowest(hs, ha, rotation * hs.normals[face_b]))
+                        writer.hand_over(table, world, n, end, b, a, 1, pb, v, pa, u, low, edge_sign, width, lowest)
+                    return end + 1
+                if part > scalar(0.5):  # the lines meet beyond the edges: their gap is less than the distance
+                    end = int(-1)
+            if end >= 0:
+                return end
 
         # No such polygon: hulls that pass each other, or faces that hardly face each other.
         turned = best_b > best
@@ -287,7 +325,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             return closest_edges(
                 table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
             )
-        if best_edge > greatest - tolerance:  # of edges further inside not all were looked at
+        if best_edge > greatest - width:  # of edges further inside not all were looked at
             return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
         if turned:
             low = hull.vertex(hs, ha, hull.lowest(hs, ha, rotation * hs.normals[face_b]))

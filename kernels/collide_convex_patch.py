@@ -21,7 +21,7 @@ from typing import Any
 
 import warp as wp
 
-from . import collide_writer, hulls
+from . import collide_writer, handover, hulls
 from .precision import precision
 
 __all__ = ["make"]
@@ -44,6 +44,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
     writer = collide_writer.make(dtype)
     hull = hulls.make(dtype)
+    with_height = handover.make(dtype).with_height
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     relative_tolerance = wp.constant(scalar(p.epsilon**0.5))
     codes = wp.types.vector(int(ROOM), wp.int32)
@@ -148,13 +149,17 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def face_patch(
         table: FeatureTable, world: int, n: int, hs: Hulls, ref: Side, inc: Side, hr: Hull, hi: Hull,
-        rotation: mat33, position: vec3, face: int, margin: scalar, limit: scalar,
-    ) -> int:  # fmt: skip
+        rotation: mat33, position: vec3, face: int, margin: scalar, separation: scalar, edges: scalar, part: scalar,
+        width: scalar,
+    ):  # fmt: skip
         """Write the polygon over ``face`` of the reference hull.
 
-        ``rotation``, ``position`` [m] are the pose of the incident hull in the frame of the reference hull. Returns -1
-        if the polygon is empty or all of its corners are higher than ``limit`` [m], and the unchanged ``n`` if they
-        are all beyond the margin.
+        ``rotation``, ``position`` [m] are the pose of the incident hull in the frame of the reference hull,
+        ``separation`` [m] that by this face, ``edges`` [m] that by crossing edges (less by more than ``width`` if there
+        are none that count) and ``part`` what these have of the stiffness by ``handover.by_face``.
+
+        Returns the next free slot, the edges' part with regard to the polygon's height, and the number of the lowest
+        corner. The slot is -1 if the polygon is empty or has no part, and unchanged if it is beyond the margin.
         """
         normal = hs.normals[face]
         origin = hull.corner(hs, hr, face, 0)
@@ -162,7 +167,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         out = rotation * hs.normals[incident]
         slope = wp.dot(out, normal)
         if slope > scalar(-0.05):  # the incident face stands on edge: no area to share
-            return -1
+            return -1, part, int(0)
         tolerance = relative_tolerance * wp.min(hr.radius, hi.radius)
         along = wp.normalize(hull.corner(hs, hr, face, 1) - origin)
         across = wp.cross(normal, along)
@@ -174,7 +179,6 @@ def make(dtype: Any) -> types.SimpleNamespace:
         y = values()
         z = values()
         size = int(0)
-        nearest = scalar(1.0e30)
         # the side through which the outline last left the reference face, found going backwards from where it begins
         left = int(-1)
         back = int(0)
@@ -204,7 +208,6 @@ def make(dtype: Any) -> types.SimpleNamespace:
                                 hs, hi, incident, rotation, position, normal, between, tolerance
                             ):
                                 z[size] = wp.dot(out, v - between) / slope
-                                nearest = wp.min(nearest, z[size])
                                 code[size] = (on_reference << 16) | j
                                 x[size] = wp.dot(along, between - origin)
                                 y[size] = wp.dot(across, between - origin)
@@ -214,7 +217,6 @@ def make(dtype: Any) -> types.SimpleNamespace:
                         first = v + (w - v) * enter
                 if kind >= 0 and size < ROOM:
                     z[size] = wp.dot(normal, first - origin)
-                    nearest = wp.min(nearest, z[size])
                     code[size] = (kind << 16) | (m << 8) | wp.max(enter_side, 0)
                     x[size] = wp.dot(along, first - origin)
                     y[size] = wp.dot(across, first - origin)
@@ -222,7 +224,6 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 if leave_side >= 0 and leave > enter and size < ROOM:
                     last = v + (w - v) * leave
                     z[size] = wp.dot(normal, last - origin)
-                    nearest = wp.min(nearest, z[size])
                     code[size] = (on_side << 16) | (m << 8) | leave_side
                     x[size] = wp.dot(along, last - origin)
                     y[size] = wp.dot(across, last - origin)
@@ -236,16 +237,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 at = hull.corner(hs, hr, face, k)
                 if covered(hs, hi, incident, rotation, position, normal, at, tolerance):
                     z[size] = wp.dot(out, v - at) / slope
-                    nearest = wp.min(nearest, z[size])
                     code[size] = (on_reference << 16) | k
                     x[size] = wp.dot(along, at - origin)
                     y[size] = wp.dot(across, at - origin)
                     size += 1
-        if size == 0 or nearest > limit:
-            return -1
-        if nearest >= margin:
-            return n
-
+        if size == 0:
+            return -1, part, int(0)
         if size > MOST:
             keep = codes()
             for k in range(MOST):
@@ -266,6 +263,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     code[kept] = code[i]
                     x[kept] = x[i]
                     y[kept] = y[i]
+                    z[kept] = z[i]
                     kept += 1
             size = kept
         round_trip = scalar(0.0)
@@ -274,11 +272,24 @@ def make(dtype: Any) -> types.SimpleNamespace:
             round_trip += wp.abs(x[j] - x[i]) + wp.abs(y[j] - y[i])
         if round_trip <= tolerance:  # all corners in one point
             size = int(1)
+        lowest = int(0)
+        for i in range(size):
+            if z[i] < z[lowest]:
+                lowest = i
+        height = z[lowest]
+        if edges > separation - width:
+            part = with_height(part, edges, separation, height, width)
+        elif height > separation + width:
+            part = scalar(1.0)
+        if part >= scalar(1.0):
+            return -1, part, lowest
+        if height >= margin and part == scalar(0.0):
+            return n, part, lowest
         start = n
         for i in range(size):
             n = write(table, world, n, hs, ref, inc, hr, hi, face, incident, code[i])
         if size > 1:  # a single corner keeps its whole weight
             writer.share_by_polygon(table, world, start, n)
-        return n
+        return n, part, lowest
 
     return types.SimpleNamespace(face_patch=face_patch)

@@ -21,7 +21,7 @@ __all__ = ["feature_table", "make"]
 def make(dtype: Any) -> types.SimpleNamespace:
     """Feature table and writing functions for one precision."""
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    scalar, vec3, mat33, mat63 = p.scalar, p.vec3, p.mat33, p.mat63
 
     @wp.struct
     class FeatureTable:
@@ -45,6 +45,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
         s1: wp.array2d(dtype=vec3)
         patch_start: wp.array2d(dtype=wp.int32)
         patch_count: wp.array2d(dtype=wp.int32)
+        blend: wp.array2d(dtype=wp.int32)
+        blend_edges: wp.array2d(dtype=mat63)
 
     @wp.struct
     class Side:
@@ -76,6 +78,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.radius_b[world, n] = b.radius
             table.weight[world, n] = weight
             table.share[world, n] = SHARE_FIXED
+            table.blend[world, n] = -1
         return n + 1
 
     @wp.func
@@ -157,10 +160,34 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.patch_start[world, n] = start
             table.patch_count[world, n] = stop - start
 
+    @wp.func
+    def hand_over(
+        table: FeatureTable, world: int, start: int, end: int, ref: Side, inc: Side, swapped: int,
+        ref_point: vec3, ref_along: vec3, inc_point: vec3, inc_along: vec3, vertex: vec3,
+        sign: scalar, width: scalar, lowest: int,
+    ):  # fmt: skip
+        """Let the polygon in slots start .. end - 1 and the crossing of edges in slot ``end`` share the stiffness.
+
+        ``swapped`` is 1 if the crossing's first shape is the polygon's second.
+        """
+        if end < table.kind.shape[1]:
+            for n in range(start, end):
+                table.blend[world, n] = 4 * start
+            table.blend[world, end] = 4 * start + 2 + swapped
+            p = ref.rotation * ref_point + ref.position
+            u = ref.rotation * ref_along
+            q = inc.rotation * inc_point + inc.position
+            v = inc.rotation * inc_along
+            w = inc.rotation * vertex + inc.position
+            table.blend_edges[world, start] = mat63(
+                p[0], p[1], p[2], u[0], u[1], u[2], q[0], q[1], q[2], v[0], v[1], v[2], w[0], w[1], w[2],
+                sign, width, scalar(lowest),
+            )  # fmt: skip
+
     return types.SimpleNamespace(
         FeatureTable=FeatureTable, Side=Side, put_point=put_point, put_line=put_line, put_plane=put_plane,
         put_cross=put_cross, put_clip=put_clip, put_drop=put_drop, put_rim=put_rim,
-        share_by_angle=share_by_angle, share_by_polygon=share_by_polygon,
+        share_by_angle=share_by_angle, share_by_polygon=share_by_polygon, hand_over=hand_over,
     )  # fmt: skip
 
 

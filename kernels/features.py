@@ -39,6 +39,12 @@ RIM    a0, a1 = normal     b0, b1 = axis        height over the plane (a0, a1) o
 * SHARE_LOWEST: ``weight * g * (1 + (RIM_POINTS/2 - 1) s^2)``: from one of RIM_POINTS to half of the stiffness.
 * SHARE_UPRIGHT: ``weight * (1 - g)``: what the two leave.
 
+A pair of hulls that hands over between a face's polygon and a crossing of edges lists both (``handover.py``). Each
+of these contacts has ``blend`` = 4 * slot of the polygon's first corner + 2 if it is the crossing + 1 if its shape a
+is the polygon's b; all others -1. The rows of ``blend_edges`` in that first slot are, in the frames of the bodies of
+the polygon's a and b: a point and the unit direction of a's edge, the same of b's edge, b's lowest vertex over the
+face, and (sign of the normal, width w [m] of the change, offset of the slot of the lowest corner).
+
 For all but the polygon the directions are ``s0`` (on a) and ``s1`` (on b); ``share_plane`` says whether s0
 is a plane's normal instead of a direction.
 """
@@ -110,6 +116,8 @@ class Features:
     s1: wp.array  # vec3, frame of b's body
     patch_start: wp.array  # int32
     patch_count: wp.array  # int32
+    blend: wp.array  # int32
+    blend_edges: wp.array  # mat63
 
     @classmethod
     def allocate(cls, worlds: int, capacity: int, dtype: Any, device: Any) -> Features:
@@ -133,5 +141,6 @@ class Features:
             a0=vectors(), a1=vectors(), a2=vectors(), b0=vectors(), b1=vectors(),
             radius_a=scalars(), radius_b=scalars(), sign=scalars(), weight=scalars(),
             share=ints(), share_plane=ints(), s0=vectors(), s1=vectors(),
-            patch_start=ints(), patch_count=ints(),
+            patch_start=ints(), patch_count=ints(), blend=wp.full(shape, -1, dtype=wp.int32, device=device),
+            blend_edges=wp.zeros(shape, dtype=p.mat63, device=device),
         )  # fmt: skip

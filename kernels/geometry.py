@@ -33,7 +33,7 @@ __all__ = ["make"]
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """``body_pose``, ``locate``, ``fixed_share``, ``perimeter``, ``next_corner`` for one precision."""
+    """``body_pose``, ``core_point_b``, ``locate``, ``fixed_share``, ``perimeter`` and ``next_corner``."""
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
     parallel2 = PARALLEL * PARALLEL
@@ -174,5 +174,6 @@ def make(dtype: Any) -> SimpleNamespace:
         return polygon_corner(world, at, xa, xb, kind, a0, a1, a2, b0, b1)
 
     return SimpleNamespace(
-        body_pose=body_pose, locate=locate, fixed_share=fixed_share, perimeter=perimeter, next_corner=next_corner
-    )
+        body_pose=body_pose, core_point_b=core_point_b, locate=locate, fixed_share=fixed_share, perimeter=perimeter,
+        next_corner=next_corner,
+    )  # fmt: skip

@@ -84,7 +84,7 @@ class Impacts:
 def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     """Functions ``row``, ``friction_row``, ``share``, and the kernels, for one precision and law (``law.py``)."""
     p = precision(dtype)
-    vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
+    vec3, vec4, spatial, transform, mat63 = p.vec3, p.vec4, p.spatial, p.transform, p.mat63
     pair, plain, dyn = contact.make(dtype), rows.make(dtype), dynamics.make(dtype)
     contact_law = law.make(dtype, resists)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
@@ -160,6 +160,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_vi: wp.array2d(dtype=spatial),
         body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
         shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
@@ -173,8 +174,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         """
         n, arm_a, arm_b, q, gap, part = plain.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, body_q, body_v0, body_mass, shape_friction, shape_stiffness,
-            shape_damping, h, eps,
+            s0, s1, patch_start, patch_count, blend, blend_edges, body_q, body_v0, body_mass, shape_friction,
+            shape_stiffness, shape_damping, h, eps,
         )  # fmt: skip
         e = pair.friction(shape_restitution[world, sa], shape_restitution[world, sb])
         u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
@@ -233,6 +234,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
         number: wp.array(dtype=int), h: dtype, eps: dtype, threshold: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         # rows out
@@ -251,8 +253,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         b = shape_body[sb]
         n, ra, rb, k, mu, tau = row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, body_q, body_v0, body_vi, body_mass, shape_friction, shape_stiffness,
-            shape_damping, shape_restitution, h, eps, threshold, rolling, torsional, angular_eps,
+            s0, s1, patch_start, patch_count, blend, blend_edges, body_q, body_v0, body_vi, body_mass, shape_friction,
+            shape_stiffness, shape_damping, shape_restitution, h, eps, threshold, rolling, torsional, angular_eps,
         )  # fmt: skip
         row_a[world, c] = a
         row_b[world, c] = b

@@ -54,7 +54,7 @@ class ImpactAdjoints:
 def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     """The kernel for one precision and law (``law.py``)."""
     p = precision(dtype)
-    vec3, spatial, transform = p.vec3, p.spatial, p.transform
+    vec3, spatial, transform, mat63 = p.vec3, p.spatial, p.transform, p.mat63
     contact_law, struck = law.make(dtype, resists), impact.make(dtype, resists)
 
     @wp.func
@@ -84,6 +84,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
         h: dtype, eps: dtype, threshold: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         # out
@@ -102,8 +103,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         b = shape_body[sb]
         n, arm_a, arm_b, q, mu, delay = struck.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, body_q, body_v0, body_vi, body_mass, shape_friction, shape_stiffness,
-            shape_damping, shape_restitution, h, eps, threshold, rolling, torsional, angular_eps,
+            s0, s1, patch_start, patch_count, blend, blend_edges, body_q, body_v0, body_vi, body_mass, shape_friction,
+            shape_stiffness, shape_damping, shape_restitution, h, eps, threshold, rolling, torsional, angular_eps,
         )  # fmt: skip
         if solve == POSE:
             scale = value_of(by_load, world, a) + value_of(by_load, world, b)
@@ -141,7 +142,7 @@ def _power_adjoint(
         adj_inputs=[
             None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping, g.shape_restitution,
             g.body_q, g.body_v0, own.body_vi, own.body_vn, adj_v1,
-            *[None] * (3 + 6 + 16 + 3), g.shape_rolling_resistance, g.shape_torsional_resistance, None,
+            *[None] * (3 + 6 + 18 + 3), g.shape_rolling_resistance, g.shape_torsional_resistance, None,
         ],
         adj_outputs=[g.contact_seed],
         device=body_q.device,

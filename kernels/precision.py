@@ -27,6 +27,7 @@ class Precision:
     vec4: Any
     quat: Any
     mat33: Any
+    mat63: Any
     spatial: Any
     transform: Any
     epsilon: float
@@ -44,6 +45,7 @@ def precision(dtype: Any) -> Precision:
         vec4=wp.types.vector(4, dtype),
         quat=wp.types.quaternion(dtype),
         mat33=wp.types.matrix((3, 3), dtype),
+        mat63=wp.types.matrix((6, 3), dtype),
         spatial=wp.types.vector(6, dtype),
         transform=wp.types.transformation(dtype),
         epsilon=1.1920929e-07 if dtype is wp.float32 else 2.220446049250313e-16,

@@ -9,7 +9,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics, geometry, law
+from . import contact, dynamics, geometry, handover, law
 from .arrays import ModelArrays, Rows
 from .features import SHARE_POLYGON, Features
 from .precision import precision
@@ -23,10 +23,10 @@ THREADS_PER_WORLD = 32
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The functions ``row`` and ``mass_of`` and the forward kernel, for one precision; see ``law.py``."""
     p = precision(dtype)
-    vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
+    vec3, vec4, spatial, transform, mat63 = p.vec3, p.vec4, p.spatial, p.transform, p.mat63
     vec2, vec6 = p.vec2, wp.types.vector(6, dtype)
     geo, pair, dyn = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype)
-    contact_law = law.make(dtype, resists, softens)
+    contact_law, hand = law.make(dtype, resists, softens), handover.make(dtype)
     Coefficients = contact_law.Coefficients
 
     @wp.func
@@ -84,6 +84,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
         body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
         shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
@@ -106,6 +107,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             after = geo.next_corner(world, c, 1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
             perimeter = geo.perimeter(world, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
             part = weight[world, c] * polygon_share(before, here, after, perimeter)
+        if blend[world, c] >= 0:
+            part *= hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
         n, arm_a, arm_b, coefficients, gap = row_of(
             world, c, sa, sb, a, b, part, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0,
             body_mass, shape_friction, shape_stiffness, shape_damping, h, eps,
@@ -127,6 +130,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
         h: dtype, eps: dtype, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
         angular_eps: dtype, softening: wp.array(dtype=vec2), every: int, again: wp.array(dtype=int), stride: int,
         # rows out
@@ -170,6 +174,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 part = part * geo.fixed_share(
                     share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
                 )
+            if blend[world, c] >= 0:
+                part = part * hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
             n, ra, rb, coefficient, _gap = row_of(
                 world, c, sa, sb, a, b, part, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0,
                 body_mass, shape_friction, shape_stiffness, shape_damping, h, eps,
@@ -192,7 +198,7 @@ def feature_inputs(f: Features) -> list[wp.array]:
     """The feature arrays in the order of the kernels' arguments, after the count and the shapes."""
     return [
         f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign, f.weight, f.share, f.share_plane,
-        f.s0, f.s1, f.patch_start, f.patch_count,
+        f.s0, f.s1, f.patch_start, f.patch_count, f.blend, f.blend_edges,
     ]  # fmt: skip
 
 

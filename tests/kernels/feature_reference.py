@@ -9,6 +9,7 @@ import numpy as np
 import warp as wp
 
 from carom.kernels import features as F  # noqa: N812
+from carom.kernels import handover as H  # noqa: N812
 from carom.kernels.broad import NearArrays
 from carom.kernels.detect import detect
 from carom.kernels.features import Features
@@ -69,6 +70,30 @@ def _across(a):
     x = _unit(np.cross(a, helper))
     length = np.linalg.norm(a, axis=-1, keepdims=True)
     return x * length, np.cross(_unit(a), x) * length
+
+
+def handed_over(t, w, code, poses, shape_body, gap):
+    """What a contact of a pair has that hands over from a polygon to crossing edges; see ``kernels/handover.py``."""
+    first, crossing = code // 4, (code // 2) % 2
+    pose_a, pose_b = (poses[shape_body[t[name][w, first]]] for name in ("shape_a", "shape_b"))
+    turn_a, turn_b = rotation_matrices(pose_a[3:]), rotation_matrices(pose_b[3:])
+    on_a, along_a, on_b, along_b, vertex, (sign, width, lowest) = t["blend_edges"][w, first].astype(np.float64)
+    normal = sign * _unit(np.cross(turn_a @ along_a, turn_b @ along_b))
+    edges = normal @ (turn_b @ on_b + pose_b[:3] - turn_a @ on_a - pose_a[:3])
+    up = turn_a @ t["a1"][w, first].astype(np.float64)
+    face = up @ (turn_b @ vertex + pose_b[:3] - turn_a @ t["a0"][w, first] - pose_a[:3])
+    height = gap[first + int(lowest)]
+    sine = np.linalg.norm(np.cross(normal, up))
+    wins, tilted, off = (
+        np.interp(x, [0, 1], [0, 1]) ** 2 * (3 - 2 * np.interp(x, [0, 1], [0, 1]))
+        for x in (
+            (edges - face) / (H.FACES * width),
+            (sine - H.FLAT) / (H.TILTED - H.FLAT),
+            abs(height - max(edges, face)) / width - 0.5,
+        )
+    )
+    part = 1 - (1 - wins * tilted) * (1 - off)
+    return part if crossing else 1 - part
 
 
 def evaluate(features, body_q, shape_body):
@@ -154,6 +179,8 @@ def evaluate(features, body_q, shape_body):
     perimeter = np.zeros(kind.shape)  # in the slot of the polygon's first corner
     np.add.at(perimeter, (w, start), length[w, c])
     weight[w, c] *= 0.5 * (length[w, c] + length[w, preceding]) / perimeter[w, start]
+    for w, c in np.argwhere(listed & (t["blend"] >= 0)):
+        weight[w, c] *= handed_over(t, w, t["blend"][w, c], poses[w], shape_body, gap[w])
     weight = np.where(listed, weight, 0.0)
     return Contacts(listed, gap, normal, point_a, point_b, weight, kind, share, t["shape_a"], t["shape_b"])
 

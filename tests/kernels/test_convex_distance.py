@@ -56,8 +56,9 @@ def least_gap(contacts, margin=np.inf):
 def test_gap_is_the_signed_distance_or_a_polygon():
     """3000 poses. A contact of two edges, or of closest points, is exact. A polygon differs for one of two reasons:
 
-    * it is preferred: faces win against edges, and the first hull's against the second's, up to SWITCH of the inscribed
-      radius each. This is the only reason why a gap is less than the distance;
+    * it is preferred: faces hand over to edges while their polygon is deeper by half to 1.5 times SWITCH of the
+      inscribed radius, and the first hull's win against the second's up to SWITCH of it. This is the only reason why a
+      gap is less than the distance;
     * the lowest vertex over the reference face lies outside of the outline, by so little that the polygon lies higher
       by less than SWITCH of the inscribed radius. Of hulls that are apart it is always this.
     """
@@ -87,10 +88,10 @@ def test_gap_is_the_signed_distance_or_a_polygon():
         assert (outside | (off < EXACT)).all()
         count.update(apart=apart.sum(), overlap=(~apart).sum())
         count.update(apart_differs=(apart & differs).sum(), overlap_differs=(~apart & differs).sum())
-    assert count["overlap"] > 2000  # 2083 and 917; of these 226 and 53 differ
+    assert count["overlap"] > 2000  # 2083 and 917; of these 590 and 94 differ
     assert count["apart"] > 900
-    assert count["overlap_differs"] < 0.12 * count["overlap"]
-    assert count["apart_differs"] < 0.06 * count["apart"]
+    assert count["overlap_differs"] < 0.3 * count["overlap"]
+    assert count["apart_differs"] < 0.11 * count["apart"]
 
 
 @pytest.mark.parametrize("names", ROUND)
@@ -126,17 +127,27 @@ def test_small_margin_sees_what_overlaps_and_nothing_that_is_apart(names, dtype)
 
 @pytest.mark.parametrize("margin", [0.002, 1.0])
 def test_boxes_given_as_hulls(margin):
-    """2000 poses: the force and torque of two boxes, but for 3 % of those apart, where hulls know the distance."""
+    """2000 poses: the force and torque of two boxes, but where hulls hand over between polygon and edges.
+
+    There boxes take one or the other, also at angles at which the edges of hulls do not count yet. And boxes take lines
+    for edges where hulls know the distance, in 3 % of the poses apart.
+    """
     poses = random_poses(np.random.default_rng(2), 2000, (0.03, 0.25))
     exact = signed_distances(("box", "box"), poses)
     apart = exact > 0
+    switch = SWITCH * min(SIZE)
     _, box = ref.Pair((BOX, BOX), [SIZE, SIZE], wp.float64, "cpu").detect(poses, margin)
     for first in ("box", (BOX, SIZE)):
-        _, c = pair_of(first, "box", wp.float64, "cpu").detect(poses, margin)
+        features, c = pair_of(first, "box", wp.float64, "cpu").detect(poses, margin)
         same = np.abs(wrench(c, margin) - wrench(box, margin)).max(axis=1) < EXACT
-        assert same[~apart].all()
-        assert same[apart].mean() > 0.97
-        assert np.abs(least_gap(c) - exact)[~same].max(initial=0.0) < EXACT
+        handing = (c.listed & (features.blend.numpy() >= 0)).any(axis=1)
+        flat = (box.kind[:, 0] == F.CROSS) & (c.share[:, 0] == F.SHARE_POLYGON)
+        assert (same | handing | flat)[~apart].mean() > 0.998
+        assert same[~apart].mean() > 0.75  # 0.78
+        assert (same | handing | flat)[apart].mean() > 0.97
+        off = (least_gap(c) - exact)[~same]
+        assert off.min() > -2 * switch - EXACT
+        assert off.max() < switch + EXACT
 
 
 def test_a_hull_of_a_sphere_is_nearly_a_sphere():

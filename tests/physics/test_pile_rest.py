@@ -70,21 +70,20 @@ def test_fifteen_pieces(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "seed"), [*((100, seed) for seed in range(4)), (200, 0), (200, 1)])
 def test_a_whole_pile(count, seed):
-    """Measured over ten piles of 100: mean depth 0.010 to 0.015 mm, deepest 0.19 mm, at most 5 pieces over 1 mm/s.
-
-    Those few tremble: two features of a pair take turns from step to step (``docs/contact.md``).
-    """
+    """Measured over forty piles of 100: mean depth 0.009 to 0.016 mm, deepest 0.26 mm, at most 8 pieces over 1 mm/s."""
     found = rest(count, seed)
     check_place_and_depth(found)
-    assert (found.speed > 1e-3).mean() <= 0.06
+    assert (found.speed > 1e-3).mean() <= 0.08
     assert np.median(found.speed) < 0.1e-3
     assert np.median(found.moved) < 0.1e-3
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="in 6 of 10 piles of 100 one to five pieces tremble or still slide at over 1 mm/s", strict=False
-)
-@pytest.mark.parametrize("seed", range(4))
-def test_every_piece_of_a_whole_pile_is_at_rest(seed):
-    assert rest(100, seed).speed.max() < 1e-3
+def test_every_piece_of_most_piles_is_at_rest():
+    """In 36 of 40 piles nothing moves at over 1 mm/s; while polygon and edges excluded each other, in 9 of 20.
+
+    Which of them slip late is a matter of rounding, so the piles are counted: with a chance of 0.9 each, fewer than 7
+    of 10 have a probability of 0.013; with 0.45, 7 or more one of 0.1.
+    """
+    still = [rest(100, seed).speed.max() < 1e-3 for seed in range(10)]
+    assert sum(still) >= 7

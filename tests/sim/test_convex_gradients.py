@@ -6,12 +6,13 @@ Tolerance as in ``test_gradients.py``: 1e-6 of the derivative plus 1e-10.
 import math
 
 import convex_shapes as shapes
+import numpy as np
 import pytest
 import torch
 from differences import Problem, compare, directions_for
-from scenes import about
+from scenes import about, multiply, rotate
 
-from carom.sim import ModelBuilder, Simulator
+from carom.sim import ModelBuilder, Simulator, record
 
 ADD = {
     "sphere": lambda b, body, **o: b.add_sphere(body, 0.06, **o),
@@ -64,7 +65,24 @@ def slides_on(second, first):
     return b
 
 
-def check(builder, device, steps=40):
+def hands_over():
+    """A box over the edge of another, tilted: its face's polygon and a crossing of edges share the stiffness."""
+    b = ModelBuilder()
+    b.add_ground(friction=0.5)
+    low = b.add_body(position=(0, 0, 0.05), mass=1.3)
+    b.add_convex(low, shapes.box((0.09, 0.1, 0.05)), friction=0.4)
+    turns = [about((0, 1, 0), 0.1), about((1, 0, 0), -0.1), about((0, 0, 1), 0.4)]
+    first, second, third = torch.tensor(turns, dtype=torch.float64)
+    rotation = multiply(multiply(first, second), third)
+    corners = rotate(rotation.expand(8, 4), torch.from_numpy(shapes.box((0.09, 0.1, 0.05))))
+    lowest = corners[corners[:, 2].argmin()]
+    position = torch.tensor([0.096, 0.02, 0.0987], dtype=torch.float64) - lowest
+    high = b.add_body(position=position.tolist(), rotation=rotation.tolist(), velocity=(0.3, 0.1, 0), mass=0.9)
+    b.add_convex(high, shapes.box((0.09, 0.1, 0.05)), friction=0.4)
+    return b
+
+
+def check(builder, device, steps=40, felt=0.02):
     model = builder.finalize(dtype="float64", device=device)
     simulator = Simulator(model, tolerance=1e-13)
     state = model.state()
@@ -79,7 +97,7 @@ def check(builder, device, steps=40):
     with torch.no_grad():
         end = simulator.rollout(state, steps=steps, record=False).final.body_v
     change = end[0, 1, :2] - state.body_v[0, 1, :2]
-    assert change.norm() > 0.02
+    assert change.norm() > felt
 
 
 FALLS = [*((second, "hull") for second in ADD), ("cylinder", "cylinder"), ("capsule", "cylinder")]
@@ -88,6 +106,23 @@ FALLS = [*((second, "hull") for second in ADD), ("cylinder", "cylinder"), ("caps
 @pytest.mark.parametrize(("second", "first"), FALLS)
 def test_one_falls_on_the_other(second, first, device):
     check(falls_on(second, first), device)
+
+
+def test_polygon_hands_over_to_edges(device):
+    """For as long as both are listed: the contacts of the pair have two different normals."""
+    builder, steps = hands_over(), 3
+    model = builder.finalize(dtype="float64", device=device)
+    simulator = Simulator(model)
+    with torch.no_grad():
+        seen = record(simulator, simulator.rollout(model.state(), steps=steps))
+    for k in range(steps):
+        here = seen.contacts(k)
+        pair = (seen.contact_body[here] >= 0).all(axis=1)
+        assert pair.any()
+        normals = seen.contact_normal[here][pair]
+        spread = np.linalg.norm(abs(normals) - abs(normals[0]), axis=1).max()
+        assert 0.05 < spread < 0.15  # the sine of the angle between them
+    check(builder, device, steps, felt=0.005)
 
 
 @pytest.mark.parametrize(("second", "first"), [("hull", "hull"), ("cylinder", "cylinder")])
