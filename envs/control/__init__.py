@@ -5,6 +5,7 @@ from .interface import ControlState, ControlTask, StepResult
 from .problem import FlatStates, control_problem
 from .pushing import BoxPushingControl, PlanarPushing, PushControl, PushTControl
 from .registry import control_tasks, make_control
+from .search import SearchControl
 
 __all__ = [
     "BoxPushingControl",
@@ -15,6 +16,7 @@ __all__ = [
     "PlanarPushing",
     "PushControl",
     "PushTControl",
+    "SearchControl",
     "StepResult",
     "control_problem",
     "control_tasks",

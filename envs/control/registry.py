@@ -9,11 +9,12 @@ from ..errors import TaskError
 from .carrots import CarrotsControl
 from .interface import ControlTask
 from .pushing import BoxPushingControl, PushControl, PushTControl
+from .search import SearchControl
 
 __all__ = ["control_tasks", "make_control"]
 
 CONTROL_TASKS: dict[str, Any] = {
-    task.name: task for task in (PushControl, PushTControl, CarrotsControl, BoxPushingControl)
+    task.name: task for task in (PushControl, PushTControl, CarrotsControl, BoxPushingControl, SearchControl)
 }
 
 

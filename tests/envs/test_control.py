@@ -10,13 +10,17 @@ import torch
 from carom.envs import TaskError
 from carom.envs.control import FlatStates, control_problem, control_tasks, make_control
 
-OPTIONS = {"carrots": {"pieces": 2, "horizon": 2}}
+OPTIONS = {
+    "carrots": {"pieces": 2, "horizon": 2, "threads": 1, "dtype": "float64"},
+    "search": {"objective": "quadratic"},
+}
 NAMES = sorted(control_tasks())
 
 
 @pytest.fixture(scope="module")
 def all_tasks():
-    return {name: make_control(name, dtype="float64", threads=1, **OPTIONS.get(name, {})) for name in NAMES}
+    double = {"dtype": "float64", "threads": 1}
+    return {name: make_control(name, **OPTIONS.get(name, double)) for name in NAMES}
 
 
 def random_actions(task, worlds, intervals, seed=0):
@@ -182,3 +186,17 @@ def test_bad_input(all_tasks):
         make_control("push", interval=0.1, step=0.03)
     with pytest.raises(TaskError, match="goals must be the lowest and the highest"):
         make_control("push", goals=((0.1, 0.0, 0.0), (0.0, 0.0, 0.0)))
+
+
+def test_search_steps_on_the_objective(all_tasks):
+    """Costs are the objective's at the changed parameters, slopes its gradient."""
+    task = all_tasks["search"]
+    state = task.reset(3, seed=2)
+    action = random_actions(task, 3, 1)[0].requires_grad_()
+    after, cost, observation = task.step(state, action)
+    theta = (task.initial + task.scale * observation).detach()
+    torch.testing.assert_close(theta, after.command.detach(), rtol=1e-12, atol=0)
+    value, gradient = task.objective.value_and_gradient(theta)
+    (slope,) = torch.autograd.grad(cost.sum(), action)
+    torch.testing.assert_close(cost.detach(), value)
+    torch.testing.assert_close(slope, gradient)
