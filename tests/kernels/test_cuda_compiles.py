@@ -13,11 +13,15 @@ import carom.kernels
 
 
 def kernels_of(module, dtype):
-    """Kernels of a module's factory; those that know only integers take no dtype, some know two contact laws."""
+    """Kernels of a module's factory; those that know only integers take no dtype, some know several contact laws."""
     parameters = inspect.signature(module.make).parameters
+    if any(p.default is p.empty for name, p in parameters.items() if name != "dtype"):
+        return {}  # functions for other factories, which say for which law: no kernels of their own
     made = {"": module.make(dtype) if parameters else module.make()}
     if "resists" in parameters:
         made["resisting "] = module.make(dtype, True)
+    if "softens" in parameters:
+        made["softened "] = module.make(dtype, softens=True)
     found = {law + name: value for law, made_one in made.items() for name, value in vars(made_one).items()}
     return {name: value for name, value in found.items() if isinstance(value, wp.Kernel)}
 
