@@ -52,6 +52,8 @@ _SLOPE = """
             TYPE y = x[4 * n + c] + alpha * x[8 * n + c] - mu * (s - x[3 * n + c]);
             TYPE rate = x[8 * n + c] - mu * s_rate;
             TYPE round = mu * (d0 * d0 + d1 * d1 + d2 * d2 - s_rate * s_rate) / s;
+            const TYPE load_0 = x[12 * n + c] > 0 ? x[12 * n + c] : 0;
+            TYPE rate_0 = x[8 * n + c] - x[13 * n + c] * (x[5 * n + c] * d0 + x[6 * n + c] * d1 + x[7 * n + c] * d2);
 #if RESISTS
             const TYPE rolling = x[14 * n + c], torsional = x[15 * n + c], slow = x[16 * n + c];
             const TYPE e0 = x[22 * n + c], e1 = x[23 * n + c], e2 = x[24 * n + c];
@@ -64,6 +66,8 @@ _SLOPE = """
             const TYPE t = sqrt(spin * spin + slow * slow);
             const TYPE t_rate = spin * x[21 * n + c] / t;
             y -= rolling * r + torsional * t;
+            rate_0 -= x[25 * n + c] * (x[18 * n + c] * e0 + x[19 * n + c] * e1 + x[20 * n + c] * e2);
+            rate_0 -= x[26 * n + c] * x[17 * n + c] * x[21 * n + c];
             rate -= rolling * r_rate + torsional * t_rate;
             round += rolling * (e0 * e0 + e1 * e1 + e2 * e2 - r_rate * r_rate) / r;
             round += torsional * (x[21 * n + c] * x[21 * n + c] - t_rate * t_rate) / t;
@@ -74,9 +78,10 @@ _SLOPE = """
             x[(FIRST + 2) * n + c] = z;
             x[(FIRST + 3) * n + c] = rate;
             x[(FIRST + 4) * n + c] = round;
+            slope += load_0 * rate_0;
 #else
             const bool acts = z > 0;
-            slope -= acts ? z * rate : 0;
+            slope += load_0 * rate_0 - (acts ? z * rate : 0);
             bend += acts ? b * rate * rate + z * round : 0;
 #endif
         }
@@ -145,7 +150,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     def contact_slope(
         course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype
     ) -> vec2:
-        """First and second derivative of the energy of the contacts at ``alpha`` [J]; none if softened."""
+        """How the slope of the contacts' energy differs at ``alpha`` from that at 0, and its rate there [J].
+
+        The difference is taken contact by contact: the slopes themselves are large and cancel against the momentum's,
+        and near the solution their sum would be all rounding in single precision. Softened contacts leave theirs
+        at ``alpha`` to the caller.
+        """
         ...
 
     @wp.func
@@ -166,7 +176,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     def slope_and_bend(
         course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype
     ):
-        """First and second derivative of the energy of the contacts at ``alpha`` [J]."""
+        """How the slope of the contacts' energy differs at ``alpha`` from that at 0, and its rate there [J]."""
         found = contact_slope(course, world, stride, contacts, alpha, eps)
         if wp.static(softens):
             for c in range(contacts):
@@ -257,11 +267,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.func
     def search(
         course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, eps: dtype, slope_0: dtype,
-        linear: dtype, curve: dtype,
+        curve: dtype,
     ):  # fmt: skip
         """Length of the step at which the energy's slope is small; see ``solve.py``.
 
-        ``slope_0`` is the slope at zero; ``linear`` and ``curve`` are slope there and curvature of all but contacts.
+        ``slope_0`` is the slope at zero; ``curve`` is the curvature of all but contacts.
         """
         alpha = dtype(1.0)
         low = dtype(0.0)
@@ -270,7 +280,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         searching = int(1)
         while searching == 1:
             of_contacts = slope_and_bend(course, world, stride, contacts, alpha, eps)
-            slope = linear + alpha * curve + of_contacts[0]
+            slope = slope_0 + alpha * curve + of_contacts[0]
             evaluation += 1
             if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):
                 searching = 0

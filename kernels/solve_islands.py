@@ -150,32 +150,24 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.func
     def start_slope(
         world: int, island: int, g: Graph, body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33),
-        target: wp.array2d(dtype=spatial), body_q: wp.array2d(dtype=transform), actuator_body: wp.array(dtype=int),
-        actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
-        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
-        control: wp.array2d(dtype=dtype), h: dtype, v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
-        direction: wp.array2d(dtype=spatial),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype), h: dtype,
+        gradient: wp.array2d(dtype=spatial), direction: wp.array2d(dtype=spatial),
     ):  # fmt: skip
-        """Slope of the energy along ``direction``, and slope and curvature of its part without contacts [J]."""
+        """Slope of the energy along ``direction``, and curvature of its part without contacts [J]."""
         slope = dtype(0.0)
-        linear = dtype(0.0)
         curve = dtype(0.0)
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
             d = direction[world, body]
             f = momentum(body_mass[world, body], inertia[world, body], d)
             slope += wp.dot(d, gradient[world, body])
-            linear += wp.dot(f, v[world, body] - target[world, body])
             curve += wp.dot(f, d)
         for i in range(actuator_body.shape[0]):
             body = actuator_body[i]
             if g.label[world, body] == island:
                 axis = actuator_axis[i]
                 along = direction[world, body][axis]
-                linear -= along * dyn.actuator_impulse(
-                    actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
-                    v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
-                )  # fmt: skip
                 curve += (
                     along
                     * along
@@ -183,7 +175,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
                     )
                 )
-        return slope, linear, curve
+        return slope, curve
 
     @wp.func
     def put_contacts(
@@ -297,15 +289,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                             direction[world, body] = -gradient[world, body]
                         lin.factor(world, island, g, bodies, diagonal, below)
                         lin.solve(world, island, g, diagonal, below, direction)
-                        slope_0, linear, curve = start_slope(
-                            world, island, g, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
-                            actuator_kind, actuator_stiffness, actuator_damping, control, h, body_v1, gradient,
-                            direction,
+                        slope_0, curve = start_slope(
+                            world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
+                            actuator_stiffness, actuator_damping, h, gradient, direction,
                         )  # fmt: skip
                         put_contacts(
                             world, island, g, row_a, normal, arm_a, arm_b, coefficients, direction, 1, stride, course
                         )
-                        alpha = line.search(course, world, stride, contacts, eps, slope_0, linear, curve)
+                        alpha = line.search(course, world, stride, contacts, eps, slope_0, curve)
                         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                             body = g.order[world, k]
                             body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
