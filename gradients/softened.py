@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from .checks import as_batch, check_count, suggest
+from .autodiff import Autodiff
+from .checks import check_count, suggest
 from .errors import GradientError
 from .interface import Estimate, Objective
-from .objective import assemble, evaluate_with_gradient, objective_name
+from .objective import objective_name
 
 __all__ = ["GeometricWidth", "Softened"]
 
@@ -56,29 +56,13 @@ class Softened:
 
     def estimate(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """Value and gradient of the softened objective at ``theta``; ``seed`` has no effect."""
-        start = time.perf_counter()
-        batch, single = as_batch(theta)
         width = self._width(objective)
-        values, gradients = evaluate_with_gradient(self._softened(objective, width), batch)
-        return assemble(
-            theta,
-            single,
-            value=values,
-            gradient=gradients,
-            standard_error=None,
-            evaluations=batch.shape[0],
-            seconds=time.perf_counter() - start,
-            diagnostics={
-                "finite": torch.isfinite(gradients).all(1),
-                "norm": torch.linalg.vector_norm(gradients, dim=1),
-                "blind": gradients == 0,
-                "width": width,
-            },
-        )
+        exact = Autodiff().estimate(self._softened(objective, width), theta)
+        return replace(exact, diagnostics={**exact.diagnostics, "width": width})
 
     def prepare(self, objective: Objective, theta: torch.Tensor) -> None:
         """Have everything compiled and recorded that ``estimate`` needs at ``theta``, so that it can be timed."""
-        evaluate_with_gradient(self._softened(objective, self._width(objective)), as_batch(theta)[0])
+        self.estimate(objective, theta)
 
     def _width(self, objective: Objective) -> float:
         if self.width is not None:

@@ -30,8 +30,9 @@ def comparison_table(comparison: Comparison, *, title: str, noise: str) -> Table
         own = f"; its own standard error is {error / reference.norm:.1%} of it"
     caption = (
         f"reference: central differences of the cost averaged over {noise}, {reference.evaluations} rollouts, the same "
-        f"noise on both sides{own}. autodiff is the slope of the cost as it is, another quantity: where they differ, "
-        "neither need be wrong. cosine and rel.err: against the reference. var: variance of the estimate, summed over "
+        f"noise on both sides{own}. autodiff is the slope of the cost as it is, softened that of the cost with "
+        "contacts felt from a distance: other quantities, and where they differ, neither need be wrong. cosine and "
+        "rel.err: against the reference. var: variance of the estimate, summed over "
         "parameters; std.err: its root (of an ensemble, the spread of its members)."
     )
     table = Table(

@@ -119,6 +119,8 @@ def _why(row: ComparisonRow, own_error: Sequence[float] | None, worst: float) ->
         return f": {worst:.1f} combined standard errors in the worst parameter, more than chance"
     if "gradient_spread" in row.diagnostics:
         return f": more than the reference's error{_fit(row)}"
+    if "width" in row.diagnostics:
+        return ": the slope with contacts felt from a distance, which need not be that of the average over noise"
     return ": the slope of the cost as it is, which need not be that of its average over the noise"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,9 +32,9 @@ class _Throw(Testbed):
     def _start(self) -> Sequence[float]:
         return [self.angle]
 
+    @abstractmethod
     def breaks(self, low: float, high: float) -> torch.Tensor:
         """Angles from ``low`` to ``high`` [rad] at which the cost jumps or has a kink, float64."""
-        raise NotImplementedError
 
     def _smoothed(self, theta: torch.Tensor, scale: Scale) -> tuple[torch.Tensor, torch.Tensor]:
         sigma = float(self._scales(self._check(theta), scale)[0])
