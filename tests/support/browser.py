@@ -1,11 +1,6 @@
 """A headless Chromium for tests of pages: Debian's package, driven by Playwright. Nothing is downloaded.
 
-    from browser import browser, needs_browser, watched  # noqa: F401
-
-    @needs_browser
-    def test_page(browser):
-        with watched(browser) as page:  # fails at the end if the page reported an error
-            page.goto(path.as_uri())
+Import ``browser`` (a fixture), ``needs_browser`` (a mark) and ``watched`` (a page that must stay without errors).
 """
 
 from __future__ import annotations
