@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command: Any = tyro.cli(Command, prog="carom", description="Gradients through contact.", args=arguments)  # type: ignore[call-overload]
     try:
         command.run(out, progress)
-    except KeyboardInterrupt:
-        progress.print("interrupted; nothing was written", style="yellow")
+    except KeyboardInterrupt as stop:
+        progress.print(str(stop) or "interrupted; nothing was written", style="yellow", soft_wrap=True)
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         if not isinstance(error, _known_errors()):
@@ -56,6 +56,7 @@ def _known_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is for the user; any other is a fault of ours and keeps its traceback."""
     from .envs import TaskError
     from .gradients import GradientError
+    from .runs import RunError
     from .sim import SimulationError
 
-    return TaskError, GradientError, SimulationError, OutputError
+    return TaskError, GradientError, SimulationError, OutputError, RunError

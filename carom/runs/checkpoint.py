@@ -1,0 +1,103 @@
+"""A checkpoint file: whole or not there, checked when read, and nothing in it can be executed.
+
+The first line is JSON: format, version, size and SHA-256 of the rest, which is torch's own format, read
+with ``weights_only=True``: dicts, lists, tuples, numbers, strings, None and tensors. Numbers come back to the bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .errors import RunError
+
+__all__ = ["FORMAT", "read_checkpoint", "write_checkpoint"]
+
+FORMAT = 1
+"""Version of the format. A file of another version is refused."""
+
+_KIND = "carom checkpoint"
+
+
+def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` to ``path`` in one step; whatever happens, the file there before stays or the new one is whole.
+
+    Args:
+        path: The file; its folder exists.
+        content: Nested dicts, lists and tuples of tensors, numbers, strings and None: a module's or an optimizer's
+            ``state_dict()`` too. NumPy arrays are refused when read: make tensors of them.
+
+    Raises:
+        RunError: The file cannot be written (a full disk, for one).
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    body = buffer.getvalue()
+    head = {"format": _KIND, "version": FORMAT, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(json.dumps(head).encode() + b"\n")
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+        if isinstance(error, OSError):
+            kept = f"; the checkpoint before it is kept: {path}" if path.exists() else ""
+            raise RunError(f"cannot write checkpoint {path}: {error.strerror}{kept}") from None
+        raise
+    _sync_folder(path.parent)
+
+
+def read_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """What ``write_checkpoint`` wrote, its tensors on ``device``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        RunError: It is damaged, something else, or of another version.
+    """
+    data = path.read_bytes()
+    line, _, body = data.partition(b"\n")
+    try:
+        head = json.loads(line)
+    except ValueError:
+        head = None
+    if not (isinstance(head, dict) and head.get("format") == _KIND):
+        raise RunError(f"{path} is not a checkpoint of carom, or its beginning is damaged")
+    if head.get("version") != FORMAT:
+        raise RunError(f"{path} has format {head.get('version')!r}; this carom reads format {FORMAT}")
+    if len(body) != head.get("bytes") or hashlib.sha256(body).hexdigest() != head.get("sha256"):
+        raise RunError(f"{path} is damaged: {len(body)} bytes of {head.get('bytes')}, or other ones than were written")
+    try:
+        content = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} holds what a checkpoint may not: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict):
+        raise RunError(f"{path} holds a {type(content).__name__}, not the content of a checkpoint")
+    return content
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the new name survives a power cut too; not every file system lets a folder be synced."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
