@@ -56,7 +56,8 @@ def _known_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is for the user; any other is a fault of ours and keeps its traceback."""
     from .envs import TaskError
     from .gradients import GradientError
+    from .report.run_folder import RunFolderError
     from .runs import RunError
     from .sim import SimulationError
 
-    return TaskError, GradientError, SimulationError, OutputError, RunError
+    return TaskError, GradientError, SimulationError, OutputError, RunError, RunFolderError

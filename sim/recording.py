@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
+import struct
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,6 +21,7 @@ import torch
 
 from . import checks
 from .errors import RecordingError, StateError
+from .recording_checks import recording_fault
 from .state import State, Trajectory
 
 if TYPE_CHECKING:
@@ -28,6 +32,12 @@ __all__ = ["Recording", "join_recordings", "record"]
 FORMAT, VERSION = "carom recording", 2
 
 _CONTACT = ("shape", "body", "point", "normal", "gap", "force", "torque")
+
+_DAMAGED = (
+    ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError, MemoryError,
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
+)  # fmt: skip
+"""What NumPy and zipfile raise, between them, where bytes are not what was written."""
 
 _MISMATCH = 0.02
 """Part of a step's impulses that the solver's tolerance cannot explain; see ``_check_balance``."""
@@ -163,7 +173,8 @@ class Recording:
         """Read what ``save`` wrote.
 
         Raises:
-            RecordingError: There is no such file, it is no recording or damaged, or of another version.
+            RecordingError: There is no such file, it is no recording or damaged, of another version, or its arrays do
+                not fit one another.
         """
         path = Path(path)
         try:
@@ -174,13 +185,13 @@ class Recording:
                 found = {name: file[name] for name in file.files}
         except FileNotFoundError:
             raise RecordingError(f"there is no recording {path}") from None
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        except _DAMAGED:
             raise RecordingError(f"{path} is not a carom recording, or it is damaged") from None
         except OSError as error:
             raise RecordingError(f"cannot read the recording {path}: {error.strerror or error}") from None
         if str(found.get("format")) != FORMAT:
             raise RecordingError(f"{path} is not a carom recording: it holds {', '.join(sorted(found)) or 'nothing'}")
-        version = int(found["version"])
+        version = found.get("version", np.array("none")).tolist()
         if version != VERSION:
             raise RecordingError(
                 f"{path} is a recording of version {version}, and this carom reads version {VERSION}: record it anew, "
@@ -192,9 +203,13 @@ class Recording:
                 raise RecordingError(f"recording {path} is damaged: {field.name!r} is missing")
             value = found[field.name]
             if field.name.endswith("_names"):
-                value = tuple(value.tolist())
-            values[field.name] = float(value) if field.name == "step_size" else value
-        return cls(**values)
+                value = tuple(np.atleast_1d(value).tolist())
+            values[field.name] = _scalar(value) if field.name == "step_size" else value
+        recording = cls(**values)
+        fault = recording_fault(recording)
+        if fault is not None:
+            raise RecordingError(f"recording {path} is damaged: {fault}. Record it anew")
+        return recording
 
 
 @torch.no_grad()
@@ -304,6 +319,10 @@ def _check_balance(recording: Recording, free: np.ndarray, values: dict[str, np.
             "made by this simulator with these controls and parameters. Pass the same control and parameters as to "
             "rollout"
         )
+
+
+def _scalar(value: np.ndarray) -> float:
+    return float(value) if value.ndim == 0 and value.dtype.kind in "fiu" else math.nan
 
 
 def _numpy(value: torch.Tensor) -> np.ndarray:

@@ -68,6 +68,7 @@ class Run:
                 from ..report.animation import animate, frame_steps
                 from ..report.offers import scene_of
                 from ..report.results import versions, write_json
+                from ..report.run_folder import recording_entry, scene_entry
 
                 init_warp()
                 options = task_options(self.options, self.start)
@@ -94,6 +95,8 @@ class Run:
                     "task": {"name": task.name, "parameter_names": task.parameter_names, "options": options},
                     "theta": theta.tolist(),
                     "cost": cost,
+                    "recordings": [recording_entry(task.name, RECORDING, cost, _way_points(task, theta))],
+                    "scene": scene_entry(task),
                     "run": _summary(recording),
                     "versions": versions(),
                     "timings": {"simulate_and_record": seconds},
@@ -115,6 +118,12 @@ class Run:
             names = ", ".join(task.parameter_names)
             raise TaskError(f"--theta has {len(numbers)} numbers, and {task.name} {len(theta)} parameters: {names}")
         return theta.new_tensor(numbers)
+
+
+def _way_points(task: Any, theta: torch.Tensor) -> Any:
+    """What the parameters place, where the task says so."""
+    place = getattr(task, "way_points", None)
+    return place(theta[None])[0] if callable(place) else None
 
 
 def _summary(recording: Recording) -> dict[str, float]:
