@@ -16,6 +16,7 @@ from .budget import Budget, affordable
 from .gradients import Backend, CentralDifferences, Comparison, GradientError, Objective, compare_backends, make_backend
 from .gradients.checks import check_count
 from .gradients.objective import evaluate, evaluate_with_gradient, objective_name
+from .report.advice import Advice, advise
 from .report.folder import LAST, OutputError, output_folder
 from .report.landscape import Landscape, cost_over_plane
 from .report.offers import has_scene, landscape_axes
@@ -104,6 +105,24 @@ class CompareResult:
 
         return kinds(self)
 
+    @cached_property
+    def omitted(self) -> dict[str, str]:
+        """Figures that there are not, by kind, and why."""
+        from .report.figures import omitted
+
+        return omitted(self)
+
+    @cached_property
+    def advice(self) -> Advice:
+        """Which backend to use at theta, and why, by the rules of ``carom.report.advice``."""
+        return advise(self.comparison, self.verdicts)
+
+    def _repr_html_(self) -> str:
+        """Summary, table and main figure in a notebook."""
+        from .report.page import render_fragment
+
+        return render_fragment(self)
+
     def as_dict(self) -> dict[str, Any]:
         """All numbers, as ``results.json`` has them; whatever depends on the clock is under ``timings``."""
         rows = [self.comparison.reference.as_dict(), *(row.as_dict() for row in self.comparison.rows)]
@@ -121,14 +140,19 @@ class CompareResult:
             "theta": self.theta.tolist(),
             "reference": rows[0],
             "backends": [{**row, "verdict": found.get(row["name"])} for row in rows[1:]],
+            "advice": self.advice.as_dict(),
             "slice": self.slice.as_dict(),
             "landscape": None if self.landscape is None else self.landscape.as_dict(),
+            "figures": self.figure_kinds,
+            "omitted": self.omitted,
             "versions": versions(),
             "timings": {"estimates": seconds, **self.timings},
         }
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``results.json`` and the figures (PNG and SVG) to a folder that is new or empty; returns its path.
+        """Write ``report.html``, ``results.json`` and the figures (PNG and SVG) to a folder; returns its path.
+
+        The folder is new or empty. The page holds everything that it shows, and lists what it does not show.
 
         Raises:
             OutputError: The folder cannot be written, or exists and is not empty; with ``overwrite``, it holds
@@ -138,20 +162,26 @@ class CompareResult:
             self.write(staging)
         return Path(folder)
 
-    def write(self, folder: Path) -> None:
-        """Write the files into a folder that exists."""
-        from .report.figures import save_figure
+    def write(self, folder: Path, *, page: bool = True) -> None:
+        """Write the files into a folder that exists, ``report.html`` only if ``page``."""
+        from .report.figures import MAIN, save_figure
+        from .report.page import render_page
 
         try:
             for kind in self.figure_kinds:
                 save_figure(self.figure(kind), folder / kind)
+            if page:
+                pictures = {kind: folder / kind for kind in self.figure_kinds if kind != MAIN}
+                (folder / PAGE).write_text(render_page(self, pictures), encoding="utf-8")
             write_json(folder / LAST, self.as_dict())
         except OSError as error:
             raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
+PAGE = "report.html"
 FILES = (
     LAST,
+    PAGE,
     *(
         f"{kind}.{ending}"
         for kind in ("compare", "slice", "parameters", "scene", "landscape")

@@ -20,7 +20,7 @@ __all__ = ["Compare"]
 
 @dataclass(frozen=True)
 class Compare:
-    """Gradient of a task by several backends, side by side: table, figures and results.json."""
+    """Gradient of a task by several backends, side by side: table, report.html, figures and results.json."""
 
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK", help_behavior_hint="")]
     """Name of the task; `carom tasks` lists them."""
@@ -49,6 +49,8 @@ class Compare:
     """Device of the simulation. By default cpu."""
     dtype: Annotated[str | None, option("float32|float64")] = None
     """Precision of the simulation. By default the task's own."""
+    report: bool = True
+    """Whether to write report.html; --no-report leaves table, figures and results.json."""
 
     def run(self, out: Console, progress: Console) -> None:
         """Compute, show and write."""
@@ -58,7 +60,7 @@ class Compare:
                 say("loading")
                 import torch
 
-                from ..comparison import FILES, compare
+                from ..comparison import FILES, PAGE, compare
                 from ..gradients import make_backend
                 from ..report.table import verdict_lines
 
@@ -90,5 +92,6 @@ class Compare:
                 out.print(line)
             with stages(progress) as say:
                 say("drawing figures")
-                result.write(staging)
-        out.print(Text(f"written to {folder}", "dim"))
+                result.write(staging, page=self.report)
+            out.print(Text(result.advice.headline, "bold"))
+        out.print(Text(f"written to {folder / PAGE if self.report else folder}", "dim"))

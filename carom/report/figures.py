@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,29 +21,88 @@ from .style import RC
 if TYPE_CHECKING:
     from ..comparison import CompareResult
 
-__all__ = ["draw", "kinds", "save_figure"]
+__all__ = ["KINDS", "MAIN", "draw", "kinds", "omitted", "save_figure"]
 
-_SIZES = {"slice": (5.6, 4.0), "parameters": (8.0, 3.4), "landscape": (8.4, 4.0)}
 _WIDTHS = {"scene": 1.2, "slice": 1.0, "landscape": 1.4, "parameters": 1.1}
+MAIN = "compare"
+"""The figure that has the others of a comparison as panels."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of figure."""
+
+    panel: Callable[[FigureBase, CompareResult], None]
+    """Draws it into an empty figure."""
+    missing: Callable[[CompareResult], str | None]
+    """Why there is none for a result; None where there is."""
+    size: tuple[float, float] | None = None
+    """Inches; None: as the scene needs."""
+
+
+def _draw_slice(figure: FigureBase, result: CompareResult) -> None:
+    draw_slice(figure.subplots(), result)
+
+
+def _draw_parameters(figure: FigureBase, result: CompareResult) -> None:
+    draw_parameters(figure.subplots(), result)
+
+
+def _draw_scene(figure: FigureBase, result: CompareResult) -> None:
+    rows = [result.comparison.reference, *result.comparison.rows]
+    gradients = {row.name: row.gradient for row in rows if row.gradient is not None}
+    assert result.recording is not None
+    draw_scene(figure, result.objective, result.recording, result.theta, gradients)
+
+
+def _no_scene(result: CompareResult) -> str | None:
+    if result.recording is not None:
+        return None
+    return "the objective simulates no bodies that could be drawn: it has no record(theta) and way_points(theta)"
+
+
+def _no_landscape(result: CompareResult) -> str | None:
+    if result.landscape is not None:
+        return None
+    if len(result.names) < 2:
+        return "there is one parameter only; the cost along the line shows all of it"
+    return "the objective names no landscape_axes"
+
+
+KINDS: dict[str, Kind] = {
+    "scene": Kind(_draw_scene, _no_scene),
+    "slice": Kind(_draw_slice, lambda result: None, (5.6, 4.0)),
+    "landscape": Kind(draw_landscape, _no_landscape, (8.4, 4.0)),
+    "parameters": Kind(_draw_parameters, lambda result: None, (8.0, 3.4)),
+}
+"""By name, in the order of the report. A new figure is one entry here and one in ``captions``."""
 
 
 def kinds(result: CompareResult) -> tuple[str, ...]:
     """The kinds of figure that there are for a result: what its objective offers decides."""
-    scene = ("scene",) if result.recording is not None else ()
-    return ("compare", "slice", "parameters", *scene, *(("landscape",) if result.landscape is not None else ()))
+    return (MAIN, *(name for name, kind in KINDS.items() if kind.missing(result) is None))
+
+
+def omitted(result: CompareResult) -> dict[str, str]:
+    """The kinds that there are not, and why."""
+    reasons = {name: kind.missing(result) for name, kind in KINDS.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def draw(result: CompareResult, kind: str) -> Figure:
     """The figure of this kind."""
     known = kinds(result)
     if kind not in known:
+        reason = omitted(result).get(kind)
+        if reason is not None:
+            raise GradientError(f"there is no figure {kind!r}: {reason}")
         raise GradientError(f"unknown figure {kind!r}: there are {', '.join(known)}")
     with matplotlib.rc_context(RC):
-        if kind == "compare":
+        if kind == MAIN:
             return _all_in_one(result, known)
-        size = _SIZES.get(kind) or _scene_size(result)
+        size = KINDS[kind].size or _scene_size(result)
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
-        _panel(figure, result, kind)
+        KINDS[kind].panel(figure, result)
         return figure
 
 
@@ -75,18 +135,11 @@ def _all_in_one(result: CompareResult, known: Sequence[str]) -> Figure:
     return figure
 
 
-def _panel(figure: FigureBase, result: CompareResult, kind: str, legend_columns: int = 4) -> None:
-    if kind == "slice":
-        draw_slice(figure.subplots(), result)
-    elif kind == "parameters":
+def _panel(figure: FigureBase, result: CompareResult, kind: str, legend_columns: int) -> None:
+    if kind == "parameters":  # the one whose legend may be too wide for half a row
         draw_parameters(figure.subplots(), result, legend_columns=legend_columns)
-    elif kind == "landscape":
-        draw_landscape(figure, result)
     else:
-        rows = [result.comparison.reference, *result.comparison.rows]
-        gradients = {row.name: row.gradient for row in rows if row.gradient is not None}
-        assert result.recording is not None
-        draw_scene(figure, result.objective, result.recording, result.theta, gradients)
+        KINDS[kind].panel(figure, result)
 
 
 def _scene_size(result: CompareResult) -> tuple[float, float]:

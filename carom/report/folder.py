@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 __all__ = ["LAST", "OutputError", "next_folder", "output_folder"]
@@ -37,7 +38,8 @@ def output_folder(target: Path, *, overwrite: bool = False, ours: Collection[str
     Args:
         target: Folder to make, or an existing empty one.
         overwrite: Whether files of an earlier run in ``target`` may be replaced.
-        ours: Names of the files that such a run may have left; any other entry in ``target`` is refused.
+        ours: Names of the files that such a run may have left, or patterns of them (``*.npz``); any other entry in
+            ``target`` is refused.
 
     Raises:
         OutputError: ``target`` exists and is not empty, or cannot be written.
@@ -49,7 +51,7 @@ def output_folder(target: Path, *, overwrite: bool = False, ours: Collection[str
             f"output folder {target} exists and is not empty: name another with --out, or add --overwrite to "
             "replace an earlier run in it"
         )
-    foreign = sorted(set(existing or ()) - set(ours))
+    foreign = [name for name in existing or () if not any(fnmatchcase(name, pattern) for pattern in ours)]
     if foreign:
         raise OutputError(
             f"output folder {target} holds {foreign[0]!r}, which carom did not write: --overwrite replaces the "

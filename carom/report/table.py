@@ -11,7 +11,10 @@ from rich.text import Text
 from ..gradients.compare import Comparison, ComparisonRow
 from .verdicts import Verdict
 
-__all__ = ["comparison_table", "verdict_lines"]
+__all__ = ["HEADS", "comparison_caption", "comparison_table", "row_texts", "verdict_lines"]
+
+HEADS = ("value", "|grad|", "cosine", "rel.err", "std.err", "var", "rollouts", "sec")
+"""Columns after the backend's name."""
 
 _STYLES = {"agrees": "green", "noisy": "yellow", "differs": "yellow"}
 
@@ -24,28 +27,18 @@ def comparison_table(comparison: Comparison, *, title: str, noise: str) -> Table
         title: Of the table.
         noise: The noise over which the reference averages, in words.
     """
-    reference = comparison.reference
-    error, own = reference.standard_error_norm, ""
-    if error is not None and reference.norm:
-        own = f"; its own standard error is {error / reference.norm:.1%} of it"
-    caption = (
-        f"reference: central differences of the cost averaged over {noise}, {reference.evaluations} rollouts, the same "
-        f"noise on both sides{own}. autodiff is the slope of the cost as it is, softened that of the cost with "
-        "contacts felt from a distance: other quantities, and where they differ, neither need be wrong. cosine and "
-        "rel.err: against the reference. var: variance of the estimate, summed over "
-        "parameters; std.err: its root (of an ensemble, the spread of its members)."
-    )
+    caption = comparison_caption(comparison, noise)
     table = Table(
         title=title, caption=caption, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
         collapse_padding=True,
     )  # fmt: skip
     table.add_column("backend", no_wrap=True)
-    for name in ("value", "|grad|", "cosine", "rel.err", "std.err", "var", "rollouts", "sec"):
+    for name in HEADS:
         table.add_column(name, justify="right", no_wrap=True)
-    _add(table, reference, compared=False)
+    table.add_row(comparison.reference.name, *row_texts(comparison.reference, compared=False))
     table.add_section()
     for row in comparison.rows:
-        _add(table, row)
+        table.add_row(row.name, *row_texts(row))
     return table
 
 
@@ -58,12 +51,26 @@ def verdict_lines(verdicts: Mapping[str, Verdict]) -> list[Text]:
     ]
 
 
-def _add(table: Table, row: ComparisonRow, *, compared: bool = True) -> None:
+def comparison_caption(comparison: Comparison, noise: str) -> str:
+    """What the columns mean, and what the reference is."""
+    reference = comparison.reference
+    error, own = reference.standard_error_norm, ""
+    if error is not None and reference.norm:
+        own = f"; its own standard error is {error / reference.norm:.1%} of it"
+    return (
+        f"reference: central differences of the cost averaged over {noise}, {reference.evaluations} rollouts, the same "
+        f"noise on both sides{own}. autodiff is the slope of the cost as it is, softened that of the cost with "
+        "contacts felt from a distance: other quantities, and where they differ, neither need be wrong. cosine and "
+        "rel.err: against the reference. var: variance of the estimate, summed over "
+        "parameters; std.err: its root (of an ensemble, the spread of its members)."
+    )
+
+
+def row_texts(row: ComparisonRow, *, compared: bool = True) -> tuple[str, ...]:
+    """What stands under ``HEADS``; ``compared`` is whether the row is held against the reference."""
     if row.error is not None:
-        table.add_row(row.name, *["-"] * 8)
-        return
-    table.add_row(
-        row.name,
+        return ("-",) * len(HEADS)
+    return (
         _number(row.value, 4),
         _number(row.norm, 4),
         f"{row.cosine:.3f}" if compared and row.cosine is not None else "-",

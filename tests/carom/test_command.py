@@ -132,7 +132,11 @@ def test_overwrite_replaces_an_earlier_run(tmp_path: Path) -> None:
     run_cli("compare", "quadratic", "--out", out, *FAST, "--seed", 5, "--overwrite")
     assert load(out)["settings"]["seed"] == 5
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        ["results.json", *(f"{kind}.{end}" for kind in ("compare", "parameters", "slice") for end in ("png", "svg"))]
+        [
+            "results.json",
+            "report.html",
+            *(f"{kind}.{end}" for kind in ("compare", "parameters", "slice") for end in ("png", "svg")),
+        ]
     )
 
 
