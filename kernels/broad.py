@@ -52,6 +52,7 @@ class NearArrays:
     listed: tuple[wp.array, ...]  # int32 [W, P]: whether a near pair has contacts
     radius: wp.array  # scalar [W]: distance within which pairs are near [m]
     again: wp.array  # int32 [W]: marks the worlds to list and solve again, MORE or ANEW
+    looks: wp.array  # int32 [2]: whether any world was marked after the first look, and after the second
     listed_v: wp.array  # spatial [W, B]: velocities after the step for which those are to be listed
     exhaustive: bool  # whether all pairs always count as near
 
@@ -77,7 +78,7 @@ class NearArrays:
             gaps=tuple(zeros(dtype, max(1, x.shape[0])) for x in pairs),
             listed=tuple(zeros(wp.int32, max(1, x.shape[0])) for x in pairs),
             radius=wp.full(worlds, 1.0e30, dtype=dtype, device=device),
-            again=zeros(wp.int32), listed_v=zeros(p.spatial, bodies), exhaustive=exhaustive,
+            again=zeros(wp.int32), looks=wp.zeros(2, dtype=wp.int32, device=device), listed_v=zeros(p.spatial, bodies), exhaustive=exhaustive,
         )  # fmt: skip
 
 
@@ -103,9 +104,12 @@ def make(dtype: Any) -> SimpleNamespace:
         # state in
         body_q: wp.array2d(dtype=transform),
         # out
-        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=vec2),
+        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=vec2), looks: wp.array(dtype=int),
     ):  # fmt: skip
         world, s = wp.tid()
+        if world == 0 and s == 0:
+            looks[0] = 0
+            looks[1] = 0
         pose = shape_pose[s]
         radius = bounding_radius(shape_type[s], shape_size[world, s])
         reach = dtype(0.0)
@@ -163,7 +167,7 @@ def make(dtype: Any) -> SimpleNamespace:
         felt: dtype, radius: wp.array(dtype=dtype), near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int),
         near_gap: wp.array2d(dtype=dtype), listed: wp.array2d(dtype=int), begin: int, end: int, give_up: int,
         # out
-        again: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial), steps: wp.array(dtype=int),
+        again: wp.array(dtype=int), looks: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial), steps: wp.array(dtype=int),
         failed: wp.array(dtype=int), first_failure: wp.array(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
@@ -188,7 +192,9 @@ def make(dtype: Any) -> SimpleNamespace:
         if end != 0 and mark != 0:
             for body in range(body_v1.shape[1]):
                 listed_v[world, body] = body_v1[world, body]
-            if give_up != 0:
+            if give_up == 0:
+                looks[1 - every] = 1
+            else:
                 failed[world] = failed[world] + 1
                 if first_failure[world] < 0:
                     first_failure[world] = steps[world] - 1
@@ -203,7 +209,7 @@ def place_shapes(
     """Poses and bounding spheres of all shapes at the poses ``body_q`` [W, B]."""
     wp.launch(
         make(dtype).place, dim=near.shape_q.shape, inputs=[shape_type, shape_body, shape_size, shape_pose, body_q],
-        outputs=[near.shape_q, near.ball], device=body_q.device,
+        outputs=[near.shape_q, near.ball, near.looks], device=body_q.device,
     )  # fmt: skip
 
 
@@ -249,5 +255,5 @@ def overlooked(
                 pairs, shape_body, near.ball, body_v1, int(every), reach, felt, near.radius, near_list, near_count,
                 near_gap, has_contacts, int(i == 0), int(i + 1 == len(lists)), int(failures is not None),
             ],
-            outputs=[near.again, near.listed_v, *report], device=body_v1.device,
+            outputs=[near.again, near.looks, near.listed_v, *report], device=body_v1.device,
         )  # fmt: skip

@@ -278,13 +278,25 @@ class Lane:
             start = self.list_contacts(t, law)
             self._velocities(t, law, start, every=True)
             self._overlooked(t, law)
-            for whole in (False, True):
-                self.list_contacts(t, law, self.near.listed_v, every=False, whole=whole)
-                self._velocities(t, law, start, every=False)
-                self._overlooked(t, law, every=False, last=whole)
+            self._where_marked(0, lambda t=t, start=start: self._look_again(t, law, start))
             integrate.integrate(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
             )
+
+    def _where_marked(self, look: int, launches: Callable[[], None]) -> None:
+        """Launch what works on marked worlds, if any was marked after a look."""
+        if self.q.device.is_cuda:  # where a launch without work costs little, and a condition needs a late driver
+            launches()
+        else:
+            wp.capture_if(self.near.looks[look:], launches)
+
+    def _look_again(self, t: int, law: ContactLaw, start: wp.array, whole: bool = False) -> None:
+        """List and solve the marked worlds of step ``t`` again, first by the speeds of each pair, then as a whole."""
+        self.list_contacts(t, law, self.near.listed_v, every=False, whole=whole)
+        self._velocities(t, law, start, every=False)
+        self._overlooked(t, law, every=False, last=whole)
+        if not whole:
+            self._where_marked(1, lambda: self._look_again(t, law, start, whole=True))
 
     def _overlap(self, steps: int, law: ContactLaw) -> None:
         self.list_contacts(0, law)
