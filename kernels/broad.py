@@ -78,7 +78,8 @@ class NearArrays:
             gaps=tuple(zeros(dtype, max(1, x.shape[0])) for x in pairs),
             listed=tuple(zeros(wp.int32, max(1, x.shape[0])) for x in pairs),
             radius=wp.full(worlds, 1.0e30, dtype=dtype, device=device),
-            again=zeros(wp.int32), looks=wp.zeros(2, dtype=wp.int32, device=device), listed_v=zeros(p.spatial, bodies), exhaustive=exhaustive,
+            again=zeros(wp.int32), looks=wp.zeros(2, dtype=wp.int32, device=device),
+            listed_v=zeros(p.spatial, bodies), exhaustive=exhaustive,
         )  # fmt: skip
 
 
@@ -167,8 +168,8 @@ def make(dtype: Any) -> SimpleNamespace:
         felt: dtype, radius: wp.array(dtype=dtype), near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int),
         near_gap: wp.array2d(dtype=dtype), listed: wp.array2d(dtype=int), begin: int, end: int, give_up: int,
         # out
-        again: wp.array(dtype=int), looks: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial), steps: wp.array(dtype=int),
-        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int),
+        again: wp.array(dtype=int), looks: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial),
+        steps: wp.array(dtype=int), failed: wp.array(dtype=int), first_failure: wp.array(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
         mark = again[world]
