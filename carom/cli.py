@@ -16,6 +16,7 @@ from .commands.diagnose import Diagnose
 from .commands.run import Run
 from .commands.tasks import Tasks
 from .commands.variance import Variance
+from .commands.view import View
 from .report.folder import OutputError
 
 __all__ = ["main"]
@@ -29,6 +30,7 @@ Command = (
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Tasks, tyro.conf.subcommand("tasks")]
     | Annotated[Variance, tyro.conf.subcommand("variance")]
+    | Annotated[View, tyro.conf.subcommand("view")]
 )
 
 
@@ -59,5 +61,6 @@ def _known_errors() -> tuple[type[Exception], ...]:
     from .report.run_folder import RunFolderError
     from .runs import RunError
     from .sim import SimulationError
+    from .viewer.errors import ViewerError
 
-    return TaskError, GradientError, SimulationError, OutputError, RunError, RunFolderError
+    return TaskError, GradientError, SimulationError, OutputError, RunError, RunFolderError, ViewerError

@@ -26,7 +26,7 @@ from .folder import LAST
 if TYPE_CHECKING:
     from ..sim import Recording
 
-__all__ = ["RunEntry", "RunFolder", "RunFolderError", "load_run", "recording_entry", "scene_entry", "unique_labels"]
+__all__ = ["LoadedRun", "RunEntry", "RunFolderError", "load_run", "recording_entry", "scene_entry", "unique_labels"]
 
 FORMAT = 1
 """Version of ``results.json``."""
@@ -54,7 +54,7 @@ class RunEntry:
 
 
 @dataclass(frozen=True, eq=False)
-class RunFolder:
+class LoadedRun:
     """What can be looked at in a folder; or a recording on its own."""
 
     path: Path
@@ -95,7 +95,7 @@ def scene_entry(objective: Any) -> dict[str, Any]:
     return dict(scene_of(objective))
 
 
-def load_run(path: str | Path) -> RunFolder:
+def load_run(path: str | Path) -> LoadedRun:
     """Read a run folder, or one recording (.npz). Nothing in them is executed.
 
     Raises:
@@ -109,7 +109,7 @@ def load_run(path: str | Path) -> RunFolder:
     if not path.exists():
         raise RunFolderError(f"there is no run {path}: name a folder that carom wrote, or a recording (.npz)")
     if not path.is_dir():
-        return RunFolder(path, (RunEntry(path.stem, path, Recording.load(path)),))
+        return LoadedRun(path, (RunEntry(path.stem, path, Recording.load(path)),))
     where = path / LAST
     content = _read(where, path)
     version = content.get("format")
@@ -131,7 +131,7 @@ def load_run(path: str | Path) -> RunFolder:
     colors = scene.get("colors") or {}
     if not isinstance(colors, dict) or not all(_is_color(color) for color in colors.values()):
         raise _unfit(where, "scene.colors", "names no colours of bodies")
-    return RunFolder(path, tuple(_entry(raw, i, path, where) for i, raw in enumerate(listed)), goal, colors)
+    return LoadedRun(path, tuple(_entry(raw, i, path, where) for i, raw in enumerate(listed)), goal, colors)
 
 
 def _read(where: Path, folder: Path) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _unfit(where: Path, key: str, what: str) -> RunFolderError:
     return RunFolderError(f"{where}: {key} {what}. It was changed by hand, or is from another carom: run it anew")
 
 
-def unique_labels(folders: Sequence[RunFolder]) -> list[str]:
+def unique_labels(folders: Sequence[LoadedRun]) -> list[str]:
     """A name for every recording of several folders, no two alike: labels, with the folder's name where needed."""
     plain = [(folder.path.stem, entry.label) for folder in folders for entry in folder.entries]
     given = [label for _, label in plain]

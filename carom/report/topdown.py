@@ -11,6 +11,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Polygon
 
 from ..sim import Recording, RecordingError
+from .colors import DRIVEN, FORCE, GOAL, body_color
+from .contact_forces import contact_forces, typical_force
 from .outlines import Seen, solids
 
 if TYPE_CHECKING:
@@ -19,13 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DRIVEN", "GOAL", "TopDown"]
 
-DRIVEN = "#7A4FA3"
-"""Colour of bodies with an actuator."""
-GOAL = ("#F7EFC2", "#B59B00")
-"""Face and edge of a goal."""
-_FREE = ("#D2BC94", "#AFC0CE", "#BCCBA9", "#D8B3A5", "#C3B7D3", "#D6CE9F")  # light: arrows lie on them
-_STATIC = "#A6A6A6"
-_FORCE = "#111111"
 _LIGHT = np.array([-0.35, 0.35, 0.87])
 _EDGE = 0.45  # outlines are this dark
 _LONGEST = 0.14
@@ -66,7 +61,7 @@ class TopDown:
             raise RecordingError(f"world {world} is not in the recording: it has worlds 0 to {recording.worlds - 1}")
         self.axes, self.recording, self.world = axes, recording, world
         self._solids = solids(recording, world)
-        self._colors = [_color(recording, solid.body, colors or {}) for solid in self._solids]
+        self._colors = [body_color(recording, solid.body, colors or {}) for solid in self._solids]
         x0, x1, y0, y1 = 100.0 * np.asarray(limits if limits is not None else self._reach(steps, goal))
         axes.set_xlim(x0, x1)
         axes.set_ylim(y0, y1)
@@ -149,9 +144,9 @@ class _ForceArrows:
         # smaller where many would hide the scene
         self._size = float(np.clip(np.sqrt(_MANY / max(most, 1.0)), 0.4, 1.0))
         longest = self._size * _LONGEST * max(view)
-        newtons = self._scale()
+        newtons = typical_force(recording, world, axes=2)
         self._per_newton = longest / newtons
-        self._dots = axes.plot([], [], "o", color=_FORCE, ms=2.2 * self._size, mew=0, zorder=4.0)[0]
+        self._dots = axes.plot([], [], "o", color=FORCE, ms=2.2 * self._size, mew=0, zorder=4.0)[0]
         self._arrows = self._quiver(np.zeros((0, 2)), np.zeros((0, 2)))
         key = self._quiver(np.zeros((1, 2)), np.zeros((1, 2)))  # of its own: the arrows come and go
         key.set_visible(False)
@@ -164,46 +159,16 @@ class _ForceArrows:
     def artists(self) -> tuple[Artist, ...]:
         return (self._dots, self._arrows)
 
-    def _scale(self) -> float:
-        """A round force [N] that most steps' largest one is near."""
-        size = np.linalg.norm(self._recording.contact_force[:, :2], axis=1)
-        spans = (self._recording.contacts(t, self._world) for t in range(self._recording.steps))
-        largest = np.array([size[span].max(initial=0.0) for span in spans])
-        largest = largest[largest > 0.0]
-        return _round(float(np.quantile(largest, 0.9))) if len(largest) else 1.0
-
     def _quiver(self, point: np.ndarray, arrows: np.ndarray) -> Any:
         return self._axes.quiver(
             point[:, 0], point[:, 1], arrows[:, 0], arrows[:, 1], angles="xy", scale_units="xy", scale=1.0,
-            color=_FORCE, width=0.006 * self._size, headwidth=3.6, headlength=4.2, headaxislength=3.8, minlength=0.5,
+            color=FORCE, width=0.006 * self._size, headwidth=3.6, headlength=4.2, headaxislength=3.8, minlength=0.5,
             zorder=4.5,
         )  # fmt: skip
 
     def show(self, step: int) -> None:
-        listed = self._recording.contacts(step, self._world)
-        point = 100.0 * self._recording.contact_point[listed].astype(float)
-        force = self._recording.contact_force[listed].astype(float)
-        # on the body that moves, and of two that do on the one that is not driven
-        body = self._recording.contact_body[listed]
-        driven = np.isin(body, self._recording.actuator_body) | (body < 0)
-        force = np.where((driven[:, 1] & ~driven[:, 0])[:, None], -force, force)
+        point, force = contact_forces(self._recording, step, self._world)
+        point *= 100.0
         self._dots.set_data(point[:, 0], point[:, 1])
         self._arrows.remove()
         self._arrows = self._quiver(point, self._per_newton * force[:, :2])
-
-
-def _color(recording: Recording, body: int, colors: Mapping[str, str]) -> str:
-    if body < 0:
-        return _STATIC
-    name = recording.body_names[body]
-    if name in colors:
-        return colors[name]
-    if body in recording.actuator_body:
-        return DRIVEN
-    return _FREE[body % len(_FREE)]
-
-
-def _round(value: float) -> float:
-    """1, 2 or 5 times a power of ten, the nearest."""
-    power = 10.0 ** np.floor(np.log10(value))
-    return float(min((1.0, 2.0, 5.0, 10.0), key=lambda m: abs(np.log(value / (m * power)))) * power)
