@@ -88,7 +88,7 @@ class Viewer:
         gui, scene = self._server.gui, self.scene
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
         step = min(view.recording.step_size for view in scene.views)
-        self._time = gui.add_slider("Time [s]", 0.0, scene.duration, step, 0.0)
+        self._time: Any = gui.add_slider("Time [s]", 0.0, scene.duration, step, 0.0)
         self._play = gui.add_button("Play")
         self._speed = gui.add_dropdown("Speed", tuple(_SPEEDS), initial_value="1 x")
         self._world = gui.add_slider("World", 0, max(scene.worlds - 1, 1), 1, 0, visible=scene.worlds > 1)

@@ -135,7 +135,7 @@ class RecordingView:
 
     def _move(self, poses: np.ndarray) -> None:
         moved = ~(np.abs(poses - self._sent).max(axis=1, initial=0.0) <= _MOVED)
-        for body in np.flatnonzero(moved):
+        for body in map(int, np.flatnonzero(moved)):
             if body in self._meshes:
                 mesh, pose = self._meshes[body], poses[body]
                 mesh.position, mesh.wxyz = pose[:3], pose[[6, 3, 4, 5]]
