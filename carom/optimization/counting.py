@@ -1,0 +1,85 @@
+"""Rollouts counted where they are made: at the objective, whatever asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+__all__ = ["Counted", "Tally"]
+
+
+@dataclass
+class Tally:
+    """What was asked of an objective since it was last reset."""
+
+    forward: int = 0
+    """Rows whose cost was computed: rollouts."""
+    backward: int = 0
+    """Rows of these whose exact gradient was computed too: backward passes."""
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    """Small batches of rows whose cost is known, with it."""
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.forward, self.backward, self.seen = 0, 0, []
+
+    def known(self, theta: torch.Tensor) -> torch.Tensor | None:
+        """Cost [] of ``theta`` [parameters] if it was computed, to the bit this row, since the last reset."""
+        for rows, costs in self.seen:
+            if rows.dtype == theta.dtype and rows.shape[1:] == theta.shape and bool((rows[0] == theta).all()):
+                return costs[0]
+        return None
+
+
+class Counted:
+    """An objective that notes what is asked of it; it offers what the objective offers, and is that otherwise."""
+
+    def __init__(self, objective: Any, tally: Tally, *, remember: bool = True):
+        self._objective, self._tally, self._remember = objective, tally, remember
+
+    def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        """Costs [batch] of ``theta`` [batch, parameters]."""
+        self._count(theta)
+        costs: torch.Tensor = self._objective(theta)
+        self._note(theta, costs)
+        return costs
+
+    def __getattr__(self, name: str) -> Any:
+        """What the objective offers under this name; counted where it makes rollouts."""
+        offered = getattr(self._objective, name)
+        if name == "value_and_gradient":
+            return self._with_gradient(offered)
+        if name == "outputs":
+            return self._outputs(offered)
+        if name == "softened":
+            return lambda *args, **options: Counted(offered(*args, **options), self._tally, remember=False)
+        return offered
+
+    def _count(self, theta: torch.Tensor, backward: bool | None = None) -> None:
+        self._tally.forward += len(theta)
+        if theta.requires_grad and torch.is_grad_enabled() if backward is None else backward:
+            self._tally.backward += len(theta)
+
+    def _note(self, theta: torch.Tensor, costs: torch.Tensor) -> None:
+        if self._remember and len(theta) == 1 and isinstance(costs, torch.Tensor) and costs.shape == (1,):
+            self._tally.seen.append((theta.detach(), costs.detach()))
+
+    def _with_gradient(self, offered: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
+        def value_and_gradient(theta: torch.Tensor) -> Any:
+            self._count(theta, backward=True)
+            answer = offered(theta)
+            if isinstance(answer, tuple) and answer:
+                self._note(theta, answer[0])
+            return answer
+
+        return value_and_gradient
+
+    def _outputs(self, offered: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
+        def outputs(theta: torch.Tensor) -> Any:
+            self._count(theta)
+            return offered(theta)
+
+        return outputs
