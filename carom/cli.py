@@ -13,6 +13,7 @@ from rich.text import Text
 from . import __version__
 from .commands.compare import Compare
 from .commands.diagnose import Diagnose
+from .commands.optimize import Optimize
 from .commands.run import Run
 from .commands.tasks import Tasks
 from .commands.variance import Variance
@@ -27,6 +28,7 @@ FAILED, INTERRUPTED = 2, 130
 Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
+    | Annotated[Optimize, tyro.conf.subcommand("optimize")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Tasks, tyro.conf.subcommand("tasks")]
     | Annotated[Variance, tyro.conf.subcommand("variance")]

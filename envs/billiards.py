@@ -48,6 +48,8 @@ class Billiards(Task):
     restitution = 0.95
     length_scale = 0.1
     """Length that counts as 1 in the cost [m]."""
+    clearance = 0.06
+    """Between cue ball and triangle at the start, at least [m]: room for noise on the position."""
 
     def __init__(
         self,
@@ -82,6 +84,9 @@ class Billiards(Task):
         self.simulator = Simulator(self.model, step=step, **options)
         self.device, self.dtype = self.model.device, self.model.dtype
         self.landscape_axes = (1, 3)
+        beyond = 2.0 * self.radius + self.clearance
+        self.parameter_bounds = ((-math.inf,) * 4, (-beyond, math.inf, math.inf, math.inf))
+        """Of the parameters: the cue ball starts in front of the triangle, for it cannot start within a ball."""
 
     def _scene(self) -> ModelBuilder:
         builder = ModelBuilder(gravity=(0.0, 0.0, 0.0))

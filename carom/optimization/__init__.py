@@ -2,9 +2,9 @@
 
 from .adam import Adam
 from .cmaes import CMAES
+from .driver import Result, minimize
 from .interface import Optimizer, Step
 from .lbfgs import LBFGS
-from .minimize import Result, minimize
 from .mppi import MPPI
 from .problem import BACKWARD_ROLLOUTS, Problem
 from .registry import make_optimizer, optimizer_names

@@ -30,7 +30,7 @@ class CMAES:
     needs_gradient: ClassVar[bool] = False
 
     scale: float | None = None
-    """Standard deviation of the first generation, in the units of theta; by default twice ``smoothing_scale``, or 0.04."""
+    """Standard deviation of the first generation; by default twice the objective's ``smoothing_scale``, or 0.04."""
     population: int | None = None
     """Rollouts a generation; by default the package's 4 + 3 log(parameters)."""
 
@@ -94,6 +94,4 @@ def _pack(search: Any) -> dict[str, Any]:
 
 
 def _unpack(memory: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: entry.numpy().copy() if isinstance(entry, torch.Tensor) else entry for name, entry in memory.items()
-    }
+    return {name: entry.numpy().copy() if isinstance(entry, torch.Tensor) else entry for name, entry in memory.items()}

@@ -27,7 +27,7 @@ class LBFGS:
     function; zeroth-order gradients are then still not quite the slope of that function.
 
     An iteration is one evaluation of value and gradient. What is remembered are all evaluations, from which scipy finds
-    its way again at every step: 25 to 50 us for each, so it is meant for hundreds of evaluations, not for many thousands.
+    its way again at every step, 25 to 50 us for each: meant for hundreds of evaluations, not for many thousands.
     """
 
     needs_gradient: ClassVar[bool] = True

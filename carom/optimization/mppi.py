@@ -18,9 +18,9 @@ __all__ = ["MPPI"]
 
 @dataclass(frozen=True)
 class MPPI:
-    """Model predictive path integral control (Williams et al., 2017, "Information theoretic MPC for model-based
-    reinforcement learning", algorithm 2) on all parameters of a rollout at once.
+    """Model predictive path integral control on all parameters of a rollout at once.
 
+    After Williams et al., "Information theoretic MPC for model-based reinforcement learning" (ICRA 2017), algorithm 2.
     Theta becomes the mean of perturbed thetas, weighted by exp(-(cost - least)/lambda). Here lambda is a share of the
     costs' standard deviation, so that it needs no units, and the noise shrinks as the budget is used, for there is no
     receding horizon; alpha is 1, which leaves the paper's control cost out. Theta itself is one of the samples.
@@ -55,9 +55,7 @@ class MPPI:
         """One weighted mean."""
         first = self.scale or (0.02 if problem.scale is None else float(problem.scale))
         scale = first * self.final ** min(max(used, 0.0), 1.0)
-        uniforms = draw_uniforms(
-            problem.random_seed(iteration), "mppi", first=0, rows=self.samples, columns=len(theta)
-        )
+        uniforms = draw_uniforms(problem.random_seed(iteration), "mppi", first=0, rows=self.samples, columns=len(theta))
         noise = scale * torch.special.ndtri(uniforms)
         noise[0] = 0.0
         rows = problem.project((theta.double().cpu() + noise).to(theta))

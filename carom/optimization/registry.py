@@ -13,7 +13,7 @@ from .interface import Optimizer
 from .lbfgs import LBFGS
 from .mppi import MPPI
 
-__all__ = ["make_optimizer", "optimizer_names"]
+__all__ = ["make_optimizer", "optimizer_names", "taken"]
 
 _OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, str]]] = {
     "adam": (Adam, {"learning_rate": "learning_rate"}),
@@ -40,3 +40,8 @@ def make_optimizer(name: str, **options: Any) -> Optimizer:
         raise GradientError(suggest("optimizer", name, _OPTIMIZERS))
     make, fields = _OPTIMIZERS[name]
     return make(**{fields[key]: value for key, value in options.items() if key in fields and value is not None})
+
+
+def taken(name: str) -> frozenset[str]:
+    """Which of the options of ``make_optimizer`` the optimizer of this name takes itself."""
+    return frozenset(_OPTIMIZERS[name][1])

@@ -158,6 +158,7 @@ class RunFolder:
     def finish(self, results: Mapping[str, Any]) -> None:
         """Write results.json: the run is finished."""
         write_json(self.path / LAST, results)
+        (self.path / LOCK).unlink(missing_ok=True)  # a finished run is taken up by nobody
 
     def __enter__(self) -> RunFolder:
         return self

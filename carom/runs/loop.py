@@ -159,5 +159,5 @@ def _stopped(folder: RunFolder | None, now: Progress, saved: int, error: Excepti
             _save(folder, now)
     except RunError as second:
         return RunError(f"{where}. {second}")
-    kept = f"the state after {now.iteration} iterations is kept in {folder.checkpoint}"
-    return RunError(f"{where}. " + (kept if now.iteration else "nothing was done before it, so there is no checkpoint"))
+    kept = f"The state after {now.iteration} iterations is kept in {folder.checkpoint}"
+    return RunError(f"{where}. " + (kept if now.iteration else "Nothing was done before it, so there is no checkpoint"))

@@ -99,7 +99,9 @@ def minimize(
     if not single:
         raise GradientError(f"theta has shape {list(theta.shape)}: an optimization begins at one theta [parameters]")
     if optimizer.needs_gradient and backend is None:
-        raise GradientError(f"{type(optimizer).__name__} follows a gradient: give a backend, e.g. Smoothing(scale=0.02)")
+        raise GradientError(
+            f"{type(optimizer).__name__} follows a gradient: give a backend, e.g. Smoothing(scale=0.02)"
+        )
     problem = Problem(objective, backend if optimizer.needs_gradient else None, seed=seed, bounds=bounds)
     first = problem.project(rows[0])
 

@@ -1,0 +1,268 @@
+"""``carom optimize``: lower a task's cost along the gradient of a backend, or without one."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..quiet import init_warp
+from ..report.folder import next_folder
+from .common import file_name, make_task, option, stages, task_options
+
+if TYPE_CHECKING:
+    from ..runs import Progress, RunFolder
+
+__all__ = ["Optimize"]
+
+KIND, RECORDING, CURVE = "optimize", "recording.npz", "curve"
+ROLLOUTS, ITERATIONS, SAMPLES, SCALE = 10_000, 300, 64, 0.02
+GRADIENT, OPTIMIZER = "smoothing", "adam"
+
+
+@dataclass(frozen=True)
+class Optimize:
+    """Lower the cost of a task: results.json, the curve, a recording of the best; and it can be resumed when killed."""
+
+    task: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="TASK", help_behavior_hint="")] = None
+    """Name of the task; `carom tasks` lists them. Not needed with --resume."""
+    gradient: Annotated[str | None, option("BACKEND")] = None
+    """What gives the gradient: smoothing (the default), autodiff, softened, surrogate, smoothing-first, mixed, ..."""
+    optimizer: Annotated[str | None, option("adam|lbfgs|cmaes|mppi")] = None
+    """By default adam. cmaes and mppi need no gradient."""
+    rollouts: Annotated[int | None, option("INT")] = None
+    """Budget; a backward pass counts as 2. By default 10000."""
+    iterations: Annotated[int | None, option("INT")] = None
+    """Most iterations. By default 300."""
+    learning_rate: Annotated[float | None, option("FLOAT")] = None
+    """First step of a parameter, in its units. By default half the scale for adam, all of it for lbfgs."""
+    samples: Annotated[int | None, option("INT")] = None
+    """Rollouts for each gradient that samples, or each generation. By default 64; few dozens for cmaes."""
+    scale: Annotated[float | None, option("FLOAT")] = None
+    """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
+    seed: Annotated[int | None, option("INT")] = None
+    """Seed of all randomness; the same seed gives the same numbers on the same machine. By default 0."""
+    out: Annotated[Path | None, option("FOLDER")] = None
+    """Folder for the run, new or empty. By default carom-runs/optimize-TASK-<number>."""
+    resume: Annotated[Path | None, option("FOLDER")] = None
+    """Continue the run in this folder; it ends with the numbers that it would have had without the break."""
+    start: Annotated[str | None, option("touching|apart")] = None
+    """Where the push starts. By default the task's own."""
+    options: Annotated[str | None, option("NAME=VALUE,...")] = None
+    """Further options of the task, as in --options offset=0.02,friction=0.4."""
+    device: Annotated[str | None, option("cpu|cuda")] = None
+    """Device of the simulation. By default cpu."""
+    dtype: Annotated[str | None, option("float32|float64")] = None
+    """Precision of the simulation. By default the task's own."""
+
+    def run(self, out: Console, progress: Console) -> None:
+        """Optimize, show and write."""
+        with ExitStack() as stack:
+            with stages(progress) as say:
+                say("loading")
+                import torch
+
+                init_warp()
+                torch.set_num_threads(1)  # networks and vectors are small; rollouts have threads of their own
+                folder = self._resumed() if self.resume is not None else None
+                if folder is not None:
+                    stack.enter_context(folder)
+                    for name, (then, now) in folder.changed_versions.items():
+                        progress.print(f"{name} was {then} and is {now}: last digits may differ", style="yellow")
+                    identity = folder.identity
+                    parts = _Parts(identity)
+                else:
+                    identity = self._identity()
+                    parts = _Parts(identity)  # refuses what cannot be before anything is on the disk
+                    path = self.out or next_folder(file_name(KIND, identity["task"]["name"], self.start))
+                    from ..runs import RunFolder
+
+                    folder = stack.enter_context(RunFolder.create(path, KIND, identity))
+            result = parts.minimize(folder, progress)
+            with stages(progress) as say:
+                say("drawing and recording")
+                said = parts.write(folder, result)
+            out.print(_table(identity, result))
+            for sentence in said:
+                out.print(Text(sentence))
+        out.print(Text(f"written to {folder.path}", "dim"))
+
+    def _resumed(self) -> RunFolder:
+        from ..runs import RunError, RunFolder
+
+        if self.out is not None:
+            raise RunError("--resume continues a run in its own folder: leave out --out")
+        given: dict[str, Any] = {"task.name": self.task, "task.device": self.device, "task.dtype": self.dtype}
+        options = task_options(self.options, self.start)
+        given |= {f"task.options.{name}": value for name, value in options.items()}
+        given |= {name: getattr(self, name) for name in _SETTINGS}
+        assert self.resume is not None
+        return RunFolder.resume(self.resume, KIND, {name: value for name, value in given.items() if value is not None})
+
+    def _identity(self) -> dict[str, Any]:
+        """All that the run depends on, with the defaults put in."""
+        from ..envs import TaskError
+        from ..gradients import GradientError
+        from ..optimization.registry import make_optimizer, taken
+
+        if self.task is None:
+            raise TaskError("name a task (`carom tasks` lists them), or a run to continue with --resume FOLDER")
+        optimizer = self.optimizer or OPTIMIZER
+        needs = make_optimizer(optimizer).needs_gradient
+        if not needs and self.gradient is not None:
+            raise GradientError(f"{optimizer} follows no gradient: leave out --gradient, or use --optimizer adam")
+        gradient = (self.gradient or GRADIENT) if needs else None
+        for name in ("learning_rate", "samples", "scale"):
+            used = name in taken(optimizer) or (gradient is not None and name in _used_by_backend(gradient))
+            if getattr(self, name) is not None and not used:
+                who = optimizer if gradient is None else f"{optimizer} with {gradient}"
+                raise GradientError(f"{who} has no use for --{name.replace('_', '-')}: leave it out")
+        place = {"device": self.device, "dtype": self.dtype}
+        return {
+            "task": {"name": self.task, "options": task_options(self.options, self.start), **place},
+            "gradient": gradient,
+            "optimizer": optimizer,
+            "rollouts": ROLLOUTS if self.rollouts is None else self.rollouts,
+            "iterations": ITERATIONS if self.iterations is None else self.iterations,
+            "learning_rate": self.learning_rate,
+            "samples": self.samples,
+            "scale": self.scale,
+            "seed": 0 if self.seed is None else self.seed,
+        }
+
+
+_SETTINGS = ("gradient", "optimizer", "rollouts", "iterations", "learning_rate", "samples", "scale", "seed")
+
+
+def _used_by_backend(name: str) -> set[str]:
+    """Which of scale and samples make a difference to a backend."""
+    from ..gradients import make_backend
+
+    plain = make_backend(name, scale=0.02, samples=256)
+    changed = {"scale": make_backend(name, scale=0.03), "samples": make_backend(name, scale=0.02, samples=512)}
+    return {option for option, backend in changed.items() if backend != plain}
+
+
+class _Parts:
+    """Task, backend and optimizer of an identity; and what is done with them."""
+
+    def __init__(self, identity: dict[str, Any]):
+        from ..gradients import make_backend
+        from ..gradients.checks import check_count
+        from ..optimization import make_optimizer
+
+        self.identity = identity
+        check_count("rollouts", identity["rollouts"], 1)
+        check_count("iterations", identity["iterations"], 1)
+        where = identity["task"]
+        self.task, self.theta = make_task(where["name"], dict(where["options"]), where["device"], where["dtype"])
+        scale = identity["scale"]
+        if scale is None:
+            scale = getattr(self.task, "smoothing_scale", SCALE)
+        samples = SAMPLES if identity["samples"] is None else identity["samples"]
+        gradient = identity["gradient"]
+        self.backend = None if gradient is None else make_backend(gradient, scale=scale, samples=samples)
+        self.optimizer = make_optimizer(
+            identity["optimizer"],
+            **{name: identity[name] for name in ("learning_rate", "samples", "scale")},
+        )
+
+    def minimize(self, folder: RunFolder, progress: Console) -> Any:
+        from ..optimization import minimize
+        from ..runs.progress import shown_progress
+
+        with shown_progress(progress, self._words) as report:
+            return minimize(
+                self.task,
+                self.theta,
+                self.optimizer,
+                backend=self.backend,
+                rollouts=self.identity["rollouts"],
+                iterations=self.identity["iterations"],
+                seed=self.identity["seed"],
+                folder=folder,
+                report=report,
+                how_to_resume=f"Continue with: carom optimize --resume {folder.path}",
+            )
+
+    def _words(self, now: Progress) -> tuple[float, str]:
+        history = now.history
+        done = history["rollouts"][now.iteration - 1] or 0
+        budget, most = self.identity["rollouts"], self.identity["iterations"]
+        cost, best = history["cost"][now.iteration - 1], history["best_cost"][now.iteration - 1]
+        words = f"iteration {now.iteration}, {done} of {budget} rollouts, cost {cost:.4g}, best {best:.4g}"
+        return max(done / budget, now.iteration / most), words
+
+    def write(self, folder: RunFolder, result: Any) -> list[str]:
+        """Curve, recording and results.json, in this order; the verdicts."""
+        from ..optimization import Problem
+        from ..optimization.words import verdicts
+        from ..report.results import versions
+        from ..runs.curve import save_curve
+
+        identity, path = self.identity, folder.path
+        said = verdicts(result, Problem(self.task, self.backend), identity["gradient"])
+        history = result.history
+        title = f"{self.task.name}: {identity['optimizer']}" + (f", {identity['gradient']}" if self.backend else "")
+        save_curve(
+            path / CURVE,
+            history["rollouts"],
+            {"cost": history["cost"], "best so far": history["best_cost"]},
+            title=title,
+            x_label="rollouts (a backward pass counts as 2)",
+        )
+        recordings = []
+        if callable(getattr(self.task, "record", None)):
+            self.task.record(result.theta[None]).save(path / RECORDING)
+            label = identity["gradient"] or identity["optimizer"]
+            recordings.append({"label": label, "file": RECORDING, "cost": result.cost, "curve": result.curve})
+        folder.finish(
+            {
+                "format": 1,
+                "kind": KIND,
+                "task": identity["task"] | {"parameter_names": self.task.parameter_names},
+                "settings": {name: identity[name] for name in _SETTINGS},
+                "optimizer": _fields(self.optimizer),
+                "backend": None if self.backend is None else _fields(self.backend),
+                "start_cost": result.start_cost,
+                "cost": result.cost,
+                "theta": result.theta,
+                "rollouts": result.rollouts,
+                "forward": result.forward,
+                "backward": result.backward,
+                "iterations": result.iterations,
+                "stop": result.stop,
+                "verdicts": said,
+                "history": history,
+                "recordings": recordings,
+                "versions": versions(),
+                "timings": {"seconds": result.seconds},
+            }
+        )
+        return said
+
+
+def _fields(strategy: Any) -> dict[str, Any]:
+    """A backend or an optimizer, for results.json."""
+    return {"type": type(strategy).__name__, **asdict(strategy)}
+
+
+def _table(identity: dict[str, Any], result: Any) -> Table:
+    table = Table.grid(padding=(0, 2))
+    gradient = f", gradient by {identity['gradient']}" if identity["gradient"] else ", without a gradient"
+    passes = f" ({result.forward} forward, {result.backward} backward)" if result.backward else ""
+    for what, figure in (
+        ("task", identity["task"]["name"]),
+        ("optimizer", identity["optimizer"] + gradient),
+        ("cost", f"{result.start_cost:.4g} at the start, {result.cost:.4g} at best"),
+        ("effort", f"{result.iterations} iterations, {result.rollouts} rollouts{passes}, {result.seconds:.3g} s"),
+        ("ended", result.stop),
+    ):
+        table.add_row(Text(what, "bold"), figure)
+    return table
