@@ -21,9 +21,12 @@ from .report.folder import LAST, OutputError, output_folder
 from .report.landscape import Landscape, cost_over_plane
 from .report.offers import has_scene, landscape_axes
 from .report.results import versions, write_json
+from .report.rollouts import Rollout, rollouts_of
 from .report.slice import Slice, cost_along_slice
 from .report.table import comparison_table
 from .report.verdicts import Verdict, verdict
+from .studies.plan import plan_for
+from .studies.study import Studies, study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +67,11 @@ class CompareResult:
     recording: Recording | None = None
     """The rollout at theta; None where the objective has no ``record``."""
     landscape: Landscape | None = None
-    """The cost over two parameters; None where the objective names no ``landscape_axes``."""
+    """The cost over two parameters; None where there are none to show."""
+    studies: Studies | None = None
+    """What the report shows beyond the comparison; None where it was not asked for."""
+    rollouts: tuple[Rollout, ...] = ()
+    """Recorded rollouts at theta and at the end of the descents; none where the objective has no ``record``."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds of each stage."""
 
@@ -115,7 +122,14 @@ class CompareResult:
     @cached_property
     def advice(self) -> Advice:
         """Which backend to use at theta, and why, by the rules of ``carom.report.advice``."""
-        return advise(self.comparison, self.verdicts)
+        if self.studies is None:
+            return advise(self.comparison, self.verdicts)
+        return advise(
+            self.comparison,
+            self.verdicts,
+            squared_errors=self.studies.squared_errors,
+            diagnosis=self.studies.verdicts,
+        )
 
     def _repr_html_(self) -> str:
         """Summary, table and main figure in a notebook."""
@@ -143,6 +157,8 @@ class CompareResult:
             "advice": self.advice.as_dict(),
             "slice": self.slice.as_dict(),
             "landscape": None if self.landscape is None else self.landscape.as_dict(),
+            "studies": None if self.studies is None else self.studies.as_dict(),
+            "recordings": [rollout.as_dict() for rollout in self.rollouts],
             "figures": self.figure_kinds,
             "omitted": self.omitted,
             "versions": versions(),
@@ -162,14 +178,18 @@ class CompareResult:
             self.write(staging)
         return Path(folder)
 
-    def write(self, folder: Path, *, page: bool = True) -> None:
+    def write(self, folder: Path, *, page: bool = True, progress: Callable[[str], None] | None = None) -> None:
         """Write the files into a folder that exists, ``report.html`` only if ``page``."""
+        say = progress or (lambda stage: None)
         from .report.figures import MAIN, save_figure
         from .report.page import render_page
 
         try:
             for kind in self.figure_kinds:
+                say(f"drawing {kind}")
                 save_figure(self.figure(kind), folder / kind)
+            for rollout in self.rollouts:
+                rollout.save(folder)
             if page:
                 pictures = {kind: folder / kind for kind in self.figure_kinds if kind != MAIN}
                 (folder / PAGE).write_text(render_page(self, pictures), encoding="utf-8")
@@ -179,16 +199,17 @@ class CompareResult:
 
 
 PAGE = "report.html"
+_KINDS = (
+    "compare", "scene", "slice", "landscape", "field", "parameters", "singles", "samples", "scale", "horizon",
+    "stiffness", "growth", "curves",
+)  # fmt: skip
 FILES = (
     LAST,
     PAGE,
-    *(
-        f"{kind}.{ending}"
-        for kind in ("compare", "slice", "parameters", "scene", "landscape")
-        for ending in ("png", "svg")
-    ),
+    "recording-*.npz",
+    *(f"{kind}.{ending}" for kind in _KINDS for ending in ("png", "svg")),
 )
-"""Names of all files that a comparison may write."""
+"""Names and patterns of all files that a comparison may write."""
 
 
 def compare(
@@ -202,6 +223,7 @@ def compare(
     rollouts: int | None = None,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
+    studies: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> CompareResult:
     """Take the gradient of ``objective`` at ``theta`` by several backends and hold each against a reference.
@@ -223,6 +245,8 @@ def compare(
             a rollout takes up to 6 ms, as measured, and a quarter of that for every factor of four beyond.
         seed: Of all randomness; the same seed (and ``rollouts``) gives the same numbers on the same machine.
         settings: Further entries for ``results.json``.
+        studies: Whether to make also what a whole report shows: arrows over the plane, single samples, bias and
+            variance by samples, noise, horizon and stiffness, growth by step, and descents. Takes a few times as long.
         progress: Called with the name of each stage before it begins.
 
     Raises:
@@ -276,12 +300,31 @@ def compare(
     timings["slice"] = time.perf_counter() - clock
     recording = objective.record(theta[None]) if has_scene(objective) else None  # type: ignore[attr-defined]
     axes = landscape_axes(objective)
+    if axes is None and studies and len(theta) > 1:
+        axes = _steepest(target * scales)
     landscape = None
     if axes is not None:
         say("cost over a plane")
         clock = time.perf_counter()
         landscape = cost_over_plane(objective, theta, axes, scales, seed=seed, **budget.landscape)
         timings["landscape"] = time.perf_counter() - clock
+    found = None
+    if studies:
+        found = study(
+            objective,
+            theta,
+            backends,
+            comparison,
+            scale=scales,
+            axes=axes,
+            samples=samples,
+            plan=plan_for(budget, samples, len(theta)),
+            seed=seed,
+            progress=say,
+        )
+        timings.update({f"study {name}": seconds for name, seconds in found.seconds.items()})
+    gradients = {row.name: row.gradient for row in comparison.rows if row.gradient is not None}
+    rollouts_ = rollouts_of(objective, theta, gradients, {} if found is None else found.curves, recording)
     timings["total"] = time.perf_counter() - began
     return CompareResult(
         objective=objective,
@@ -292,6 +335,8 @@ def compare(
         slice=slice_,
         recording=recording,
         landscape=landscape,
+        studies=found,
+        rollouts=rollouts_,
         settings={
             "seed": seed,
             "samples": samples,
@@ -338,6 +383,12 @@ def _enough_samples(objective: Objective, theta: torch.Tensor, scale: Any, seed:
         return most
     wanted = pilot_samples * (error / (_REFERENCE_ERROR * norm)) ** 2 if error > 0.0 else 0.0
     return int(min(most, max(pilot_samples, wanted))) // 2 * 2
+
+
+def _steepest(slope: torch.Tensor) -> tuple[int, int]:
+    """The two parameters along which the cost changes most, in their own order."""
+    first, second = sorted(slope.abs().topk(2).indices.tolist())
+    return first, second
 
 
 def _warm_up(objective: Objective, theta: torch.Tensor) -> None:

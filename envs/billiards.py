@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import ClassVar
 
@@ -104,7 +103,7 @@ class Billiards(Task):
         """The same shot, its cost taken after so many steps."""
         if not 1 <= steps <= self.steps:
             raise TaskError(f"{self.name}: the horizon must be 1 to {self.steps} steps, got {steps}")
-        shorter = copy.copy(self)
+        shorter: Billiards = self.variant()
         shorter.steps = steps
         return shorter
 

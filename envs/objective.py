@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -74,6 +74,12 @@ class Task(ABC):
             )
         return theta.to(device=self.device, dtype=self.dtype)
 
+    def variant(self) -> Any:
+        """A copy to be changed: it shares the scene and what the simulator has prepared, but no softened copies."""
+        twin = copy.copy(self)
+        twin.__dict__["_softened"] = {}
+        return twin
+
     def softened(self, kind: str, width: float, *, forward: bool = True) -> Task:
         """This task with contacts that are felt from a distance; see ``carom.gradients.Softened``.
 
@@ -92,9 +98,8 @@ class Task(ABC):
         key = (kind, width, forward)
         if key not in kept:
             function = contact_function(kind, width, shapes=self.softened_shapes if forward else None, forward=forward)
-            twin = copy.copy(self)
+            twin = self.variant()
             twin.simulator = Simulator(self.simulator.model, **vars(self.simulator.options) | {"softening": function})
-            twin.__dict__["_softened"] = {}
             while len(kept) >= KEPT:
                 kept.pop(next(iter(kept)))
             kept[key] = twin

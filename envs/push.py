@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import ClassVar
 
@@ -51,6 +50,8 @@ class Push(Task):
 
     parameter_unit: ClassVar[str] = "m"
 
+    stiffness_range: ClassVar[tuple[float, float]] = (1e3, 1e5)
+    """Contact stiffness of the pusher from soft, pressed in by a centimetre, to near-rigid [N/m]."""
     softened_shapes: ClassVar[tuple[str, ...]] = ("pusher",)
     softening_width: ClassVar[dict[str, float]] = {"softplus": 4e-3, "log_barrier": 1e-3}
 
@@ -107,6 +108,7 @@ class Push(Task):
         self.landscape_axes = (len(names) - 2, len(names) - 1)
         """The parameters over which the cost is drawn: the last way-point."""
         self._interpolation = self._hat_functions()
+        self._parameters: dict[str, torch.Tensor] = {}
 
     def _scene(self) -> ModelBuilder:
         builder = ModelBuilder()
@@ -137,9 +139,19 @@ class Push(Task):
         """The same push, its cost taken after so many steps."""
         if not 1 <= steps <= self.steps:
             raise TaskError(f"{self.name}: the horizon must be 1 to {self.steps} steps, got {steps}")
-        shorter = copy.copy(self)
+        shorter: Push = self.variant()
         shorter.steps, shorter._interpolation = steps, self._interpolation[:steps]
         return shorter
+
+    def at_stiffness(self, stiffness: float) -> Push:
+        """The same push with a pusher of this contact stiffness [N/m]; the box on the table stays near-rigid."""
+        if not (math.isfinite(stiffness) and stiffness > 0.0):
+            raise TaskError(f"{self.name}: the stiffness must be positive and finite [N/m], got {stiffness}")
+        other: Push = self.variant()
+        stiffnesses = self.model.shape_stiffness.clone()
+        stiffnesses[:, self.model.shape_names.index("pusher")] = stiffness
+        other._parameters = {"shape_stiffness": stiffnesses}
+        return other
 
     def _hat_functions(self) -> torch.Tensor:
         """Weights [steps, way-points + 1] of the start and the way-points in the target at the end of each step."""
@@ -172,12 +184,13 @@ class Push(Task):
     def rollout(self, theta: torch.Tensor, record: bool = True) -> Trajectory:
         """The simulated push: body 0 is the box, body 1 the pusher. ``theta`` is [batch, parameters]."""
         theta = self.check(theta)
-        return self.simulator.rollout(self.model.state(theta.shape[0]), self.controls(theta), record=record)
+        state = self.model.state(theta.shape[0])
+        return self.simulator.rollout(state, self.controls(theta), self._parameters, record=record)
 
     def record(self, theta: torch.Tensor) -> Recording:
         """Poses, contacts and forces of the push; a world for each row of ``theta`` [batch, parameters]."""
         theta = self.check(theta)
-        return record(self.simulator, self.rollout(theta), self.controls(theta))
+        return record(self.simulator, self.rollout(theta), self.controls(theta), self._parameters)
 
     @property
     def goal_outline(self) -> list[tuple[float, float]]:

@@ -50,7 +50,7 @@ class Compare:
     dtype: Annotated[str | None, option("float32|float64")] = None
     """Precision of the simulation. By default the task's own."""
     report: bool = True
-    """Whether to write report.html; --no-report leaves table, figures and results.json."""
+    """Whether to make report.html and the studies that it shows; --no-report is for the quick table."""
 
     def run(self, out: Console, progress: Console) -> None:
         """Compute, show and write."""
@@ -85,13 +85,13 @@ class Compare:
                     rollouts=self.rollouts,
                     seed=self.seed,
                     settings={"options": options},
+                    studies=self.report,
                     progress=say,
                 )
             out.print(result.table())
             for line in verdict_lines(result.verdicts):
                 out.print(line)
             with stages(progress) as say:
-                say("drawing figures")
-                result.write(staging, page=self.report)
+                result.write(staging, page=self.report, progress=say)
             out.print(Text(result.advice.headline, "bold"))
         out.print(Text(f"written to {folder / PAGE if self.report else folder}", "dim"))

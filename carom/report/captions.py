@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,142 @@ def _scene(result: CompareResult) -> Caption:
     )
 
 
+def _field(result: CompareResult) -> Caption:
+    assert result.studies is not None
+    assert result.studies.arrows is not None
+    found = result.studies.arrows
+    each = ", ".join(f"{name} {count}" for name, count in found.evaluations.items())
+    return Caption(
+        "Descent directions over the plane.",
+        "One panel a backend: where it would go from each place, over the cost whose gradient it is, hard for exact "
+        f"gradients and averaged for those that sample. Rollouts of one arrow: {each}. Arrows square to the contours "
+        "are right; a panel whose arrows disagree with their neighbours shows noise or roughness; squares are exact "
+        "zeros, places that a descent never leaves. Lengths are relative to the median of a panel and cut off at the "
+        "distance between two arrows." + _notes(found.notes),
+        f"Maps of the cost with arrows of descent, a panel each for {_listed(list(found.gradients))}.",
+    )
+
+
+def _singles(result: CompareResult) -> Caption:
+    assert result.studies is not None
+    assert result.studies.singles is not None
+    found = result.studies.singles
+    tails = ", ".join(f"{name} {found.kurtosis(name):.2g}" for name, x in found.samples.items() if float(x.std()) > 0.0)
+    zeros = ", ".join(f"{name} {found.zero_share(name):.0%}" for name in found.samples)
+    return Caption(
+        "Single-sample gradients.",
+        "What an average over noise is made of: a gradient per perturbed theta, along the direction of the reference. "
+        "Zeroth order needs values only; the others are gradients at the perturbed points, whose mean is the "
+        "first-order estimate. The counts are on a logarithmic axis. A spike at zero (hatched) is noise that saw no "
+        "contact; long "
+        "tails make a mean slow and its error bar a guess; a mean off the dashed reference by more than its spread "
+        f"allows is a bias, as from jumps. Exactly zero: {zeros}. Kurtosis (3 for a normal distribution): {tails}."
+        + _notes(found.notes),
+        f"Histograms of single-sample gradients: {_listed(list(found.samples))}.",
+    )
+
+
+_BIAS = (
+    "Left the distance of the mean over seeds from the right gradient; bars are what chance adds, so that a bar that "
+    "reaches down means that no bias was seen. Right the variance of one estimate; its bars are one standard error. "
+    "Backends without noise have no variance. Both are relative to the length of the right gradient. "
+)
+
+
+def _samples(result: CompareResult) -> Caption:
+    return _swept(
+        result,
+        "samples",
+        "Bias and variance by samples.",
+        "The thin lines fall as 1/samples, the law of independent samples; the power that was found is in the legend. "
+        "A fit to the samples may fall otherwise.",
+    )
+
+
+def _scale(result: CompareResult) -> Caption:
+    return _swept(
+        result,
+        "scale",
+        "Bias and variance by noise scale.",
+        "All are held against the reference at its own scale, so a bias to either side is the price of averaging over "
+        "another neighbourhood. The thin line falls as 1/scale^2, the law of the zeroth order where the cost is rough "
+        "or jumps within the noise; where it is smooth at that scale, antithetic pairs make the variance level, and "
+        "where curvature counts it rises.",
+    )
+
+
+def _horizon(result: CompareResult) -> Caption:
+    return _swept(
+        result,
+        "horizon",
+        "Bias and variance by horizon.",
+        "The cost is taken after so many steps, with a reference for each. There is no general law: where disturbances "
+        "grow, averages of exact gradients get a variance that grows exponentially, and the zeroth order does not.",
+    )
+
+
+def _stiffness(result: CompareResult) -> Caption:
+    return _swept(
+        result,
+        "stiffness",
+        "Bias and variance by contact stiffness.",
+        "The same task with contacts of another stiffness, with a reference for each. The thin line rises as "
+        "stiffness^2, the law of averaged exact gradients through an explicit spring; level points mean that implicit "
+        "contact, or values alone, do not feel it.",
+    )
+
+
+def _swept(result: CompareResult, name: str, title: str, text: str) -> Caption:
+    assert result.studies is not None
+    found = result.studies.sweeps[name]
+    seeds = max((p.repeats for row in found.points.values() for p in row if p is not None), default=0)
+    return Caption(
+        title,
+        f"{_BIAS}{text} Measured over {seeds} seeds.{_notes(found.notes)}",
+        f"Two panels over {found.label} from {found.values[0]:.3g} to {found.values[-1]:.3g}: bias and variance of "
+        f"{_listed(list(found.points))}.",
+    )
+
+
+def _growth(result: CompareResult) -> Caption:
+    assert result.studies is not None
+    assert result.studies.diagnosis is not None
+    found = result.studies.diagnosis
+    words = "; ".join(f"{name}: {text}" for name, text in found.verdicts.items())
+    return Caption(
+        "The exact gradient, step by step.",
+        "Left the length of the derivative of the cost with respect to what enters at each step: where it climbs "
+        "towards the start, early steps are multiplied by all that follows; where it is zero, nothing that is done "
+        "there "
+        "reaches the cost. Right the leading singular values of the product of the last steps' Jacobians: lines that "
+        "rise steadily are chaos, and above the red line (a factor of 100) exact gradients are usually overwhelmed; "
+        "lines that fall are a state that forgets. Short horizons mix metres with metres per second: read the ends. "
+        f"The diagnosis in words: {words}." + _notes(found.notes),
+        "Curves over time: the norm of the exact gradient by step, and the growth of disturbances by horizon.",
+    )
+
+
+def _curves(result: CompareResult) -> Caption:
+    assert result.studies is not None
+    found = result.studies.curves
+    ended = [f"{name} stopped {curve.stopped}" for name, curve in found.items() if curve.stopped]
+    return Caption(
+        "Descent with each backend.",
+        "The same optimizer (Adam) from theta with each gradient; left against the rollouts that the gradients took, "
+        "up to the same number for all and a limit of steps, right against steps. Lines are the least cost so far, "
+        "dots "
+        "the cost of each step, as it is, not averaged. The lower left is best: a backend that is cheap and a little "
+        "wrong often wins on the left, one that is right on the right." + _notes(ended),
+        f"Curves of cost against rollouts and steps for {_listed(list(found))}.",
+    )
+
+
+def _notes(notes: Iterable[str]) -> str:
+    """Why parts are missing."""
+    said = list(dict.fromkeys(notes))
+    return f" Not there: {'; '.join(said)}." if said else ""
+
+
 def _shown(result: CompareResult) -> list[str]:
     return [row.name for row in result.comparison.rows if row.gradient is not None]
 
@@ -90,5 +226,13 @@ CAPTIONS: dict[str, Callable[[CompareResult], Caption]] = {
     "landscape": _landscape,
     "parameters": _parameters,
     "scene": _scene,
+    "field": _field,
+    "singles": _singles,
+    "samples": _samples,
+    "scale": _scale,
+    "horizon": _horizon,
+    "stiffness": _stiffness,
+    "growth": _growth,
+    "curves": _curves,
 }
 """By the kind of figure."""

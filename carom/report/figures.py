@@ -12,11 +12,16 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..gradients.errors import GradientError
+from .curves_figure import draw_curves
+from .field_figure import draw_field, field_size
+from .growth_figure import draw_growth
 from .landscape_figure import draw_landscape
 from .parameters_figure import draw_parameters
 from .scene import aspect, draw_scene, is_crowded
+from .singles_figure import draw_singles, singles_size
 from .slice_figure import draw_slice
 from .style import RC
+from .sweep_figure import draw_sweep
 
 if TYPE_CHECKING:
     from ..comparison import CompareResult
@@ -36,8 +41,8 @@ class Kind:
     """Draws it into an empty figure."""
     missing: Callable[[CompareResult], str | None]
     """Why there is none for a result; None where there is."""
-    size: tuple[float, float] | None = None
-    """Inches; None: as the scene needs."""
+    size: Callable[[CompareResult], tuple[float, float]]
+    """Inches."""
 
 
 def _draw_slice(figure: FigureBase, result: CompareResult) -> None:
@@ -69,11 +74,48 @@ def _no_landscape(result: CompareResult) -> str | None:
     return "the objective names no landscape_axes"
 
 
+def _no_study(name: str) -> Callable[[CompareResult], str | None]:
+    """Why there is no figure of this study."""
+
+    def missing(result: CompareResult) -> str | None:
+        if result.studies is None:
+            return "not computed: leave out --no-report, or from Python compare(..., studies=True)"
+        return result.studies.missing.get(name)
+
+    return missing
+
+
+def _no_field(result: CompareResult) -> str | None:
+    return _no_study("field")(result) or _no_landscape(result)
+
+
+def _sweep(name: str) -> Kind:
+    return Kind(lambda figure, result: draw_sweep(figure, result, name), _no_study(name), _size(9.0, 3.6))
+
+
+def _size(width: float, height: float) -> Callable[[CompareResult], tuple[float, float]]:
+    return lambda result: (width, height)
+
+
+def _scene_size(result: CompareResult) -> tuple[float, float]:
+    """One panel, or two beside each other as high as the scene needs."""
+    assert result.recording is not None
+    return (11.0, 4.9 * aspect(result.recording) + 1.5) if is_crowded(result.recording) else (6.2, 5.7)
+
+
 KINDS: dict[str, Kind] = {
-    "scene": Kind(_draw_scene, _no_scene),
-    "slice": Kind(_draw_slice, lambda result: None, (5.6, 4.0)),
-    "landscape": Kind(draw_landscape, _no_landscape, (8.4, 4.0)),
-    "parameters": Kind(_draw_parameters, lambda result: None, (8.0, 3.4)),
+    "scene": Kind(_draw_scene, _no_scene, _scene_size),
+    "slice": Kind(_draw_slice, lambda result: None, _size(5.6, 4.0)),
+    "landscape": Kind(draw_landscape, _no_landscape, _size(8.4, 4.0)),
+    "field": Kind(draw_field, _no_field, field_size),
+    "parameters": Kind(_draw_parameters, lambda result: None, _size(8.0, 3.4)),
+    "singles": Kind(draw_singles, _no_study("singles"), singles_size),
+    "samples": _sweep("samples"),
+    "scale": _sweep("scale"),
+    "horizon": _sweep("horizon"),
+    "stiffness": _sweep("stiffness"),
+    "growth": Kind(draw_growth, _no_study("growth"), _size(9.0, 3.4)),
+    "curves": Kind(draw_curves, _no_study("curves"), _size(9.0, 3.6)),
 }
 """By name, in the order of the report. A new figure is one entry here and one in ``captions``."""
 
@@ -100,8 +142,7 @@ def draw(result: CompareResult, kind: str) -> Figure:
     with matplotlib.rc_context(RC):
         if kind == MAIN:
             return _all_in_one(result, known)
-        size = KINDS[kind].size or _scene_size(result)
-        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
+        figure = Figure(figsize=KINDS[kind].size(result), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
         KINDS[kind].panel(figure, result)
         return figure
 
@@ -140,9 +181,3 @@ def _panel(figure: FigureBase, result: CompareResult, kind: str, legend_columns:
         draw_parameters(figure.subplots(), result, legend_columns=legend_columns)
     else:
         KINDS[kind].panel(figure, result)
-
-
-def _scene_size(result: CompareResult) -> tuple[float, float]:
-    """Inches: one panel, or two beside each other as high as the scene needs."""
-    assert result.recording is not None
-    return (11.0, 4.9 * aspect(result.recording) + 1.5) if is_crowded(result.recording) else (6.2, 5.7)

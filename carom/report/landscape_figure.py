@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from ..comparison import CompareResult
 
-__all__ = ["draw_landscape"]
+__all__ = ["COLORS", "LEVELS", "draw_landscape"]
 
 # light, so that arrows stand out; even in lightness, so that grey prints show the same
-_COLORS = LinearSegmentedColormap.from_list("carom", ["#6F93B8", "#A9C2D6", "#E3E9E6", "#F6E9C9", "#E9CD92"])
-_LEVELS = 12
+COLORS = LinearSegmentedColormap.from_list("carom", ["#6F93B8", "#A9C2D6", "#E3E9E6", "#F6E9C9", "#E9CD92"])
+LEVELS = 12
 _LONGEST = 0.45
 """Length of the reference's longest arrow, relative to the half width of the map."""
 
@@ -46,11 +46,9 @@ def draw_landscape(figure: FigureBase, result: CompareResult) -> None:
     )
     for axes, dx, dy, cost, title in parts:
         at = ((x + dx.numpy()) * factor, (y + dy.numpy()) * factor)
-        image = axes.pcolormesh(
-            *at, cost.numpy(), vmin=low, vmax=high, cmap=_COLORS, shading="nearest", rasterized=True
-        )
+        image = axes.pcolormesh(*at, cost.numpy(), vmin=low, vmax=high, cmap=COLORS, shading="nearest", rasterized=True)
         if float(cost.max()) > float(cost.min()):
-            levels = np.linspace(low, high, _LEVELS)
+            levels = np.linspace(low, high, LEVELS)
             axes.contour(*at, cost.numpy(), levels=levels, colors="#00000055", linewidths=0.6)
         reach = [factor * min(float(ends[0][-1]), float(ends[1][-1])) for ends in extents]
         axes.set_xlim(x * factor - reach[0], x * factor + reach[0])

@@ -12,7 +12,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["has_scene", "landscape_axes", "scene_of"]
+__all__ = ["can_record", "has_scene", "landscape_axes", "scene_of"]
+
+
+def can_record(objective: object) -> bool:
+    """Whether its rollouts can be recorded."""
+    return callable(getattr(objective, "record", None))
 
 
 def has_scene(objective: object) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -112,6 +112,13 @@ class Curling(_TwoMasses):
         check_positive(self.name, stiffness=self.stiffness)
         if self.softening is not None:
             check_positive(self.name, softening=self.softening)
+
+    stiffness_range: ClassVar[tuple[float, float]] = (1.0, 1e5)
+    """Of the spring, from hardly there to an explicit step that is unstable in contact [N/m]."""
+
+    def at_stiffness(self, stiffness: float) -> Curling:
+        """The same with another spring."""
+        return replace(self, stiffness=stiffness)
 
     @property
     def experiment(self) -> Experiment:

@@ -35,13 +35,23 @@ def load(folder: Path) -> dict[str, Any]:
 def gap_push(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs") / "gap"
     run_cli(
-        "compare", "gap_push", "--out", folder, "--samples", 4096, "--backends", "autodiff,smoothing,smoothing-first"
-    )
+        "compare", "gap_push", "--out", folder, "--samples", 4096, "--backends", "autodiff,smoothing,smoothing-first",
+        "--no-report",
+    )  # fmt: skip
     return Run(folder, load(folder))
 
 
 @pytest.fixture(scope="session")
 def push(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs") / "push"
-    run_cli("compare", "push", "--start", "apart", "--out", folder, *PUSH_OPTIONS)
+    run_cli("compare", "push", "--start", "apart", "--out", folder, *PUSH_OPTIONS, "--no-report")
+    return Run(folder, load(folder))
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A whole report, of little effort."""
+    folder = tmp_path_factory.mktemp("runs") / "reported"
+    backends = ("--backends", "autodiff,smoothing,softened")
+    run_cli("compare", "push", "--out", folder, "--samples", 32, "--rollouts", 200, *backends)
     return Run(folder, load(folder))

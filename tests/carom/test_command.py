@@ -17,7 +17,7 @@ from carom.report import folder
 
 from .conftest import Run, load, run_cli
 
-FAST = ("--backends", "autodiff", "--reference-samples", "128")
+FAST = ("--backends", "autodiff", "--reference-samples", "128", "--no-report")
 
 
 def fails(*arguments: object) -> None:
@@ -134,7 +134,6 @@ def test_overwrite_replaces_an_earlier_run(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == sorted(
         [
             "results.json",
-            "report.html",
             *(f"{kind}.{end}" for kind in ("compare", "parameters", "slice") for end in ("png", "svg")),
         ]
     )

@@ -79,7 +79,7 @@ def test_the_slice_is_the_cost_along_the_reference(gap_push: Run) -> None:
 
 
 def test_same_seed_same_numbers_and_another_seed_others(gap_push: Run, tmp_path) -> None:
-    options = ("--samples", 4096, "--backends", "autodiff,smoothing,smoothing-first")
+    options = ("--samples", 4096, "--backends", "autodiff,smoothing,smoothing-first", "--no-report")
     run_cli("compare", "gap_push", "--out", tmp_path / "again", *options)
     run_cli("compare", "gap_push", "--out", tmp_path / "other", "--seed", 1, *options)
     again, other = load(tmp_path / "again"), load(tmp_path / "other")

@@ -19,7 +19,7 @@ from .conftest import load, run_cli
 def pile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "pile"
     options = ("--options", "pieces=3,step=0.01", "--rollouts", 100, "--reference-samples", 8, "--samples", 16)
-    run_cli("compare", "carrots", "--out", folder, *options, "--backends", "autodiff,smoothing")
+    run_cli("compare", "carrots", "--out", folder, *options, "--backends", "autodiff,smoothing", "--no-report")
     return folder
 
 

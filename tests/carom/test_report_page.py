@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import carom
+from carom.comparison import FILES
+from carom.report.figures import KINDS
 from carom.report.table import HEADS
 
 from .conftest import Run, load, run_cli
@@ -69,9 +71,9 @@ def rows(page: Page) -> dict[str, list[float | None]]:
     return found
 
 
-def test_every_figure_is_there_with_caption_and_alt(push: Run) -> None:
-    page = read(push.folder)
-    kinds = [kind for kind in push.results["figures"] if kind != "compare"]
+def test_every_figure_is_there_with_caption_and_alt(reported: Run) -> None:
+    page = read(reported.folder)
+    kinds = [kind for kind in reported.results["figures"] if kind != "compare"]
     assert {"scene", "slice", "landscape", "parameters"} <= set(kinds)
     assert [attributes["id"] for attributes, _ in page.all("figure")] == [f"figure-{kind}" for kind in kinds]
     assert len(page.all("img")) == len(kinds)
@@ -85,21 +87,66 @@ def test_every_figure_is_there_with_caption_and_alt(push: Run) -> None:
         assert base64.b64decode(content, validate=True).startswith(start)
 
 
-def test_what_is_missing_is_listed_with_its_reason(gap_push: Run, push: Run) -> None:
-    for run in (gap_push, push):
-        page = read(run.folder)
-        named = [text for _, text in page.all("dt")]
-        assert all(kind in named for kind in run.results["omitted"])
-        assert all(len(reason.split()) > 4 for reason in run.results["omitted"].values())
-        assert set(run.results["omitted"]).isdisjoint(run.results["figures"])
-    assert {"scene", "landscape"} <= set(gap_push.results["omitted"])
+def test_what_is_missing_is_listed_with_its_reason(tmp_path: Path) -> None:
+    result = carom.compare(carom.envs.make("gap_push"), backends=["autodiff"], rollouts=200)
+    result.save(tmp_path / "out")
+    results = load(tmp_path / "out")
+    assert {"scene", "landscape", "samples", "curves"} <= set(results["omitted"])
+    assert set(results["omitted"]).isdisjoint(results["figures"])
+    named = [text for _, text in read(tmp_path / "out").all("dt")]
+    assert all(kind in named for kind in results["omitted"])
+    assert all(len(reason.split()) > 4 for reason in results["omitted"].values())
 
 
-def test_numbers_of_the_table_are_those_of_results(push: Run) -> None:
-    found = rows(read(push.folder))
-    entries = [push.results["reference"], *push.results["backends"]]
+def test_a_whole_report_shows_every_kind_of_figure(reported: Run) -> None:
+    assert reported.results["omitted"] == {}
+    assert set(reported.results["figures"]) == {"compare", *KINDS}
+    for kind in reported.results["figures"]:
+        assert (reported.folder / f"{kind}.png").stat().st_size > 5000
+        assert f"{kind}.svg" in FILES
+    (nothing,) = [text for _, text in read(reported.folder).all("p") if text.startswith("Nothing")]
+    assert "above" in nothing
+
+
+def test_recordings_are_the_rollouts_that_the_entries_describe(reported: Run) -> None:
+    task = carom.envs.make("push")
+    entries = {entry["label"]: entry for entry in reported.results["recordings"]}
+    assert list(entries) == ["start", "autodiff", "smoothing", "softened"]
+    for label, entry in entries.items():
+        recording = carom.Recording.load(reported.folder / entry["file"])
+        theta = torch.tensor(entry["way_points"]).reshape(1, -1)
+        again = task.rollout(theta).body_q[:, 0]
+        torch.testing.assert_close(torch.from_numpy(recording.body_q[:, 0]), again, atol=2e-5, rtol=0)
+        assert float(task(theta)) == pytest.approx(entry["cost"], abs=1e-4)
+        if label != "start":
+            assert entry["cost"] == min(cost for _, cost in entry["curve"])
+            assert entry["curve"][0] == [0.0, pytest.approx(entries["start"]["cost"])]
+    exact = reported.results["backends"][0]
+    assert exact["name"] == "autodiff"
+    shown = torch.tensor(entries["start"]["gradients"]["autodiff"]).flatten().tolist()
+    assert shown == pytest.approx(exact["gradient"], rel=1e-5)  # the way-points are the parameters
+
+
+def test_studies_in_results_are_those_of_their_own_rollouts(reported: Run) -> None:
+    """The middle arrow is the gradient at theta, and the reference of the last horizon that of the whole task."""
+    studies = reported.results["studies"]
+    middle = studies["field"]["gradients"]["autodiff"]
+    half = len(middle) // 2
+    exact = reported.results["backends"][0]["gradient"]
+    axes = studies["field"]["axes"]
+    assert middle[half][half] == pytest.approx([exact[i] for i in axes], rel=1e-4)
+    horizon = studies["sweeps"]["horizon"]
+    assert horizon["values"][-1] == 400
+    assert horizon["norms"][-1] == pytest.approx(reported.results["reference"]["norm"], rel=0.5)
+    assert studies["sweeps"]["stiffness"]["values"] == pytest.approx([1e3, 1e4, 1e5])
+    assert len(studies["diagnosis"]["gradient_norm_by_step"]) == 400
+
+
+def test_numbers_of_the_table_are_those_of_results(reported: Run) -> None:
+    found = rows(read(reported.folder))
+    entries = [reported.results["reference"], *reported.results["backends"]]
     assert list(found) == [entry["name"] for entry in entries]
-    seconds = push.results["timings"]["estimates"]
+    seconds = reported.results["timings"]["estimates"]
     for entry in entries:
         expected = [entry[field] for field in FIELDS]
         if entry["name"] == "reference":
@@ -107,17 +154,17 @@ def test_numbers_of_the_table_are_those_of_results(push: Run) -> None:
         assert found[entry["name"]][: len(HEADS)] == [*expected, seconds[entry["name"]]]
 
 
-def test_summary_says_what_results_say(push: Run) -> None:
-    page = read(push.folder)
+def test_summary_says_what_results_say(reported: Run) -> None:
+    page = read(reported.folder)
     (lead,) = [text for attributes, text in page.all("p") if attributes.get("class") == "lead"]
-    assert lead == push.results["advice"]["headline"]
+    assert lead == reported.results["advice"]["headline"]
     shown = [text for _, text in page.all("li")]
-    assert shown == push.results["advice"]["reasons"]
-    assert push.results["advice"]["backend"] in [entry["name"] for entry in push.results["backends"]]
+    assert shown == reported.results["advice"]["reasons"]
+    assert reported.results["advice"]["backend"] in [entry["name"] for entry in reported.results["backends"]]
 
 
-def test_nothing_is_loaded_from_elsewhere_and_the_size_is_bounded(push: Run) -> None:
-    text = (push.folder / "report.html").read_text()
+def test_nothing_is_loaded_from_elsewhere_and_the_size_is_bounded(reported: Run) -> None:
+    text = (reported.folder / "report.html").read_text()
     assert len(text) < 10_000_000
     page = Page(text)
     for _, attributes, _, _ in page.elements:

@@ -1,0 +1,1 @@
+"""What a report shows beyond one comparison: how the error of each gradient changes with its conditions."""
