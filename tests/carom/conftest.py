@@ -52,6 +52,7 @@ def push(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A whole report, of little effort."""
     folder = tmp_path_factory.mktemp("runs") / "reported"
-    backends = ("--backends", "autodiff,smoothing,softened")
-    run_cli("compare", "push", "--out", folder, "--samples", 32, "--rollouts", 200, *backends)
+    backends = ("--backends", "autodiff,smoothing")
+    options = ("--options", "duration=1.0,step=0.01", "--samples", 32, "--rollouts", 200)
+    run_cli("compare", "push", "--out", folder, *options, *backends)
     return Run(folder, load(folder))
