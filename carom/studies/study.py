@@ -152,7 +152,9 @@ def study(
         except (_NotOfferedError, GradientError) as reason:
             missing[name] = str(reason)
         seconds[name] = time.perf_counter() - clock
-    sweeps: dict[str, Sweep] = {name: found[name] for name in ("samples", "scale", "horizon", "stiffness") if name in found}
+    sweeps: dict[str, Sweep] = {
+        name: found[name] for name in ("samples", "scale", "horizon", "stiffness") if name in found
+    }
     if "growth" in found and found["growth"].spectrum is None and found["growth"].gradient_norm_by_step is None:
         missing["growth"] = found["growth"].notes[0]
     return Studies(

@@ -16,7 +16,7 @@ class Run(NamedTuple):
     results: dict[str, Any]
 
 
-PUSH_OPTIONS = ("--reference-samples", 64, "--samples", 64, "--rollouts", 400)
+PUSH_OPTIONS = ("--reference-samples", 64, "--samples", 64, "--rollouts", 400, "--no-report")
 """A comparison of seconds, and the same on every machine."""
 
 
@@ -44,7 +44,7 @@ def gap_push(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def push(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs") / "push"
-    run_cli("compare", "push", "--start", "apart", "--out", folder, *PUSH_OPTIONS, "--no-report")
+    run_cli("compare", "push", "--start", "apart", "--out", folder, *PUSH_OPTIONS)
     return Run(folder, load(folder))
 
 

@@ -1,4 +1,4 @@
-"""Copies of a task at another horizon or stiffness: against tasks made so from the start, and apart from the original."""
+"""Copies of a task at another horizon or stiffness, against tasks made so, and apart from the original."""
 
 from __future__ import annotations
 
