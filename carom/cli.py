@@ -14,6 +14,7 @@ from . import __version__
 from .commands.compare import Compare
 from .commands.diagnose import Diagnose
 from .commands.optimize import Optimize
+from .commands.render import Render
 from .commands.run import Run
 from .commands.tasks import Tasks
 from .commands.variance import Variance
@@ -29,6 +30,7 @@ Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
     | Annotated[Optimize, tyro.conf.subcommand("optimize")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Tasks, tyro.conf.subcommand("tasks")]
     | Annotated[Variance, tyro.conf.subcommand("variance")]

@@ -65,7 +65,8 @@ class Run:
             with stages(progress) as say:
                 say("loading")
                 from ..envs import TaskError
-                from ..report.animation import animate, frame_steps
+                from ..report.animation import animate
+                from ..report.film import film_interval, film_steps
                 from ..report.offers import scene_of
                 from ..report.results import versions, write_json
                 from ..report.run_folder import recording_entry, scene_entry
@@ -81,7 +82,9 @@ class Run:
                 clock = time.perf_counter()
                 recording = task.record(theta[None])
                 seconds = time.perf_counter() - clock
-                frame_steps(recording, self.fps, self.speed)  # refuses what cannot be before anything is written
+                film_steps(
+                    recording, film_interval(Path(ANIMATION), self.fps), self.speed
+                )  # refuses what cannot be before anything is written
                 cost = float(task(theta[None])[0])
                 say("writing the recording")
                 recording.save(staging / RECORDING)

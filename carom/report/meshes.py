@@ -8,9 +8,9 @@ import numpy as np
 
 from ..kernels.shapes import ShapeType
 from ..sim import Recording
-from .outlines import Solid, solids
+from .outlines import Solid, rotate, solids
 
-__all__ = ["BodyMesh", "body_meshes", "plane_poses", "scene_bounds"]
+__all__ = ["BodyMesh", "body_meshes", "placed", "plane_poses", "scene_bounds"]
 
 _AROUND = 24
 """Segments of a circle."""
@@ -42,17 +42,22 @@ def plane_poses(recording: Recording) -> np.ndarray:
 
 
 def scene_bounds(recording: Recording, meshes: list[BodyMesh], world: int = 0) -> np.ndarray:
-    """The box [2, 3] (m) that holds the bodies over the whole run, by their bounding spheres, and the static shapes."""
-    corners = []
+    """The box [2, 3] (m) that holds the meshes, at up to 60 steps of the run."""
+    steps = np.unique(np.linspace(0, recording.steps, min(recording.steps + 1, 60)).round().astype(int))
+    corners = [np.array([[-0.5, -0.5, 0.0], [0.5, 0.5, 0.5]])] if not meshes else []
     for mesh in meshes:
         if mesh.body < 0:
             corners.append(mesh.vertices)
-            continue
-        reach = float(np.linalg.norm(mesh.vertices, axis=1).max())
-        centres = recording.body_q[:, world, mesh.body, :3].astype(float)
-        corners += [centres - reach, centres + reach]
-    every = np.concatenate(corners) if corners else np.array([[-0.5, -0.5, 0.0], [0.5, 0.5, 0.5]])
-    return np.stack([every.min(axis=0), every.max(axis=0)])
+        else:
+            corners += [placed(mesh.vertices, recording.body_q[step, world, mesh.body]) for step in steps]
+    low, high = (pick([pick(points, axis=0) for points in corners], axis=0) for pick in (np.min, np.max))
+    return np.stack([low, high])
+
+
+def placed(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Points [n, 3] of a body's frame in the world's, with the body at ``pose`` (position, quaternion xyzw)."""
+    pose = pose.astype(float)
+    return rotate(pose[3:], points) + pose[:3]
 
 
 def _surface(solid: Solid) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,75 @@
+"""A pinhole camera: where points of the world are in a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Camera", "looking_at"]
+
+_MARGIN = 0.92
+"""Part of the picture that a box fills, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """Looks from ``position`` to ``target``, with z upwards in the picture."""
+
+    position: np.ndarray
+    """[3], m."""
+    target: np.ndarray
+    """[3], m."""
+    fov: float
+    """Angle between the picture's upper and lower edge [rad]."""
+    width: int
+    """[pixels]"""
+    height: int
+    """[pixels]"""
+
+    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Unit vectors to the right, downwards and ahead."""
+        ahead = (self.target - self.position) / np.linalg.norm(self.target - self.position)
+        right = np.cross(ahead, [0.0, 0.0, 1.0])
+        right /= np.linalg.norm(right)
+        return right, np.cross(ahead, right), ahead
+
+    @property
+    def focal(self) -> float:
+        """Distance of the picture in pixels."""
+        return float(0.5 * self.height / np.tan(0.5 * self.fov))
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Column and row [n, 2] of points [n, 3] (m); (0, 0) is the middle of the upper left pixel.
+
+        Points behind the camera have no place in the picture: nan.
+        """
+        right, down, ahead = self.axes()
+        x = np.asarray(points, dtype=float) - self.position
+        depth = np.where(x @ ahead > 0.0, x @ ahead, np.nan)
+        place = np.stack([x @ right, x @ down], axis=-1) * (self.focal / depth)[..., None]
+        return place + 0.5 * np.array([self.width - 1, self.height - 1])  # type: ignore[no-any-return]
+
+    def rays(self) -> dict[str, np.ndarray]:
+        """What ``cast_picture`` takes."""
+        right, down, ahead = self.axes()
+        corner = self.focal * ahead - 0.5 * (self.width - 1) * right - 0.5 * (self.height - 1) * down
+        return {"position": self.position, "right": right, "down": down, "ahead": corner}
+
+
+def looking_at(bounds: np.ndarray, width: int, height: int, fov: float = 0.7) -> Camera:
+    """A camera from the front and above that sees all of a box [2, 3] (m), from as near as it can."""
+    corners = np.array([[bounds[i, 0], bounds[j, 1], bounds[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    target = bounds.mean(axis=0)
+    direction = np.array([0.0, -0.74, 0.67])
+    size = float(np.linalg.norm(bounds[1] - bounds[0])) or 1.0
+    near, far = 0.5 * size, 50.0 * size
+    for _ in range(50):
+        distance = 0.5 * (near + far)
+        camera = Camera(target + distance * direction, target, fov, width, height)
+        off = np.abs(camera.project(corners) / (0.5 * np.array([width - 1, height - 1])) - 1.0)
+        if np.isfinite(off).all() and off.max() <= _MARGIN:
+            far = distance
+        else:
+            near = distance
+    return Camera(target + far * direction, target, fov, width, height)
