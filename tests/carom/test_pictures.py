@@ -141,6 +141,6 @@ def test_what_cannot_be_drawn_is_refused(pushed: carom.Recording, tmp_path: Path
 
 def test_a_film_that_cannot_be_written(pushed: carom.Recording, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"\.gif"):
-        carom.animate(pushed, tmp_path / "run.mp4")
+        carom.animate(pushed, tmp_path / "run.avi")
     with pytest.raises(OutputError, match="cannot write"):
         carom.animate(pushed, tmp_path / "none" / "run.gif")
