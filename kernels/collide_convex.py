@@ -22,14 +22,12 @@ from typing import Any
 
 import warp as wp
 
-from . import collide_box_edges, collide_convex_patch, collide_writer, handover, hulls
+from . import collide_box_edges, collide_convex_patch, collide_writer, handover, hull_lanes, hulls
 from .collide_box_box import SWITCH
+from .hull_lanes import MOST_EDGES
 from .precision import precision
 
 __all__ = ["make"]
-
-MOST_EDGES = wp.constant(192)
-"""Edges that a hull of 64 vertices may have, by Euler's formula at most 186."""
 
 
 @functools.cache
@@ -42,6 +40,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
     writer = collide_writer.make(dtype)
     hull = hulls.make(dtype)
+    lanes = hull_lanes.make(dtype)
     patch = collide_convex_patch.make(dtype)
     hand = handover.make(dtype)
     closest_parameters = collide_box_edges.make(dtype).closest_parameters
@@ -50,7 +49,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     # Sine of the angle below which two edges count as parallel: their common normal says nothing that faces do not.
     parallel = wp.constant(scalar(0.01))
     parallel2 = wp.constant(scalar(p.epsilon))  # squared sine
-    edge_list = wp.types.vector(int(MOST_EDGES), wp.uint8)  # counted from the hull's first; small, as it is copied
+    edge_list = lanes.edge_list  # counted from the hull's first
 
     @wp.func
     def edge_start(hs: Hulls, h: Hull, e: int) -> vec3:
@@ -65,62 +64,17 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return wp.normalize(edge_end(hs, h, e) - edge_start(hs, h, e))
 
     @wp.func
-    def edge_gap(hs: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, ea: int, eb: int):
-        """Separation [m] along the common normal of two edges, and the sign that points it from a to b.
-
-        Minus infinity unless the two edges are a feature of the Minkowski difference: the arcs between the normals of
-        their faces, those of b turned over, cross on the sphere of directions.
-        """
-        gap = scalar(-1.0e30)
-        sign = scalar(1.0)
-        start_a = edge_start(hs, a, ea)
-        da = edge_end(hs, a, ea) - start_a
-        start_b = edge_start(hs, b, eb)
-        local = edge_end(hs, b, eb) - start_b
-        db = rotation * local
-        in_b = wp.transpose(rotation) * da
-        b0 = wp.dot(hs.normals[hs.edges[eb][2]], in_b)
-        b1 = wp.dot(hs.normals[hs.edges[eb][3]], in_b)
-        a0 = wp.dot(hs.normals[hs.edges[ea][2]], db)
-        a1 = wp.dot(hs.normals[hs.edges[ea][3]], db)
-        if b0 * b1 < scalar(0.0) and a0 * a1 < scalar(0.0) and b0 * a1 < scalar(0.0):
-            normal = wp.cross(da, db)
-            length = wp.length(normal)
-            if length > parallel * wp.length(da) * wp.length(db):
-                if wp.dot(normal, start_a) < scalar(0.0):
-                    sign = scalar(-1.0)
-                gap = sign * wp.dot(normal, rotation * start_b + position - start_a) / length
-        return gap, sign
-
-    @wp.func
-    def near_edges(hs: Hulls, h: Hull, other: Hull, rotation: mat33, position: vec3, distance: scalar, toward: int):
-        """How many edges of h come within about a distance of another hull, which, and whether one meets it.
+    def near_edges(
+        hs: Hulls, h: Hull, other: Hull, rotation: mat33, position: vec3, distance: scalar, toward: int
+    ) -> edge_list:
+        """The edges of h that come within about a distance of another hull; the last number is how many.
 
         ``rotation``, ``position`` are the pose of h in the frame of the other, whose face ``toward`` looks at h.
         """
-        normal = wp.transpose(rotation) * hs.normals[toward]
-        level = -hull.height(hs, other, toward, position) + distance
-        low = wp.int64(0)  # bits of the vertices that are no higher over that face than the distance
-        for v in range(h.vertex, h.vertex_end):
-            if wp.dot(normal, hull.vertex(hs, h, v)) <= level:
-                low = low | (wp.int64(1) << wp.int64(v - h.vertex))
-        count = int(0)
-        found = edge_list()
-        touch = bool(False)
-        beyond = toward  # the face that the last edge was beyond: often the next one is, too
-        for e in range(h.edge, h.edge_end):
-            ends = hs.edges[e]
-            bits = (low >> wp.int64(ends[0] - h.vertex)) | (low >> wp.int64(ends[1] - h.vertex))
-            if (bits & wp.int64(1)) == wp.int64(1) and count < MOST_EDGES:
-                start = rotation * hull.vertex(hs, h, ends[0]) + position
-                end = rotation * hull.vertex(hs, h, ends[1]) + position
-                if wp.min(hull.height(hs, other, beyond, start), hull.height(hs, other, beyond, end)) <= distance:
-                    near, meets, beyond = hull.reaches(hs, other, start, end, distance)
-                    if near:
-                        found[count] = wp.uint8(e - h.edge)
-                        count += 1
-                        touch = touch or meets
-        return count, found, touch
+        return lanes.near_edges(
+            hs.edge_rows, hs.face_rows, h.edge, h.edge_end, h.scale, rotation, position, other.face, other.face_end,
+            toward, other.scaled, other.scale, distance,
+        )  # fmt: skip
 
     @wp.func
     def put_edges(
@@ -157,10 +111,14 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def closest_edges(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
-        rotation: mat33, position: vec3, margin: scalar,
-        count_a: int, near_a: edge_list, count_b: int, near_b: edge_list,
+        rotation: mat33, position: vec3, margin: scalar, distance: scalar, face: int, face_b: int,
     ) -> int:  # fmt: skip
-        """The closest points of the edges of two separate hulls."""
+        """The closest points of the edges of two separate hulls, of those within a distance of the other hull."""
+        back = wp.transpose(rotation)
+        near_a = near_edges(hs, ha, hb, back, back * (-position), distance, face_b)
+        near_b = near_edges(hs, hb, ha, rotation, position, distance, face)
+        count_a = int(near_a[MOST_EDGES - 1])
+        count_b = int(near_b[MOST_EDGES - 1])
         nearest = scalar(1.0e30)
         ea = int(-1)
         eb = int(-1)
@@ -241,37 +199,28 @@ def make(dtype: Any) -> types.SimpleNamespace:
         overlap = greatest < scalar(0.0)
         if overlap:
             distance = slack - greatest
-        count_a, near_a, touch_a = near_edges(hs, ha, hb, back, seen, distance, face_b)
-        count_b, near_b, touch_b = near_edges(hs, hb, ha, rotation, position, distance, face)
-        if overlap and not touch_a and not touch_b and distance < margin + slack:  # apart all the same
-            count_a, near_a, touch_a = near_edges(hs, ha, hb, back, seen, margin + slack, face_b)
-            count_b, near_b, touch_b = near_edges(hs, hb, ha, rotation, position, margin + slack, face)
-        best_edge = scalar(-1.0e30)
-        edge_a = int(-1)
-        edge_b = int(-1)
-        edge_sign = scalar(1.0)
-        for i in range(count_a):
-            for j in range(count_b):
-                i_a = ha.edge + int(near_a[i])
-                j_b = hb.edge + int(near_b[j])
-                gap, sign = edge_gap(hs, ha, hb, rotation, position, i_a, j_b)
-                if gap > best_edge:
-                    best_edge = gap
-                    edge_a = i_a
-                    edge_b = j_b
-                    edge_sign = sign
+        wider = distance
+        if overlap:  # by their faces; without an edge that meets the other hull they are apart all the same
+            wider = wp.max(distance, margin + slack)
+        found = lanes.crossing(
+            hs.edge_rows, hs.face_rows, ha.edge, ha.edge_end, ha.face, ha.face_end, ha.scaled, ha.scale, hb.edge,
+            hb.edge_end, hb.face, hb.face_end, hb.scaled, hb.scale, rotation, position, face, face_b, distance, wider,
+            parallel,
+        )  # fmt: skip
+        best_edge = found[0]
+        edge_a = ha.edge + int(found[1])
+        edge_b = hb.edge + int(found[2])
+        edge_sign = found[3]
+        distance = found[5]
         if best_edge >= margin:
             return n
         # Hulls that overlap have an edge of one in the other, or one holds the other's centre. Where neither is so, the
         # axis that separates them may belong to edges too far apart to be looked at; those near count.
-        apart = overlap and not touch_a and not touch_b
-        _near, b_in_a, _face = hull.reaches(hs, ha, position, position, scalar(0.0))
-        _near, a_in_b, _face = hull.reaches(hs, hb, seen, seen, scalar(0.0))
-        apart = apart and not b_in_a and not a_in_b
+        apart = overlap and found[4] == scalar(0.0)
+        if apart:
+            apart = not hull.inside(hs, ha, position) and not hull.inside(hs, hb, seen)
         if apart and best_edge <= scalar(0.0):
-            return closest_edges(
-                table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
-            )
+            return closest_edges(table, world, n, hs, a, b, ha, hb, rotation, position, margin, distance, face, face_b)
 
         width = switch * wp.min(ha.inner, hb.inner)
         part_a = scalar(0.0)  # what edges have of the stiffness, by the faces of a and of b
@@ -322,9 +271,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # No such polygon: hulls that pass each other, or faces that hardly face each other.
         turned = best_b > best
         if wp.max(greatest, best_edge) > scalar(0.0):
-            return closest_edges(
-                table, world, n, hs, a, b, ha, hb, rotation, position, margin, count_a, near_a, count_b, near_b
-            )
+            return closest_edges(table, world, n, hs, a, b, ha, hb, rotation, position, margin, distance, face, face_b)
         if best_edge > greatest - width:  # of edges further inside not all were looked at
             return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
         if turned:

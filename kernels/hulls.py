@@ -13,6 +13,7 @@ from typing import Any
 
 import warp as wp
 
+from . import hull_lanes
 from .precision import precision
 
 __all__ = ["HullArrays", "make", "table"]
@@ -35,6 +36,9 @@ class HullArrays:
     face_start: wp.array  # int32 [M + 1]
     edge_start: wp.array  # int32 [M + 1]
     rim: wp.array  # scalar [M]: radius of a cylinder's rims [m], 0 for polyhedra
+    vertex_rows: wp.array  # scalar [3, V + 8], these again, for ``hull_lanes.py``
+    face_rows: wp.array  # scalar [4, F + 8]
+    edge_rows: wp.array  # scalar [12, E + 8]
 
 
 @functools.cache
@@ -42,6 +46,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """Structs ``Hulls`` (all meshes) and ``Hull`` (one shape's) and functions of them, for one precision."""
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    lanes = hull_lanes.make(dtype)
 
     @wp.struct
     class Hulls:
@@ -60,6 +65,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         face_start: wp.array1d(dtype=wp.int32)
         edge_start: wp.array1d(dtype=wp.int32)
         rim: wp.array1d(dtype=scalar)
+        vertex_rows: wp.array2d(dtype=scalar)
+        face_rows: wp.array2d(dtype=scalar)
+        edge_rows: wp.array2d(dtype=scalar)
 
     @wp.struct
     class Hull:
@@ -124,50 +132,26 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def lowest(hulls: Hulls, h: Hull, direction: vec3) -> int:
         """The vertex least far in a direction."""
-        d = wp.cw_mul(direction, h.scale)
-        result = h.vertex
-        least = scalar(1.0e30)
-        for v in range(h.vertex, h.vertex_end):
-            x = wp.dot(d, hulls.vertices[v])
-            if x < least:
-                least = x
-                result = v
-        return result
+        return lanes.lowest(hulls.vertex_rows, h.vertex, h.vertex_end, wp.cw_mul(direction, h.scale))
 
     @wp.func
-    def gap_over(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, face: int) -> scalar:
-        """Separation [m] of b along the normal of a face of a."""
-        direction = wp.transpose(rotation) * hulls.normals[face]
-        low = vertex(hulls, b, lowest(hulls, b, direction))
-        return height(hulls, a, face, position) + wp.dot(direction, low)
+    def inside(hulls: Hulls, h: Hull, x: vec3) -> bool:
+        """Whether x lies in the hull."""
+        return lanes.height(hulls.face_rows, h.face, h.face_end, h.scaled, h.scale, x) <= scalar(0.0)
 
     @wp.func
     def best_face(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, enough: scalar):
         """Greatest separation [m] of b along the normals of a's faces, and the face.
 
-        ``rotation``, ``position`` are the pose of b in the frame of a. A face that cannot win, since b holds a sphere
-        about its centre, costs one dot product. Stops at the first separation of ``enough``.
+        ``rotation``, ``position`` are the pose of b in the frame of a. Begins with the face that b's centre is highest
+        over, so that few others can win; one that cannot, since b holds a sphere about its centre, costs one dot
+        product. Stops at the first separation of ``enough``.
         """
-        face = a.face  # begins with the one that b's centre is highest over, so that few others can win
-        most = scalar(-1.0e30)
-        for f in range(a.face, a.face_end):
-            middle = height(hulls, a, f, position)
-            if middle > most:
-                most = middle
-                face = f
-        best = gap_over(hulls, a, b, rotation, position, face)
-        if best >= enough:
-            return best, face
-        first = face
-        for f in range(a.face, a.face_end):
-            if f != first and height(hulls, a, f, position) - b.inner > best:
-                gap = gap_over(hulls, a, b, rotation, position, f)
-                if gap > best:
-                    best = gap
-                    face = f
-                    if best >= enough:
-                        return best, face
-        return best, face
+        found = lanes.best_face(
+            hulls.face_rows, hulls.vertex_rows, a.face, a.face_end, a.scaled, a.scale, b.vertex, b.vertex_end, b.scale,
+            b.inner, rotation, position, enough,
+        )  # fmt: skip
+        return found[0], a.face + int(found[1])
 
     @wp.func
     def reaches(hulls: Hulls, h: Hull, start: vec3, end: vec3, distance: scalar):
@@ -199,7 +183,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     return types.SimpleNamespace(
         Hulls=Hulls, Hull=Hull, hull_of=hull_of, vertex=vertex, corner=corner, corners=corners, height=height,
-        side_normal=side_normal, lowest=lowest, best_face=best_face, reaches=reaches,
+        side_normal=side_normal, lowest=lowest, inside=inside, best_face=best_face, reaches=reaches,
     )  # fmt: skip
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import warp as wp
 
+from ..kernels.hull_lanes import LANES
 from ..kernels.hulls import HullArrays
 from ..kernels.precision import precision
 from .convex import ConvexMesh, box_mesh
@@ -27,13 +29,17 @@ def hull_arrays(model: Model, real: Any) -> HullArrays:
     def put(values: Any, dtype: Any) -> wp.array:
         return wp.array(np.concatenate(values), dtype=dtype, device=model.device)
 
+    def rows(of_mesh: Callable[[ConvexMesh], list[np.ndarray]]) -> wp.array:
+        values = np.concatenate([np.column_stack(of_mesh(m)) for m in meshes]).T
+        return wp.array(np.pad(values, ((0, 0), (0, LANES))), dtype=p.scalar, device=model.device)
+
     offsets = list(zip(meshes, vertices[:-1], faces[:-1], corners[:-1], strict=True))
     return HullArrays(
         shape_mesh=put([model.shape_mesh + 1], wp.int32),
         vertices=put([m.vertices for m in meshes], p.vec3),
         shares=put([m.shares for m in meshes], p.scalar),
         normals=put([m.normals for m in meshes], p.vec3),
-        offsets=put([(m.normals * m.vertices[m.loop[m.loop_start[:-1]]]).sum(axis=1) for m in meshes], p.scalar),
+        offsets=put([_face_offsets(m) for m in meshes], p.scalar),
         loop_start=put([*(m.loop_start[:-1] + c for m, _, _, c in offsets), corners[-1:]], wp.int32),
         loop=put([m.loop + v for m, v, _, _ in offsets], wp.int32),
         sides=put([_side_normals(m) for m in meshes], p.vec3),
@@ -42,7 +48,22 @@ def hull_arrays(model: Model, real: Any) -> HullArrays:
         face_start=put([faces], wp.int32),
         edge_start=put([edges], wp.int32),
         rim=put([[m.rim for m in meshes]], p.scalar),
+        vertex_rows=rows(lambda m: [m.vertices]),
+        face_rows=rows(lambda m: [m.normals, _face_offsets(m)]),
+        edge_rows=rows(_edge_columns),
     )
+
+
+def _face_offsets(mesh: ConvexMesh) -> np.ndarray:
+    """Heights of the faces' planes over the origin [m], [faces]."""
+    return np.einsum("ij,ij->i", mesh.normals, mesh.vertices[mesh.loop[mesh.loop_start[:-1]]])
+
+
+def _edge_columns(mesh: ConvexMesh) -> list[np.ndarray]:
+    """Start, start to end [m], and the normals of the left and of the right face of every edge."""
+    start, end, left, right = np.asarray(mesh.edges).T
+    x = mesh.vertices
+    return [x[start], x[end] - x[start], mesh.normals[left], mesh.normals[right]]
 
 
 def _side_normals(mesh: ConvexMesh) -> np.ndarray:
