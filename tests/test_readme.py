@@ -81,15 +81,6 @@ def test_distributed_smoothing(capsys: pytest.CaptureFixture[str]):
     assert "torchrun --nproc-per-node 2 examples/distributed_smoothing.py" in readme
 
 
-def test_optimize_push():
-    names = runpy.run_path(str(ROOT / "examples" / "optimize_push.py"))
-    gradients = names["carom"].gradients
-    task = names["carom"].envs.make("push", start="apart")
-    start = float(task(task.initial_parameters()[None]))
-    assert names["optimize"](gradients.Autodiff(), iterations=3) == start
-    assert names["optimize"](gradients.Smoothing(scale=0.02, samples=128), iterations=15) < 0.5 * start
-
-
 def test_choose_push():
     names = runpy.run_path(str(ROOT / "examples" / "choose_push.py"))
     cost, exact = names["make_cost"](), names["Enumeration"](categories=3)

@@ -1,0 +1,83 @@
+"""The same task and the same budget of rollouts for every optimizer and gradient, over several seeds: a table.
+
+    python examples/optimizer_table.py push --options start=apart --rollouts 3000 --seeds 5
+
+The budget counts a backward pass as two rollouts. Cost is that of the best theta found, one rollout of it without
+noise; the interval is Student's t at 95 % over the seeds. What has no randomness is run once.
+"""
+
+import argparse
+import ast
+
+import torch
+from scipy.stats import t as student
+
+import carom
+from carom.gradients import make_backend
+from carom.optimization import make_optimizer, minimize
+
+METHODS = "adam:autodiff,adam:smoothing,adam:smoothing-first,adam:softened,lbfgs:autodiff,cmaes,mppi"
+DETERMINISTIC = ("autodiff", "softened", "softened-forward")
+
+
+def run(task: object, method: str, rollouts: int, seed: int, options: dict[str, float]) -> tuple[float, float]:
+    """Final cost and seconds of one run; ``method`` is "optimizer:gradient" or "optimizer"."""
+    optimizer, _, gradient = method.partition(":")
+    backend = make_backend(gradient, scale=options["scale"], samples=int(options["samples"])) if gradient else None
+    given = {name: options.get(name) for name in ("learning_rate", "scale")}
+    result = minimize(
+        task, task.initial_parameters(), make_optimizer(optimizer, **given), backend=backend, rollouts=rollouts,
+        iterations=int(options["iterations"]), seed=seed,
+    )  # fmt: skip
+    return result.cost, result.seconds
+
+
+def interval(numbers: list[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95 % confidence interval."""
+    values = torch.tensor(numbers, dtype=torch.float64)
+    if len(values) < 2:
+        return float(values.mean()), float("nan")
+    error = float(values.std()) / len(values) ** 0.5
+    return float(values.mean()), float(student.ppf(0.975, len(values) - 1)) * error
+
+
+def table(task: object, methods: list[str], *, rollouts: int, seeds: int, **options: float) -> dict[str, list[float]]:
+    """Final costs by method; prints a row for each."""
+    experiment = getattr(task, "experiment", None)
+    scale = getattr(task, "smoothing_scale", None) or getattr(experiment, "noise", 0.02)
+    options = {"scale": scale, "samples": 32, "iterations": 1000} | options
+    start = float(task(task.initial_parameters()[None])[0])
+    print(f"| {task.name}, {rollouts} rollouts, from {start:.4g} | final cost (95 % interval) | seconds |")
+    print("| --- | --- | --- |")
+    found = {}
+    for method in methods:
+        once = method.partition(":")[2] in DETERMINISTIC
+        runs = [run(task, method, rollouts, seed, options) for seed in range(1 if once else seeds)]
+        found[method] = [cost for cost, _ in runs]
+        mean, half = interval(found[method])
+        spread = "" if once or seeds < 2 else f" ± {half:.2g}"
+        print(f"| {method} | {mean:.4g}{spread} | {sum(s for _, s in runs) / len(runs):.1f} |", flush=True)
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("task")
+    parser.add_argument("--options", default="", help="of the task: name=value,name=value")
+    parser.add_argument("--methods", default=METHODS)
+    parser.add_argument("--rollouts", type=int, default=3000)
+    parser.add_argument("--seeds", type=int, default=5)
+    for name in ("scale", "samples", "learning-rate", "iterations"):
+        parser.add_argument(f"--{name}", type=float)
+    given = vars(parser.parse_args())
+    torch.set_num_threads(1)
+    pairs = [pair.split("=") for pair in given.pop("options").split(",") if pair]
+    options = {name: value if value.isidentifier() else ast.literal_eval(value) for name, value in pairs}
+    task = carom.envs.make(given.pop("task"), **options)
+    methods = given.pop("methods").split(",")
+    table(task, methods, **{name: value for name, value in given.items() if value is not None})
+
+
+if __name__ == "__main__":
+    main()
