@@ -7,6 +7,7 @@ Graphs are recorded once per number of steps and replayed; their buffers never m
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -278,17 +279,17 @@ class Lane:
             start = self.list_contacts(t, law)
             self._velocities(t, law, start, every=True)
             self._overlooked(t, law)
-            self._where_marked(0, lambda t=t, start=start: self._look_again(t, law, start))
+            self._where_marked(0, functools.partial(self._look_again, t, law, start))
             integrate.integrate(
                 self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
             )
 
     def _where_marked(self, look: int, launches: Callable[[], None]) -> None:
         """Launch what works on marked worlds, if any was marked after a look."""
-        if self.q.device.is_cuda:  # where a launch without work costs little, and a condition needs a late driver
-            launches()
-        else:
+        if self.device == "cpu":
             wp.capture_if(self.near.looks[look:], launches)
+        else:  # where a launch without work costs little, and a condition needs a late driver
+            launches()
 
     def _look_again(self, t: int, law: ContactLaw, start: wp.array, whole: bool = False) -> None:
         """List and solve the marked worlds of step ``t`` again, first by the speeds of each pair, then as a whole."""
@@ -296,7 +297,7 @@ class Lane:
         self._velocities(t, law, start, every=False)
         self._overlooked(t, law, every=False, last=whole)
         if not whole:
-            self._where_marked(1, lambda: self._look_again(t, law, start, whole=True))
+            self._where_marked(1, functools.partial(self._look_again, t, law, start, whole=True))
 
     def _overlap(self, steps: int, law: ContactLaw) -> None:
         self.list_contacts(0, law)
