@@ -200,7 +200,7 @@ class CompareResult:
 
 PAGE = "report.html"
 _KINDS = (
-    "compare", "scene", "slice", "landscape", "field", "parameters", "singles", "samples", "scale", "horizon",
+    "compare", "scene", "bodies", "slice", "landscape", "field", "parameters", "singles", "samples", "scale", "horizon",
     "stiffness", "growth", "curves",
 )  # fmt: skip
 FILES = (

@@ -1,14 +1,15 @@
 """Which backend to use at this point, by rules that are written down.
 
-0. A reference of exactly zero: the noise reaches nothing that changes the cost, and no backend can be chosen by it.
+0. A reference of exactly zero (the noise reaches nothing that changes the cost), or whose own standard error is more
+   than half of it, chooses nothing.
 1. *Candidates* are the backends whose verdict is "agrees". An exact gradient that the diagnosis calls blind,
    overwhelmed or not finite is none, even where it agrees by chance.
 2. Among them the one with the least *work*: mean squared error times rollouts, which does not change with the number
    of samples as long as the error is noise. The error is what the study measured over seeds, if it was made; else the
    backend's own variance; else, for a spread that is no error bar, the squared distance from the reference. An exact
    gradient has none. Equal work: fewer rollouts, then the order of the comparison.
-3. Without a candidate: among those that differ by at most 25 degrees in angle the one of the fewest rollouts, then the
-   nearest, for its *direction* only.
+3. Without a candidate: among those that differ by at most 25 degrees in angle, and that the diagnosis does not reject,
+   the one of the fewest rollouts, then the nearest, for its *direction* only.
 4. Else, among noisy ones, that of the least work, with the number of samples that would settle it.
 5. Else none.
 
@@ -30,6 +31,7 @@ __all__ = ["Advice", "advise"]
 DIRECTION = math.cos(math.radians(25.0))
 """Cosine to the reference above which a gradient is still good to go downhill."""
 _CHEAPER = 0.1
+_UNSURE = 0.5
 _TARGET = 0.1
 """Error relative to the gradient that is to be reached."""
 _DISQUALIFIES = ("not finite", "blind", "overwhelmed")
@@ -81,14 +83,26 @@ def advise(
             "The cost is flat here as far as the noise reaches: no backend can be told from another.",
             ("Try a larger scale of the noise, or another theta.",),
         )
+    error = comparison.reference.standard_error_norm
+    if error and comparison.reference.norm and error > _UNSURE * comparison.reference.norm:
+        return Advice(
+            None,
+            "none",
+            "The reference is not known well enough here to choose by it.",
+            (
+                f"Its own standard error is {error / comparison.reference.norm:.0%} of it: allow more rollouts, or use "
+                "a larger scale of the noise.",
+                *_against(comparison.rows, None, verdicts, found),
+            ),
+        )
     work = {row.name: _squared_error(row, comparison.reference, measured) * row.evaluations for row in rows}
     agreeing = [row for row in rows if verdicts[row.name].label == "agrees"]
-    candidates = [row for row in agreeing if not found.get(row.name, "").startswith(_DISQUALIFIES)]
+    candidates = [row for row in agreeing if not _rejected(row, found)]
     if candidates:
         return _agreement(candidates, comparison, verdicts, found, work, measured)
-    near = [row for row in rows if verdicts[row.name].label == "differs" and _near(row)]
+    near = [row for row in rows if verdicts[row.name].label == "differs" and _near(row) and not _rejected(row, found)]
     if near:
-        best = min(near, key=lambda row: (row.evaluations, -(row.cosine or 0.0)))
+        best = min(near, key=lambda row: (row.evaluations, -round(row.cosine or 0.0, 2)))
         return Advice(
             best.name,
             "direction",
@@ -146,10 +160,10 @@ def _agreement(
     need = _needed(work[best.name], comparison.reference)
     if need:
         reasons.append(f"About {_count(need)} rollouts bring its error to a tenth of the gradient.")
-    others = [row for row in comparison.rows if row is not best and _near(row)]
+    others = [row for row in comparison.rows if row is not best and _near(row) and not _rejected(row, found)]
     cheap = [row for row in others if row.evaluations <= _CHEAPER * best.evaluations]
     if cheap and work[best.name] > 0.0:
-        least = min(cheap, key=lambda row: (row.evaluations, -(row.cosine or 0.0)))
+        least = min(cheap, key=lambda row: (row.evaluations, -round(row.cosine or 0.0, 2)))
         reasons.append(
             f"To go downhill, {least.name} does as well: {_angle(least)} the reference, at {_rollouts(least)}."
         )
@@ -186,9 +200,13 @@ def _against(
             continue
         if label != "agrees":
             said.append(f"Not {row.name}: {text}.")
-        elif found.get(row.name, "").startswith(_DISQUALIFIES):
+        elif _rejected(row, found):
             said.append(f"Not {row.name}, though it agrees: {found[row.name]}.")
     return tuple(said)
+
+
+def _rejected(row: ComparisonRow, found: Mapping[str, str]) -> bool:
+    return found.get(row.name, "").startswith(_DISQUALIFIES)
 
 
 def _near(row: ComparisonRow) -> bool:

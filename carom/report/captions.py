@@ -77,6 +77,21 @@ def _scene(result: CompareResult) -> Caption:
     )
 
 
+def _bodies(result: CompareResult) -> Caption:
+    assert result.studies is not None
+    assert result.studies.nudges is not None
+    return Caption(
+        "What a step downhill does to the bodies.",
+        "At each body, where it ends: the arrow says how much farther it would end after a step of one noise scale "
+        "down each gradient, from rollouts of their own, all on one scale. Dotted circles: how far steps of that "
+        "length "
+        "in random directions move it. Arrows inside the circles of a pile are chance; arrows towards the goal that "
+        "leave them are what a gradient is for.",
+        f"The bodies from above at the end, with arrows of displacement by "
+        f"{_listed(list(result.studies.nudges.moves))}.",
+    )
+
+
 def _field(result: CompareResult) -> Caption:
     assert result.studies is not None
     assert result.studies.arrows is not None
@@ -226,6 +241,7 @@ CAPTIONS: dict[str, Callable[[CompareResult], Caption]] = {
     "landscape": _landscape,
     "parameters": _parameters,
     "scene": _scene,
+    "bodies": _bodies,
     "field": _field,
     "singles": _singles,
     "samples": _samples,

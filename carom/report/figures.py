@@ -12,6 +12,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..gradients.errors import GradientError
+from .bodies_figure import draw_bodies
 from .curves_figure import draw_curves
 from .field_figure import draw_field, field_size
 from .growth_figure import draw_growth
@@ -89,6 +90,10 @@ def _no_field(result: CompareResult) -> str | None:
     return _no_study("field")(result) or _no_landscape(result)
 
 
+def _no_bodies(result: CompareResult) -> str | None:
+    return _no_scene(result) or _no_study("bodies")(result)
+
+
 def _sweep(name: str) -> Kind:
     return Kind(lambda figure, result: draw_sweep(figure, result, name), _no_study(name), _size(9.0, 3.6))
 
@@ -105,6 +110,7 @@ def _scene_size(result: CompareResult) -> tuple[float, float]:
 
 KINDS: dict[str, Kind] = {
     "scene": Kind(_draw_scene, _no_scene, _scene_size),
+    "bodies": Kind(draw_bodies, _no_bodies, lambda result: (6.6, 1.9 + 5.0 * aspect(result.recording))),
     "slice": Kind(_draw_slice, lambda result: None, _size(5.6, 4.0)),
     "landscape": Kind(draw_landscape, _no_landscape, _size(8.4, 4.0)),
     "field": Kind(draw_field, _no_field, field_size),

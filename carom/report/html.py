@@ -21,13 +21,14 @@ body { margin: 0 auto; max-width: 70rem; padding: 1.5rem; background: var(--pape
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; margin: 0 0 .2rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; }
 p.lead { font-size: 1.2rem; font-weight: 600; margin: .2rem 0 .6rem; }
+section.summary h2 { margin-top: .4rem; }
 .summary { background: var(--card); border-left: .3rem solid #0072B2; padding: .8rem 1.2rem; }
 .note, figcaption, caption { color: var(--soft); font-size: .92rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 caption { text-align: left; caption-side: bottom; padding-top: .5rem; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td.words { text-align: left; } td.words { white-space: normal; min-width: 16rem; }
+th:first-child, th:last-child, td.words { text-align: left; } td.words { white-space: normal; min-width: 16rem; }
 figure { margin: 1.6rem 0 2.2rem; } figcaption { max-width: 60rem; margin-top: .5rem; }
 figcaption strong { color: var(--ink); }
 figure img { display: block; max-width: 100%; height: auto; background: #ffffff; border: 1px solid var(--line); }

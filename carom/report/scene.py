@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
-__all__ = ["aspect", "draw_scene", "is_crowded"]
+__all__ = ["aspect", "draw_scene", "is_crowded", "legend_entry"]
 
 _FEW = 3
 """Up to this many bodies, start and end of the rollout share one picture."""
@@ -113,7 +113,7 @@ def _way_points(
     view = max(float(np.ptp(axes.get_xlim())), float(np.ptp(axes.get_ylim())))
     draw_arrows(axes, origins, moves, _LONGEST * view)
     _hold(axes)
-    return [_proxy(handle, label) for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)]
+    return [legend_entry(handle, label) for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)]
 
 
 def _hold(axes: Axes) -> None:
@@ -125,7 +125,7 @@ def _hold(axes: Axes) -> None:
     axes.set_ylim(min(low, y0), max(high, y1))
 
 
-def _proxy(handle: Any, label: str) -> Artist:
+def legend_entry(handle: Any, label: str) -> Artist:
     """Arrows in the legend look like arrows."""
     if isinstance(handle, Line2D):
         return handle

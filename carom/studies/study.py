@@ -16,6 +16,7 @@ from ..gradients.interface import Backend, Objective
 from ..gradients.reference import CentralDifferences
 from .curves import Curve, descents
 from .field import ArrowField, arrow_field
+from .nudges import Nudges, nudge
 from .offers import horizons_of, stiffnesses_of
 from .plan import Plan
 from .singles import Singles, single_samples
@@ -36,10 +37,12 @@ class Studies:
     sweeps: dict[str, Sweep] = field(default_factory=dict)
     """By what changes: samples, scale, horizon, stiffness."""
     diagnosis: Diagnosis | None = None
+    nudges: Nudges | None = None
     curves: dict[str, Curve] = field(default_factory=dict)
     """Descents by backend."""
     missing: dict[str, str] = field(default_factory=dict)
-    """Why a study was not made, by its name: field, singles, samples, scale, horizon, stiffness, growth, curves."""
+    """Why a study was not made, by its name: field, singles, samples, scale, horizon, stiffness,
+    growth, bodies, curves."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Of each study."""
 
@@ -62,6 +65,7 @@ class Studies:
             "singles": None if self.singles is None else self.singles.as_dict(),
             "sweeps": {name: found.as_dict() for name, found in self.sweeps.items()},
             "diagnosis": None if self.diagnosis is None else _growth(self.diagnosis),
+            "nudges": None if self.nudges is None else self.nudges.as_dict(),
             "curves": {name: curve.as_dict() for name, curve in self.curves.items()},
         }
 
@@ -162,6 +166,7 @@ def study(
         singles=found.get("singles"),
         sweeps=sweeps,
         diagnosis=found.get("growth"),
+        nudges=found.get("bodies"),
         curves=found.get("curves", {}),
         missing=missing,
         seconds=seconds,
@@ -250,6 +255,14 @@ def _diagnosis(work: _Work) -> Diagnosis:
     )
 
 
+def _bodies(work: _Work) -> Nudges:
+    if not callable(getattr(work.objective, "record", None)):
+        raise _NotOfferedError("the objective simulates no bodies that could be drawn: it has no record(theta)")
+    rows = [work.comparison.reference, *work.comparison.rows]
+    gradients = {row.name: row.gradient for row in rows if row.gradient is not None}
+    return nudge(work.objective, work.theta, gradients, work.scale, seed=work.seed)
+
+
 def _curves(work: _Work) -> dict[str, Curve]:
     return descents(
         work.objective, work.theta, work.backends, work.scale,
@@ -265,6 +278,7 @@ STUDIES: dict[str, tuple[str, Callable[[_Work], Any]]] = {
     "horizon": ("bias and variance by horizon", _horizon),
     "stiffness": ("bias and variance by contact stiffness", _stiffness),
     "growth": ("growth step by step, contacts and kinks", _diagnosis),
+    "bodies": ("where a step moves the bodies", _bodies),
     "curves": ("a descent with each backend", _curves),
 }
 """By name: what the progress says, and what makes it. The order of the work."""

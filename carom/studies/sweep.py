@@ -108,7 +108,9 @@ class Sweep:
 def measure(
     backend: Backend, objective: Objective, theta: torch.Tensor, truth: Truth, *, repeats: int, seed: int
 ) -> Point:
-    """Bias and variance over ``repeats`` seeds, 2 or more; a backend whose first two agree is taken for deterministic.
+    """Bias and variance over ``repeats`` seeds, 2 or more.
+
+    A backend without an error bar whose first two estimates agree is taken for deterministic.
 
     Raises:
         GradientError: The backend cannot do this.
@@ -116,7 +118,8 @@ def measure(
     estimates: list[Estimate] = []
     for k in range(repeats):
         estimates.append(backend.estimate(objective, theta, seed=derive_seed(seed, "repeat", k)))
-        if k == 1 and torch.equal(estimates[0].gradient, estimates[1].gradient):
+        first = estimates[0]
+        if k == 1 and first.standard_error is None and torch.equal(first.gradient, estimates[1].gradient):
             estimates = estimates[:1]
             break
     gradients = torch.stack([estimate.gradient.double().cpu() for estimate in estimates])

@@ -104,6 +104,21 @@ def test_without_agreement_a_direction_then_more_samples_then_nothing() -> None:
     assert "Not exact: is blind." in nothing.reasons
 
 
+def test_a_direction_that_the_diagnosis_rejects_is_not_followed() -> None:
+    turned, words = row("turned", gradient=(5.0, 4.0), rollouts=1), {"turned": "overwhelmed by growth: 1e3 times"}
+    assert advice((turned, DIFFERS)).backend == "turned"
+    assert advice((turned, DIFFERS), diagnosis=words).backend is None
+    beside = advice((row("zeroth", variance=0.5), AGREES), (turned, DIFFERS), diagnosis=words)
+    assert "turned does as well" not in " ".join(beside.reasons)
+
+
+@pytest.mark.parametrize(("error", "chosen"), [(2.4, "exact"), (2.6, None)])
+def test_a_reference_that_is_not_known_chooses_nothing(error: float, chosen: str | None) -> None:
+    reference = ComparisonRow(name="reference", gradient=TRUTH, norm=5.0, standard_error_norm=error)
+    found = advise(Comparison(reference, (row("exact", rollouts=1),)), {"exact": AGREES})
+    assert found.backend == chosen
+
+
 def test_a_failed_backend_is_named_and_never_chosen() -> None:
     failed = ComparisonRow(name="failed", error="no gradient")
     found = advice((failed, Verdict("failed", "no gradient")), (row("zeroth", variance=0.1), AGREES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from carom.gradients import Autodiff, CentralDifferences, GradientError, Mixed, 
 from carom.report.figures import KINDS
 from carom.studies.curves import RATE, descend
 from carom.studies.field import arrow_field
+from carom.studies.nudges import nudge
 from carom.studies.plan import plan_for
 from carom.studies.singles import SCORE, single_samples
 from carom.studies.sweep import Law, Point, Truth, measure, sweep
@@ -191,7 +193,7 @@ def test_studies_of_a_users_own_function() -> None:
     result = carom.compare(
         edge, theta, backends=["autodiff", "smoothing"], scale=0.1, samples=64, rollouts=400, studies=True
     )
-    assert set(result.omitted) == {"scene", "landscape", "field", "horizon", "stiffness", "growth"}
+    assert set(result.omitted) == {"scene", "bodies", "landscape", "field", "horizon", "stiffness", "growth"}
     assert all(len(reason.split()) > 4 for reason in result.omitted.values())
     assert {"singles", "samples", "scale", "curves"} <= set(result.figure_kinds)
     assert set(result.figure_kinds) | set(result.omitted) == {"compare", *KINDS}
@@ -204,6 +206,32 @@ def test_studies_of_a_users_own_function() -> None:
         result.figure("horizon")
     with pytest.raises(GradientError, match="unknown figure"):
         result.figure("horison")
+
+
+class Sliders:
+    """Two bodies that end where the parameters say, the second twice as far; x of the first counts."""
+
+    name = "sliders"
+
+    def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        return theta[:, 0]
+
+    def record(self, theta: torch.Tensor) -> SimpleNamespace:
+        q = torch.zeros(2, len(theta), 2, 7)
+        q[1, :, 0, :2], q[1, :, 1, :2] = theta, 2.0 * theta
+        return SimpleNamespace(body_q=q.numpy(), body_names=("one", "two"))
+
+
+def test_a_nudge_is_one_noise_scale_downhill_and_chance_goes_every_way() -> None:
+    """Steepest descent in units of the noise: along (g s)/|g s| times s."""
+    scale, theta = torch.tensor([0.1, 0.2], dtype=torch.float64), torch.tensor([1.0, -1.0], dtype=torch.float64)
+    gradients = {"along": (5.0, 0.0), "both": (4.0, 1.5), "still": (0.0, 0.0)}
+    found = nudge(Sliders(), theta, gradients, scale, seed=0, chances=4000)
+    np.testing.assert_allclose(found.moves["along"], [[-0.1, 0.0], [-0.2, 0.0]], atol=1e-6)
+    np.testing.assert_allclose(found.moves["both"][0], [-0.1 * 0.8, -0.2 * 0.6], atol=1e-6)
+    assert not found.moves["still"].any()
+    # a random direction has half of its square in each parameter
+    np.testing.assert_allclose(found.chance, math.sqrt(0.5 * (0.01 + 0.04)) * np.array([1.0, 2.0]), rtol=0.05)
 
 
 def test_a_point_knows_its_squared_error() -> None:
