@@ -108,9 +108,14 @@ def _scene_size(result: CompareResult) -> tuple[float, float]:
     return (11.0, 4.9 * aspect(result.recording) + 1.5) if is_crowded(result.recording) else (6.2, 5.7)
 
 
+def _bodies_size(result: CompareResult) -> tuple[float, float]:
+    assert result.recording is not None
+    return (6.6, 1.9 + 5.0 * aspect(result.recording))
+
+
 KINDS: dict[str, Kind] = {
     "scene": Kind(_draw_scene, _no_scene, _scene_size),
-    "bodies": Kind(draw_bodies, _no_bodies, lambda result: (6.6, 1.9 + 5.0 * aspect(result.recording))),
+    "bodies": Kind(draw_bodies, _no_bodies, _bodies_size),
     "slice": Kind(_draw_slice, lambda result: None, _size(5.6, 4.0)),
     "landscape": Kind(draw_landscape, _no_landscape, _size(8.4, 4.0)),
     "field": Kind(draw_field, _no_field, field_size),
