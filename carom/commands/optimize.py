@@ -204,6 +204,7 @@ class _Parts:
         from ..optimization import Problem
         from ..optimization.words import verdicts
         from ..report.results import versions
+        from ..report.run_folder import recording_entry, scene_entry
         from ..runs.curve import save_curve
 
         identity, path = self.identity, folder.path
@@ -221,7 +222,9 @@ class _Parts:
         if callable(getattr(self.task, "record", None)):
             self.task.record(result.theta[None]).save(path / RECORDING)
             label = identity["gradient"] or identity["optimizer"]
-            recordings.append({"label": label, "file": RECORDING, "cost": result.cost, "curve": result.curve})
+            placed = getattr(self.task, "way_points", None)
+            points = placed(result.theta[None])[0] if callable(placed) else None
+            recordings.append(recording_entry(label, RECORDING, result.cost, points, None, result.curve))
         folder.finish(
             {
                 "format": 1,
@@ -241,6 +244,7 @@ class _Parts:
                 "verdicts": said,
                 "history": history,
                 "recordings": recordings,
+                "scene": scene_entry(self.task),
                 "versions": versions(),
                 "timings": {"seconds": result.seconds},
             }

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import carom
+from carom.report.run_folder import load_run
 from carom.runs import read_checkpoint
 
 from .conftest import load, run_cli
@@ -52,8 +53,9 @@ def test_smoothing_finds_the_box_that_the_exact_gradient_does_not_see(
     (entry,) = results["recordings"]
     assert entry["cost"] == results["cost"] == entry["curve"][-1][1]
     assert entry["curve"][-1][0] == results["rollouts"]
-    recording = carom.Recording.load(out / entry["file"])
-    np.testing.assert_array_equal(recording.body_q, task.rollout(theta).body_q.numpy())
+    (seen,) = load_run(out).entries  # what `carom view` shows
+    np.testing.assert_array_equal(seen.recording.body_q, task.rollout(theta).body_q.numpy())
+    np.testing.assert_array_equal(seen.way_points, task.way_points(theta)[0].numpy())
     with Image.open(out / "curve.png") as picture:
         assert np.asarray(picture).std() > 0
 
