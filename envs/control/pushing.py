@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, cast
 
 import torch
 
-from ...sim import Simulator, State
+from ...sim import Recording, Simulator, State, record
 from ..box_pushing import BoxPushing
 from ..errors import TaskError
 from ..objective import Task
@@ -88,11 +88,31 @@ class PlanarPushing(ControlTask):
 
     def advance(self, state: ControlState, action: torch.Tensor) -> tuple[State, torch.Tensor]:
         """The target moves by the action in a straight line, in equal parts a step."""
-        share = torch.arange(1, self.substeps + 1, dtype=action.dtype, device=action.device) / self.substeps
-        targets = state.command + share[:, None, None] * action
-        controls = self.full_control(targets)
+        controls = self._controls(state.command, action)
         after = self.scene.simulator.rollout(state.bodies, controls, state.parameters, record=False).final
         return after, state.command + action
+
+    def _controls(self, command: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """Controls of every step of an interval, [substeps, W, c]."""
+        share = torch.arange(1, self.substeps + 1, dtype=action.dtype, device=action.device) / self.substeps
+        return self.full_control(command + share[:, None, None] * action)
+
+    def record(self, state: ControlState, actions: torch.Tensor) -> Recording:
+        """Poses, contacts and forces of every step of the simulator, from ``state`` under ``actions`` [T, W, 2] [m].
+
+        Raises:
+            TaskError: Actions of the wrong shape, not finite, or out of bounds.
+        """
+        command, controls = state.command, []
+        for action in actions:
+            checked = self.check_action(action, state.worlds)
+            controls.append(self._controls(command, checked))
+            command = command + checked
+        every = torch.cat(controls)
+        simulator = self.scene.simulator
+        with torch.no_grad():
+            trajectory = simulator.rollout(state.bodies, every, state.parameters)
+        return record(simulator, trajectory, every, state.parameters)
 
     def pose(self, state: ControlState) -> torch.Tensor:
         """Pose x [m], y [m], yaw [rad] of the block, [W, 3]."""

@@ -1,0 +1,201 @@
+"""The short-horizon actor-critic: windows of worlds in flight, a critic at their end, any gradient for the actor."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..envs.control import ControlTask
+from ..gradients.noise import derive_seed
+from ..runs import NotFiniteError
+from .analytic import Analytic
+from .errors import TrainingError
+from .method import State, Trained
+from .modules import minibatches, seeded, snapshot
+from .policy import Policy, critic_network
+from .targets import td_lambda_targets
+from .window import ActorGradient, Played, Setting, Window
+from .worlds import Worlds
+
+__all__ = ["ActorCritic"]
+
+
+@dataclass(frozen=True)
+class ActorCritic:
+    """SHAC (Xu et al., "Accelerated Policy Learning with Parallel Differentiable Simulation", ICLR 2022), its gradient an option.
+
+    W worlds go on from window to window. In each, the policy follows the gradient of the window's discounted cost plus
+    what a target critic expects after it (eq. 5), clipped in norm, by Adam; then the critic is fitted to TD(lambda)
+    returns (eq. 6 and 7), and the target follows it slowly. ``gradient`` says how that gradient is found; all else is
+    the same for all of them. Noise and learning rates fall linearly as training goes on.
+    """
+
+    gradient: ActorGradient = field(default_factory=Analytic)
+    """``Analytic()``, ``Analytic(Softplus(...))``, ``ScoreFunction()``, ``Mixture()`` or ``LAX()``."""
+    worlds: int = 128
+    """W."""
+    window: int = 10
+    """Control intervals of a window; a divisor of the task's horizon, so that no episode ends within one."""
+    hidden: Sequence[int] = (64, 64)
+    """Widths of the hidden layers of policy and critic."""
+    discount: float = 0.99
+    decay: float = 0.95
+    """Lambda of the critic's targets."""
+    noise: float = 0.2
+    """Standard deviation of the noise on raw actions at the beginning."""
+    final_noise: float = 0.05
+    """And at the end."""
+    learning_rate: float = 2e-3
+    """Of the policy at the beginning."""
+    critic_learning_rate: float = 2e-3
+    final_rate: float = 0.05
+    """Part of the learning rates that is left at the end."""
+    clip: float = 1.0
+    """Largest norm of a gradient; longer ones are shortened to it."""
+    critic_epochs: int = 8
+    """Passes over a window in which the critic is fitted, in four minibatches each."""
+    target_rate: float = 0.2
+    """Part of the way that the target critic goes to the critic in each window."""
+    root: float = 0.0
+    """Where positive, training minimizes sqrt(cost + root^2) - root in place of the cost, which weighs the last
+    millimetres more. Reported costs are the task's own."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        for name, least in (("worlds", 2), ("window", 1), ("critic_epochs", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise TrainingError(f"{name} is {value!r}: give an integer of at least {least}")
+        for name in ("noise", "final_noise", "learning_rate", "critic_learning_rate", "clip"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
+                raise TrainingError(f"{name} is {value!r}: give a positive finite number")
+        for name in ("discount", "decay", "target_rate", "final_rate"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and 0.0 <= value <= 1.0):
+                raise TrainingError(f"{name} is {value!r}: give a number from 0 to 1")
+        if not (isinstance(self.root, (int, float)) and math.isfinite(self.root) and self.root >= 0.0):
+            raise TrainingError(f"root is {self.root!r}: give a finite number that is not negative")
+
+    @property
+    def softening(self) -> object | None:
+        """Contact function that the task's simulator must have."""
+        return self.gradient.softening
+
+    def steps(self, task: ControlTask) -> int:
+        """Control intervals simulated in an iteration, over all worlds."""
+        return self.worlds * self.window
+
+    def begin(self, task: ControlTask, seed: int) -> State:
+        """Fresh networks and worlds."""
+        if task.horizon % self.window:
+            raise TrainingError(
+                f"a window of {self.window} intervals does not divide the {task.horizon} of an episode of "
+                f"{task.name!r}: give a divisor"
+            )
+        policy, critic, actor_adam, critic_adam = self._parts(task, seed)
+        return {
+            "policy": snapshot(policy),
+            "critic": snapshot(critic),
+            "target": snapshot(critic),
+            "actor_adam": snapshot(actor_adam),
+            "critic_adam": snapshot(critic_adam),
+            "worlds": Worlds.begin(task, self.worlds, seed, stagger=self.window).snapshot(),
+            "gradient": self.gradient.begin(task, seed),
+        }
+
+    def advance(self, task: ControlTask, state: State, *, seed: int, iteration: int, progress: float) -> Trained:
+        """One window: a step of the policy, and a fit of the critic."""
+        policy, critic, actor_adam, critic_adam = self._parts(task, seed)
+        policy.load_state_dict(state["policy"])
+        critic.load_state_dict(state["critic"])
+        target = copy.deepcopy(critic)
+        target.load_state_dict(state["target"])
+        target.requires_grad_(False)
+        actor_adam.load_state_dict(copy.deepcopy(state["actor_adam"]))
+        critic_adam.load_state_dict(copy.deepcopy(state["critic_adam"]))
+        worlds = Worlds.restore(task, seed, state["worlds"])
+        left = 1.0 - progress * (1.0 - self.final_rate)
+        _set_rate(actor_adam, self.learning_rate * left)
+        _set_rate(critic_adam, self.critic_learning_rate * left)
+
+        noise = self.noise + progress * (self.final_noise - self.noise)
+        setting = Setting(task, self.window, self.discount, noise, self._charge())
+        window = Window(worlds.state, _value(target), derive_seed(seed, "window", iteration))
+        gradient, played, carried = self.gradient.estimate(setting, policy, window, state["gradient"])
+        norm = self._step(policy, actor_adam, gradient)
+        loss = self._fit(critic, critic_adam, target, played, derive_seed(seed, "critic", iteration))
+        for mine, theirs in zip(target.parameters(), critic.parameters(), strict=True):
+            mine.data.lerp_(theirs.data, self.target_rate)
+        after = {
+            "policy": snapshot(policy),
+            "critic": snapshot(critic),
+            "target": snapshot(target),
+            "actor_adam": snapshot(actor_adam),
+            "critic_adam": snapshot(critic_adam),
+            "worlds": worlds.moved(played.end).snapshot(),
+            "gradient": carried,
+        }
+        return Trained(after, {"cost": float(played.costs.mean()), "gradient_norm": norm, "critic_loss": loss})
+
+    def policy(self, task: ControlTask, state: State) -> Policy:
+        """The policy as it stands."""
+        policy = Policy.of(task, self.hidden)
+        policy.load_state_dict(state["policy"])
+        return policy
+
+    def _parts(
+        self, task: ControlTask, seed: int
+    ) -> tuple[Policy, torch.nn.Module, torch.optim.Optimizer, torch.optim.Optimizer]:
+        with seeded(derive_seed(seed, "networks")):
+            policy, critic = Policy.of(task, self.hidden), critic_network(task, self.hidden)
+        actor = torch.optim.Adam(policy.parameters(), lr=self.learning_rate, betas=(0.7, 0.95))
+        return policy, critic, actor, torch.optim.Adam(critic.parameters(), self.critic_learning_rate, (0.7, 0.95))
+
+    def _charge(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        root = self.root
+        return (lambda cost: (cost + root**2).sqrt() - root) if root else (lambda cost: cost)
+
+    def _step(self, policy: Policy, adam: torch.optim.Optimizer, gradient: list[torch.Tensor]) -> float:
+        for parameter, slope in zip(policy.parameters(), gradient, strict=True):
+            parameter.grad = slope / self.window
+        norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), self.clip))
+        if not math.isfinite(norm):
+            raise NotFiniteError("the gradient of the policy is not finite")
+        adam.step()
+        return norm
+
+    def _fit(
+        self, critic: torch.nn.Module, adam: torch.optim.Optimizer, target: torch.nn.Module, played: Played, seed: int
+    ) -> float:
+        """Passes over the window; the mean squared error of the last one."""
+        with torch.no_grad():
+            values = _value(target)(played.observations[1:].flatten(0, 1)).view(played.charges.shape)
+            goals = td_lambda_targets(played.charges, values, self.discount, self.decay).flatten()
+        seen = played.observations[:-1].flatten(0, 1)
+        losses: list[torch.Tensor] = []
+        for index in minibatches(len(seen), self.critic_epochs, 4, seed):
+            loss = (_value(critic)(seen[index]) - goals[index]).square().mean()
+            adam.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(critic.parameters(), self.clip)
+            adam.step()
+            losses.append(loss.detach())
+        last = float(torch.stack(losses[-4:]).mean())
+        if not math.isfinite(last):
+            raise NotFiniteError("the critic's error is not finite. Try a smaller critic_learning_rate")
+        return last
+
+
+def _value(critic: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda observations: critic(observations)[:, 0]
+
+
+def _set_rate(optimizer: Any, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,41 @@
+"""What can go wrong when a policy is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..runs import NotFiniteError, RunError
+
+__all__ = ["PolicyFileError", "TrainingError", "refuse_not_finite_in_window"]
+
+
+class TrainingError(ValueError):
+    """An option of a training that cannot be; the message names it and a way out."""
+
+
+class PolicyFileError(RunError):
+    """A file that holds no policy, or one of another task."""
+
+
+def refuse_not_finite_in_window(what: str, numbers: Sequence[torch.Tensor], times: torch.Tensor) -> None:
+    """Raise where one of ``numbers`` (of one step each, [W] or [W, n]) is not finite, naming the first step and world.
+
+    Args:
+        what: What the numbers are, e.g. ``"the cost"``.
+        numbers: One tensor for each step of the window, in order.
+        times: Step of the episode at which the window began, int [W].
+
+    Raises:
+        NotFiniteError: There is one.
+    """
+    for step, now in enumerate(numbers):
+        bad = ~torch.isfinite(now.detach().reshape(len(now), -1)).all(1)
+        if bool(bad.any()):
+            world = int(bad.nonzero()[0])
+            others = f" (and in {int(bad.sum()) - 1} other worlds)" if int(bad.sum()) > 1 else ""
+            raise NotFiniteError(
+                f"{what} is not finite in world {world}{others}, first at step {int(times[world]) + step} of its "
+                f"episode, step {step} of the window. Try a smaller learning rate, a smaller action noise or dtype=float64"
+            )

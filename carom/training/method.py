@@ -1,0 +1,56 @@
+"""What a way of training is: a state of plain tensors, and a step from one to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..envs.control import ControlTask
+from .policy import Policy
+
+__all__ = ["Method", "State", "Trained"]
+
+State = dict[str, Any]
+"""Networks, optimizers, worlds in flight: nested dicts and lists of tensors and numbers. All there is."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one iteration gives."""
+
+    state: State
+    figures: dict[str, float | None]
+    """For the history, the same names in every iteration; "cost" is the task's mean cost of an interval."""
+
+
+class Method(Protocol):
+    """A way of training a policy. ``advance`` depends on its arguments alone, so that a run can be resumed to the bit."""
+
+    @property
+    def softening(self) -> object | None:
+        """Contact function that the task's simulator must have; None for hard contact."""
+        ...
+
+    def steps(self, task: ControlTask) -> int:
+        """Control intervals simulated in an iteration, over all worlds."""
+        ...
+
+    def begin(self, task: ControlTask, seed: int) -> State:
+        """The state of iteration 0."""
+        ...
+
+    def advance(self, task: ControlTask, state: State, *, seed: int, iteration: int, progress: float) -> Trained:
+        """One iteration; ``state`` is left as it was.
+
+        Args:
+            task: What is trained on.
+            state: Of the iteration.
+            seed: Of the run.
+            iteration: Number of the iteration, from 0.
+            progress: Part of the training that is done, from 0 to 1: for schedules.
+        """
+        ...
+
+    def policy(self, task: ControlTask, state: State) -> Policy:
+        """The policy of a state."""
+        ...

@@ -1,0 +1,156 @@
+"""The networks that are trained: a policy and a critic; and the file in which a policy is kept."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..envs.control import ControlTask
+from .errors import PolicyFileError
+
+__all__ = ["POLICY_FORMAT", "Policy", "critic_network", "load_policy", "perceptron", "save_policy"]
+
+POLICY_FORMAT = 1
+"""Version of the policy file."""
+
+_KIND = "carom policy"
+
+
+def perceptron(inputs: int, hidden: Sequence[int], outputs: int, *, last: float = 1.0) -> torch.nn.Sequential:
+    """A multi-layer perceptron with layer normalization and ELU, as in SHAC (Xu et al. 2022).
+
+    Args:
+        inputs: Width of the input.
+        hidden: Widths of the hidden layers.
+        outputs: Width of the output.
+        last: Factor on the initial weights of the last layer, whose biases begin at zero.
+    """
+    layers: list[torch.nn.Module] = []
+    for width in hidden:
+        layers += [torch.nn.Linear(inputs, width), torch.nn.LayerNorm(width), torch.nn.ELU()]
+        inputs = width
+    final = torch.nn.Linear(inputs, outputs)
+    with torch.no_grad():
+        final.weight.mul_(last)
+        final.bias.zero_()
+    return torch.nn.Sequential(*layers, final)
+
+
+def critic_network(task: ControlTask, hidden: Sequence[int]) -> torch.nn.Module:
+    """A network from observations [batch, k] to values [batch, 1]."""
+    return perceptron(len(task.observation_names), hidden, 1).to(task.device, task.dtype)
+
+
+class Policy(torch.nn.Module):
+    """Observations [batch, k] to raw actions [batch, m]; ``squash`` makes actions of them, within bounds.
+
+    The network works before the bounds: a raw action u becomes low + (high - low) (tanh u + 1) / 2, so that noise may
+    be added to it without leaving them.
+
+    Args:
+        observations: k.
+        low: Smallest action, one number each.
+        high: Largest action.
+        hidden: Widths of the hidden layers.
+    """
+
+    low: torch.Tensor
+    high: torch.Tensor
+
+    def __init__(self, observations: int, low: Sequence[float], high: Sequence[float], hidden: Sequence[int] = (64, 64)):
+        super().__init__()
+        self.hidden = tuple(hidden)
+        self.network = perceptron(observations, hidden, len(low), last=0.1)
+        self.register_buffer("low", torch.tensor(low, dtype=torch.float64))
+        self.register_buffer("high", torch.tensor(high, dtype=torch.float64))
+
+    @classmethod
+    def of(cls, task: ControlTask, hidden: Sequence[int] = (64, 64)) -> Policy:
+        """A fresh policy for a task, in its precision and on its device."""
+        policy = cls(len(task.observation_names), task.action_low, task.action_high, hidden)
+        return policy.to(task.device, task.dtype)
+
+    def forward(self, observation: torch.Tensor) -> torch.Tensor:
+        """Raw actions [batch, m]: their mean, where noise is added."""
+        raw: torch.Tensor = self.network(observation)
+        return raw
+
+    def squash(self, raw: torch.Tensor) -> torch.Tensor:
+        """Actions within the bounds, of raw ones; [..., m]."""
+        return self.low + (self.high - self.low) * (0.5 * (raw.tanh() + 1.0))
+
+    def act(self, observation: torch.Tensor) -> torch.Tensor:
+        """Actions without noise [batch, m]."""
+        return self.squash(self(observation))
+
+
+def save_policy(path: Path, policy: Policy, task: ControlTask, options: Mapping[str, Any]) -> None:
+    """Write the policy to ``path`` in one step; ``torch.load(path, weights_only=True)`` reads it.
+
+    Args:
+        path: The file.
+        policy: What was trained.
+        task: What it was trained on.
+        options: With which ``make_control(task.name, **options)`` makes the task.
+    """
+    content = {
+        "format": _KIND,
+        "version": POLICY_FORMAT,
+        "task": task.name,
+        "options": dict(options),
+        "observation_names": list(task.observation_names),
+        "action_names": list(task.action_names),
+        "action_low": policy.low.tolist(),
+        "action_high": policy.high.tolist(),
+        "hidden": list(policy.hidden),
+        "weights": {name: value.detach().cpu() for name, value in policy.state_dict().items()},
+    }
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def load_policy(path: str | Path, task: ControlTask | None = None) -> Policy:
+    """The policy kept in a file; nothing in the file is executed.
+
+    Args:
+        path: What ``save_policy`` wrote.
+        task: Where given, the task that the policy must have been trained on, whose precision and device it gets.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        PolicyFileError: It holds no policy, or one of another task.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise PolicyFileError(f"{path} holds no policy of carom: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict) or content.get("format") != _KIND:
+        raise PolicyFileError(f"{path} holds no policy of carom; `carom train` writes policy.pt")
+    if content.get("version") != POLICY_FORMAT:
+        raise PolicyFileError(f"{path} has format {content.get('version')!r}; this carom reads format {POLICY_FORMAT}")
+    if task is not None and (
+        content["task"] != task.name or tuple(content["observation_names"]) != tuple(task.observation_names)
+    ):
+        raise PolicyFileError(f"{path} holds a policy of task {content['task']!r}, not of {task.name!r} as it is here")
+    policy = Policy(
+        len(content["observation_names"]), content["action_low"], content["action_high"], content["hidden"]
+    )
+    policy.to(next(iter(content["weights"].values())).dtype)
+    policy.load_state_dict(content["weights"])
+    return policy if task is None else policy.to(task.device, task.dtype)

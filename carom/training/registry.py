@@ -1,0 +1,55 @@
+"""Ways of training by name. A new one is one entry here."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from ..sim.softening import Softplus
+from .actor_critic import ActorCritic
+from .analytic import Analytic
+from .errors import TrainingError
+from .lax import LAX
+from .method import Method
+from .mixture import Mixture
+from .proximal import ProximalPolicy
+from .score_function import ScoreFunction
+
+__all__ = ["METHODS", "make_method"]
+
+
+def _softened(width: float = 4e-3, **options: Any) -> ActorCritic:
+    return ActorCritic(gradient=Analytic(Softplus(width, forward=False)), **options)
+
+
+METHODS: dict[str, tuple[Callable[..., Method], str]] = {
+    "autodiff": (ActorCritic, "actor-critic, exact gradient through the simulator"),
+    "softened": (_softened, "the same with contacts that are felt from a distance; option width [m]"),
+    "smoothing": (
+        lambda **options: ActorCritic(gradient=ScoreFunction(), **options),
+        "actor-critic, score-function gradient from costs alone",
+    ),
+    "mixed": (lambda **options: ActorCritic(gradient=Mixture(), **options), "both, weighted by their variances"),
+    "lax": (lambda **options: ActorCritic(gradient=LAX(), **options), "score function with a trained control variate"),
+    "ppo": (ProximalPolicy, "PPO of stable-baselines3"),
+}
+"""What makes each, of options, and what it is."""
+
+
+def make_method(name: str, **options: Any) -> Method:
+    """The way of training called ``name``; options are the fields of :class:`ActorCritic` or :class:`ProximalPolicy`.
+
+    Raises:
+        TrainingError: There is none of this name, or it does not take one of the options.
+    """
+    if name not in METHODS:
+        close = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise TrainingError(f"unknown gradient {name!r} to train with; {hint}there are {', '.join(METHODS)}")
+    try:
+        return METHODS[name][0](**options)
+    except TypeError as error:
+        fields = [field.name for field in dataclasses.fields(ActorCritic)]
+        raise TrainingError(f"training with {name!r}: {error}; settings are {', '.join(fields)}") from None

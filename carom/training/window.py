@@ -1,0 +1,156 @@
+"""A window: a few control intervals of all worlds, what a policy did in them, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from ..envs.control import ControlState, ControlTask, FlatStates
+from ..gradients.policy import ControlProblem
+from .errors import refuse_not_finite_in_window
+from .policy import Policy
+
+__all__ = ["ActorGradient", "Played", "Setting", "ValueFunction", "Window", "observed_problem", "roll_window"]
+
+ValueFunction = Callable[[torch.Tensor], torch.Tensor]
+"""Observations [batch, k] to values [batch]."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is minimized over a window: sum over t < length of discount^t cost_t, plus discount^length value(end)."""
+
+    task: ControlTask
+    length: int
+    """Control intervals T."""
+    discount: float
+    noise: float
+    """Standard deviation of the Gaussian noise on raw actions."""
+    charge: Callable[[torch.Tensor], torch.Tensor]
+    """What training makes of the task's cost, entry by entry."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a window begins, and what is random in it."""
+
+    start: ControlState
+    """W worlds."""
+    value: ValueFunction
+    """Of the observation after the last step: what is expected to follow. Its parameters are constants."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """What happened in a window, without gradients."""
+
+    end: ControlState
+    observations: torch.Tensor
+    """[T + 1, W, k]."""
+    costs: torch.Tensor
+    """The task's own, [T, W]."""
+    charges: torch.Tensor
+    """What training makes of them, [T, W]."""
+
+
+class ActorGradient(Protocol):
+    """A way to the gradient of a window's expected cost, averaged over worlds, by the policy's parameters."""
+
+    softening: object | None
+    """Contact function of the simulator that it wants, or None for hard contact."""
+
+    def begin(self, task: ControlTask, seed: int) -> dict:
+        """What it carries from window to window, as plain tensors, lists and numbers."""
+        ...
+
+    def estimate(
+        self, setting: Setting, policy: Policy, window: Window, carried: dict
+    ) -> tuple[list[torch.Tensor], Played, dict]:
+        """The gradient for each of ``policy.parameters()``, what was played, and what is carried on."""
+        ...
+
+
+def unit_noise(seed: int, *shape: int, like: torch.Tensor) -> torch.Tensor:
+    """Gaussian numbers that depend on the seed alone, in the type and on the device of ``like``."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(like)
+
+
+def roll_window(
+    setting: Setting, policy: Policy, start: ControlState, noise: torch.Tensor
+) -> tuple[Played, list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+    """Step ``start`` under the policy; differentiable where gradients are enabled.
+
+    Args:
+        setting: What is stepped and for how long.
+        policy: Of raw actions.
+        start: W worlds.
+        noise: At unit scale, [T, W, m].
+
+    Returns:
+        What was played, raw actions [W, m] and charges [W] of every step, and the last observation [W, k], with their graph.
+
+    Raises:
+        NotFiniteError: Actions or costs are not finite; the message names step and world.
+    """
+    task, state, times = setting.task, start, start.time
+    observation = task.observe(state)
+    observations, raws, costs, charges = [observation], [], [], []
+    for unit in noise:
+        raw = policy(observation) + setting.noise * unit
+        raws.append(raw)
+        refuse_not_finite_in_window("the policy's action", raws, times)
+        state, cost, observation = task.step(state, policy.squash(raw))
+        costs.append(cost)
+        refuse_not_finite_in_window("the cost", costs, times)
+        charges.append(setting.charge(cost))
+        observations.append(observation)
+    played = Played(
+        state.detach(),
+        torch.stack([one.detach() for one in observations]),
+        torch.stack([one.detach() for one in costs]),
+        torch.stack([one.detach() for one in charges]),
+    )
+    return played, raws, charges, observation
+
+
+def observed_problem(
+    setting: Setting, policy: Policy, window: Window
+) -> tuple[ControlProblem, Callable[[torch.Tensor], Played]]:
+    """A window as a ``ControlProblem`` of raw actions, for the estimators of ``carom.gradients.policy``.
+
+    Its states are rows: the observation, which is all that the policy gets, then everything else.
+
+    Returns:
+        The problem, and what makes a :class:`Played` of the last states [W, n], after the problem has been rolled out
+        once.
+    """
+    task, flat = setting.task, FlatStates(window.start)
+    observed = len(task.observation_names)
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def rows(state: ControlState) -> torch.Tensor:
+        return torch.cat([task.observe(state), flat.vector(state)], dim=1)
+
+    def step(states: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        result = task.step(flat.state(states[:, observed:]), policy.squash(raw))
+        refuse_not_finite_in_window("the cost", [*(cost for _, cost in seen), result.cost], window.start.time)
+        seen.append((result.observation, result.cost))
+        return rows(result.state), setting.charge(result.cost)
+
+    def final_cost(states: torch.Tensor) -> torch.Tensor:
+        return window.value(states[:, :observed])
+
+    start = rows(window.start)
+    problem = ControlProblem(step, start, setting.length, final_cost, setting.discount, name=task.name)
+
+    def played(last: torch.Tensor) -> Played:
+        observations = torch.stack([start[:, :observed], *(observation for observation, _ in seen)])
+        costs = torch.stack([cost for _, cost in seen])
+        return Played(flat.state(last[:, observed:]).detach(), observations, costs, setting.charge(costs))
+
+    return problem, played
