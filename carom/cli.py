@@ -17,6 +17,7 @@ from .commands.optimize import Optimize
 from .commands.render import Render
 from .commands.run import Run
 from .commands.tasks import Tasks
+from .commands.train import Train
 from .commands.variance import Variance
 from .commands.view import View
 from .report.folder import OutputError
@@ -33,6 +34,7 @@ Command = (
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Tasks, tyro.conf.subcommand("tasks")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Variance, tyro.conf.subcommand("variance")]
     | Annotated[View, tyro.conf.subcommand("view")]
 )
@@ -65,6 +67,8 @@ def _known_errors() -> tuple[type[Exception], ...]:
     from .report.run_folder import RunFolderError
     from .runs import RunError
     from .sim import SimulationError
+    from .training import TrainingError
     from .viewer.errors import ViewerError
 
-    return TaskError, GradientError, SimulationError, OutputError, RunError, RunFolderError, ViewerError
+    ours = (TaskError, GradientError, SimulationError, OutputError, RunError, RunFolderError, ViewerError)
+    return *ours, TrainingError

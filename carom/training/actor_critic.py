@@ -27,12 +27,14 @@ __all__ = ["ActorCritic"]
 
 @dataclass(frozen=True)
 class ActorCritic:
-    """SHAC (Xu et al., "Accelerated Policy Learning with Parallel Differentiable Simulation", ICLR 2022), its gradient an option.
+    """Short-horizon actor-critic whose gradient is an option.
 
+    (SHAC: Xu et al., "Accelerated Policy Learning with Parallel Differentiable Simulation", ICLR 2022.)
     W worlds go on from window to window. In each, the policy follows the gradient of the window's discounted cost plus
     what a target critic expects after it (eq. 5), clipped in norm, by Adam; then the critic is fitted to TD(lambda)
     returns (eq. 6 and 7), and the target follows it slowly. ``gradient`` says how that gradient is found; all else is
-    the same for all of them. Noise and learning rates fall linearly as training goes on.
+    the same for all of them. Learning rates fall geometrically as training
+    goes on, the noise linearly.
     """
 
     gradient: ActorGradient = field(default_factory=Analytic)
@@ -48,19 +50,22 @@ class ActorCritic:
     """Lambda of the critic's targets."""
     noise: float = 0.2
     """Standard deviation of the noise on raw actions at the beginning."""
-    final_noise: float = 0.05
+    final_noise: float = 0.02
     """And at the end."""
     learning_rate: float = 2e-3
     """Of the policy at the beginning."""
     critic_learning_rate: float = 2e-3
     final_rate: float = 0.05
     """Part of the learning rates that is left at the end."""
-    clip: float = 1.0
+    clip: float = 0.5
     """Largest norm of a gradient; longer ones are shortened to it."""
     critic_epochs: int = 8
     """Passes over a window in which the critic is fitted, in four minibatches each."""
     target_rate: float = 0.2
     """Part of the way that the target critic goes to the critic in each window."""
+    average: float = 0.03
+    """Part of the way that the averaged policy, which is what is evaluated and kept, goes to the policy in each window
+    (Polyak and Juditsky 1992)."""
     root: float = 0.0
     """Where positive, training minimizes sqrt(cost + root^2) - root in place of the cost, which weighs the last
     millimetres more. Reported costs are the task's own."""
@@ -75,7 +80,7 @@ class ActorCritic:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
                 raise TrainingError(f"{name} is {value!r}: give a positive finite number")
-        for name in ("discount", "decay", "target_rate", "final_rate"):
+        for name in ("discount", "decay", "target_rate", "final_rate", "average"):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0.0 <= value <= 1.0):
                 raise TrainingError(f"{name} is {value!r}: give a number from 0 to 1")
@@ -91,16 +96,20 @@ class ActorCritic:
         """Control intervals simulated in an iteration, over all worlds."""
         return self.worlds * self.window
 
-    def begin(self, task: ControlTask, seed: int) -> State:
-        """Fresh networks and worlds."""
+    def check(self, task: ControlTask) -> None:
+        """Refuse a window that episodes would end in."""
         if task.horizon % self.window:
             raise TrainingError(
                 f"a window of {self.window} intervals does not divide the {task.horizon} of an episode of "
                 f"{task.name!r}: give a divisor"
             )
+
+    def begin(self, task: ControlTask, seed: int) -> State:
+        """Fresh networks and worlds."""
         policy, critic, actor_adam, critic_adam = self._parts(task, seed)
         return {
             "policy": snapshot(policy),
+            "averaged": snapshot(policy),
             "critic": snapshot(critic),
             "target": snapshot(critic),
             "actor_adam": snapshot(actor_adam),
@@ -120,7 +129,7 @@ class ActorCritic:
         actor_adam.load_state_dict(copy.deepcopy(state["actor_adam"]))
         critic_adam.load_state_dict(copy.deepcopy(state["critic_adam"]))
         worlds = Worlds.restore(task, seed, state["worlds"])
-        left = 1.0 - progress * (1.0 - self.final_rate)
+        left = self.final_rate**progress
         _set_rate(actor_adam, self.learning_rate * left)
         _set_rate(critic_adam, self.critic_learning_rate * left)
 
@@ -132,8 +141,11 @@ class ActorCritic:
         loss = self._fit(critic, critic_adam, target, played, derive_seed(seed, "critic", iteration))
         for mine, theirs in zip(target.parameters(), critic.parameters(), strict=True):
             mine.data.lerp_(theirs.data, self.target_rate)
+        share = max(self.average, 1.0 / (iteration + 1))
+        averaged = {name: old.lerp(policy.state_dict()[name], share) for name, old in state["averaged"].items()}
         after = {
             "policy": snapshot(policy),
+            "averaged": averaged,
             "critic": snapshot(critic),
             "target": snapshot(target),
             "actor_adam": snapshot(actor_adam),
@@ -144,9 +156,9 @@ class ActorCritic:
         return Trained(after, {"cost": float(played.costs.mean()), "gradient_norm": norm, "critic_loss": loss})
 
     def policy(self, task: ControlTask, state: State) -> Policy:
-        """The policy as it stands."""
+        """The averaged policy."""
         policy = Policy.of(task, self.hidden)
-        policy.load_state_dict(state["policy"])
+        policy.load_state_dict(state["averaged"])
         return policy
 
     def _parts(

@@ -37,5 +37,5 @@ def refuse_not_finite_in_window(what: str, numbers: Sequence[torch.Tensor], time
             others = f" (and in {int(bad.sum()) - 1} other worlds)" if int(bad.sum()) > 1 else ""
             raise NotFiniteError(
                 f"{what} is not finite in world {world}{others}, first at step {int(times[world]) + step} of its "
-                f"episode, step {step} of the window. Try a smaller learning rate, a smaller action noise or dtype=float64"
+                f"episode, step {step} of the window. Try a smaller learning rate or action noise, or dtype=float64"
             )

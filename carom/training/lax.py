@@ -12,8 +12,8 @@ import torch
 from ..envs.control import ControlTask
 from ..gradients.noise import derive_seed
 from ..gradients.policy import generalized_advantages
-from .modules import minibatches, seeded
 from .mixture import trajectory_gradient
+from .modules import minibatches, seeded
 from .policy import Policy, perceptron
 from .score_function import split_like
 from .window import Played, Setting, Window, roll_window, unit_noise
@@ -27,9 +27,9 @@ class LAX:
 
         gradient = mean over worlds of sum_t [(A_t - c) w_t / scale + dc/da_t] d mean action_t / d parameters
 
-    (Grathwohl et al. 2018, "Backpropagation through the Void", section 3.3, with advantages A in place of returns.) It has the mean of
-    the score function for any c, since E c w / scale = E dc/da. c is a network of the observation and of the noise w,
-    trained on the variance of what stands in brackets, on windows before this one. As the score function, it uses no
+    (Grathwohl et al. 2018, "Backpropagation through the Void", section 3.3, with advantages A in place of returns.)
+    It has the mean of the score function for any c, since E c w / scale = E dc/da. c is a network of the observation
+    and of the noise w, trained on the variance of what stands in brackets, on windows before this one. It uses no
     derivative of the simulator.
     """
 

@@ -24,11 +24,15 @@ class Trained:
 
 
 class Method(Protocol):
-    """A way of training a policy. ``advance`` depends on its arguments alone, so that a run can be resumed to the bit."""
+    """A way of training a policy. ``advance`` depends on its arguments alone: so runs can be resumed to the bit."""
 
     @property
     def softening(self) -> object | None:
         """Contact function that the task's simulator must have; None for hard contact."""
+        ...
+
+    def check(self, task: ControlTask) -> None:
+        """Refuse a task that it does not fit, by a TrainingError."""
         ...
 
     def steps(self, task: ControlTask) -> int:

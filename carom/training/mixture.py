@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -20,7 +21,9 @@ from .window import Played, Setting, Window
 __all__ = ["Mixture", "first_order_estimate", "trajectory_gradient"]
 
 
-def trajectory_gradient(policy: Policy, observations: torch.Tensor, pulls: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def trajectory_gradient(
+    policy: Policy, observations: torch.Tensor, pulls: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean over worlds of sum_t pull_t . d raw action_t / d parameters, and its variance; flat, float64, [parameters].
 
     Args:
@@ -78,7 +81,7 @@ class Mixture:
         estimates: list[list[Estimate]] = [[], []]
         played: list[Played] = []
         cuts = [worlds * i // (2 * parts) for i in range(2 * parts + 1)]
-        for i, (low, high) in enumerate(zip(cuts, cuts[1:], strict=False)):
+        for i, (low, high) in enumerate(itertools.pairwise(cuts)):
             index = torch.arange(low, high, device=window.start.time.device)
             some = replace(window, start=window.start.select(index), seed=derive_seed(window.seed, "part", i))
             order = i % 2

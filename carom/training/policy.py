@@ -24,18 +24,22 @@ POLICY_FORMAT = 1
 _KIND = "carom policy"
 
 
-def perceptron(inputs: int, hidden: Sequence[int], outputs: int, *, last: float = 1.0) -> torch.nn.Sequential:
-    """A multi-layer perceptron with layer normalization and ELU, as in SHAC (Xu et al. 2022).
+def perceptron(
+    inputs: int, hidden: Sequence[int], outputs: int, *, last: float = 1.0, kind: str = "elu"
+) -> torch.nn.Sequential:
+    """A multi-layer perceptron.
 
     Args:
         inputs: Width of the input.
         hidden: Widths of the hidden layers.
         outputs: Width of the output.
         last: Factor on the initial weights of the last layer, whose biases begin at zero.
+        kind: Of the hidden layers: "elu", with layer normalization, as in SHAC (Xu et al. 2022), or "tanh", without.
     """
     layers: list[torch.nn.Module] = []
     for width in hidden:
-        layers += [torch.nn.Linear(inputs, width), torch.nn.LayerNorm(width), torch.nn.ELU()]
+        layers.append(torch.nn.Linear(inputs, width))
+        layers += [torch.nn.LayerNorm(width), torch.nn.ELU()] if kind == "elu" else [torch.nn.Tanh()]
         inputs = width
     final = torch.nn.Linear(inputs, outputs)
     with torch.no_grad():
@@ -60,22 +64,30 @@ class Policy(torch.nn.Module):
         low: Smallest action, one number each.
         high: Largest action.
         hidden: Widths of the hidden layers.
+        kind: "elu" or "tanh", see :func:`perceptron`.
     """
 
     low: torch.Tensor
     high: torch.Tensor
 
-    def __init__(self, observations: int, low: Sequence[float], high: Sequence[float], hidden: Sequence[int] = (64, 64)):
+    def __init__(
+        self,
+        observations: int,
+        low: Sequence[float],
+        high: Sequence[float],
+        hidden: Sequence[int] = (64, 64),
+        kind: str = "elu",
+    ):
         super().__init__()
-        self.hidden = tuple(hidden)
-        self.network = perceptron(observations, hidden, len(low), last=0.1)
+        self.hidden, self.kind = tuple(hidden), kind
+        self.network = perceptron(observations, hidden, len(low), last=0.1, kind=kind)
         self.register_buffer("low", torch.tensor(low, dtype=torch.float64))
         self.register_buffer("high", torch.tensor(high, dtype=torch.float64))
 
     @classmethod
-    def of(cls, task: ControlTask, hidden: Sequence[int] = (64, 64)) -> Policy:
+    def of(cls, task: ControlTask, hidden: Sequence[int] = (64, 64), kind: str = "elu") -> Policy:
         """A fresh policy for a task, in its precision and on its device."""
-        policy = cls(len(task.observation_names), task.action_low, task.action_high, hidden)
+        policy = cls(len(task.observation_names), task.action_low, task.action_high, hidden, kind)
         return policy.to(task.device, task.dtype)
 
     def forward(self, observation: torch.Tensor) -> torch.Tensor:
@@ -111,6 +123,7 @@ def save_policy(path: Path, policy: Policy, task: ControlTask, options: Mapping[
         "action_low": policy.low.tolist(),
         "action_high": policy.high.tolist(),
         "hidden": list(policy.hidden),
+        "kind": policy.kind,
         "weights": {name: value.detach().cpu() for name, value in policy.state_dict().items()},
     }
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -148,9 +161,8 @@ def load_policy(path: str | Path, task: ControlTask | None = None) -> Policy:
         content["task"] != task.name or tuple(content["observation_names"]) != tuple(task.observation_names)
     ):
         raise PolicyFileError(f"{path} holds a policy of task {content['task']!r}, not of {task.name!r} as it is here")
-    policy = Policy(
-        len(content["observation_names"]), content["action_low"], content["action_high"], content["hidden"]
-    )
+    sizes = (len(content["observation_names"]), content["action_low"], content["action_high"], content["hidden"])
+    policy = Policy(*sizes, content["kind"])
     policy.to(next(iter(content["weights"].values())).dtype)
     policy.load_state_dict(content["weights"])
     return policy if task is None else policy.to(task.device, task.dtype)

@@ -26,7 +26,7 @@ __all__ = ["ProximalPolicy"]
 class ProximalPolicy:
     """Proximal policy optimization (Schulman et al. 2017) as stable-baselines3 does it; needs ``carom[training]``.
 
-    Network, squashing of actions, discount and cost are those of :class:`ActorCritic`, so that policies compare.
+    Widths, squashing of actions, discount and cost are those of :class:`ActorCritic`; the layers are the library's own.
     An iteration is a rollout of ``window`` intervals of all worlds and the passes over it.
     """
 
@@ -61,6 +61,10 @@ class ProximalPolicy:
         """Control intervals simulated in an iteration, over all worlds."""
         return self.worlds * self.window
 
+    def check(self, task: ControlTask) -> None:
+        """Refuse nothing but a missing library."""
+        _proximal()
+
     def begin(self, task: ControlTask, seed: int) -> State:
         """Fresh networks and worlds."""
         worlds = Worlds.begin(task, self.worlds, seed, stagger=0)
@@ -81,25 +85,20 @@ class ProximalPolicy:
                 model.learn(self.steps(task))
         finally:
             np.random.set_state(kept)  # noqa: NPY002
-        env = model.get_env().unwrapped if hasattr(model.get_env(), "unwrapped") else model.get_env()
+        env: Any = model.get_env()
         after = {"parameters": _plain(model.get_parameters()), "worlds": env.worlds.snapshot()}
         return Trained(after, {"cost": float(np.mean(env.costs)), "gradient_norm": None, "critic_loss": None})
 
     def policy(self, task: ControlTask, state: State) -> Policy:
         """The mean of the policy's actions, without its noise."""
-        weights, policy = state["parameters"]["policy"], Policy.of(task, self.hidden)
-        own = policy.network.state_dict()
+        weights, policy = state["parameters"]["policy"], Policy.of(task, self.hidden, "tanh")
         names = [name for name in weights if name.startswith(("mlp_extractor.policy_net", "action_net"))]
+        own = policy.network.state_dict()
         policy.network.load_state_dict(dict(zip(own, (weights[name] for name in names), strict=True)))
         return policy
 
     def _model(self, task: ControlTask, worlds: Worlds, progress: float, seed: int) -> Any:
-        try:
-            from stable_baselines3 import PPO
-
-            from .vec_env import WorldsVecEnv
-        except ImportError as error:
-            raise TrainingError(f"PPO needs stable-baselines3: pip install 'carom[training]' ({error})") from None
+        PPO, WorldsVecEnv = _proximal()
         env = WorldsVecEnv(worlds, Policy.of(task, self.hidden), self.root)
         widths = list(self.hidden)
         with warnings.catch_warnings():
@@ -110,6 +109,17 @@ class ProximalPolicy:
                 gae_lambda=self.decay, clip_range=self.clip, seed=seed, device=task.device,
                 policy_kwargs={"net_arch": {"pi": widths, "vf": widths}, "activation_fn": torch.nn.Tanh},
             )  # fmt: skip
+
+
+def _proximal() -> tuple[Any, Any]:
+    """PPO and the worlds as its environment; the library is no dependency of carom."""
+    try:
+        from stable_baselines3 import PPO
+
+        from .vec_env import WorldsVecEnv
+    except ImportError as error:
+        raise TrainingError(f"PPO needs stable-baselines3: pip install 'carom[training]' ({error})") from None
+    return PPO, WorldsVecEnv
 
 
 def _plain(parameters: Any) -> dict[str, Any]:

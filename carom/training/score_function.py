@@ -48,9 +48,7 @@ class CriticBaseline:
         return values.view(targets.shape).to(targets)
 
 
-def score_function_estimate(
-    setting: Setting, policy: Policy, window: Window, decay: float
-) -> tuple[Estimate, Played]:
+def score_function_estimate(setting: Setting, policy: Policy, window: Window, decay: float) -> tuple[Estimate, Played]:
     """``PolicyGradient`` of a window, and what was played."""
     observations = len(setting.task.observation_names)
     problem, played = observed_problem(setting, policy, window)

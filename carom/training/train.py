@@ -14,7 +14,7 @@ from .evaluation import Evaluation, evaluate, unseen
 from .method import Method
 from .policy import Policy
 
-__all__ = ["Training", "iterations_of", "train"]
+__all__ = ["Training", "check_fit", "iterations_of", "train"]
 
 VALIDATION, TEST = 128, 512
 """Episodes of an evaluation on the way, and of the last one."""
@@ -52,6 +52,16 @@ def iterations_of(task: ControlTask, method: Method, steps: int) -> int:
     return -(-steps // method.steps(task))
 
 
+def check_fit(task: ControlTask, method: Method, steps: int) -> None:
+    """Refuse what cannot be trained, before anything is computed.
+
+    Raises:
+        TrainingError: An option that does not fit the task.
+    """
+    iterations_of(task, method, steps)
+    method.check(task)
+
+
 def train(
     task: ControlTask,
     method: Method,
@@ -82,6 +92,7 @@ def train(
         TrainingError: An option that does not fit the task.
         RunError: Something became NaN, or a checkpoint cannot be read or written; the last good one is kept.
     """
+    check_fit(task, method, steps)
     count = iterations_of(task, method, steps)
     every = max(1, count // max(1, evaluations))
     starts = unseen(task, VALIDATION, "validation")
@@ -103,8 +114,6 @@ def train(
         if report is not None:
             report(progress, count)
 
-    last = iterate(
-        lambda: method.begin(task, seed), advance, folder=folder, report=tell, how_to_resume=how_to_resume
-    )
+    last = iterate(lambda: method.begin(task, seed), advance, folder=folder, report=tell, how_to_resume=how_to_resume)
     policy = method.policy(task, last.state)
     return Training(policy, evaluate(task, policy, unseen(task, TEST)), last.history, last.seconds)

@@ -33,6 +33,7 @@ class WorldsVecEnv(VecEnv):
     def __init__(self, worlds: Worlds, policy: Policy, root: float):
         self.worlds, self.policy, self.root = worlds, policy, root
         self.costs: list[float] = []
+        self.render_mode = None
         task = worlds.task
         seen = gymnasium.spaces.Box(-np.inf, np.inf, (len(task.observation_names),), np.float32)
         raw = gymnasium.spaces.Box(-_FAR, _FAR, (len(task.action_names),), np.float32)

@@ -92,7 +92,8 @@ def roll_window(
         noise: At unit scale, [T, W, m].
 
     Returns:
-        What was played, raw actions [W, m] and charges [W] of every step, and the last observation [W, k], with their graph.
+        What was played, raw actions [W, m] and charges [W] of every step, and the last observation [W, k], all with
+        their graph.
 
     Raises:
         NotFiniteError: Actions or costs are not finite; the message names step and world.

@@ -1,0 +1,166 @@
+"""``carom train``: a policy for a closed-loop task, with any gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..quiet import init_warp
+from ..report.folder import next_folder
+from .common import file_name, option, stages, task_options
+
+if TYPE_CHECKING:
+    from ..envs.control import ControlTask
+    from ..training import Training
+
+__all__ = ["Train"]
+
+KIND = "train"
+DEFAULTS: dict[str, Any] = {"gradient": "autodiff", "steps": 1_000_000, "seed": 0}
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy for a closed-loop task: policy.pt, learning curve, recording and results.json."""
+
+    task: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="TASK", help_behavior_hint="")] = None
+    """Name of the closed-loop task: push, push_t, ... May be left out with --resume."""
+    gradient: Annotated[str | None, option("NAME")] = None
+    """autodiff (default), softened, smoothing, mixed, lax or ppo."""
+    steps: Annotated[int | None, option("INT")] = None
+    """Control intervals to simulate, over all worlds. By default 1000000."""
+    seed: Annotated[int | None, option("INT")] = None
+    """Seed of all randomness; by default 0. The same seed gives the same numbers on the same machine."""
+    settings: Annotated[str | None, option("NAME=VALUE,...")] = None
+    """Settings of the training, as in --settings worlds=64,learning_rate=1e-3."""
+    options: Annotated[str | None, option("NAME=VALUE,...")] = None
+    """Options of the task, as in --options start=apart,friction=0.4."""
+    out: Annotated[Path | None, option("FOLDER")] = None
+    """Folder of the run, new or empty. By default carom-runs/train-TASK-GRADIENT-<number>."""
+    resume: Annotated[Path | None, option("FOLDER")] = None
+    """Go on with the run in this folder, which was killed, interrupted or stopped."""
+    device: Annotated[str | None, option("cpu|cuda")] = None
+    """Device of the simulation. By default cpu."""
+    dtype: Annotated[str | None, option("float32|float64")] = None
+    """Precision of the simulation. By default the task's own."""
+
+    def run(self, out: Console, progress: Console) -> None:
+        """Train, show and write."""
+        with stages(progress) as say:
+            say("loading")
+            import torch
+
+            from ..envs import TaskError
+            from ..runs import RunError, RunFolder
+            from ..training import train
+            from ..training.outcome import write_outcome
+            from ..training.registry import make_method
+
+            init_warp()
+            torch.set_num_threads(1)  # the networks are small; one thread gives the same bits on every machine
+            if self.resume is not None:
+                if self.out is not None:
+                    raise RunError("--resume goes on in the folder of the run: leave out --out")
+                folder = RunFolder.resume(self.resume, KIND, self._given())
+            else:
+                if self.task is None:
+                    raise TaskError("name a task to train on, as in `carom train push`, or a run to --resume")
+                identity = self._identity()
+                self._make(identity)  # refuses what cannot be before a folder is made
+                name = file_name("train", self.task, identity["gradient"])
+                folder = RunFolder.create(self.out or next_folder(name), KIND, identity)
+            with folder:
+                identity = folder.identity
+                task = self._make(identity)
+                method = make_method(identity["gradient"], **identity["settings"])
+                say("compiling kernels (about a minute the first time)")
+                training = train(
+                    task,
+                    method,
+                    steps=identity["steps"],
+                    seed=identity["seed"],
+                    folder=folder,
+                    report=_reporter(progress, say),
+                    how_to_resume=f"Go on with: carom train --resume {folder.path}",
+                )
+                say("recording and drawing")
+                write_outcome(folder, task, method, training)
+        out.print(_table(identity, training))
+        out.print(Text(f"written to {folder.path}", "dim"))
+
+    def _identity(self) -> dict[str, Any]:
+        """What makes the run what it is."""
+        places = {name: value for name in ("device", "dtype") if (value := getattr(self, name)) is not None}
+        chosen = {
+            name: default if (value := getattr(self, name)) is None else value for name, default in DEFAULTS.items()
+        }
+        options = {**task_options(self.options), **places}
+        return {"task": {"name": self.task, "options": options}, **chosen, "settings": task_options(self.settings)}
+
+    def _given(self) -> dict[str, Any]:
+        """What the user has named again with --resume."""
+        given: dict[str, Any] = {name: value for name in DEFAULTS if (value := getattr(self, name)) is not None}
+        if self.task is not None:
+            given["task.name"] = self.task
+        if self.settings is not None:
+            given["settings"] = task_options(self.settings)
+        for name in ("device", "dtype"):
+            if (value := getattr(self, name)) is not None:
+                given[f"task.options.{name}"] = value
+        for name, value in task_options(self.options).items():
+            given[f"task.options.{name}"] = value
+        return given
+
+    def _make(self, identity: Mapping[str, Any]) -> ControlTask:
+        """The task of a run, with the contact function that its method wants."""
+        from ..envs.control import make_control
+        from ..training.registry import make_method
+        from ..training.train import check_fit
+
+        method = make_method(identity["gradient"], **identity["settings"])
+        softening = {} if method.softening is None else {"softening": method.softening}
+        task = make_control(identity["task"]["name"], **identity["task"]["options"], **softening)
+        check_fit(task, method, identity["steps"])
+        return task
+
+
+def _reporter(console: Console, say: Callable[[str], None]) -> Callable[[Any, int], None]:
+    """Tells of every iteration on a terminal, of evaluated ones in a log."""
+
+    def report(now: Any, count: int) -> None:
+        if console.is_terminal or now.history["validation_success"][now.iteration - 1] is not None:
+            say(_line(now, count))
+
+    return report
+
+
+def _line(now: Any, count: int) -> str:
+    """How far a training is, in a line."""
+    history, last = now.history, now.iteration - 1
+    checked = [share for share in history["validation_success"][: last + 1] if share is not None]
+    success = f", success on unseen goals {100 * checked[-1]:.0f} %" if checked else ""
+    return (
+        f"iteration {now.iteration} of {count}, {history['steps'][last]:,} steps, cost {history['cost'][last]:.3f}"
+        f"{success}, {now.seconds:.0f} s"
+    )
+
+
+def _table(identity: Mapping[str, Any], training: Training) -> Table:
+    """The result."""
+    table = Table(title=f"{identity['task']['name']}: policy trained with {identity['gradient']}", title_justify="left")
+    for name in ("steps", "success", "95 % interval", "cost of an episode", "core seconds", "seconds"):
+        table.add_column(name, justify="right")
+    found, (low, high) = training.evaluation, training.evaluation.interval
+    table.add_row(
+        f"{training.steps:,}", f"{found.successes}/{found.episodes} = {100 * found.success:.1f} %",
+        f"{100 * low:.1f} to {100 * high:.1f} %", f"{found.cost:.3f}", f"{training.core_seconds:.0f}",
+        f"{training.seconds:.0f}",
+    )  # fmt: skip
+    return table

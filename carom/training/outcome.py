@@ -1,0 +1,109 @@
+"""What a finished training leaves in its folder: the policy, a learning curve, recorded episodes, results.json."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..envs.control import ControlTask
+from ..report.results import versions
+from ..report.run_folder import recording_entry
+from ..report.style import RC
+from ..runs import RunFolder
+from .evaluation import unseen
+from .method import Method
+from .policy import Policy, save_policy
+from .train import Training
+
+__all__ = ["CURVE", "POLICY", "RECORDING", "draw_curve", "play", "write_outcome"]
+
+POLICY, CURVE, RECORDING = "policy.pt", "curve.png", "recording.npz"
+
+EPISODES = 8
+"""Episodes that are recorded: the first of the test goals."""
+
+
+def write_outcome(folder: RunFolder, task: ControlTask, method: Method, training: Training) -> None:
+    """Write all files; results.json comes last, and with it the run is finished."""
+    identity = folder.identity
+    save_policy(folder.path / POLICY, training.policy, task, identity["task"]["options"])
+    draw_curve(folder.path / CURVE, training, f"{task.name}, {identity['gradient']}")
+    recordings = []
+    record = getattr(task, "record", None)
+    if callable(record):  # not every task simulates bodies
+        start, actions, costs = play(task, training.policy, EPISODES)
+        record(start, actions).save(folder.path / RECORDING)
+        curve = _curve(training)
+        recordings = [recording_entry(identity["gradient"], RECORDING, float(costs[0]), curve=curve)]
+    low, high = training.evaluation.interval
+    folder.finish(
+        {
+            "format": 1,
+            **identity,
+            "method": {"name": type(method).__name__, **dataclasses.asdict(method)},  # type: ignore[call-overload]
+            "evaluation": {
+                "episodes": training.evaluation.episodes,
+                "successes": training.evaluation.successes,
+                "success": training.evaluation.success,
+                "interval": [low, high],
+                "cost": training.evaluation.cost,
+            },
+            "steps_simulated": training.steps,
+            "history": training.history,
+            "recordings": recordings,
+            "versions": versions(),
+            "timings": {"seconds": training.seconds, "core_seconds": training.core_seconds},
+        }
+    )
+
+
+@torch.no_grad()
+def play(task: ControlTask, policy: Policy, episodes: int) -> tuple[Any, torch.Tensor, torch.Tensor]:
+    """Starts, actions [T, episodes, m] and total costs [episodes] of the first test episodes."""
+    start = unseen(task, episodes)
+    state, actions, total = start, [], torch.zeros(episodes, dtype=torch.float64)
+    for _ in range(task.horizon):
+        actions.append(policy.act(task.observe(state)))
+        state, cost, _ = task.step(state, actions[-1])
+        total += cost.double().cpu()
+    return start, torch.stack(actions), total
+
+
+def draw_curve(path: Path, training: Training, title: str) -> None:
+    """Cost and success on validation goals over the steps simulated."""
+    import matplotlib
+
+    steps = [step / 1e6 for step in training.history["steps"]]
+    checked = [
+        (step, success)
+        for step, success in zip(steps, training.history["validation_success"], strict=True)
+        if success is not None
+    ]
+    with matplotlib.rc_context(RC):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6.4, 5.0), layout="constrained")
+        FigureCanvasAgg(figure)
+        top, bottom = figure.subplots(2, 1, sharex=True)
+        top.plot(*zip(*[(s, 100 * share) for s, share in checked], strict=True), "o-", color="#0072B2", ms=4)
+        top.axhline(90.0, color="#999999", lw=0.8, ls="--")
+        top.set_ylim(0.0, 100.0)
+        top.set_ylabel("success on unseen goals [%]")
+        top.set_title(title)
+        bottom.plot(steps, training.history["cost"], color="#D55E00", lw=1.0)
+        bottom.set_yscale("log")
+        bottom.set_ylabel("cost of an episode")
+        bottom.set_xlabel("control intervals simulated [million]")
+        temporary = path.with_name(f".{path.name}")
+        figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
+        temporary.replace(path)
+
+
+def _curve(training: Training) -> list[list[float]]:
+    history = training.history
+    rows = zip(history["steps"], history["validation_cost"], strict=True)
+    return [[float(step), float(cost)] for step, cost in rows if cost is not None]

@@ -1,0 +1,163 @@
+"""Training runs: they learn, they are resumed to the bit, and stop where something becomes NaN."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from point_task import PointTask
+
+from carom.envs import TaskError
+from carom.runs import NotFiniteError, RunError, RunFolder
+from carom.training import (
+    LAX,
+    ActorCritic,
+    Analytic,
+    Mixture,
+    Policy,
+    PolicyFileError,
+    ScoreFunction,
+    TrainingError,
+    evaluate,
+    load_policy,
+    save_policy,
+    train,
+    unseen,
+)
+from carom.training.proximal import ProximalPolicy
+from carom.training.registry import make_method
+
+SMALL = {"worlds": 24, "window": 3, "hidden": (8, 8)}
+METHODS = {
+    "autodiff": ActorCritic(**SMALL),
+    "smoothing": ActorCritic(gradient=ScoreFunction(), **SMALL),
+    "mixed": ActorCritic(gradient=Mixture(), **SMALL),
+    "lax": ActorCritic(gradient=LAX(hidden=(8,)), **SMALL),
+    "ppo": ProximalPolicy(worlds=24, window=6, hidden=(8, 8), minibatch=72, epochs=2),
+}
+
+
+def method_of(name: str):
+    if name == "ppo":
+        pytest.importorskip("stable_baselines3")
+    return METHODS[name]
+
+
+def numbers(training):
+    """All that must be the same to the bit."""
+    history = {name: entries for name, entries in training.history.items() if name != "core_seconds"}
+    weights = [value.clone() for value in training.policy.state_dict().values()]
+    return history, weights, training.evaluation.costs
+
+
+def assert_same(one, other):
+    assert one[0] == other[0]
+    assert all(torch.equal(a, b) for a, b in zip(one[1], other[1], strict=True))
+    assert torch.equal(one[2], other[2])
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_that_is_cut_off_resumes_to_the_bit(tmp_path, name):
+    task, method = PointTask(), method_of(name)
+    steps = 8 * method.steps(task)
+    whole = train(task, method, steps=steps, seed=5, evaluations=4)
+
+    def stop(now, count):
+        if now.iteration == 3:
+            raise StopError
+
+    with RunFolder.create(tmp_path / "run", "train", {"seed": 5}) as folder, pytest.raises(StopError):
+        train(task, method, steps=steps, seed=5, evaluations=4, folder=folder, report=stop)
+    torch.manual_seed(123)  # whatever the global generators are at
+    with RunFolder.resume(tmp_path / "run", "train") as folder:
+        assert folder.load()["iteration"] == 3
+        resumed = train(PointTask(), method, steps=steps, seed=5, evaluations=4, folder=folder)
+    assert_same(numbers(whole), numbers(resumed))
+    other = train(task, method, steps=steps, seed=6, evaluations=4)
+    assert other.history["cost"] != whole.history["cost"]
+
+
+def test_it_learns():
+    """Every gradient brings a point to unseen goals that the untrained policy misses."""
+    task = PointTask()
+    assert evaluate(task, Policy.of(task, (32, 32)), unseen(task, 200)).success < 0.1
+    for gradient, iterations, least in (
+        (Analytic(), 120, 0.9), (Mixture(), 120, 0.8), (ScoreFunction(), 250, 0.3), (LAX(hidden=(16,)), 250, 0.3),
+    ):  # fmt: skip
+        method = ActorCritic(gradient=gradient, worlds=64, window=3, hidden=(32, 32), learning_rate=5e-3)
+        result = train(task, method, steps=iterations * method.steps(task), evaluations=2)
+        assert result.evaluation.success > least, type(gradient).__name__
+
+
+def test_nan_stops_the_run_at_its_step_and_world(tmp_path):
+    task, method = PointTask(), METHODS["autodiff"]
+
+    def break_it(now, count):
+        if now.iteration == 4:
+            task.broken = (7, 4)  # world 7, step 4 of its episode
+
+    with (
+        RunFolder.create(tmp_path / "run", "train", {}) as folder,
+        pytest.raises(RunError, match=r"the cost is not finite in world 7, first at step 4 of its episode") as caught,
+    ):
+        train(task, method, steps=10 * method.steps(task), folder=folder, report=break_it)
+    assert str(folder.checkpoint) in str(caught.value)
+    with RunFolder.resume(tmp_path / "run", "train") as folder:
+        kept = folder.load()
+        # world 7 begins at step 21 mod 6 = 3, so it is at step 4 within the next window but one
+        assert kept["iteration"] in (4, 5)
+        assert all(bool(torch.isfinite(value).all()) for value in kept["state"]["policy"].values())
+
+
+def test_nan_of_a_gradient_names_step_and_world():
+    """A cost whose slope is infinite where its value is finite: sqrt at zero."""
+
+    class Root(PointTask):
+        def cost(self, before, action, after):
+            gap = (after.command - after.goal).square().sum(-1)
+            bad = (torch.arange(len(gap)) == 2) & (after.time == 5)
+            return torch.where(bad, (0.0 * action[:, 0]).sqrt(), gap)
+
+    method = ActorCritic(worlds=8, window=6, hidden=(8, 8))
+    state = method.begin(Root(), 0)
+    state["worlds"]["state"][-1].zero_()  # all clocks at the start
+    with pytest.raises(NotFiniteError, match=r"gradient by the action is not finite in world 2, first at step 4"):
+        method.advance(Root(), state, seed=0, iteration=0, progress=0.0)
+
+
+def test_policy_file(tmp_path):
+    task = PointTask()
+    policy = Policy.of(task, (8,))
+    save_policy(tmp_path / "policy.pt", policy, task, {"curl": 0.1})
+    found = load_policy(tmp_path / "policy.pt", task)
+    seen = task.observe(task.reset(5))
+    assert torch.equal(found.act(seen), policy.act(seen))
+    assert torch.load(tmp_path / "policy.pt", weights_only=True)["task"] == "point"
+    other = PointTask()
+    other.observation_names = ("x", "y")
+    with pytest.raises(PolicyFileError, match="policy of task 'point'"):
+        load_policy(tmp_path / "policy.pt", other)
+    (tmp_path / "policy.pt").write_bytes(b"nonsense")
+    with pytest.raises(PolicyFileError, match="holds no policy"):
+        load_policy(tmp_path / "policy.pt")
+
+
+def test_bad_input_is_refused():
+    task = PointTask()
+    with pytest.raises(TrainingError, match="window of 4 intervals does not divide"):
+        train(task, ActorCritic(window=4), steps=100)
+    with pytest.raises(TrainingError, match="steps is 0"):
+        train(task, METHODS["autodiff"], steps=0)
+    with pytest.raises(TrainingError, match="did you mean 'lax'"):
+        make_method("laxx")
+    with pytest.raises(TrainingError, match="settings are"):
+        make_method("mixed", wolds=3)
+    with pytest.raises(TrainingError, match="learning_rate is nan"):
+        make_method("autodiff", learning_rate=math.nan)
+    with pytest.raises(TaskError, match="out of bounds"):
+        task.step(task.reset(1), torch.ones(1, 2, dtype=torch.float64))
