@@ -51,7 +51,7 @@ class Analytic:
         pulls = torch.stack(torch.autograd.grad(loss * worlds, raws))
         # backwards in time: what is later in the window was differentiated first
         for step in reversed(range(len(pulls))):
-            refuse_not_finite_in_window("the gradient by the action", [pulls[step]], window.start.time + step)
+            refuse_not_finite_in_window("the gradient by the action", [pulls[step]], window.start.time, first=step)
         if self.outliers is not None:
             length = pulls.square().sum((0, 2)).sqrt()
             limit = self.outliers * length.median()

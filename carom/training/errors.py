@@ -19,18 +19,21 @@ class PolicyFileError(RunError):
     """A file that holds no policy, or one of another task."""
 
 
-def refuse_not_finite_in_window(what: str, numbers: Sequence[torch.Tensor], times: torch.Tensor) -> None:
+def refuse_not_finite_in_window(
+    what: str, numbers: Sequence[torch.Tensor], times: torch.Tensor, *, first: int = 0
+) -> None:
     """Raise where one of ``numbers`` (of one step each, [W] or [W, n]) is not finite, naming the first step and world.
 
     Args:
         what: What the numbers are, e.g. ``"the cost"``.
         numbers: One tensor for each step of the window, in order.
         times: Step of the episode at which the window began, int [W].
+        first: Step of the window that ``numbers`` begin with.
 
     Raises:
         NotFiniteError: There is one.
     """
-    for step, now in enumerate(numbers):
+    for step, now in enumerate(numbers, first):
         bad = ~torch.isfinite(now.detach().reshape(len(now), -1)).all(1)
         if bool(bad.any()):
             world = int(bad.nonzero()[0])

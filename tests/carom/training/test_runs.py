@@ -82,16 +82,26 @@ def test_a_run_that_is_cut_off_resumes_to_the_bit(tmp_path, name):
     assert other.history["cost"] != whole.history["cost"]
 
 
-def test_it_learns():
-    """Every gradient brings a point to unseen goals that the untrained policy misses."""
+LEARNERS = {
+    "autodiff": (Analytic(), 60),
+    "mixed": (Mixture(), 60),
+    "smoothing": (ScoreFunction(), 150),
+    "lax": (LAX(hidden=(16,)), 150),
+}
+"""Gradient and iterations."""
+
+
+@pytest.mark.parametrize(
+    "name", ["autodiff", *(pytest.param(name, marks=pytest.mark.slow) for name in list(LEARNERS)[1:])]
+)
+def test_it_learns(name):
+    """On unseen goals the cost falls to less than a fifth of the untrained policy's."""
     task = PointTask()
-    assert evaluate(task, Policy.of(task, (32, 32)), unseen(task, 200)).success < 0.1
-    for gradient, iterations, least in (
-        (Analytic(), 120, 0.9), (Mixture(), 120, 0.8), (ScoreFunction(), 250, 0.3), (LAX(hidden=(16,)), 250, 0.3),
-    ):  # fmt: skip
-        method = ActorCritic(gradient=gradient, worlds=64, window=3, hidden=(32, 32), learning_rate=5e-3)
-        result = train(task, method, steps=iterations * method.steps(task), evaluations=2)
-        assert result.evaluation.success > least, type(gradient).__name__
+    gradient, iterations = LEARNERS[name]
+    method = ActorCritic(gradient=gradient, worlds=64, window=3, hidden=(16, 16), learning_rate=1e-2, critic_epochs=2)
+    before = evaluate(task, Policy.of(task, (16, 16)), unseen(task, 512)).cost
+    result = train(task, method, steps=iterations * method.steps(task), evaluations=1)
+    assert result.evaluation.cost < 0.2 * before
 
 
 def test_nan_stops_the_run_at_its_step_and_world(tmp_path):
@@ -120,8 +130,9 @@ def test_nan_of_a_gradient_names_step_and_world():
     class Root(PointTask):
         def cost(self, before, action, after):
             gap = (after.command - after.goal).square().sum(-1)
-            bad = (torch.arange(len(gap)) == 2) & (after.time == 5)
-            return torch.where(bad, (0.0 * action[:, 0]).sqrt(), gap)
+            if int(after.time[2]) == 5:
+                gap[2] = (0.0 * action[2, 0]).sqrt()
+            return gap
 
     method = ActorCritic(worlds=8, window=6, hidden=(8, 8))
     state = method.begin(Root(), 0)
