@@ -60,8 +60,10 @@ class Played:
 class ActorGradient(Protocol):
     """A way to the gradient of a window's expected cost, averaged over worlds, by the policy's parameters."""
 
-    softening: object | None
-    """Contact function of the simulator that it wants, or None for hard contact."""
+    @property
+    def softening(self) -> object | None:
+        """Contact function of the simulator that it wants, or None for hard contact."""
+        ...
 
     def begin(self, task: ControlTask, seed: int) -> dict:
         """What it carries from window to window, as plain tensors, lists and numbers."""

@@ -200,3 +200,53 @@ def test_search_steps_on_the_objective(all_tasks):
     (slope,) = torch.autograd.grad(cost.sum(), action)
     torch.testing.assert_close(cost.detach(), value)
     torch.testing.assert_close(slope, gradient)
+
+
+def test_observations_in_the_frame_of_the_block_do_not_turn_with_the_scene():
+    """Everything turned about the vertical and moved: only the block's own cosine and sine change."""
+    task = make_control("push", frame="block", dtype="float64")
+    state = task.reset(6, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for _ in range(8):
+            bound = torch.tensor(task.action_high)
+            action = bound * torch.rand(6, 2, generator=generator, dtype=torch.float64)
+            state = task.step(state, action).state
+    angle, shift = 0.7, torch.tensor([0.3, -0.2], dtype=torch.float64)
+    turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=torch.float64)
+    half = torch.tensor([0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)], dtype=torch.float64)
+
+    def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        vector = a[3] * b[..., :3] + b[..., 3:] * a[:3] + torch.linalg.cross(a[:3].expand_as(b[..., :3]), b[..., :3])
+        return torch.cat([vector, (a[3] * b[..., 3] - (a[:3] * b[..., :3]).sum(-1))[..., None]], dim=-1)
+
+    turned = state.map(torch.clone)
+    q, v = turned.bodies.body_q, turned.bodies.body_v
+    q[..., :2] = q[..., :2] @ turn.T + shift
+    q[..., 3:] = product(half, q[..., 3:])
+    v[..., :2], v[..., 3:5] = v[..., :2] @ turn.T, v[..., 3:5] @ turn.T
+    turned.goal[:, :2] = turned.goal[:, :2] @ turn.T + shift
+    turned.goal[:, 2] += angle
+    turned.command[:] = turned.command @ turn.T + shift
+    one, other = task.observe(state), task.observe(turned)
+    assert one.shape[1] == len(task.observation_names)
+    torch.testing.assert_close(other[:, 2:], one[:, 2:], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(other[:, :2], one[:, :2] @ turn.T, rtol=1e-12, atol=1e-12)
+    assert float(one[:, 2:].std(0).min()) > 1e-4
+    with pytest.raises(TaskError, match="frame must be"):
+        make_control("push", frame="goal")
+
+
+def test_a_recorded_episode_is_the_one_that_was_stepped():
+    task = make_control("push", horizon=6)
+    start = task.reset(3, seed=2)
+    generator = torch.Generator().manual_seed(0)
+    actions = 0.01 * torch.rand(6, 3, 2, generator=generator)
+    recording = task.record(start, actions)
+    state = start
+    for action in actions:
+        state = task.step(state, action).state
+    assert recording.steps == 60
+    assert torch.equal(torch.from_numpy(recording.body_q[-1]), state.bodies.body_q)
+    with pytest.raises(TaskError, match="out of bounds"):
+        task.record(start, 5.0 * actions)
