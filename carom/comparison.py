@@ -22,6 +22,7 @@ from .report.landscape import Landscape, cost_over_plane
 from .report.offers import has_scene, landscape_axes
 from .report.results import versions, write_json
 from .report.rollouts import Rollout, rollouts_of
+from .report.run_folder import scene_entry
 from .report.slice import Slice, cost_along_slice
 from .report.table import comparison_table
 from .report.verdicts import Verdict, verdict
@@ -159,6 +160,7 @@ class CompareResult:
             "landscape": None if self.landscape is None else self.landscape.as_dict(),
             "studies": None if self.studies is None else self.studies.as_dict(),
             "recordings": [rollout.as_dict() for rollout in self.rollouts],
+            "scene": scene_entry(self.objective),
             "figures": self.figure_kinds,
             "omitted": self.omitted,
             "versions": versions(),

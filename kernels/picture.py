@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-__all__ = ["LIGHT", "cast_picture"]
+__all__ = ["AMBIENT", "LIGHT", "cast_picture"]
 
 LIGHT = (-0.37, -0.45, 0.81)
 """Direction of the light, a unit vector towards it."""
-_AMBIENT = 0.5
+AMBIENT = 0.5
 """Part of the light that comes from everywhere."""
 _SHADOW = 0.8
 """Of the ground's colour, in shadow."""
@@ -107,7 +107,7 @@ def _seen(
             shadow = wp.mesh_query_ray(mesh, start, light, _FAR)
             if shadow.result:
                 lit = 0.0
-        color = colors[hit.face] * (_AMBIENT + (1.0 - _AMBIENT) * lit)
+        color = colors[hit.face] * (AMBIENT + (1.0 - AMBIENT) * lit)
     if ground.cell > 0.0 and ray[2] < 0.0:
         t = (ground.height - camera.position[2]) / ray[2]
         if t > 0.0 and t < distance:

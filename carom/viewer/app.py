@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..report.run_folder import LoadedRun, load_run
-from .curves import CurveChart, plain
+from ..report.style import looks
+from .curves import CurveChart, plain, square
 from .playback import Playback
 from .scene import Scene
 from .server import start_server, stop_server
@@ -95,7 +96,7 @@ class Viewer:
         several = len(scene.views) > 1
         self._layout = gui.add_dropdown("Recordings", (_OVERLAID, _SIDE), initial_value=_OVERLAID, visible=several)
         self._front = gui.add_dropdown("In front", tuple(scene.titles), initial_value=scene.titles[0], visible=several)
-        self._forces = gui.add_checkbox("Contact forces", True)
+        self._forces = gui.add_checkbox("Contact forces", not several)
         arrows = any(view.entry.way_points is not None for view in scene.views)
         self._gradients = gui.add_checkbox("Gradients (arrows downhill)", True, visible=arrows)
         self._status = gui.add_markdown("")
@@ -171,15 +172,28 @@ class Viewer:
         self.scene.show(steps, world)
         if self.playback.playing:
             self._time.value = self.playback.time
-        self._status.content = "  \n".join(self._told(i, step, world) for i, step in enumerate(steps))
+        lines = [self._told(i, step, world) for i, step in enumerate(steps)] + self._arrow_legend()
+        self._status.content = "  \n".join(lines)
 
     def _told(self, number: int, step: int, world: int) -> str:
         view, title = self.scene.views[number], plain(self.scene.titles[number])
         colored = len(self.scene.views) > 1 and (
             self._layout.value == _OVERLAID and self.scene.titles[number] != self._front.value
         )
-        mark = f"<span style='color:{self.scene.tints[number]}'>&#9632;</span> " if colored else ""
+        mark = f"{square(self.scene.tints[number])} " if colored else ""
         if not view.has_world(world):
             return f"{mark}**{title}**: has no world {world}"
         cost = "" if view.entry.cost is None else f", cost {view.entry.cost:.4g}"
         return f"{mark}**{title}**: step {step}, {view.contact_count(step, world)} contacts{cost}"
+
+    def _arrow_legend(self) -> list[str]:
+        """Whose the gradients are that can be seen."""
+        if not self._gradients.value:
+            return []
+        overlaid = self._layout.value == _OVERLAID
+        seen = [
+            view for i, view in enumerate(self.scene.views) if not overlaid or self.scene.titles[i] == self._front.value
+        ]
+        names = dict.fromkeys(name for view in seen for name in view.entry.gradients)
+        marks = [f"{square(look.color)} {plain(name)}" for name, look in looks(names).items()]
+        return [f"gradients: {', '.join(marks)}"] if marks else []

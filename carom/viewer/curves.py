@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import viser
 
-__all__ = ["CurveChart", "at_effort", "chart_data"]
+__all__ = ["CurveChart", "at_effort", "chart_data", "plain", "square"]
 
 _CURSOR = "#111111"
 
@@ -76,10 +76,15 @@ class CurveChart:
     def _listed(self, rollouts: float) -> str:
         costs = [at_effort(curve, rollouts) for curve in self._curves]
         rows = [
-            f"<span style='color:{tint}'>&#9632;</span> {plain(name)}: {'-' if np.isnan(cost) else f'{cost:.4g}'}"
+            f"{square(tint)} {plain(name)}: {'-' if np.isnan(cost) else f'{cost:.4g}'}"
             for name, tint, cost in zip(self._names, self._tints, costs, strict=True)
         ]
         return "  \n".join(rows)
+
+
+def square(color: str) -> str:
+    """A mark in a colour, for Markdown."""
+    return f"<span style='color:{color}'>&#9632;</span>"
 
 
 def plain(text: str) -> str:

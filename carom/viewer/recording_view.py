@@ -178,8 +178,8 @@ class RecordingView:
 
     def _arrows(self, what: str, points: np.ndarray, color: str) -> Any:
         return self._scene.add_arrows(
-            f"{self.name}/{what}", points.astype(np.float32), rgb(color), shaft_radius=0.003 * self._size,
-            head_radius=0.009 * self._size, head_length=0.025 * self._size,
+            f"{self.name}/{what}", points.astype(np.float32), linear_rgb(color), shaft_radius=0.004 * self._size,
+            head_radius=0.011 * self._size, head_length=0.028 * self._size,
         )  # fmt: skip
 
     def _outline(self, goal: np.ndarray) -> Any:
@@ -206,6 +206,13 @@ class RecordingView:
         if self._style.ghost is not None:
             return _GHOST
         return _CLEAR if self._style.forces else None
+
+
+def linear_rgb(color: str) -> tuple[int, int, int]:
+    """The same in linear light, which is how viser takes the colours of arrows (the sRGB curve of IEC 61966-2-1)."""
+    parts = (c / 255.0 for c in rgb(color))
+    red, green, blue = (round(255.0 * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)) for c in parts)
+    return red, green, blue
 
 
 def rgb(color: str) -> tuple[int, int, int]:

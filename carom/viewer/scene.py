@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..kernels.picture import AMBIENT, LIGHT
 from ..report.meshes import body_meshes, plane_poses, scene_bounds
 from ..report.run_folder import LoadedRun, unique_labels
 from ..report.style import looks
@@ -21,6 +22,8 @@ _GAP = 0.25
 """Between recordings side by side, relative to the scene."""
 _SHRINK = 2e-3
 """A ghost's bodies are smaller by this, each a little more than the last: surfaces never coincide."""
+_FULL = np.pi
+"""Intensity of a light that shows a surface in its own colour."""
 _REACH = 6.0
 """How far the ground is drawn, in sizes of the scene."""
 
@@ -92,9 +95,14 @@ class Scene:
 
     def _surroundings(self) -> None:
         scene, server = self._server.scene, self._server
-        scene.configure_default_lights(cast_shadow=False)
-        scene.configure_environment_map(None)  # lights would do; a map is slow without a GPU
-        scene.add_light_ambient("/light", intensity=0.6)
+        scene.configure_default_lights(
+            enabled=False
+        )  # their shadows, and a map of surroundings, are slow without a GPU
+        scene.configure_environment_map(None)
+        scene.add_light_ambient("/light/everywhere", intensity=_FULL * AMBIENT)
+        scene.add_light_directional(
+            "/light/sun", intensity=_FULL * (1.0 - AMBIENT), cast_shadow=False, position=tuple(100.0 * x for x in LIGHT)
+        )
         centre = 0.5 * (self._low + self._high)
         cell = 10.0 ** np.floor(np.log10(self.size / 2.0))
         poses = [plane_poses(view.recording) for view in self.views]
