@@ -101,7 +101,7 @@ class Scene:
         scene.configure_environment_map(None)
         scene.add_light_ambient("/light/everywhere", intensity=_FULL * AMBIENT)
         scene.add_light_directional(
-            "/light/sun", intensity=_FULL * (1.0 - AMBIENT), cast_shadow=False, position=tuple(100.0 * x for x in LIGHT)
+            "/light/sun", intensity=_FULL * (1.0 - AMBIENT), cast_shadow=False, position=100.0 * np.array(LIGHT)
         )
         centre = 0.5 * (self._low + self._high)
         cell = 10.0 ** np.floor(np.log10(self.size / 2.0))
@@ -114,7 +114,7 @@ class Scene:
                 section_size=10.0 * cell, position=at if flat else pose[:3], wxyz=pose[[6, 3, 4, 5]],
                 cell_color=(225, 225, 225), section_color=(190, 190, 190), shadow_opacity=0.0,
             )  # fmt: skip
-        centre = centre + np.array([0.15 * self.size, 0.0, 0.0])  # the panel is on the right
+        centre = centre + np.array([0.2 * self.size, 0.0, 0.0])  # the panel is on the right
         server.initial_camera.look_at = centre
         server.initial_camera.position = centre + self.size * np.array([0.0, -1.15, 1.05])
         server.initial_camera.fov = np.radians(50.0)

@@ -56,7 +56,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(browser: Any, folder: Path) -> Iterator[Any]:  # noqa: F811
-    with Viewer([load_run(folder)], port=free_port()) as viewer, watched(browser) as page:
+    with (
+        Viewer([load_run(folder)], port=free_port()) as viewer,
+        watched(browser, 1300, 600) as page,
+    ):  # wide: the panel hides nothing
         page.set_default_timeout(60000)
         page.goto(viewer.url)
         page.wait_for_function("window.__viserMutable?.nodeRefFromName?.['/runs/1/bodies/0'] !== undefined")
