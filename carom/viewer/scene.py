@@ -100,9 +100,7 @@ class Scene:
         )  # their shadows, and a map of surroundings, are slow without a GPU
         scene.configure_environment_map(None)
         scene.add_light_ambient("/light/everywhere", intensity=_FULL * AMBIENT)
-        scene.add_light_directional(
-            "/light/sun", intensity=_FULL * (1.0 - AMBIENT), cast_shadow=False, position=100.0 * np.array(LIGHT)
-        )
+        scene.add_light_directional("/light/sun", intensity=_FULL * (1.0 - AMBIENT), cast_shadow=False, position=LIGHT)
         centre = 0.5 * (self._low + self._high)
         cell = 10.0 ** np.floor(np.log10(self.size / 2.0))
         poses = [plane_poses(view.recording) for view in self.views]

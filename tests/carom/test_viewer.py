@@ -187,6 +187,21 @@ def test_only_what_moved_is_sent(folder: Path) -> None:
     assert "SetOrientationMessage" not in sent[0]
 
 
+def test_a_world_is_shown_by_its_poses_and_one_that_is_not_there_is_hidden(folder: Path) -> None:
+    two = np.concatenate([LEFT, LEFT + [0.0, 0.5, 0.0]], axis=1)
+    path = moving_boxes(two).save(folder.parent / "two.npz")
+    with Viewer([load_run(path), load_run(folder / "left.npz")], port=free_port()) as viewer:
+        assert viewer.scene.worlds == 2
+        batch, single = viewer.scene.views
+        viewer.scene.show([30, 30], 1)
+        np.testing.assert_allclose(batch._meshes[0].position, two[30, 1, 0], atol=1e-6)
+        assert batch._frame.visible
+        assert not single._frame.visible
+        viewer.scene.show([30, 30], 0)
+        np.testing.assert_allclose(batch._meshes[0].position, two[30, 0, 0], atol=1e-6)
+        assert single._frame.visible
+
+
 def messages(server: Any, act: Any) -> dict[str, int]:
     """How many messages of each kind ``act`` has the server send."""
     counted: dict[str, int] = {}
