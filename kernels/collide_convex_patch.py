@@ -22,12 +22,10 @@ from typing import Any
 import warp as wp
 
 from . import collide_writer, handover, hulls
+from .features import POLYGON_CORNERS
 from .precision import precision
 
 __all__ = ["make"]
-
-MOST = wp.constant(8)
-"""Contacts that a polygon may have."""
 
 DEPTH_WEIGHT = 30.0
 """How much farther a corner counts for each metre that it lies deeper, where eight of more corners are chosen: at a
@@ -243,10 +241,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     size += 1
         if size == 0:
             return -1, part, int(0)
-        if size > MOST:
+        if size > POLYGON_CORNERS:
             keep = codes()
-            for k in range(MOST):
-                turn_by = first_angle + scalar(k) * scalar(2.0 * math.pi) / scalar(MOST)
+            for k in range(POLYGON_CORNERS):
+                turn_by = first_angle + scalar(k) * scalar(2.0 * math.pi) / scalar(POLYGON_CORNERS)
                 cosine = wp.cos(turn_by)
                 sine = wp.sin(turn_by)
                 farthest = int(0)

@@ -59,11 +59,15 @@ import warp as wp
 from .precision import precision
 
 __all__ = [
-    "CLIP", "CROSS", "DROP", "LINE", "PARALLEL", "PLANE", "POINT", "RIM", "RIM_POINTS",
+    "CLIP", "CROSS", "DROP", "LINE", "PARALLEL", "PLANE", "POINT", "POLYGON_CORNERS", "RIM",
+    "RIM_POINTS",
     "SHARE_CROSSED", "SHARE_FIXED", "SHARE_LOWEST", "SHARE_PARALLEL", "SHARE_POLYGON", "SHARE_RIM",
     "SHARE_UPRIGHT", "TILTED", "UPRIGHT",
     "Features",
 ]  # fmt: skip
+
+POLYGON_CORNERS = 8
+"""Contacts that a polygon may have."""
 
 POINT = wp.constant(0)
 LINE = wp.constant(1)

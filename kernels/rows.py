@@ -11,7 +11,7 @@ import warp as wp
 
 from . import contact, dynamics, geometry, handover, law
 from .arrays import ModelArrays, Rows
-from .features import SHARE_POLYGON, Features
+from .features import POLYGON_CORNERS, SHARE_POLYGON, Features
 from .precision import precision
 
 __all__ = ["make", "prepare"]
@@ -28,6 +28,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     geo, pair, dyn = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype)
     contact_law, hand = law.make(dtype, resists, softens), handover.make(dtype)
     Coefficients = contact_law.Coefficients
+    corners_type = wp.types.matrix((POLYGON_CORNERS, 3), dtype)
 
     @wp.func
     def mass_of(body_mass: wp.array2d(dtype=dtype), world: int, body: int):
@@ -42,30 +43,37 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return dtype(0.5) * (wp.length(here - before) + wp.length(after - here)) / perimeter
 
     @wp.func
+    def of_pair(
+        world: int, sa: int, sb: int, a: int, b: int, body_mass: wp.array2d(dtype=dtype),
+        shape_friction: wp.array2d(dtype=dtype), shape_stiffness: wp.array2d(dtype=dtype),
+        shape_damping: wp.array2d(dtype=dtype), h: dtype,
+    ):  # fmt: skip
+        """Stiffness [N/m], damping [N s/m] and coefficient of friction of a pair of shapes."""
+        mass = pair.effective_mass(mass_of(body_mass, world, a), mass_of(body_mass, world, b))
+        k, d = pair.compliance(
+            shape_stiffness[world, sa], shape_stiffness[world, sb],
+            shape_damping[world, sa], shape_damping[world, sb], mass, h,
+        )  # fmt: skip
+        return k, d, pair.friction(shape_friction[world, sa], shape_friction[world, sb])
+
+    @wp.func
     def row_of(
-        world: int, c: int, sa: int, sb: int, a: int, b: int, part: dtype,
+        world: int, c: int, a: int, b: int, part: dtype, stiffness: dtype, damping: dtype, mu: dtype,
         kind: wp.array2d(dtype=int),
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        xa: transform, xb: transform, body_v0: wp.array2d(dtype=spatial),
-        body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        h: dtype, eps: dtype,
+        xa: transform, xb: transform, body_v0: wp.array2d(dtype=spatial), h: dtype, eps: dtype,
     ):  # fmt: skip
-        """As ``row``, of a contact with the share ``part``; without that in the result."""
+        """As ``row``, of a contact with the share ``part`` of its pair's stiffness; without that in the result."""
         gap, n, point = geo.locate(
             kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
             radius_a[world, c], radius_b[world, c], sign[world, c],
         )  # fmt: skip
         arm_a = point - wp.transform_get_translation(xa)
         arm_b = point - wp.transform_get_translation(xb)
-        mass = pair.effective_mass(mass_of(body_mass, world, a), mass_of(body_mass, world, b))
-        k, d = pair.compliance(
-            shape_stiffness[world, sa], shape_stiffness[world, sb],
-            shape_damping[world, sa], shape_damping[world, sb], mass, h,
-        )  # fmt: skip
-        mu = pair.friction(shape_friction[world, sa], shape_friction[world, sb])
+        k = stiffness
+        d = damping
         u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
         s = pair.slip_speed(u0, n, eps)
         if wp.static(softens):
@@ -109,10 +117,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             part = weight[world, c] * polygon_share(before, here, after, perimeter)
         if blend[world, c] >= 0:
             part *= hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
+        k, d, mu = of_pair(world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h)
         n, arm_a, arm_b, coefficients, gap = row_of(
-            world, c, sa, sb, a, b, part, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0,
-            body_mass, shape_friction, shape_stiffness, shape_damping, h, eps,
-        )  # fmt: skip
+            world, c, a, b, part, k, d, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0, h, eps
+        )
         return n, arm_a, arm_b, coefficients, gap, part
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -142,34 +150,45 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             return
         contacts = count[world]
         patch = int(-1)
-        last = int(-1)
         perimeter = dtype(1.0)
-        here = vec3()
-        after = vec3()
+        outline = corners_type()
+        last_a = int(-1)
+        last_b = int(-1)
+        xa = transform()
+        xb = transform()
+        stiffness = dtype(0.0)
+        damping = dtype(0.0)
+        mu = dtype(0.0)
         for k in range((contacts - first + stride - 1) / stride):
             c = first + k * stride
             sa = shape_a[world, c]
             sb = shape_b[world, c]
             a = shape_body[sa]
             b = shape_body[sb]
-            xa = geo.body_pose(body_q, world, a)
-            xb = geo.body_pose(body_q, world, b)
-            # the share of ``row``, but each corner of a polygon and its perimeter are found only once
+            # as ``row``, but what a pair's contacts or a polygon's corners have in common is found only once
+            if sa != last_a or sb != last_b:
+                last_a = sa
+                last_b = sb
+                xa = geo.body_pose(body_q, world, a)
+                xb = geo.body_pose(body_q, world, b)
+                stiffness, damping, mu = of_pair(
+                    world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h
+                )
             part = weight[world, c]
             if share[world, c] == SHARE_POLYGON:
                 start = patch_start[world, c]
                 corners = patch_count[world, c]
-                before = here
-                here = after
-                if c != last + 1 or start != patch:
-                    before = geo.next_corner(world, c, -1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-                    here = geo.next_corner(world, c, 0, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
                 if start != patch:
                     patch = start
-                    perimeter = geo.perimeter(world, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-                last = c
-                after = geo.next_corner(world, c, 1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-                part = part * polygon_share(before, here, after, perimeter)
+                    for i in range(corners):
+                        outline[i] = geo.next_corner(world, start, i, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+                    perimeter = dtype(0.0)
+                    for i in range(corners):
+                        perimeter += wp.length(outline[(i + 1) % corners] - outline[i])
+                at = c - start
+                part = part * polygon_share(
+                    outline[(at + corners - 1) % corners], outline[at], outline[(at + 1) % corners], perimeter
+                )
             else:
                 part = part * geo.fixed_share(
                     share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
@@ -177,8 +196,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             if blend[world, c] >= 0:
                 part = part * hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
             n, ra, rb, coefficient, _gap = row_of(
-                world, c, sa, sb, a, b, part, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0,
-                body_mass, shape_friction, shape_stiffness, shape_damping, h, eps,
+                world, c, a, b, part, stiffness, damping, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa,
+                xb, body_v0, h, eps,
             )  # fmt: skip
             row_a[world, c] = a
             row_b[world, c] = b
