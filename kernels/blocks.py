@@ -87,18 +87,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return m
 
     @wp.func
-    def assemble(
-        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
-        inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        slip: wp.array2d(dtype=Motion), active: wp.array2d(dtype=int), h: dtype, eps: dtype,
+    def assemble_bodies(
+        world: int, island: int, g: Graph, body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype), h: dtype,
         diagonal: wp.array2d(dtype=mat68), below: wp.array2d(dtype=mat68),
     ):  # fmt: skip
-        """Write the Hessian of an island at the relative velocities ``slip`` of the ``active`` contacts."""
+        """Write the Hessian of an island without contacts."""
         zero = mat33()
-        bodies = body_mask.shape[0]
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
             unit = wp.identity(n=3, dtype=dtype)
@@ -115,6 +111,43 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
                 )
                 diagonal[world, body] = m
+
+    @wp.func
+    def lock(
+        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), diagonal: wp.array2d(dtype=mat68),
+        below: wp.array2d(dtype=mat68),
+    ):  # fmt: skip
+        """Make the rows and columns of locked axes those of the identity."""
+        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+            body = g.order[world, k]
+            mask = body_mask[body]
+            if wp.min(mask) == dtype(0.0):
+                m = masked(diagonal[world, body], mask, mask)
+                for i in range(6):
+                    m[i, i] = m[i, i] + (dtype(1.0) - mask[i])
+                diagonal[world, body] = m
+            start = g.column[world, body]
+            for s in range(start, start + g.height[world, body]):
+                other = body_mask[g.below[world, s]]
+                if wp.min(mask) == dtype(0.0) or wp.min(other) == dtype(0.0):
+                    below[world, s] = masked(below[world, s], mask, other)
+
+    @wp.func
+    def assemble(
+        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        slip: wp.array2d(dtype=Motion), active: wp.array2d(dtype=int), h: dtype, eps: dtype,
+        diagonal: wp.array2d(dtype=mat68), below: wp.array2d(dtype=mat68),
+    ):  # fmt: skip
+        """Write the Hessian of an island at the relative velocities ``slip`` of the ``active`` contacts."""
+        bodies = body_mask.shape[0]
+        assemble_bodies(
+            world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind, actuator_stiffness,
+            actuator_damping, h, diagonal, below,
+        )  # fmt: skip
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             bi = g.edge_i[world, e]
@@ -179,19 +212,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                             below[world, s] = below[world, s] + join(-sum_g, sum_gi, back_j, wp.transpose(sum_ij))
                         else:
                             below[world, s] = below[world, s] + join(-sum_g, sum_gj, back, sum_ij)
-        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
-            body = g.order[world, k]
-            mask = body_mask[body]
-            if wp.min(mask) == dtype(0.0):
-                m = masked(diagonal[world, body], mask, mask)
-                for i in range(6):
-                    m[i, i] = m[i, i] + (dtype(1.0) - mask[i])
-                diagonal[world, body] = m
-            start = g.column[world, body]
-            for s in range(start, start + g.height[world, body]):
-                other = body_mask[g.below[world, s]]
-                if wp.min(mask) == dtype(0.0) or wp.min(other) == dtype(0.0):
-                    below[world, s] = masked(below[world, s], mask, other)
+        lock(world, island, g, body_mask, diagonal, below)
 
     @wp.func
     def factor(
@@ -255,4 +276,6 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 y -= along(below[world, s], x[world, g.below[world, s]])
             x[world, body] = times(diagonal[world, body], y)
 
-    return SimpleNamespace(block=mat68, assemble=assemble, factor=factor, solve=solve)
+    return SimpleNamespace(
+        block=mat68, assemble=assemble, assemble_bodies=assemble_bodies, lock=lock, factor=factor, solve=solve
+    )

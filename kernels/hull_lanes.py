@@ -12,49 +12,13 @@ from typing import Any
 
 import warp as wp
 
+from . import lanes
 from .precision import precision
 
-__all__ = ["LANES", "MOST_EDGES", "make"]
-
-LANES = 8
-"""How many numbers a row must have beyond the last one."""
+__all__ = ["MOST_EDGES", "make"]
 
 MOST_EDGES = wp.constant(192)
 """Edges that a hull of 64 vertices may have, by Euler's formula at most 186."""
-
-_LANES = """
-    const TYPE big = 1e30;
-#ifdef __CUDACC__
-    constexpr int lanes = 1;
-    typedef TYPE row;
-    typedef TYPE loose;
-    typedef INT irow;
-    const irow iota = 0;
-    auto any = [](irow m) { return m != 0; };
-    auto least = [](row x) { return x; };
-    auto greatest = [](row x) { return x; };
-    auto first_of = [](irow x) { return x; };
-    auto lane = [](row x, int) { return x; };
-    auto ilane = [](irow x, int) { return x; };
-    auto root = [](row x) { return sqrt(x); };
-#else
-    constexpr int lanes = 8;
-    typedef TYPE row __attribute__((vector_size(8 * sizeof(TYPE))));
-    typedef TYPE loose __attribute__((vector_size(8 * sizeof(TYPE)), aligned(sizeof(TYPE)), may_alias));
-    typedef INT irow __attribute__((vector_size(8 * sizeof(TYPE))));
-    const irow iota = {0, 1, 2, 3, 4, 5, 6, 7};
-    auto any = [](irow m) { return __builtin_reduce_or(m) != 0; };
-    auto least = [](row x) { return __builtin_reduce_min(x); };
-    auto greatest = [](row x) { return __builtin_reduce_max(x); };
-    auto first_of = [](irow x) { return __builtin_reduce_min(x); };
-    auto lane = [](row x, int i) { return x[i]; };
-    auto ilane = [](irow x, int i) { return x[i]; };
-    auto root = [](row x) { return __builtin_elementwise_sqrt(x); };
-#endif
-    const irow none = iota * 0 + (1 << 30);
-    auto load = [](const TYPE* x) { return row(*(const loose*)x); };
-    auto put = [](TYPE* x, row value) { *(loose*)x = value; };
-"""
 
 _LOWEST = """
     const TYPE* x = &wp::index(vertices, 0, 0);
@@ -299,17 +263,9 @@ def make(dtype: Any) -> SimpleNamespace:
     vec6 = wp.types.vector(6, dtype)
     rows = wp.array2d(dtype=dtype)
     edge_list = wp.types.vector(int(MOST_EDGES), wp.uint8)
-    words = {
-        "TYPE": "double" if dtype is wp.float64 else "float",
-        "INT": "long long" if dtype is wp.float64 else "int",
-        "MOST_EDGES": str(int(MOST_EDGES)),
-    }
 
     def native(*codes: str) -> str:
-        code = "".join((_LANES, *codes))
-        for word, value in words.items():
-            code = code.replace(word, value)
-        return code
+        return lanes.native(dtype, *codes).replace("MOST_EDGES", str(int(MOST_EDGES)))
 
     @wp.func_native(native(_LOWEST))
     def lowest(vertices: rows, begin: int, end: int, direction: vec3) -> int:

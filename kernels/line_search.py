@@ -13,7 +13,7 @@ import warp as wp
 from . import dynamics, law, softening
 from .precision import precision
 
-__all__ = ["LINE_SEARCH_EVALUATIONS", "LINE_SEARCH_TOLERANCE", "make", "rows_of"]
+__all__ = ["LINE_SEARCH_EVALUATIONS", "LINE_SEARCH_TOLERANCE", "law_rows", "make", "rows_of"]
 
 LINE_SEARCH_TOLERANCE = 0.1
 """The slope of the energy along a step must fall to this part of its first value."""
@@ -21,17 +21,32 @@ LINE_SEARCH_TOLERANCE = 0.1
 LINE_SEARCH_EVALUATIONS = 20
 
 
-SOFT_ROWS = 5
+MOTION = wp.constant(4)
+"""First row of a relative velocity, the normal part."""
+
+CHANGE = wp.constant(8)
+"""First row of its change along the step."""
+
+OTHER_ROWS = 9
+"""Rows for what softening adds, or, of hard contact, normals and arms."""
 
 
-def rows_of(resists: bool) -> int:
-    """How many numbers a contact has, softened or not.
+def law_rows(resists: bool) -> int:
+    """How many numbers a hard contact's impulse depends on, or is found with.
 
     a, b, mu, s0; the normal part of u, and the rest; the same of its change along the step; the normal impulse (a - b y
     where the contact does not act); friction over slip, for a unit of it. With resistance the same again of turning.
-    Softened, beta and mode, and of a place along the step z, the rate of y, and what bends beside it.
     """
-    return SOFT_ROWS + (27 if resists else 14)
+    return 27 if resists else 14
+
+
+def rows_of(resists: bool) -> int:
+    """How many numbers a contact has.
+
+    Softened, the law's are followed by beta and mode, and of a place along the step z, the rate of y, and what bends
+    beside it; hard and without resistance by the normal and the arms (``contact_lanes.py``).
+    """
+    return law_rows(resists) + OTHER_ROWS
 
 
 _SLOPE = """
@@ -128,7 +143,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 
     plain = 7 if resists else 4  # coefficients of hard contact
-    soft = rows_of(resists) - SOFT_ROWS  # the first row of what softening adds
+    soft = law_rows(resists)  # the first row of what softening adds
     words = {
         "TYPE": "double" if dtype is wp.float64 else "float",
         "RESISTS": str(int(resists)),
@@ -225,13 +240,20 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         if wp.static(softens):
             for i in range(2):
                 course[world, (soft + i) * stride + c] = q[plain + i]
-        put_motion(course, world, c, stride, 4, n, u)
-        put_motion(course, world, c, stride, 8, n, Motion())
+        put_motion(course, world, c, stride, MOTION, n, u)
+        put_motion(course, world, c, stride, CHANGE, n, Motion())
+
+    @wp.func
+    def put_law(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, q: Coefficients):
+        """Store the coefficients of hard contact ``c``, at rest along the step."""
+        for i in range(4):
+            course[world, i * stride + c] = q[i]
+            course[world, (CHANGE + i) * stride + c] = dtype(0.0)
 
     @wp.func
     def put_change(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3, change: Motion):
         """Store what a step of length 1 adds to the motion of contact ``c``."""
-        put_motion(course, world, c, stride, 8, n, change)
+        put_motion(course, world, c, stride, CHANGE, n, change)
 
     @wp.func
     def vector_at(course: wp.array2d(dtype=dtype), world: int, at: int, stride: int):
@@ -305,5 +327,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return alpha
 
     return SimpleNamespace(
-        put=put, put_change=put_change, advance=advance, acts=acts, motion=motion, impulse=impulse, search=search
+        put=put,
+        put_law=put_law,
+        put_change=put_change,
+        advance=advance,
+        acts=acts,
+        motion=motion,
+        impulse=impulse,
+        search=search,
     )

@@ -11,8 +11,9 @@ from typing import Any
 
 import warp as wp
 
-from . import blocks, dynamics, graph, law, line_search, solve
+from . import blocks, contact_lanes, dynamics, graph, law, line_search, solve
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
+from .line_search import CHANGE, MOTION
 from .precision import UNROLLED, precision
 from .solve import IMPULSE_ROUNDING, ROUNDING
 
@@ -36,6 +37,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     lin, line = blocks.make(dtype, resists, softens), line_search.make(dtype, resists, softens)
     block = lin.block
+    hard = not resists and not softens  # contact of which eight are handled at a time
+    eight = contact_lanes.make(dtype)
     Graph, arrange = graph.make().Graph, graph.make().arrange
     momentum, mass_norm2 = small.momentum, small.mass_norm2
     rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
@@ -52,8 +55,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     ):  # fmt: skip
         """Write the gradient; returns its squared norm, that of the momentum change, and twice the kinetic energy [J].
 
-        Norms are taken in the inverse of the mass matrix's diagonal. Also marks the contacts that act, and writes their
-        motion.
+        Norms are taken in the inverse of the mass matrix's diagonal. Of contacts that are soft or have resistance, also
+        marks those that act, and writes their motion.
         """
         size2 = dtype(0.0)
         speed2 = dtype(0.0)
@@ -82,30 +85,42 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             e = g.edge_order[world, k]
             bi = g.edge_i[world, e]
             bj = g.edge_j[world, e]
-            on_i = spatial()
-            on_j = spatial()
-            touching = int(0)
-            for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                active = int(line.acts(course, world, at, stride))
-                g.acts[world, c] = active
-                if active == 1:
-                    touching = 1
-                    n = normal[world, c]
-                    slip[world, c] = line.motion(course, world, at, stride, n)
-                    push = line.impulse(course, world, at, stride, n)
-                    ri = arm_a[world, c]
-                    rj = arm_b[world, c]
-                    if row_a[world, c] != bi:
-                        push = -push
-                        ri = arm_b[world, c]
-                        rj = arm_a[world, c]
-                    on_i += contact_law.on_body(push, ri)
-                    on_j += contact_law.on_body(push, rj)
-                at += 1
-            if touching == 1:
-                gradient[world, bi] = gradient[world, bi] + wp.cw_mul(on_i, body_mask[bi])
-                if bj >= 0:
-                    gradient[world, bj] = gradient[world, bj] - wp.cw_mul(on_j, body_mask[bj])
+            if wp.static(hard):
+                end = at + g.edge_end[world, e] - g.edge_start[world, e]
+                total = eight.impulses(course, world, at, end, stride)
+                at = end
+                if total[9] != dtype(0.0):
+                    push = vec3(total[0], total[1], total[2])
+                    moment_i = vec3(total[3], total[4], total[5])
+                    gradient[world, bi] = gradient[world, bi] + wp.cw_mul(dyn.join(push, moment_i), body_mask[bi])
+                    if bj >= 0:
+                        moment_j = vec3(total[6], total[7], total[8])
+                        gradient[world, bj] = gradient[world, bj] - wp.cw_mul(dyn.join(push, moment_j), body_mask[bj])
+            else:
+                on_i = spatial()
+                on_j = spatial()
+                touching = int(0)
+                for c in range(g.edge_start[world, e], g.edge_end[world, e]):
+                    active = int(line.acts(course, world, at, stride))
+                    g.acts[world, c] = active
+                    if active == 1:
+                        touching = 1
+                        n = normal[world, c]
+                        slip[world, c] = line.motion(course, world, at, stride, n)
+                        push = line.impulse(course, world, at, stride, n)
+                        ri = arm_a[world, c]
+                        rj = arm_b[world, c]
+                        if row_a[world, c] != bi:
+                            push = -push
+                            ri = arm_b[world, c]
+                            rj = arm_a[world, c]
+                        on_i += contact_law.on_body(push, ri)
+                        on_j += contact_law.on_body(push, rj)
+                    at += 1
+                if touching == 1:
+                    gradient[world, bi] = gradient[world, bi] + wp.cw_mul(on_i, body_mask[bi])
+                    if bj >= 0:
+                        gradient[world, bj] = gradient[world, bj] - wp.cw_mul(on_j, body_mask[bj])
         norm2 = dtype(0.0)
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
@@ -120,8 +135,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
         actuator_damping: wp.array2d(dtype=dtype), control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int),
         row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
-        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), slip: wp.array2d(dtype=Motion),
-        h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
+        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), course: wp.array2d(dtype=dtype),
+        stride: int, h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """Squared norm of the terms whose rounding shows in the gradient [J], before the rounding unit."""
         noise2 = dtype(0.0)
@@ -137,14 +152,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     noise2 += term * term / body_mass[world, body]
                 else:
                     noise2 += term * term / inertia[world, body][axis - 3, axis - 3]
+        at = int(0)  # slip may be that of the other body, which the noise does not depend on
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                if g.acts[world, c] == 1:
+                if line.acts(course, world, at, stride):
                     noise2 += small.contact_noise2(
                         world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
-                        coefficients[world, c], slip[world, c], eps, body_mass, inertia, v,
+                        coefficients[world, c], line.motion(course, world, at, stride, normal[world, c]), eps,
+                        body_mass, inertia, v,
                     )  # fmt: skip
+                at += 1
         return noise2
 
     @wp.func
@@ -193,19 +211,69 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             vj = spatial()
             if bj >= 0:
                 vj = v[world, bj]
-            for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                va = vi
-                vb = vj
-                if row_a[world, c] != bi:
-                    va = vj
-                    vb = vi
-                u = contact_law.between(va, vb, arm_a[world, c], arm_b[world, c])
+            if wp.static(hard):
+                end = at + g.edge_end[world, e] - g.edge_start[world, e]
+                first = g.edge_start[world, e] - at
+                to = int(MOTION)
                 if change == 1:
-                    line.put_change(course, world, at, stride, normal[world, c], u)
+                    to = int(CHANGE)
                 else:
-                    line.put(course, world, at, stride, normal[world, c], coefficients[world, c], u)
-                at += 1
+                    for k_at in range(at, end):
+                        c = first + k_at
+                        line.put_law(course, world, k_at, stride, coefficients[world, c])
+                        if row_a[world, c] == bi:
+                            eight.put_arms(
+                                course, world, k_at, stride, normal[world, c], arm_a[world, c], arm_b[world, c]
+                            )
+                        else:
+                            eight.put_arms(
+                                course, world, k_at, stride, -normal[world, c], arm_b[world, c], arm_a[world, c]
+                            )
+                eight.put_relative(course, world, at, end, stride, vi, vj, to)
+                at = end
+            else:
+                for c in range(g.edge_start[world, e], g.edge_end[world, e]):
+                    va = vi
+                    vb = vj
+                    if row_a[world, c] != bi:
+                        va = vj
+                        vb = vi
+                    u = contact_law.between(va, vb, arm_a[world, c], arm_b[world, c])
+                    if change == 1:
+                        line.put_change(course, world, at, stride, normal[world, c], u)
+                    else:
+                        line.put(course, world, at, stride, normal[world, c], coefficients[world, c], u)
+                    at += 1
         return at
+
+    @wp.func
+    def assemble(
+        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype), course: wp.array2d(dtype=dtype), stride: int, h: dtype, eps: dtype,
+        diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
+    ):  # fmt: skip
+        """Write the Hessian of an island, of hard contacts where the last step ended."""
+        bodies = body_mask.shape[0]
+        lin.assemble_bodies(
+            world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind, actuator_stiffness,
+            actuator_damping, h, diagonal, below,
+        )  # fmt: skip
+        at = int(0)
+        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+            e = g.edge_order[world, k]
+            bi = g.edge_i[world, e]
+            bj = g.edge_j[world, e]
+            slot = int(0)
+            swapped = int(0)
+            if bj >= 0:
+                slot = g.slot[world, bi * bodies + bj]
+                swapped = int(g.rank[world, bi] > g.rank[world, bj])
+            end = at + g.edge_end[world, e] - g.edge_start[world, e]
+            eight.add_curvature(course, world, at, end, stride, eps, diagonal, below, bi, bj, slot, swapped)
+            at = end
+        lin.lock(world, island, g, body_mask, diagonal, below)
 
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def solve_islands_kernel(
@@ -270,7 +338,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         noise2 = impulse_noise(
                             world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
                             actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
-                            arm_b, coefficients, slip, h, eps, body_v1,
+                            arm_b, coefficients, course, stride, h, eps, body_v1,
                         )  # fmt: skip
                         size += dtype(impulse_rounding) * wp.sqrt(noise2)
                     if norm <= size:
@@ -279,11 +347,18 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         converged = -1
                     else:
                         iteration += 1
-                        lin.assemble(
-                            world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
-                            actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
-                            coefficients, slip, g.acts, h, eps, diagonal, below,
-                        )  # fmt: skip
+                        if wp.static(hard):
+                            assemble(
+                                world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
+                                actuator_kind, actuator_stiffness, actuator_damping, course, stride, h, eps, diagonal,
+                                below,
+                            )  # fmt: skip
+                        else:
+                            lin.assemble(
+                                world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
+                                actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
+                                coefficients, slip, g.acts, h, eps, diagonal, below,
+                            )  # fmt: skip
                         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                             body = g.order[world, k]
                             direction[world, body] = -gradient[world, body]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from ..kernels.hull_lanes import LANES
 from ..kernels.hulls import HullArrays
+from ..kernels.lanes import LANES
 from ..kernels.precision import precision
 from .convex import ConvexMesh, box_mesh
 from .model import Model

@@ -11,6 +11,7 @@ import warp as wp
 from ..kernels import adjoint, adjoint_islands, law, line_search, solve, solve_islands
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
 from ..kernels.graph import GraphArrays
+from ..kernels.lanes import LANES
 from .options import SimulatorOptions
 
 __all__ = ["Solver"]
@@ -49,7 +50,7 @@ class Solver:
         own = None if old.graph is None else GraphArrays.allocate(worlds, bodies, capacity, device)
         course = old.course
         if own is not None:
-            numbers = line_search.rows_of(self.resists) * capacity
+            numbers = line_search.rows_of(self.resists) * capacity + LANES
             course = wp.zeros((worlds, numbers), dtype=self.real, device=device)
         scratch = dataclasses.replace(old, slip=slips[0], slip_change=slips[1], course=course, graph=own)
         return dataclasses.replace(self, scratch=scratch)
