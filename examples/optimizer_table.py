@@ -23,13 +23,19 @@ DETERMINISTIC = ("autodiff", "softened", "softened-forward")
 def run(task: object, method: str, rollouts: int, seed: int, options: dict[str, float]) -> tuple[float, float]:
     """Final cost and seconds of one run; ``method`` is "optimizer:gradient" or "optimizer"."""
     optimizer, _, gradient = method.partition(":")
-    backend = make_backend(gradient, scale=options["scale"], samples=int(options["samples"])) if gradient else None
+    scale = options.get("scale") or default_scale(task)
+    backend = make_backend(gradient, scale=scale, samples=int(options["samples"])) if gradient else None
     given = {name: options.get(name) for name in ("learning_rate", "scale")}
     result = minimize(
         task, task.initial_parameters(), make_optimizer(optimizer, **given), backend=backend, rollouts=rollouts,
         iterations=int(options["iterations"]), seed=seed,
     )  # fmt: skip
     return result.cost, result.seconds
+
+
+def default_scale(task: object) -> float:
+    """The noise that the task says is informative, or with which a paper ran it."""
+    return getattr(task, "smoothing_scale", None) or getattr(getattr(task, "experiment", None), "noise", 0.02)
 
 
 def interval(numbers: list[float]) -> tuple[float, float]:
@@ -43,9 +49,7 @@ def interval(numbers: list[float]) -> tuple[float, float]:
 
 def table(task: object, methods: list[str], *, rollouts: int, seeds: int, **options: float) -> dict[str, list[float]]:
     """Final costs by method; prints a row for each."""
-    experiment = getattr(task, "experiment", None)
-    scale = getattr(task, "smoothing_scale", None) or getattr(experiment, "noise", 0.02)
-    options = {"scale": scale, "samples": 32, "iterations": 1000} | options
+    options = {"samples": 32, "iterations": 1000} | options
     start = float(task(task.initial_parameters()[None])[0])
     print(f"| {task.name}, {rollouts} rollouts, from {start:.4g} | final cost (95 % interval) | seconds |")
     print("| --- | --- | --- |")
