@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -225,7 +225,7 @@ def compare(
     rollouts: int | None = None,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
-    studies: bool = False,
+    studies: bool | Collection[str] = False,
     progress: Callable[[str], None] | None = None,
 ) -> CompareResult:
     """Take the gradient of ``objective`` at ``theta`` by several backends and hold each against a reference.
@@ -249,6 +249,7 @@ def compare(
         settings: Further entries for ``results.json``.
         studies: Whether to make also what a whole report shows: arrows over the plane, single samples, bias and
             variance by samples, noise, horizon and stiffness, growth by step, and descents. Takes a few times as long.
+            Or the names of some of them: field, singles, samples, scale, horizon, stiffness, growth, bodies, curves.
         progress: Called with the name of each stage before it begins.
 
     Raises:
@@ -323,6 +324,7 @@ def compare(
             plan=plan_for(budget, samples, len(theta)),
             seed=seed,
             progress=say,
+            only=None if studies is True else studies,
         )
         timings.update({f"study {name}": seconds for name, seconds in found.seconds.items()})
     gradients = {row.name: row.gradient for row in comparison.rows if row.gradient is not None}

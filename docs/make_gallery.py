@@ -22,13 +22,12 @@ from PIL import Image
 import carom
 from carom.report.captions import describe
 from carom.report.style import RC
+from carom.studies.study import STUDIES
 
 HERE = Path(__file__).resolve().parent
 IMAGES = HERE / "images"
 WIDTH = 1000
 """Of every picture [pixels]."""
-COLORS = 96
-"""Of every picture: few enough for small files, enough for shaded maps."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,9 @@ def save(figure: Any, path: Path, width: int = WIDTH) -> None:
         figure.savefig(buffer, format="png", dpi=200)
     image = Image.open(buffer).convert("RGB")
     image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
-    image.quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
+    # by coverage: the median cut would take the few pixels of a backend's colour for a neighbour's
+    small = image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
 
 
 def make(entry: Entry) -> str:
@@ -95,7 +96,7 @@ def make(entry: Entry) -> str:
         rollouts=entry.rollouts,
         samples=entry.samples,
         settings={"options": entry.options},
-        studies=True,
+        studies=[kind for kind in entry.figures if kind in STUDIES],
     )
     if entry.picture is not None:
         save(result.figure(), IMAGES / f"{entry.picture}.png")
@@ -124,12 +125,13 @@ def main(names: list[str]) -> None:
     if unknown:
         raise SystemExit(f"no entry {unknown[0]!r}: there are {', '.join(entry.name for entry in ENTRIES)}")
     page = HERE / "gallery.md"
-    kept = parts_of(page.read_text()) if page.exists() else {}
+    made = {}
     for entry in ENTRIES:
         if not names or entry.name in names:
             clock = time.perf_counter()
-            kept[entry.words] = make(entry)
+            made[entry.words] = make(entry)
             print(f"{entry.name}: {time.perf_counter() - clock:.0f} s", flush=True)
+    kept = {**(parts_of(page.read_text()) if page.exists() else {}), **made}
     head = (
         "# Gallery\n\nFigures of reports on the shipped tasks, as `carom compare` makes them, with their captions. "
         "`python docs/make_gallery.py` makes this page and its pictures, and the README's.\n"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from ..gradients.checks import suggest
 from ..gradients.compare import Comparison
 from ..gradients.diagnosis import Diagnosis, diagnose
 from ..gradients.errors import GradientError
@@ -23,7 +24,7 @@ from .singles import Singles, single_samples
 from .sweep import Law, Sweep, Truth, sweep
 from .vary import has_option, with_option
 
-__all__ = ["Studies", "study"]
+__all__ = ["STUDIES", "Studies", "study"]
 
 _STEP = 0.75  # of the reference's differences, in noise scales, as in the comparison
 
@@ -129,8 +130,9 @@ def study(
     plan: Plan,
     seed: int,
     progress: Callable[[str], None],
+    only: Collection[str] | None = None,
 ) -> Studies:
-    """Make all studies.
+    """Make all studies, or those asked for.
 
     Args:
         objective: What was compared.
@@ -143,12 +145,22 @@ def study(
         plan: How much of each study.
         seed: Of all noise.
         progress: Called with the name of each study before it begins.
+        only: Names of ``STUDIES``; None for all.
+
+    Raises:
+        GradientError: An unknown study.
     """
+    for name in only or ():
+        if name not in STUDIES:
+            raise GradientError(suggest("study", name, STUDIES))
     work = _Work(objective, theta, backends, comparison, scale.double().cpu(), axes, samples, plan, seed)
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     seconds: dict[str, float] = {}
     for name, (words, make) in STUDIES.items():
+        if only is not None and name not in only:
+            missing[name] = "not computed: it was not among the studies asked for"
+            continue
         progress(words)
         clock = time.perf_counter()
         try:
