@@ -101,7 +101,6 @@ def test_a_run_ended_by_sigkill_and_resumed_has_the_numbers_of_one_that_was_not(
     [
         ["--gradient", "smoothing", "--samples", 16],
         ["--gradient", "softened"],
-        ["--optimizer", "lbfgs", "--samples", 16],
         ["--optimizer", "cmaes"],
         ["--optimizer", "mppi", "--samples", 16],
         ["--gradient", "surrogate", "--samples", 64],
