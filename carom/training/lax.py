@@ -15,7 +15,7 @@ from ..gradients.policy import generalized_advantages
 from .mixture import trajectory_gradient
 from .modules import minibatches, seeded
 from .policy import Policy, perceptron
-from .score_function import split_like
+from .score_function import mean_of_others, split_like
 from .window import Played, Setting, Window, roll_window, unit_noise
 
 __all__ = ["LAX", "variate_pulls"]
@@ -61,6 +61,7 @@ class LAX:
         costs = torch.cat([played.charges[:-1], played.charges[-1:] + setting.discount * values[-1:]])
         still = torch.cat([values[:-1], torch.zeros_like(values[:1])])
         advantages = generalized_advantages(costs, still, setting.discount, self.decay)
+        advantages = advantages - mean_of_others(advantages)
         network = self._network(setting.task, 0)
         network.load_state_dict(carried["network"])
         seen = played.observations[:-1]

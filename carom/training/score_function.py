@@ -29,9 +29,18 @@ class Observed(torch.nn.Module):
         return raw
 
 
+def mean_of_others(numbers: torch.Tensor) -> torch.Tensor:
+    """At each step and for each world, the mean over the other worlds; [T, W]."""
+    return (numbers.sum(1, keepdim=True) - numbers) / (numbers.shape[1] - 1)
+
+
 @dataclass(frozen=True)
 class CriticBaseline:
-    """A value function fitted to earlier windows: independent of the noise of this one, so that nothing is biased."""
+    """A value function fitted to earlier windows, moved at each step by what it is off in the mean of the other worlds.
+
+    Both are independent of a world's own noise, so that nothing is biased. Without the second the value's lag behind
+    the policy stays in all advantages alike, and their variance hides the gradient.
+    """
 
     value: ValueFunction
     observations: int
@@ -45,7 +54,8 @@ class CriticBaseline:
         """Values [T, W] of the states that the actions met."""
         self.last[:] = [rollouts.states[-1]]
         values: torch.Tensor = self.value(rollouts.states[:-1, :, : self.observations].flatten(0, 1))
-        return values.view(targets.shape).to(targets)
+        values = values.view(targets.shape).to(targets)
+        return values + mean_of_others(targets - values)
 
 
 def score_function_estimate(setting: Setting, policy: Policy, window: Window, decay: float) -> tuple[Estimate, Played]:

@@ -107,7 +107,7 @@ def test_orders_agree_within_their_errors():
     zeroth, _ = score_function_estimate(setting, policy, Window(window.start, window.value, 9), 1.0)
     groups = torch.arange(len(first.gradient)) % 8
     first_error, zeroth_error = (float(e.standard_error.norm()) for e in (first, zeroth))
-    assert first_error < 0.2 * zeroth_error  # on a smooth task the first order is the one to take
+    assert first_error < 0.5 * zeroth_error  # on a smooth task the first order is the one to take
     apart = (first.gradient - zeroth.gradient).double()
     variance = first.standard_error.double() ** 2 + zeroth.standard_error.double() ** 2
     for group in range(8):
