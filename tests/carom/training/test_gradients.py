@@ -101,7 +101,7 @@ def test_first_order_of_the_mixture_is_the_analytic_gradient():
 
 
 def test_orders_agree_within_their_errors():
-    """On a smooth task both orders estimate the same: sums of eight groups of coordinates, within five bounds of errors."""
+    """On a smooth task both orders estimate the same: sums of groups of coordinates, within five bounds of errors."""
     setting, policy, window = make(PointTask(), 4000)
     first, _ = first_order_estimate(setting, policy, window)
     zeroth, _ = score_function_estimate(setting, policy, Window(window.start, window.value, 9), 1.0)
