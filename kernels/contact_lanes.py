@@ -90,16 +90,21 @@ _CURVATURE = """
         const row b = load(y + n), f = load(y + 13 * n);
         const row n0 = load(y + FIRST * n), n1 = load(y + (FIRST + 1) * n), n2 = load(y + (FIRST + 2) * n);
         const row u0 = load(y + 5 * n), u1 = load(y + 6 * n), u2 = load(y + 7 * n);
-        const row stiff = z * f;
-        const row along = stiff / (u0 * u0 + u1 * u1 + u2 * u2 + eps * eps);
+        const row limit = row {} + most;
+        row stiff = z * f;
+        stiff = stiff > limit ? limit : stiff;
+        const row along = stiff / root(u0 * u0 + u1 * u1 + u2 * u2 + eps * eps);
+        const row w0 = along * load(y + (FIRST + 9) * n), w1 = along * load(y + (FIRST + 10) * n);
+        const row w2 = along * load(y + (FIRST + 11) * n);
+        const TYPE half = 0.5;
         const row g0 = n0 - u0 * f, g1 = n1 - u1 * f, g2 = n2 - u2 * f;
         row m[3][3];
-        m[0][0] = b * g0 * g0 + stiff - stiff * n0 * n0 - along * u0 * u0;
-        m[0][1] = b * g0 * g1 - stiff * n0 * n1 - along * u0 * u1;
-        m[0][2] = b * g0 * g2 - stiff * n0 * n2 - along * u0 * u2;
-        m[1][1] = b * g1 * g1 + stiff - stiff * n1 * n1 - along * u1 * u1;
-        m[1][2] = b * g1 * g2 - stiff * n1 * n2 - along * u1 * u2;
-        m[2][2] = b * g2 * g2 + stiff - stiff * n2 * n2 - along * u2 * u2;
+        m[0][0] = b * g0 * g0 + stiff - stiff * n0 * n0 - u0 * w0;
+        m[0][1] = b * g0 * g1 - stiff * n0 * n1 - half * (u0 * w1 + u1 * w0);
+        m[0][2] = b * g0 * g2 - stiff * n0 * n2 - half * (u0 * w2 + u2 * w0);
+        m[1][1] = b * g1 * g1 + stiff - stiff * n1 * n1 - u1 * w1;
+        m[1][2] = b * g1 * g2 - stiff * n1 * n2 - half * (u1 * w2 + u2 * w1);
+        m[2][2] = b * g2 * g2 + stiff - stiff * n2 * n2 - u2 * w2;
         for (int i = 0; i < 3; ++i)
             for (int j = i; j < 3; ++j) {
                 m[i][j] = acts ? m[i][j] : row {};
@@ -219,10 +224,11 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.func_native(native(_CURVATURE))
     def add_curvature(
         course: rows, world: int, begin: int, end: int, stride: int, eps: dtype, diagonal: wp.array2d(dtype=block),
-        below: wp.array2d(dtype=block), bi: int, bj: int, slot: int, swapped: int,
+        below: wp.array2d(dtype=block), bi: int, bj: int, slot: int, swapped: int, most: dtype,
     ):  # fmt: skip
         """Add the second derivative of the contacts' energy to the blocks of the bodies (j may be -1).
 
+        Friction on its way is in place of ut/s, see ``line_search.py``, and what sticks holds by ``most`` [kg] at most.
         ``swapped`` is 1 if i comes after j in the order of elimination.
         """
         ...

@@ -2,6 +2,13 @@
 
 A contact's impulse depends on a dozen numbers. They are stored in rows, each row the same number of all contacts, so
 that the CPU takes several contacts at a time; hence the native code. On a GPU it is a loop of one thread.
+
+For hard contact without resistance Newton's method is the primal-dual one that Chan, Golub and Mulet found for the same
+root (A nonlinear primal-dual method for total variation-based image restoration, SIAM J. Sci. Comput. 20, 1999). It
+solves w s(ut) = ut, linearized, for each contact's friction w in parts of its limit, besides the velocities. Where w is
+ut/s(ut) it is Newton's own; but that takes the friction of a sliding contact for constant, steps far beyond where it
+sticks, and the line search takes an iteration for each contact that stops. Here w starts from zero, and all of them
+stop at once.
 """
 
 import functools
@@ -30,6 +37,9 @@ CHANGE = wp.constant(8)
 OTHER_ROWS = 9
 """Rows for what softening adds, or, of hard contact, normals and arms."""
 
+FRICTION_ROWS = 3
+"""Rows for the friction of hard contact on its way."""
+
 
 def law_rows(resists: bool) -> int:
     """How many numbers a hard contact's impulse depends on, or is found with.
@@ -44,9 +54,9 @@ def rows_of(resists: bool) -> int:
     """How many numbers a contact has.
 
     Softened, the law's are followed by beta and mode, and of a place along the step z, the rate of y, and what bends
-    beside it; hard and without resistance by the normal and the arms (``contact_lanes.py``).
+    beside it; hard and without resistance by the normal, the arms (``contact_lanes.py``) and w, friction on its way.
     """
-    return law_rows(resists) + OTHER_ROWS
+    return law_rows(resists) + OTHER_ROWS + FRICTION_ROWS
 
 
 _SLOPE = """
@@ -108,6 +118,25 @@ _ADVANCE = """
     TYPE* x = &wp::index(course, world, 0);
     const long n = stride;
     for (int c = 0; c < contacts; ++c) {
+#if !RESISTS && !SOFTENS
+        const TYPE* u = x + 5 * n + c;
+        TYPE* w = x + FRICTION * n + c;
+        if (alpha == 0) {
+            w[0] = w[n] = w[2 * n] = 0;
+        } else if (x[12 * n + c] > 0) {  // w s = ut to first order; |w| <= 1
+            const TYPE* d = x + 9 * n + c;
+            const TYPE per = 1 / sqrt(u[0] * u[0] + u[n] * u[n] + u[2 * n] * u[2 * n] + eps * eps);
+            const TYPE rate = alpha * (u[0] * d[0] + u[n] * d[n] + u[2 * n] * d[2 * n]) * per * per;
+            const TYPE w0 = (u[0] + alpha * d[0]) * per - w[0] * rate;
+            const TYPE w1 = (u[n] + alpha * d[n]) * per - w[n] * rate;
+            const TYPE w2 = (u[2 * n] + alpha * d[2 * n]) * per - w[2 * n] * rate;
+            const TYPE size2 = w0 * w0 + w1 * w1 + w2 * w2;
+            const TYPE fit = size2 > 1 ? 1 / sqrt(size2) : 1;
+            w[0] = w0 * fit;
+            w[n] = w1 * fit;
+            w[2 * n] = w2 * fit;
+        }
+#endif
         for (int i = 4; i < 8; ++i)
             x[i * n + c] += alpha * x[(i + 4) * n + c];
         const TYPE u0 = x[5 * n + c], u1 = x[6 * n + c], u2 = x[7 * n + c];
@@ -149,6 +178,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         "RESISTS": str(int(resists)),
         "SOFTENS": str(int(softens)),
         "FIRST": str(soft),
+        "FRICTION": str(law_rows(resists) + OTHER_ROWS),
     }
 
     def native(code: str) -> str:
@@ -158,7 +188,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.func_native(native(_ADVANCE))
     def advance_hard(course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype):
-        """Take a step of length ``alpha``, and find the impulses of hard contact there."""
+        """Take a step of length ``alpha``, and find the impulses of hard contact there; at 0, friction sets out."""
         ...
 
     @wp.func_native(native(_SLOPE))

@@ -27,6 +27,16 @@ WAKING_SPEED = 0.1
 """Contacts sleep that would only act if they closed faster than at the start by this speed [m/s]."""
 
 
+STICKIEST = 0.01
+"""What holds a sticking contact in Newton's method, over the lighter mass and times the rounding unit, at most.
+
+More, and the factor of a falling pile loses the masses in rounding, in single precision and at a stiction speed of
+1e-5 m/s. A tenth of it doubles the iterations there."""
+
+LESS_STICKING = 0.1
+"""Where it does so all the same, contacts hold by this part for some iterations."""
+
+
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The kernel for one precision and law (``law.py``)."""
@@ -41,6 +51,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     eight = contact_lanes.make(dtype)
     Graph, arrange = graph.make().Graph, graph.make().arrange
     momentum, mass_norm2 = small.momentum, small.mass_norm2
+    stickiest = STICKIEST / p.epsilon
     rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
 
     @wp.func
@@ -251,10 +262,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
         inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype), course: wp.array2d(dtype=dtype), stride: int, h: dtype, eps: dtype,
-        diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
+        actuator_damping: wp.array2d(dtype=dtype), course: wp.array2d(dtype=dtype), stride: int, sticks: dtype,
+        h: dtype,
+        eps: dtype, diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
     ):  # fmt: skip
-        """Write the Hessian of an island, of hard contacts where the last step ended."""
+        """Write the Hessian of an island, of hard contacts where the last step ended.
+
+        A sticking contact holds by at most ``sticks`` times the lighter mass.
+        """
         bodies = body_mask.shape[0]
         lin.assemble_bodies(
             world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind, actuator_stiffness,
@@ -267,11 +282,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             bj = g.edge_j[world, e]
             slot = int(0)
             swapped = int(0)
+            mass = body_mass[world, bi]
             if bj >= 0:
+                mass = wp.min(mass, body_mass[world, bj])
                 slot = g.slot[world, bi * bodies + bj]
                 swapped = int(g.rank[world, bi] > g.rank[world, bj])
             end = at + g.edge_end[world, e] - g.edge_start[world, e]
-            eight.add_curvature(course, world, at, end, stride, eps, diagonal, below, bi, bj, slot, swapped)
+            eight.add_curvature(
+                course, world, at, end, stride, eps, diagonal, below, bi, bj, slot, swapped, mass * sticks
+            )
             at = end
         lin.lock(world, island, g, body_mask, diagonal, below)
 
@@ -325,6 +344,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 )
                 line.advance(course, world, stride, contacts, dtype(0.0), eps)
                 iteration = int(0)
+                sticks = dtype(stickiest)
                 converged = int(0)
                 while converged == 0:
                     norm2, size2, speed2 = energy_gradient(
@@ -350,8 +370,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         if wp.static(hard):
                             assemble(
                                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
-                                actuator_kind, actuator_stiffness, actuator_damping, course, stride, h, eps, diagonal,
-                                below,
+                                actuator_kind, actuator_stiffness, actuator_damping, course, stride, sticks, h, eps,
+                                diagonal, below,
                             )  # fmt: skip
                         else:
                             lin.assemble(
@@ -371,11 +391,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         put_contacts(
                             world, island, g, row_a, normal, arm_a, arm_b, coefficients, direction, 1, stride, course
                         )
-                        alpha = line.search(course, world, stride, contacts, eps, slope_0, curve)
-                        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
-                            body = g.order[world, k]
-                            body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
-                        line.advance(course, world, stride, contacts, alpha, eps)
+                        if slope_0 < dtype(0.0):
+                            alpha = line.search(course, world, stride, contacts, eps, slope_0, curve)
+                            for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+                                body = g.order[world, k]
+                                body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
+                            line.advance(course, world, stride, contacts, alpha, eps)
+                            sticks = wp.min(dtype(2.0) * sticks, dtype(stickiest))
+                        else:  # the factor lost the masses in rounding
+                            sticks *= dtype(LESS_STICKING)
                     if converged != 0:
                         most = wp.max(most, iteration)
                         relative = tolerance * norm / (size + dtype(1.0e-30))

@@ -33,9 +33,9 @@ class Spill:
     """Time after which the pile is taken as it is [s]."""
     rest_speed: float = 1e-3
     """Largest speed of a centre of mass of a pile at rest, at two times 0.1 s apart [m/s]."""
-    stiction: float = 1e-4
-    """Slip speed below which friction is viscous [m/s]: a tenth of the simulator's default, so that what leans on
-    something comes to rest and does not creep."""
+    stiction: float = 1e-5
+    """Slip speed below which friction is viscous [m/s]: a hundredth of the simulator's default, so that what leans
+    on something rests, and does not creep until it falls."""
     clearance: float = 0.002
     """Between the lowest layer and the table, and between neighbours [m]."""
 

@@ -31,7 +31,7 @@ class Rest:
     """Path of each centre in the last 0.5 s."""
 
 
-def rest(count, seed, *, seconds=3.0, dtype="float32", stiction=1e-4):
+def rest(count, seed, *, seconds=3.0, dtype="float32", stiction=1e-5):
     """Spill ``count`` pieces and look at them ``seconds`` later."""
     pieces, how = cut_carrot(count, seed), Spill(seed=seed, friction=0.5)
     model = build_scene(pieces, drop_poses(pieces, how), how.friction, None).finalize(dtype=dtype)
@@ -70,35 +70,43 @@ def test_fifteen_pieces(seed):
 @pytest.mark.filterwarnings("ignore::carom.sim.SimulationWarning")  # it ends in the middle of impacts
 @pytest.mark.parametrize("seed", [0, 2])
 def test_a_hundred_pieces_in_single_precision(seed):
-    """The first fifth of a second of the fall, at a tenth of the usual stiction speed: every solve converges.
+    """The first fifth of a second of the fall, at a hundredth of the usual stiction speed: every solve converges.
 
-    Slopes of the contacts' energy that are summed before they cancel stalled here, in two piles of three.
+    Newton's method in the velocities alone did not here; nor, at ten times the stiction speed, did one that summed the
+    slopes of the contacts' energy before they cancel.
     """
     pieces, how = cut_carrot(100, seed), Spill(seed=seed, friction=0.5)
     model = build_scene(pieces, drop_poses(pieces, how), how.friction, None).finalize(dtype="float32")
     simulator = Simulator(model, step=STEP, stiction=how.stiction, threads=1)
     diagnostics = simulator.rollout(model.state(), steps=40, record=False).diagnostics
     assert int(diagnostics.failed_steps) == 0
-    assert int(diagnostics.iterations) < 40 * 35  # measured: 21 and 18 a step
+    assert int(diagnostics.iterations) < 40 * 20  # measured: 14.2 and 14 a step; plain Newton 21 or no end
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "seed"), [*((100, seed) for seed in range(4)), (200, 0), (200, 1)])
 def test_a_whole_pile(count, seed):
-    """Measured over forty piles of 100: mean depth 0.009 to 0.016 mm, deepest 0.26 mm, at most 8 pieces over 1 mm/s."""
+    """Measured over piles of 100: mean depth 0.011 to 0.015 mm, deepest 0.26 mm, median speed 0.002 to 0.005 mm/s."""
     found = rest(count, seed)
     check_place_and_depth(found)
-    assert (found.speed > 1e-3).mean() <= 0.08
-    assert np.median(found.speed) < 0.1e-3
-    assert np.median(found.moved) < 0.1e-3
+    assert (found.speed > 1e-3).mean() <= 0.03
+    assert np.median(found.speed) < 0.01e-3
+    assert np.median(found.moved) < 0.01e-3
 
 
 @pytest.mark.slow
-def test_every_piece_of_most_piles_is_at_rest():
-    """In 36 of 40 piles nothing moves at over 1 mm/s; while polygon and edges excluded each other, in 9 of 20.
+def test_every_piece_of_piles_is_at_rest():
+    """Measured: every piece of 39 piles of 40; at ten times the stiction speed, of 33.
 
-    Which of them slip late is a matter of rounding, so the piles are counted: with a chance of 0.9 each, fewer than 7
-    of 10 have a probability of 0.013; with 0.45, 7 or more one of 0.1.
+    Which pieces slip late is a matter of rounding, so the piles are counted: with a chance of 0.975 each, fewer than 9
+    of 10 have a probability of 0.025; with 0.6, 9 or more one of 0.05.
     """
     still = [rest(100, seed).speed.max() < 1e-3 for seed in range(10)]
-    assert sum(still) >= 7
+    assert sum(still) >= 9
+
+
+@pytest.mark.slow
+def test_what_moves_at_rest_is_creep():
+    """A hundredth of the stiction speed, a hundredth of the drift: the friction's regularization and nothing else."""
+    drift = [np.median(rest(40, 0, dtype="float64", stiction=stiction).moved) for stiction in (1e-4, 1e-6)]
+    assert 0.005 < drift[1] / drift[0] < 0.02
