@@ -57,7 +57,7 @@ def test_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_commands_are_those_of_ci():
     readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
-    for part in ("python3 -m venv .venv", '-e ".[dev]"', ".venv/bin/pytest"):
+    for part in ("python3 -m venv .venv", '-e ".[dev]"', ".venv/bin/pytest -n 2 --dist worksteal"):
         assert part in readme
         assert part in ci
 
