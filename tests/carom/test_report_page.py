@@ -13,6 +13,7 @@ import torch
 import carom
 from carom.comparison import FILES
 from carom.report.figures import KINDS
+from carom.report.run_folder import load_run
 from carom.report.table import HEADS
 
 from .conftest import Run, load, run_cli
@@ -121,6 +122,7 @@ def test_recordings_are_the_rollouts_that_the_entries_describe(reported: Run) ->
         if label != "start":
             assert entry["cost"] == min(cost for _, cost in entry["curve"])
             assert entry["curve"][0] == [0.0, pytest.approx(entries["start"]["cost"])]
+    assert [one.label for one in load_run(reported.folder).entries] == list(entries)  # what carom view opens
     exact = reported.results["backends"][0]
     assert exact["name"] == "autodiff"
     shown = torch.tensor(entries["start"]["gradients"]["autodiff"]).flatten().tolist()
