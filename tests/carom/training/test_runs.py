@@ -172,3 +172,13 @@ def test_bad_input_is_refused():
         make_method("autodiff", learning_rate=math.nan)
     with pytest.raises(TaskError, match="out of bounds"):
         task.step(task.reset(1), torch.ones(1, 2, dtype=torch.float64))
+
+
+def test_optimizers_go_on_where_they_were():
+    """Moments that were dropped in every iteration would be the same in a resumed run, and pass unseen there."""
+    task, method = PointTask(), METHODS["autodiff"]
+    state = method.begin(task, 0)
+    for iteration in range(3):
+        state = method.advance(task, state, seed=0, iteration=iteration, progress=0.0).state
+    for name, updates in (("actor_adam", 3), ("critic_adam", 3 * 4 * method.critic_epochs)):
+        assert {float(entry["step"]) for entry in state[name]["state"].values()} == {updates}
