@@ -15,10 +15,12 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 def test_identify_push(tmp_path: Path):
     names = runpy.run_path(str(EXAMPLES / "identify_push.py"))
-    model = names["TASK"].model  # with the task's own mass and friction, the parameters are the task's own
-    own = names["parameters"](model.body_mass[:, 0], model.shape_friction[:, 0])
-    for name, numbers in own.items():
-        torch.testing.assert_close(numbers, getattr(model, name))
+    model = names["TASK"].model  # twice the box's mass: twice its inertia, and all else the task's own
+    twice = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    heavy = names["parameters"](2.0 * model.body_mass[:, 0], model.shape_friction[:, 0])
+    torch.testing.assert_close(heavy["body_mass"], twice * model.body_mass)
+    torch.testing.assert_close(heavy["body_inertia"], twice[:, None, None] * model.body_inertia)
+    torch.testing.assert_close(heavy["shape_friction"], model.shape_friction)
     names["record"](tmp_path / "push.npz")
     truth = torch.tensor([names["MASS"], names["FRICTION"]], dtype=torch.float64)
     close = names["identify"](tmp_path / "push.npz", worlds=1, noise=(1e-6, 1e-6, 1e-5))[0]
