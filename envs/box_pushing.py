@@ -39,6 +39,7 @@ class BoxPushing(Task):
         step: Step size [s].
         goal: Goal pose of the box, x [m], y [m], yaw [rad].
         final_factor: Weight of the last state, in those of one state before.
+        joint_damping: Of the box along x and y [N s/m] and about z [N m s/rad]; 0 for none.
         device: "cpu", "cuda:0", ...
         dtype: "float32" or "float64", the precision of the simulation.
         **options: Further options of the ``Simulator``.
@@ -60,8 +61,6 @@ class BoxPushing(Task):
     """[kg]"""
     box_start = (0.0, 0.5)
     """[m]"""
-    joint_damping = 100.0
-    """Of the box along x and y [N s/m] and about z [N m s/rad]."""
     pusher_start = (0.0, -0.2)
     """10 cm from the box's near face to the pusher's surface [m]."""
     pusher_radius = 0.1
@@ -85,6 +84,7 @@ class BoxPushing(Task):
         step: float = 0.1,
         goal: tuple[float, float, float] = (0.5, 1.0, -math.pi / 4),
         final_factor: float = 10.0,
+        joint_damping: float = 100.0,
         device: str = "cpu",
         dtype: str = "float32",
         **options: object,
@@ -95,7 +95,11 @@ class BoxPushing(Task):
             raise TaskError(f"{self.name}: goal must be three finite numbers x [m], y [m], yaw [rad], got {goal}")
         if not (math.isfinite(final_factor) and final_factor >= 0.0):
             raise TaskError(f"{self.name}: final_factor must be finite and not negative, got {final_factor}")
+        if not (math.isfinite(joint_damping) and joint_damping >= 0.0):
+            raise TaskError(f"{self.name}: joint_damping must be finite and not negative, got {joint_damping}")
         self.steps, self.goal, self.final_factor = T, goal, final_factor
+        self.joint_damping = joint_damping
+        """Of the box along x and y [N s/m] and about z [N m s/rad]."""
         self.model = self._scene().finalize(device=device, dtype=dtype)
         settings: dict[str, object] = {"quasi_dynamic": True} | options
         self.simulator = Simulator(self.model, step=step, **settings)
@@ -116,7 +120,7 @@ class BoxPushing(Task):
         builder.add_sphere(pusher, self.pusher_radius, name="pusher", **surface)
         for axis in "xy":
             builder.add_actuator(pusher, axis, "position", stiffness=self.stiffness)
-        for axis in ("x", "y", "rz"):
+        for axis in ("x", "y", "rz") if self.joint_damping else ():
             builder.add_actuator(box, axis, "velocity", damping=self.joint_damping)
         return builder
 
@@ -130,8 +134,9 @@ class BoxPushing(Task):
         return changes.new_tensor(self.pusher_start) + changes.cumsum(dim=-2)
 
     def full_control(self, command: torch.Tensor) -> torch.Tensor:
-        """Controls [..., 5] of commanded positions [..., 2] [m]: none of the joint dampers' own."""
-        return torch.cat([command, command.new_zeros(*command.shape[:-1], 3)], dim=-1)
+        """Controls [..., 5] of commanded positions [..., 2] [m]: zero for the joint dampers (none: [..., 2])."""
+        dampers = self.model.actuators - 2
+        return torch.cat([command, command.new_zeros(*command.shape[:-1], dampers)], dim=-1)
 
     def controls(self, theta: torch.Tensor) -> torch.Tensor:
         """Controls at every step, [T, batch, 5]: commanded positions [m], and zero velocities of the box."""

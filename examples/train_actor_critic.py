@@ -11,7 +11,7 @@ from carom.training import ActorCritic, Analytic, train
 def main(steps: int) -> None:
     """Print the success on unseen goals as training goes on, and at the end with a 95 % confidence interval."""
     torch.set_num_threads(1)  # the networks are small
-    task = make_control("push", frame="block")
+    task = make_control("push")
     method = ActorCritic(gradient=Analytic())
 
     def report(now: object, count: int) -> None:
@@ -26,4 +26,4 @@ def main(steps: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_500_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000)

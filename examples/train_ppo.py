@@ -12,7 +12,7 @@ from carom.training.proximal import ProximalPolicy
 def main(steps: int) -> None:
     """Print the success on unseen goals as training goes on, and at the end with a 95 % confidence interval."""
     torch.set_num_threads(1)  # the networks are small
-    task = make_control("push", frame="block")
+    task = make_control("push")
     method = ProximalPolicy()
 
     def report(now: object, count: int) -> None:

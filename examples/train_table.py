@@ -16,7 +16,7 @@ def main(steps: int, names: list[str]) -> None:
     for name in names or list(METHODS):
         method = make_method(name)
         softening = {} if method.softening is None else {"softening": method.softening}
-        result = train(make_control("push", frame="block", **softening), method, steps=steps, seed=0)
+        result = train(make_control("push", **softening), method, steps=steps, seed=0)
         found, (low, high) = result.evaluation, result.evaluation.interval
         print(
             f"{name:<11} {result.steps:<10,} {100 * found.success:5.1f} % ({100 * low:.1f} to {100 * high:.1f} %)"

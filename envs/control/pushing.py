@@ -50,11 +50,11 @@ class PushingScene(Protocol):
 class PlanarPushing(ControlTask):
     """What the pushing tasks share: body 0 is the block, body 1 the pusher, an action moves the pusher's target.
 
-    The observation, with lengths over ``length_scale`` (speeds: per second): position of the block [2], cosine and sine
-    of its yaw, pusher minus block [2], command minus pusher [2], goal minus block [2], cosine and sine of the yaw that
-    is left to the goal, velocity of the block [2], its yaw rate [rad/s], velocity of the pusher [2]; world axes. With
-    ``frame="block"`` the axes are the block's, its position is left out, on which nothing depends, and command minus
-    pusher is five times as large: 15 numbers, from which a policy is learned in fewer steps.
+    The observation, 15 numbers along the block's axes, with lengths over ``length_scale`` (speeds: per second): cosine
+    and sine of the block's yaw, pusher minus block [2], five times command minus pusher [2], goal minus block [2],
+    cosine and sine of the yaw that is left to the goal, velocity of the block [2], its yaw rate [rad/s], velocity of
+    the pusher [2]. Nothing depends on where the block is, so that is left out; a policy is learned in fewer steps than
+    with ``frame="world"``: world axes, the position of the block [2] first, and command minus pusher as it is.
     """
 
     success_distance: float
@@ -69,7 +69,7 @@ class PlanarPushing(ControlTask):
 
     def __init__(
         self, objective: Task, *, horizon: int, substeps: int, bound: float, goals: tuple[Pose, Pose], spread: float,
-        frame: str = "world",
+        frame: str = "block",
     ):  # fmt: skip
         if frame not in FRAMES:
             raise TaskError(f"{self.name}: frame must be 'world' or 'block', got {frame!r}")
@@ -179,7 +179,7 @@ class PushControl(PlanarPushing):
         goals: Lowest and highest goal x [m], y [m], yaw [rad]; drawn uniformly between.
         spread: The pusher starts shifted along y by up to this [m].
         step: Step size [s].
-        frame: "world" or "block": whose axes observations are along.
+        frame: "block" or "world": whose axes observations are along.
         **options: Further options of :class:`carom.envs.Push` (``start``, ``offset``, ``effort``, ``device``,
             ``dtype``) and of the ``Simulator``.
 
@@ -203,7 +203,7 @@ class PushControl(PlanarPushing):
         goals: tuple[Pose, Pose] = ((0.04, -0.03, -0.5), (0.12, 0.03, 0.5)),
         spread: float = 0.02,
         step: float = 0.01,
-        frame: str = "world",
+        frame: str = "block",
         **options: Any,
     ):
         substeps = round(interval / step) if math.isfinite(interval) and step > 0.0 else 0
@@ -239,7 +239,7 @@ class BoxPushingControl(PlanarPushing):
         goals: Lowest and highest goal x [m], y [m], yaw [rad]. By default around the published one, (0.5, 1, -pi/4),
             which ``goals=None`` takes alone.
         spread: The pusher starts shifted along x by up to this [m].
-        frame: "world" or "block": whose axes observations are along.
+        frame: "block" or "world": whose axes observations are along.
         **options: Options of :class:`carom.envs.BoxPushing`; ``T`` is the horizon.
 
     Raises:
@@ -259,7 +259,7 @@ class BoxPushingControl(PlanarPushing):
         *,
         goals: tuple[Pose, Pose] | None = ((0.3, 0.9, -1.2), (0.7, 1.2, -0.4)),
         spread: float = 0.0,
-        frame: str = "world",
+        frame: str = "block",
         **options: Any,
     ):
         self.box_pushing = BoxPushing(**options)

@@ -204,7 +204,7 @@ def test_search_steps_on_the_objective(all_tasks):
 
 def test_observations_in_the_frame_of_the_block_do_not_turn_with_the_scene():
     """Everything turned about the vertical and moved: only the block's own cosine and sine change."""
-    task = make_control("push", frame="block", dtype="float64")
+    task = make_control("push", dtype="float64")
     state = task.reset(6, seed=0)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

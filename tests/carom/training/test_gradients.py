@@ -63,7 +63,7 @@ def test_analytic_gradient_against_differences():
 
 def test_analytic_gradient_through_the_simulator_against_differences():
     """Push in float64, two control intervals of twenty steps: contact made, friction sliding."""
-    task = make_control("push", dtype="float64", threads=1, frame="block")
+    task = make_control("push", dtype="float64", threads=1)
     setting, policy, window = make(task, 3, length=2)
     with torch.no_grad():
         policy.network[-1].bias[0] = 0.6  # into the box

@@ -18,7 +18,7 @@ from carom.envs.control import make_control
 from carom.report.run_folder import load_run
 from carom.training import evaluate, load_policy, unseen
 
-TINY = ["--settings", "worlds=4,window=2,hidden=(8,)", "--options", "horizon=4,frame=block"]
+TINY = ["--settings", "worlds=4,window=2,hidden=(8,)", "--options", "horizon=4"]
 
 
 def results(folder: Path) -> dict:
@@ -34,7 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_folder_holds_what_was_trained(finished):
     found = results(finished)
-    task = make_control("push", horizon=4, frame="block")
+    task = make_control("push", horizon=4)
     policy = load_policy(finished / "policy.pt", task)
     again = evaluate(task, policy, unseen(task, 512))
     assert again.cost == found["evaluation"]["cost"]
@@ -47,7 +47,7 @@ def test_the_folder_holds_what_was_trained(finished):
 
 def test_recorded_episodes_are_those_that_were_evaluated(finished):
     (entry,) = load_run(finished).entries
-    task = make_control("push", horizon=4, frame="block")
+    task = make_control("push", horizon=4)
     state = unseen(task, entry.recording.worlds)
     policy = load_policy(finished / "policy.pt", task)
     with torch.no_grad():
