@@ -2,8 +2,9 @@
 
     python examples/optimizer_table.py push --options start=apart --rollouts 3000 --seeds 5
 
-The budget counts a backward pass as two rollouts. Cost is that of the best theta found, one rollout of it without
-noise; the interval is Student's t at 95 % over the seeds. What has no randomness is run once.
+The budget counts a backward pass as two rollouts. "Best" is the cost of the best theta found on the way, "last" that of
+the theta with which the last iteration began, each one rollout without noise; intervals are Student's t at 95 % over
+the seeds. What has no randomness is run once.
 """
 
 import argparse
@@ -20,8 +21,8 @@ METHODS = "adam:autodiff,adam:smoothing,adam:smoothing-first,adam:softened,lbfgs
 DETERMINISTIC = ("autodiff", "softened", "softened-forward")
 
 
-def run(task: object, method: str, rollouts: int, seed: int, options: dict[str, float]) -> tuple[float, float]:
-    """Final cost and seconds of one run; ``method`` is "optimizer:gradient" or "optimizer"."""
+def run(task: object, method: str, rollouts: int, seed: int, options: dict[str, float]) -> tuple[float, float, float]:
+    """Best and last cost, and seconds, of one run; ``method`` is "optimizer:gradient" or "optimizer"."""
     optimizer, _, gradient = method.partition(":")
     scale = options.get("scale") or default_scale(task)
     backend = make_backend(gradient, scale=scale, samples=int(options["samples"])) if gradient else None
@@ -30,7 +31,7 @@ def run(task: object, method: str, rollouts: int, seed: int, options: dict[str, 
         task, task.initial_parameters(), make_optimizer(optimizer, **given), backend=backend, rollouts=rollouts,
         iterations=int(options["iterations"]), seed=seed,
     )  # fmt: skip
-    return result.cost, result.seconds
+    return result.cost, result.history["cost"][-1], result.seconds
 
 
 def default_scale(task: object) -> float:
@@ -47,20 +48,25 @@ def interval(numbers: list[float]) -> tuple[float, float]:
     return float(values.mean()), float(student.ppf(0.975, len(values) - 1)) * error
 
 
+def summary(numbers: list[float]) -> str:
+    """Mean, and half its interval where there is one."""
+    mean, half = interval(numbers)
+    return f"{mean:.4g}" + (f" ± {half:.2g}" if len(numbers) > 1 else "")
+
+
 def table(task: object, methods: list[str], *, rollouts: int, seeds: int, **options: float) -> dict[str, list[float]]:
-    """Final costs by method; prints a row for each."""
+    """Best costs by method; prints a row for each."""
     options = {"samples": 32, "iterations": 1000} | options
     start = float(task(task.initial_parameters()[None])[0])
-    print(f"| {task.name}, {rollouts} rollouts, from {start:.4g} | final cost (95 % interval) | seconds |")
-    print("| --- | --- | --- |")
+    print(f"| {task.name}, {rollouts} rollouts, from {start:.4g} | best cost (95 % interval) | last cost | seconds |")
+    print("| --- | --- | --- | --- |")
     found = {}
     for method in methods:
         once = method.partition(":")[2] in DETERMINISTIC
         runs = [run(task, method, rollouts, seed, options) for seed in range(1 if once else seeds)]
-        found[method] = [cost for cost, _ in runs]
-        mean, half = interval(found[method])
-        spread = "" if once or seeds < 2 else f" ± {half:.2g}"
-        print(f"| {method} | {mean:.4g}{spread} | {sum(s for _, s in runs) / len(runs):.1f} |", flush=True)
+        found[method] = [best for best, _, _ in runs]
+        columns = [summary(list(column)) for column in zip(*runs, strict=True)]
+        print(f"| {method} | {' | '.join(columns)} |", flush=True)
     return found
 
 

@@ -62,6 +62,17 @@ def test_ilqr_moves_the_box_on_bundles_only() -> None:
         assert min(costs) < 0.85 * IDLE, kind
 
 
+PENDULUM = [1856.154405579, 1202.105657290, 699.799149066, 423.583298697, 357.476396871, 357.296508880]
+"""Published costs by iteration of the exact model; both bundles were at 357.46 after eight."""
+
+
+def test_on_the_smooth_pendulum_all_models_agree() -> None:
+    optimize = load("ilqr_pendulum")["optimize"]
+    assert optimize("exact", iterations=5) == pytest.approx(PENDULUM, rel=1e-9)
+    for kind in ("first", "zeroth"):
+        assert optimize(kind, iterations=6)[-1] == pytest.approx(PENDULUM[-1], rel=2e-3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["first", "zeroth"])
 def test_ilqr_about_halves_the_cost(kind: str) -> None:
