@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from .lane import Lane
     from .simulator import Simulator
 
-__all__ = ["overlap", "rollout_inputs", "rollout_result", "sunk"]
+__all__ = ["overlap", "rollout_inputs", "rollout_result", "spinning", "sunk"]
 
 DEEP = 0.1
 """Depth of an overlap, relative to half the width of the thinner shape, that cannot be meant."""
+
+
+FAST = 1.0
+"""Turn in a step [rad] beyond which the gyroscopic motion of a body is not resolved, times how unlike its moments are."""
 
 
 def _finite(value: torch.Tensor, what: str) -> None:
@@ -175,6 +179,28 @@ def sunk(model: Model, lane: Lane, worlds: int, first: int) -> None:
         f"shapes {a!r} and {b!r} ended {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}. The "
         "derived stiffness carries bodies of like mass; for a heavy load on a light body give their shapes a "
         "stiffness, or take a smaller step",
+        SimulationWarning,
+        stacklevel=2,
+    )
+
+
+def spinning(model: Model, options: SimulatorOptions, inertia: torch.Tensor, final_v: torch.Tensor) -> None:
+    """Warn if bodies end spinning faster than a step resolves; ``inertia`` [1 or W, B, 3, 3], ``final_v`` [W, B, 6]."""
+    turn = final_v[..., 3:].norm(dim=-1) * options.step
+    if not bool((turn > FAST).any()):
+        return
+    if not options.quasi_dynamic:  # a body of three equal moments, or that turns about fixed axes, spins at any speed
+        moments = torch.linalg.eigvalsh(inertia)
+        turn = turn * (1.0 - moments[..., 0] / moments[..., 2])
+        turn = turn * torch.as_tensor(model.body_free[:, 3:].all(axis=1), device=turn.device)
+    if not bool((turn > FAST).any()):
+        return
+    w, b = divmod(int(turn.argmax()), model.bodies)
+    speed = float(final_v[w, b, 3:].norm())
+    warnings.warn(
+        f"body {model.body_names[b]!r} ended spinning at {speed:.3g} rad/s in world {w}, {speed * options.step:.2g} rad a "
+        "step: a step resolves less than about 1, and beyond that spin is lost and its axis wanders. Take a step of "
+        f"{0.5 / speed:.1g} s or less, or look for a torque that is too great or an inertia that is too small",
         SimulationWarning,
         stacklevel=2,
     )

@@ -34,6 +34,10 @@ from .solver import Solver
 __all__ = ["Lane", "default_capacity", "look_ahead"]
 
 
+SMALL_SCENE = 256
+"""Contacts for which every scene has room: one that cannot list more than this never runs out of it."""
+
+
 def default_capacity(model: Model, softened: bool = False) -> int:
     """Contacts a world has room for by default. Softened ones are listed from afar: there may be several times more."""
     most = {0: 0, 1: 1, 2: 6, 3: 8, 4: 8}
@@ -45,7 +49,7 @@ def default_capacity(model: Model, softened: bool = False) -> int:
         return max(most[int(model.shape_type[a])], most[int(model.shape_type[b])])
 
     every = sum(room(a, b) for a, b in model.pairs)
-    return max(1, min(every, max(64, (256 if softened else 64) * model.bodies)))
+    return max(1, min(every, max(SMALL_SCENE, (256 if softened else 64) * model.bodies)))
 
 
 def look_ahead(values: dict[str, torch.Tensor], step: float, resists: bool) -> torch.Tensor:

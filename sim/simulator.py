@@ -178,6 +178,7 @@ class Simulator:
             residual=counts[3], contacts=counts[4].long(), penetration=counts[5] if look else None,
         )  # fmt: skip
         checks.rollout_result(self, diagnostics, final_q, final_v)
+        checks.spinning(self.model, self.options, values["body_inertia"], final_v)
         return path_q, path_v, final_q, final_v, diagnostics
 
     @torch.no_grad()

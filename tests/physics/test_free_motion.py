@@ -1,6 +1,7 @@
 """Bodies that touch nothing: parabola, tumbling, the flip about the middle axis, locked axes, actuators."""
 
 import math
+import warnings
 from itertools import pairwise
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from scenes import G, about, free_body, kinetic_energy, run, spin_momentum, unrotate
 from scipy.special import ellipk
 
-from carom.sim import ModelBuilder, Simulator
+from carom.sim import ModelBuilder, SimulationWarning, Simulator
 
 ROUNDING = {"float32": 2e-5, "float64": 1e-12}  # of a few hundred additions of numbers up to ten
 
@@ -54,6 +55,41 @@ def test_tumbling_in_float32():
     size = momentum.norm(dim=-1)
     assert ((energy - energy[0]).abs() / energy[0]).max() < 5e-6
     assert ((size - size[0]).abs() / size[0]).max() < 5e-6
+
+
+@pytest.mark.filterwarnings("ignore::carom.sim.SimulationWarning")
+@pytest.mark.parametrize("shape", ["rod", "disc", "brick"])
+@pytest.mark.parametrize("rate", [600.0, 1000.0, 2000.0])
+def test_spin_beyond_what_a_step_resolves_gains_no_energy(shape, rate):
+    """3, 5 and 10 rad a step, where the Runge-Kutta step of Euler's equations by itself grows without bound."""
+    b = ModelBuilder(gravity=(0.0, 0.0, 0.0))
+    body = b.add_body(angular_velocity=(0.6 * rate, 0.1 * rate, 0.8 * rate), name="top")
+    {
+        "rod": lambda: b.add_capsule(body, 0.01, 0.05),
+        "disc": lambda: b.add_cylinder(body, 0.05, 0.005),
+        "brick": lambda: b.add_box(body, (0.05, 0.03, 0.01)),
+    }[shape]()
+    model = b.finalize(dtype="float64")
+    t = Simulator(model, step=0.005).rollout(model.state(), steps=200)
+    energy = kinetic_energy(t.body_q, t.body_v, model.body_mass[0], model.body_inertia[0])[:, 0]
+    assert energy.max() <= energy[0] * 1.001
+    assert torch.isfinite(t.body_q).all()
+
+
+def test_spin_beyond_what_a_step_resolves_is_named():
+    def spun(rate, h, shape):
+        b = ModelBuilder(gravity=(0.0, 0.0, 0.0))
+        body = b.add_body(angular_velocity=(0.0, 0.0, rate), name="top")
+        b.add_box(body, (0.05, 0.03, 0.01)) if shape == "brick" else b.add_sphere(body, 0.05)
+        model = b.finalize()
+        Simulator(model, step=h).rollout(model.state(), steps=1)
+
+    with pytest.warns(SimulationWarning, match=r"'top' ended spinning at 1e\+03 rad/s in world 0, 5 rad a step.*0\.0005 s"):
+        spun(1000.0, 0.005, "brick")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SimulationWarning)
+        spun(1000.0, 0.0005, "brick")
+        spun(1000.0, 0.005, "ball")
 
 
 def test_direction_of_angular_momentum_is_second_order():

@@ -374,3 +374,20 @@ def test_unknown_body_name(model):
     assert model.body("pusher") == 1
     with pytest.raises(KeyError, match="no body called 'hand'; there are box, pusher"):
         model.body("hand")
+
+
+def test_a_small_scene_has_room_for_all_its_pairs_at_once():
+    """A ball and a cylinder on one body between five planes: 5 + 5 * 16 contacts when all are listed, 32 at hand-over."""
+    b = ModelBuilder()
+    b.add_ground()
+    for angle in (0.25, 0.75):
+        for axis in ((1, 0, 0), (0, 1, 0)):
+            b.add_plane(position=(0, 0, -1), rotation=about(axis, math.pi * (angle - 0.5)))
+    body = b.add_body(position=(0, 0, 0.5), rotation=about((1, 0.2, 0), 1.0))
+    b.add_sphere(body, 0.05)
+    b.add_cylinder(body, 0.03, 0.05, position=(0.1, 0, 0))
+    model = b.finalize(dtype="float64")
+    everything = Simulator(model, contact_margin=10.0).rollout(model.state(), steps=2)
+    assert everything.diagnostics.contacts.tolist() == [85]
+    near = Simulator(model).rollout(model.state(), steps=2)
+    assert torch.allclose(everything.final.body_q, near.final.body_q, rtol=0, atol=1e-12)
