@@ -25,7 +25,7 @@ DEEP = 0.1
 
 
 FAST = 1.0
-"""Turn in a step [rad] beyond which the gyroscopic motion of a body is not resolved, times how unlike its moments are."""
+"""Turn in a step [rad], times how unlike the moments of inertia are, beyond which free turning is not resolved."""
 
 
 def _finite(value: torch.Tensor, what: str) -> None:
@@ -198,8 +198,9 @@ def spinning(model: Model, options: SimulatorOptions, inertia: torch.Tensor, fin
     w, b = divmod(int(turn.argmax()), model.bodies)
     speed = float(final_v[w, b, 3:].norm())
     warnings.warn(
-        f"body {model.body_names[b]!r} ended spinning at {speed:.3g} rad/s in world {w}, {speed * options.step:.2g} rad a "
-        "step: a step resolves less than about 1, and beyond that spin is lost and its axis wanders. Take a step of "
+        f"body {model.body_names[b]!r} ended spinning at {speed:.3g} rad/s in world {w}, "
+        f"{speed * options.step:.2g} rad a step: a step resolves less than about 1, and beyond that "
+        "spin is lost and its axis wanders. Take a step of "
         f"{0.5 / speed:.1g} s or less, or look for a torque that is too great or an inertia that is too small",
         SimulationWarning,
         stacklevel=2,

@@ -84,7 +84,7 @@ def test_spin_beyond_what_a_step_resolves_is_named():
         model = b.finalize()
         Simulator(model, step=h).rollout(model.state(), steps=1)
 
-    with pytest.warns(SimulationWarning, match=r"'top' ended spinning at 1e\+03 rad/s in world 0, 5 rad a step.*0\.0005 s"):
+    with pytest.warns(SimulationWarning, match=r"'top' ended spinning at 1e\+03 rad/s in world 0, 5 rad a.*0\.0005 s"):
         spun(1000.0, 0.005, "brick")
     with warnings.catch_warnings():
         warnings.simplefilter("error", SimulationWarning)

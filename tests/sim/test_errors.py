@@ -377,7 +377,7 @@ def test_unknown_body_name(model):
 
 
 def test_a_small_scene_has_room_for_all_its_pairs_at_once():
-    """A ball and a cylinder on one body between five planes: 5 + 5 * 16 contacts when all are listed, 32 at hand-over."""
+    """A ball and a cylinder on one body between five planes: 5 + 5 * 16 contacts when all are listed."""
     b = ModelBuilder()
     b.add_ground()
     for angle in (0.25, 0.75):
