@@ -64,7 +64,12 @@ def evaluate_with_gradient(
         )
     leaf = rows.detach().clone().requires_grad_()
     with torch.enable_grad():
-        costs = objective(leaf)
+        try:
+            costs = objective(leaf.clone())  # an objective may work in place, which a leaf refuses
+        except RuntimeError as error:
+            if "call numpy() on Tensor that requires grad" not in str(error):
+                raise
+            raise _without_gradient(objective) from error
         values = _checked_values(objective, rows, costs, finite)
         gradient = (
             torch.autograd.grad(costs.sum(), leaf, allow_unused=True)[0]
@@ -72,12 +77,16 @@ def evaluate_with_gradient(
             else None
         )
     if gradient is None:
-        raise GradientError(
-            f"objective {objective_name(objective)!r} has no exact gradient: it offers no value_and_gradient(theta), "
-            "and torch.autograd does not reach theta through it. Write it in torch operations without detach(), numpy "
-            'or comparisons, or use Smoothing(order="zeroth"), which needs only its values'
-        )
+        raise _without_gradient(objective)
     return values, gradient.detach()
+
+
+def _without_gradient(objective: Objective) -> GradientError:
+    return GradientError(
+        f"objective {objective_name(objective)!r} has no exact gradient: it offers no value_and_gradient(theta), "
+        "and torch.autograd does not reach theta through it. Write it in torch operations without detach(), numpy "
+        'or comparisons, or use Smoothing(order="zeroth"), which needs only its values'
+    )
 
 
 def _checked_values(objective: object, rows: torch.Tensor, values: object, finite: bool) -> torch.Tensor:

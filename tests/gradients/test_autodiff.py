@@ -56,3 +56,18 @@ def test_refuses_what_has_no_gradient(theta):
         Autodiff().estimate(stepped, theta)
     with pytest.raises(GradientError, match="no exact gradient"):
         Autodiff().estimate(lambda rows: rows.detach().sum(1), theta)
+
+
+def test_a_black_box_in_numpy_is_told_what_has_no_gradient():
+    def black_box(theta):
+        return torch.as_tensor((theta.numpy() ** 2).sum(1))
+
+    with pytest.raises(GradientError, match=r"'black_box' has no exact gradient.*Smoothing"):
+        Autodiff().estimate(black_box, torch.tensor([1.0, 2.0]))
+
+
+def test_an_objective_may_work_in_place():
+    theta = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    estimate = Autodiff().estimate(lambda rows: rows.mul_(3.0).square().sum(1), theta)
+    torch.testing.assert_close(estimate.gradient, 18.0 * theta)
+    assert theta.tolist() == [1.0, 2.0]
