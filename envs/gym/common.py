@@ -11,7 +11,7 @@ import torch
 from ..control import ControlTask, make_control
 from ..errors import TaskError
 
-__all__ = ["array", "checked_actions", "limit_of", "refuse_options", "spaces_of", "task_of"]
+__all__ = ["array", "checked_actions", "checked_seed", "limit_of", "refuse_options", "spaces_of", "task_of"]
 
 
 def task_of(task: str | ControlTask, render_mode: str | None, options: dict[str, Any]) -> ControlTask:
@@ -36,9 +36,23 @@ def spaces_of(task: ControlTask) -> tuple[gymnasium.spaces.Box, gymnasium.spaces
 
 def limit_of(task: ControlTask, max_episode_steps: int | None) -> int:
     """Steps after which an episode is truncated."""
-    if max_episode_steps is not None and max_episode_steps < 1:
-        raise TaskError(f"{task.name}: max_episode_steps must be at least 1, got {max_episode_steps}")
-    return max_episode_steps or task.horizon
+    if max_episode_steps is None:
+        return task.horizon
+    whole = isinstance(max_episode_steps, (int, np.integer)) and not isinstance(max_episode_steps, bool)
+    if not whole or max_episode_steps < 1:
+        raise TaskError(f"{task.name}: max_episode_steps must be an integer of at least 1, got {max_episode_steps!r}")
+    return int(max_episode_steps)
+
+
+def checked_seed(task: ControlTask, seed: Any) -> int:
+    """A seed as an integer.
+
+    Raises:
+        TaskError: It is none, or negative, which gymnasium's seeds are not.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise TaskError(f"{task.name}: a seed must be an integer that is not negative, got {seed!r}")
+    return int(seed)
 
 
 def refuse_options(task: ControlTask, options: dict[str, Any] | None) -> None:
@@ -49,19 +63,34 @@ def refuse_options(task: ControlTask, options: dict[str, Any] | None) -> None:
         )
 
 
-def checked_actions(task: ControlTask, actions: Any, active: np.ndarray) -> torch.Tensor:
+def checked_actions(task: ControlTask, actions: Any, active: np.ndarray, *, single: bool = False) -> torch.Tensor:
     """Actions [worlds, m] as a tensor; those of worlds that are not active (bool [worlds]) are not looked at.
 
+    Args:
+        task: Whose actions.
+        actions: [worlds, m]; with ``single`` of one world, [m].
+        active: Worlds that are stepped.
+        single: Whether there is one world, without a dimension of its own.
+
     Raises:
-        InvalidAction: A wrong shape, an action that is not finite or out of bounds.
+        InvalidAction: A wrong shape, anything but real numbers, an action that is not finite or out of bounds.
     """
-    wanted = (len(active), len(task.action_names))
+    if isinstance(actions, torch.Tensor) and actions.requires_grad:
+        raise gymnasium.error.InvalidAction(
+            f"{task.name}: the action requires a gradient, which environments cut: give action.detach(), or step "
+            "env.unwrapped.task, which is differentiable"
+        )
+    wanted = (len(task.action_names),) if single else (len(active), len(task.action_names))
     try:
-        values = np.array(actions, dtype=np.float64)
+        given = np.asarray(actions)
+        if given.dtype.kind not in "fiubO":
+            raise TypeError(f"its type is {given.dtype}")
+        values = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise gymnasium.error.InvalidAction(f"{task.name}: actions are not an array of numbers: {error}") from error
     if values.shape != wanted:
         raise gymnasium.error.InvalidAction(f"{task.name}: actions must have shape {wanted}, got {values.shape}")
+    values = values.reshape(len(active), -1)
     values[~active] = task.action_low
     try:
         return task.check_action(torch.from_numpy(values), len(active))

@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from ..control import ControlState, ControlTask
 from ..errors import TaskError
-from .common import array, checked_actions, limit_of, refuse_options, spaces_of, task_of
+from .common import array, checked_actions, checked_seed, limit_of, refuse_options, spaces_of, task_of
 
 __all__ = ["CaromVectorEnv"]
 
@@ -28,14 +28,15 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     ``info`` has ``success``, bool [num_envs], with its mask ``_success``. With autoreset in the next step
     (gymnasium's default) the last observation of an episode is the one returned with it; the next action of that world
     is ignored, its reward 0 and its observation the first of the next episode. With ``AutoresetMode.SAME_STEP`` the
-    first one comes at once, and the last in ``info["final_obs"]``.
+    first one comes at once, and the last in ``info["final_obs"]``. With ``AutoresetMode.DISABLED`` a world that has
+    ended waits for ``reset(options={"reset_mask": ended})``, which leaves the other worlds as they are.
 
     Args:
         num_envs: Worlds.
         task: Name of a closed-loop task, or one ready made.
         terminate_on_success: Whether an episode ends where the task succeeds.
         max_episode_steps: Steps after which an episode is truncated; by default the task's horizon.
-        autoreset_mode: In the next step, or in the same.
+        autoreset_mode: "NextStep", "SameStep" or "Disabled", or gymnasium's constants.
         render_mode: None; there is nothing to render.
         **options: Options of the task.
 
@@ -54,13 +55,14 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         **options: Any,
     ):
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
+        if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
             raise TaskError(f"num_envs must be an integer of at least 1, got {num_envs!r}")
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        if self.autoreset_mode is AutoresetMode.DISABLED:
-            raise gymnasium.error.UnsupportedMode(
-                "autoreset cannot be disabled; step env.unwrapped.task yourself, which resets nothing"
-            )
+        num_envs = int(num_envs)
+        try:
+            self.autoreset_mode = AutoresetMode(autoreset_mode)
+        except ValueError:
+            modes = ", ".join(repr(mode.value) for mode in AutoresetMode)
+            raise TaskError(f"autoreset_mode is {autoreset_mode!r}: give one of {modes}") from None
         self.task = task_of(task, render_mode, options)
         self.num_envs = num_envs
         self.terminate_on_success, self.limit = terminate_on_success, limit_of(self.task, max_episode_steps)
@@ -75,35 +77,48 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode in every world.
+        """Begin an episode in every world, or in those of a mask.
 
         Args:
-            seed: World i begins the first episode of seed + i (or of seed[i]); None: the next of its own, or, where
-                there was none, of a random seed.
-            options: None.
+            seed: World i begins the first episode of seed + i (or of seed[i]); None, for all or for a world: the next
+                of its own, or, where there was none, of a random seed.
+            options: None, or ``{"reset_mask": mask}``, bool [num_envs]: only worlds where it is True begin an episode.
+
+        Raises:
+            ClosedEnvironmentError: The environment is closed.
+            ResetNeeded: A mask leaves out worlds before all have begun.
+            TaskError: Bad seeds, a bad mask, other options; nothing was reset.
         """
-        refuse_options(self.task, options)
-        if seed is None and self._keys:
-            self._keys = [(own, episode + 1) for own, episode in self._keys]
-        else:
-            self._keys = [(one, 0) for one in self._seeds(seed)]
-        self._ended[:] = False
+        self._refuse_closed()
+        chosen = self._mask(options)
+        if self.state is None and not chosen.all():
+            raise gymnasium.error.ResetNeeded(f"{self.task.name}: reset all worlds before some by reset_mask")
+        keys = self._next_keys(seed, chosen)
+        self._keys = [new if one else old for new, old, one in zip(keys, self._keys or keys, chosen, strict=True)]
+        self._ended[chosen] = False
         with torch.no_grad():
-            self.state = self.task.fresh(self._keys)
+            begun = self.task.fresh([key for key, one in zip(self._keys, chosen, strict=True) if one])
+            whole = self.state is None or bool(chosen.all())
+            self.state = begun if whole else self.state.replaced(self._index(chosen), begun)
             return array(self.task.observe(self.state)), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One control interval of every world, but of those whose episode has ended: these begin the next one.
 
         Raises:
-            ResetNeeded: There was no reset.
+            ResetNeeded: There was no reset; or, with autoreset disabled, none of a world whose episode has ended.
             ClosedEnvironmentError: The environment is closed.
             InvalidAction: A wrong shape, an action that is not finite or out of bounds; nothing was stepped.
         """
-        if self.closed:
-            raise gymnasium.error.ClosedEnvironmentError(f"{self.task.name}: the environment is closed")
+        self._refuse_closed()
         if self.state is None:
             raise gymnasium.error.ResetNeeded(f"{self.task.name}: call reset before step")
+        if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
+            worlds = ", ".join(map(str, np.flatnonzero(self._ended)))
+            raise gymnasium.error.ResetNeeded(
+                f"{self.task.name}: the episode of world {worlds} has ended, and autoreset is disabled: call "
+                'reset(options={"reset_mask": terminated | truncated})'
+            )
         active = ~self._ended
         checked = checked_actions(self.task, actions, active)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
@@ -152,13 +167,43 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _index(self, mask: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.flatnonzero(mask)).to(self.task.device)
 
-    def _seeds(self, seed: int | Sequence[int] | None) -> list[int]:
-        first: int | None = seed if seed is None or isinstance(seed, (int, np.integer)) else int(seed[0])
-        super().reset(seed=first)
-        if seed is None:
-            seed = int(self.np_random.integers(2**31))
-        if isinstance(seed, (int, np.integer)):
-            return [int(seed) + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise TaskError(f"{self.task.name}: seed must be an integer, or one for each of {self.num_envs} worlds")
-        return [int(one) for one in seed]
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise gymnasium.error.ClosedEnvironmentError(f"{self.task.name}: the environment is closed")
+
+    def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
+        """Worlds that a reset is for, bool [num_envs]."""
+        left = dict(options or {})
+        mask = left.pop("reset_mask", None)
+        refuse_options(self.task, left)
+        if mask is None:
+            return np.ones(self.num_envs, dtype=bool)
+        chosen = np.asarray(mask)
+        if chosen.dtype != bool or chosen.shape != (self.num_envs,) or not chosen.any():
+            raise TaskError(
+                f"{self.task.name}: reset_mask must be bool of shape ({self.num_envs},) with a True in it, got "
+                f"{chosen.dtype} of shape {chosen.shape}"
+            )
+        return chosen
+
+    def _next_keys(self, seed: int | Sequence[int | None] | None, chosen: np.ndarray) -> list[tuple[int, int]]:
+        """Seed and number of the episode that each world begins if it is chosen."""
+        if isinstance(seed, (Sequence, np.ndarray, torch.Tensor)) and not isinstance(seed, str) and np.ndim(seed):
+            seeds = list(seed) if isinstance(seed, Sequence) else seed.tolist()
+            given = [None if one is None else checked_seed(self.task, one) for one in seeds]
+            if len(given) != self.num_envs:
+                raise TaskError(
+                    f"{self.task.name}: seed must be an integer, or one for each of {self.num_envs} worlds, got "
+                    f"{len(given)}"
+                )
+        elif seed is None:
+            given = [None] * self.num_envs
+        else:
+            first = checked_seed(self.task, seed)
+            given = [first + i for i in range(self.num_envs)]
+        known = [one for one, begins in zip(given, chosen, strict=True) if begins and one is not None]
+        super().reset(seed=known[0] if known else None)
+        if not self._keys and None in given:
+            drawn = int(self.np_random.integers(2**31))
+            given = [drawn + i if one is None else one for i, one in enumerate(given)]
+        return [(self._keys[i][0], self._keys[i][1] + 1) if one is None else (one, 0) for i, one in enumerate(given)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 import warnings
@@ -158,8 +159,105 @@ def test_bad_input():
         single.step(single.action_space.sample())
     with pytest.raises(TaskError, match="unexpected keyword argument 'colour'"):
         gymnasium.make_vec("carom/Push-v0", num_envs=1, colour="red")
-    with pytest.raises(gymnasium.error.UnsupportedMode, match="autoreset cannot be disabled"):
-        gymnasium.make_vec("carom/Push-v0", num_envs=1, autoreset_mode=AutoresetMode.DISABLED)
+    with pytest.raises(
+        TaskError, match="autoreset_mode is 'next_step': give one of 'NextStep', 'SameStep', 'Disabled'"
+    ):
+        gymnasium.make_vec("carom/Push-v0", num_envs=1, autoreset_mode="next_step")
+    with pytest.raises(TaskError, match=r"max_episode_steps must be an integer of at least 1, got 1\.5"):
+        gymnasium.make_vec("carom/Push-v0", num_envs=1, max_episode_steps=1.5)
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        (torch.zeros(2, 2, requires_grad=True), "requires a gradient, which environments cut: give action.detach()"),
+        (np.zeros((2, 2), dtype=complex), "not an array of numbers: its type is complex128"),
+        (np.full((2, 2), "0"), "not an array of numbers: its type is <U1"),
+        ([[0.0, 0.0], [0.0]], "not an array of numbers"),
+    ],
+)
+def test_actions_of_other_kinds(actions, message):
+    """They are refused where a part of them would be dropped; the worlds stay where they are."""
+    env = gymnasium.make_vec("carom/Push-v0", num_envs=2, threads=1)
+    env.reset(seed=0)
+    state = env.unwrapped.state
+    with pytest.raises(gymnasium.error.InvalidAction, match=re.escape(message)):
+        env.step(actions)
+    assert env.unwrapped.state is state
+
+
+@pytest.mark.parametrize("seed", [[], [1, 2], [1, 2, -3], [1.5, 2, 3], "a", 1.5, -1, True])
+def test_bad_seeds(seed):
+    """One error for all of them, and what was there goes on as if nothing had been asked."""
+    env = gymnasium.make_vec("carom/Push-v0", num_envs=3, threads=1)
+    env.reset(seed=4)
+    state = env.unwrapped.state
+    with pytest.raises(TaskError, match="seed must be an integer"):
+        env.reset(seed=seed)
+    assert env.unwrapped.state is state
+    other = gymnasium.make_vec("carom/Push-v0", num_envs=3, threads=1)
+    other.reset(seed=4)
+    np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
+    if not isinstance(seed, list):
+        with pytest.raises(TaskError, match="seed must be an integer that is not negative"):
+            carom.envs.gym.CaromEnv("push", threads=1).reset(seed=seed)
+
+
+def test_seeds_of_some_worlds():
+    """As gymnasium's SyncVectorEnv takes them: None in a list is a world that goes on to its next episode."""
+    ours = gymnasium.make_vec("carom/Push-v0", num_envs=3, threads=1)
+    theirs = SyncVectorEnv([lambda: carom.envs.gym.CaromEnv("push", threads=1)] * 3)
+    for seed in (np.int64(7), [None, 3, None], [2, None, 9]):
+        first = int(seed) if isinstance(seed, np.integer) else seed
+        np.testing.assert_array_equal(ours.reset(seed=seed)[0], theirs.reset(seed=first)[0])
+
+
+def test_without_autoreset_worlds_are_reset_by_mask():
+    """Gymnasium's own SyncVectorEnv does the same; a world that has ended is not stepped."""
+    options = NEAR | {"max_episode_steps": 3}
+    ours = gymnasium.make_vec("carom/Push-v0", num_envs=4, autoreset_mode="Disabled", **options)
+    assert ours.metadata["autoreset_mode"] is AutoresetMode.DISABLED
+    theirs = SyncVectorEnv(
+        [lambda: carom.envs.gym.CaromEnv("push", **options)] * 4, autoreset_mode=AutoresetMode.DISABLED
+    )
+    with pytest.raises(gymnasium.error.ResetNeeded, match="reset all worlds before some"):
+        ours.reset(options={"reset_mask": np.array([True, False, False, False])})
+    np.testing.assert_array_equal(ours.reset(seed=3)[0], theirs.reset(seed=3)[0])
+    alone = 0
+    for turn in range(8):
+        a, b = ours.step(forward(ours)), theirs.step(forward(ours))
+        for mine, other in zip(a[:4], b[:4], strict=True):
+            np.testing.assert_array_equal(mine, other)
+        over = a[2] | a[3]
+        if not over.any():
+            continue
+        state = ours.unwrapped.state
+        with pytest.raises(gymnasium.error.ResetNeeded, match=f"world {', '.join(map(str, np.flatnonzero(over)))} has"):
+            ours.step(forward(ours))
+        assert ours.unwrapped.state is state
+        alone += not over.all()
+        seed = 40 if turn % 2 else None
+        options = {"reset_mask": over}
+        np.testing.assert_array_equal(
+            ours.reset(seed=seed, options=options)[0], theirs.reset(seed=seed, options=dict(options))[0]
+        )
+        assert "reset_mask" in options
+    assert alone > 0
+    for mask in (np.zeros(4, dtype=bool), np.ones(3, dtype=bool), np.ones(4), [1, 0, 0, 0]):
+        with pytest.raises(TaskError, match=r"reset_mask must be bool of shape \(4,\) with a True in it"):
+            ours.reset(options={"reset_mask": mask})
+
+
+def test_a_closed_environment_does_nothing():
+    """A batch and a single one alike."""
+    for env in (carom.envs.gym.CaromEnv("push", threads=1), carom.envs.gym.CaromVectorEnv(2, "push", threads=1)):
+        env.reset(seed=0)
+        env.close()
+        env.close()
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError, match="push: the environment is closed"):
+            env.step(forward(env))
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError):
+            env.reset()
 
 
 def test_gymnasium_finds_it_by_module_and_says_what_is_missing():
