@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from ..envs.control import ControlTask
-from .errors import TrainingError, refuse_not_finite_in_window
+from .errors import TrainingError
 from .policy import Policy
 from .window import Played, Setting, Window, roll_window, unit_noise
 
-__all__ = ["Analytic", "expected_cost"]
+__all__ = ["Analytic", "expected_cost", "refuse_slopes"]
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,7 @@ class Analytic:
         worlds = window.start.worlds
         # By the raw actions, with all that follows from them; times the number of worlds it is each world's own.
         pulls = torch.stack(torch.autograd.grad(loss * worlds, raws))
-        # backwards in time: what is later in the window was differentiated first
-        for step in reversed(range(len(pulls))):
-            refuse_not_finite_in_window("the gradient by the action", [pulls[step]], window.start.time, first=step)
+        refuse_slopes(window, pulls)
         if self.outliers is not None:
             length = pulls.square().sum((0, 2)).sqrt()
             limit = self.outliers * length.median()
@@ -61,11 +59,17 @@ class Analytic:
         return list(gradient), played, carried
 
 
+def refuse_slopes(window: Window, pulls: torch.Tensor) -> None:
+    """Refuse gradients by the actions [T, W, m] that are not finite, at the step and world where that began."""
+    for step in reversed(range(len(pulls))):  # what is later in the window was differentiated first
+        window.refuse_not_finite("the gradient by the action", [pulls[step]], first=step)
+
+
 def expected_cost(setting: Setting, policy: Policy, window: Window) -> tuple[torch.Tensor, Played, list[torch.Tensor]]:
     """Mean over worlds of a window's discounted cost [], what was played, and the raw actions of every step."""
     shape = (setting.length, window.start.worlds, len(setting.task.action_names))
     noise = unit_noise(window.seed, *shape, like=policy.low)
-    played, raws, charges, last = roll_window(setting, policy, window.start, noise)
+    played, raws, charges, last = roll_window(setting, policy, window, noise)
     powers = [setting.discount**step for step in range(setting.length + 1)]
     total = sum(power * charge for power, charge in zip(powers[:-1], charges, strict=True))
     total = total + powers[-1] * window.value(last)

@@ -20,7 +20,7 @@ class PolicyFileError(RunError):
 
 
 def refuse_not_finite_in_window(
-    what: str, numbers: Sequence[torch.Tensor], times: torch.Tensor, *, first: int = 0
+    what: str, numbers: Sequence[torch.Tensor], times: torch.Tensor, *, first: int = 0, first_world: int = 0
 ) -> None:
     """Raise where one of ``numbers`` (of one step each, [W] or [W, n]) is not finite, naming the first step and world.
 
@@ -29,6 +29,7 @@ def refuse_not_finite_in_window(
         numbers: One tensor for each step of the window, in order.
         times: Step of the episode at which the window began, int [W].
         first: Step of the window that ``numbers`` begin with.
+        first_world: Number of the world that rows begin with, where they are a part of all worlds.
 
     Raises:
         NotFiniteError: There is one.
@@ -39,6 +40,7 @@ def refuse_not_finite_in_window(
             world = int(bad.nonzero()[0])
             others = f" (and in {int(bad.sum()) - 1} other worlds)" if int(bad.sum()) > 1 else ""
             raise NotFiniteError(
-                f"{what} is not finite in world {world}{others}, first at step {int(times[world]) + step} of its "
-                f"episode, step {step} of the window. Try a smaller learning rate or action noise, or dtype=float64"
+                f"{what} is not finite in world {first_world + world}{others}, first at step "
+                f"{int(times[world]) + step} of its episode, step {step} of the window. Try a smaller learning rate or "
+                "action noise, or dtype=float64"
             )

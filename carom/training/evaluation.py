@@ -9,6 +9,7 @@ import torch
 
 from ..envs.control import ControlState, ControlTask
 from ..gradients.noise import derive_seed
+from ..runs import NotFiniteError
 from .policy import Policy
 
 __all__ = ["Evaluation", "evaluate", "unseen", "wilson_interval"]
@@ -59,11 +60,20 @@ def evaluate(task: ControlTask, policy: Policy, start: ControlState) -> Evaluati
         task: What is played.
         policy: Who plays.
         start: Of every episode, for example ``unseen(task, 512)``.
+
+    Raises:
+        NotFiniteError: A cost is not finite; the message names episode and step.
     """
     state, total = start, torch.zeros(start.worlds, dtype=torch.float64)
     observation = task.observe(state)
-    for _ in range(task.horizon):
+    for step in range(task.horizon):
         state, cost, observation = task.step(state, policy.act(observation))
+        bad = ~torch.isfinite(cost)
+        if bool(bad.any()):
+            raise NotFiniteError(
+                f"the cost is not finite in episode {int(bad.nonzero()[0])} of an evaluation, first at step {step}. "
+                "Try dtype=float64"
+            )
         total += cost.double().cpu()
     succeeded = task.success(state).cpu()
     return Evaluation(start.worlds, int(succeeded.sum()), float(total.mean()), total, succeeded)

@@ -55,7 +55,7 @@ class LAX:
         shape = (setting.length, window.start.worlds, len(setting.task.action_names))
         noise = unit_noise(window.seed, *shape, like=policy.low)
         with torch.no_grad():
-            played, *_ = roll_window(setting, policy, window.start, noise)
+            played, *_ = roll_window(setting, policy, window, noise)
             values = window.value(played.observations.flatten(0, 1)).view(setting.length + 1, -1)
         # the last value belongs to the costs: nothing follows the window but what the critic expects
         costs = torch.cat([played.charges[:-1], played.charges[-1:] + setting.discount * values[-1:]])

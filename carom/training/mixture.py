@@ -12,7 +12,7 @@ from ..envs.control import ControlTask
 from ..gradients.interface import Estimate
 from ..gradients.mixing import InverseVariance, Rule
 from ..gradients.noise import derive_seed
-from .analytic import expected_cost
+from .analytic import expected_cost, refuse_slopes
 from .errors import TrainingError
 from .policy import Policy
 from .score_function import score_function_estimate, split_like
@@ -48,8 +48,9 @@ def first_order_estimate(setting: Setting, policy: Policy, window: Window) -> tu
     """The analytic gradient of a window with its standard error over worlds, and what was played."""
     loss, played, raws = expected_cost(setting, policy, window)
     # Of the mean over worlds: times their number it is each world's own, since worlds never share anything.
-    slopes = torch.autograd.grad(loss * window.start.worlds, raws)
-    gradient, variance = trajectory_gradient(policy, played.observations[:-1], torch.stack(slopes))
+    slopes = torch.stack(torch.autograd.grad(loss * window.start.worlds, raws))
+    refuse_slopes(window, slopes)
+    gradient, variance = trajectory_gradient(policy, played.observations[:-1], slopes)
     return Estimate(loss.detach(), gradient, variance.sqrt(), window.start.worlds, 0.0, {}), played
 
 
@@ -83,7 +84,8 @@ class Mixture:
         cuts = [worlds * i // (2 * parts) for i in range(2 * parts + 1)]
         for i, (low, high) in enumerate(itertools.pairwise(cuts)):
             index = torch.arange(low, high, device=window.start.time.device)
-            some = replace(window, start=window.start.select(index), seed=derive_seed(window.seed, "part", i))
+            seed = derive_seed(window.seed, "part", i)
+            some = replace(window, start=window.start.select(index), seed=seed, first=window.first + low)
             order = i % 2
             if order == 0:
                 estimate, one = first_order_estimate(setting, policy, some)

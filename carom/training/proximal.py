@@ -13,6 +13,7 @@ import torch
 
 from ..envs.control import ControlTask
 from ..gradients.noise import derive_seed
+from ..runs import NotFiniteError
 from .errors import TrainingError
 from .method import State, Trained
 from .modules import seeded
@@ -83,8 +84,17 @@ class ProximalPolicy:
                 model = self._model(task, worlds, progress, derive_seed(seed, "ppo", iteration) % 2**32)
                 model.set_parameters(copy.deepcopy(state["parameters"]), device=task.device)
                 model.learn(self.steps(task))
+        except ValueError as error:
+            if "found invalid values" not in str(error):  # what torch's distributions say of means that are no numbers
+                raise
+            raise NotFiniteError(
+                "PPO's distribution of actions is not finite any more. Try a smaller learning_rate"
+            ) from None
         finally:
             np.random.set_state(kept)  # noqa: NPY002
+        for name, weights in model.policy.named_parameters():
+            if not bool(torch.isfinite(weights).all()):
+                raise NotFiniteError(f"PPO's weights {name!r} are not finite any more. Try a smaller learning_rate")
         env: Any = model.get_env()
         after = {"parameters": _plain(model.get_parameters()), "worlds": env.worlds.snapshot()}
         return Trained(after, {"cost": float(np.mean(env.costs)), "gradient_norm": None, "critic_loss": None})

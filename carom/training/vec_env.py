@@ -55,8 +55,12 @@ class WorldsVecEnv(VecEnv):
         refuse_not_finite_in_window("the policy's action", [raw], before.time)
         result = task.step(before, self.policy.squash(raw))
         refuse_not_finite_in_window("the cost", [result.cost], before.time)
+        refuse_not_finite_in_window("the observation", [result.observation], before.time)
         self.costs.append(float(result.cost.mean()))
         charge = (result.cost + self.root**2).sqrt() - self.root if self.root else result.cost
+        refuse_not_finite_in_window(
+            "the root of the cost (the setting root needs costs from 0 up)", [charge], before.time
+        )
         over = (result.state.time >= task.horizon).cpu().numpy()
         last = result.observation.float().cpu().numpy()
         infos: list[dict[str, Any]] = [{} for _ in over]

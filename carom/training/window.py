@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +42,12 @@ class Window:
     value: ValueFunction
     """Of the observation after the last step: what is expected to follow. Its parameters are constants."""
     seed: int
+    first: int = 0
+    """Number of the first world, where these are a part of all: for messages."""
+
+    def refuse_not_finite(self, what: str, numbers: Sequence[torch.Tensor], *, first: int = 0) -> None:
+        """Raise a NotFiniteError that names world and step, where one of ``numbers`` ([W] or [W, n] a step) is."""
+        refuse_not_finite_in_window(what, numbers, self.start.time, first=first, first_world=self.first)
 
 
 @dataclass(frozen=True)
@@ -83,14 +89,14 @@ def unit_noise(seed: int, *shape: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def roll_window(
-    setting: Setting, policy: Policy, start: ControlState, noise: torch.Tensor
+    setting: Setting, policy: Policy, window: Window, noise: torch.Tensor
 ) -> tuple[Played, list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
-    """Step ``start`` under the policy; differentiable where gradients are enabled.
+    """Step the window's worlds under the policy; differentiable where gradients are enabled.
 
     Args:
         setting: What is stepped and for how long.
         policy: Of raw actions.
-        start: W worlds.
+        window: Where it begins.
         noise: At unit scale, [T, W, m].
 
     Returns:
@@ -98,20 +104,21 @@ def roll_window(
         their graph.
 
     Raises:
-        NotFiniteError: Actions or costs are not finite; the message names step and world.
+        NotFiniteError: Actions, costs or observations are not finite; the message names step and world.
     """
-    task, state, times = setting.task, start, start.time
+    task, state = setting.task, window.start
     observation = task.observe(state)
     observations, raws, costs, charges = [observation], [], [], []
     for unit in noise:
         raw = policy(observation) + setting.noise * unit
         raws.append(raw)
-        refuse_not_finite_in_window("the policy's action", raws, times)
+        now = len(costs)
+        window.refuse_not_finite("the policy's action", [raw], first=now)
         state, cost, observation = task.step(state, policy.squash(raw))
         costs.append(cost)
-        refuse_not_finite_in_window("the cost", costs, times)
         charges.append(setting.charge(cost))
         observations.append(observation)
+        _refuse_outcome(window, cost, observation, charges[-1], now)
     played = Played(
         state.detach(),
         torch.stack([one.detach() for one in observations]),
@@ -119,6 +126,15 @@ def roll_window(
         torch.stack([one.detach() for one in charges]),
     )
     return played, raws, charges, observation
+
+
+def _refuse_outcome(
+    window: Window, cost: torch.Tensor, observation: torch.Tensor, charge: torch.Tensor, step: int
+) -> None:
+    """Refuse what a step of the window has brought, where it is not finite."""
+    window.refuse_not_finite("the cost", [cost], first=step)
+    window.refuse_not_finite("the observation", [observation], first=step)
+    window.refuse_not_finite("the root of the cost (the setting root needs costs from 0 up)", [charge], first=step)
 
 
 def observed_problem(
@@ -140,10 +156,12 @@ def observed_problem(
         return torch.cat([task.observe(state), flat.vector(state)], dim=1)
 
     def step(states: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        window.refuse_not_finite("the policy's action", [raw], first=len(seen))
         result = task.step(flat.state(states[:, observed:]), policy.squash(raw))
-        refuse_not_finite_in_window("the cost", [*(cost for _, cost in seen), result.cost], window.start.time)
+        charge = setting.charge(result.cost)
+        _refuse_outcome(window, result.cost, result.observation, charge, len(seen))
         seen.append((result.observation, result.cost))
-        return rows(result.state), setting.charge(result.cost)
+        return rows(result.state), charge
 
     def final_cost(states: torch.Tensor) -> torch.Tensor:
         return window.value(states[:, :observed])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 
 import pytest
 import torch
 from point_task import PointTask
 
 from carom.envs import TaskError
+from carom.gradients.noise import derive_seed
 from carom.runs import NotFiniteError, RunError, RunFolder
 from carom.training import (
     LAX,
@@ -139,6 +142,78 @@ def test_nan_of_a_gradient_names_step_and_world():
     state["worlds"]["state"][-1].zero_()  # all clocks at the start
     with pytest.raises(NotFiniteError, match=r"gradient by the action is not finite in world 2, first at step 4"):
         method.advance(Root(), state, seed=0, iteration=0, progress=0.0)
+
+
+class BrokenTask(PointTask):
+    """One world of a training, known by its seed wherever it stands in a batch, breaks at step 4 of its episodes."""
+
+    broken_world = 17
+
+    def __init__(self, what: str):
+        super().__init__()
+        self.what, self.on = what, False
+        self.number = {derive_seed(0, "training world", world): world for world in range(24)}
+
+    def fresh(self, keys):
+        state = super().fresh(keys)
+        state.parameters = {"number": torch.tensor([self.number.get(seed, -1) for seed, _ in keys])}
+        return state
+
+    def bad(self, what, after):
+        here = (after.parameters["number"] == self.broken_world) & (after.time == 5)
+        return here & (self.on and what == self.what)
+
+    def cost(self, before, action, after):
+        cost = super().cost(before, action, after)
+        if self.on and self.what == "evaluation":
+            cost = torch.where(after.parameters["number"] == -1, torch.nan, cost)
+        steep = self.bad("slope", after).nonzero()[:, 0]
+        cost = cost.index_add(0, steep, (0.0 * action[steep, 0]).sqrt())  # 0, and its slope is no number
+        cost = torch.where(self.bad("root", after), -1.0, cost)
+        return torch.where(self.bad("cost", after), torch.nan, cost)
+
+    def observe(self, state):
+        return torch.where(self.bad("observation", state)[:, None], torch.nan, super().observe(state))
+
+
+WORDS = {
+    "cost": "the cost is not finite in world 17, first at step 4 of its episode, step ",
+    "observation": "the observation is not finite in world 17, first at step 4 of its episode, step ",
+    "slope": "the gradient by the action is not finite in world 17, first at step 4 of its episode, step ",
+    "root": "the root of the cost (the setting root needs costs from 0 up) is not finite in world 17, first at step 4",
+    "evaluation": "the cost is not finite in episode 0 of an evaluation, first at step 0",
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("what", WORDS)
+def test_whatever_breaks_is_named_by_step_and_world(tmp_path, name, what):
+    """In every way of training; worlds keep their number where they are shared out between orders."""
+    if what == "slope" and name not in ("autodiff", "mixed"):
+        pytest.skip("uses no slopes")
+    task = BrokenTask(what)
+    method = dataclasses.replace(method_of(name), **({"root": 0.1} if what == "root" else {}))
+
+    def break_it(now, count):
+        task.on = now.iteration >= 2
+
+    with (
+        RunFolder.create(tmp_path / "run", "train", {}) as folder,
+        pytest.raises(RunError, match=re.escape(WORDS[what])) as caught,
+    ):
+        train(task, method, steps=8 * method.steps(task), folder=folder, report=break_it, evaluations=2)
+    with RunFolder.resume(tmp_path / "run", "train") as folder:
+        kept = folder.load()
+        assert kept["iteration"] in (2, 3)
+        assert f"The state after {kept['iteration']} iterations is kept in {folder.checkpoint}" in str(caught.value)
+        task.on = False
+        train(task, method, steps=8 * method.steps(task), folder=folder, evaluations=2)  # it can be gone on from
+
+
+def test_ppo_that_diverges_is_stopped():
+    task, method = PointTask(), dataclasses.replace(method_of("ppo"), learning_rate=1e30)
+    with pytest.raises(RunError, match=r"PPO's .* not finite any more\. Try a smaller learning_rate"):
+        train(task, method, steps=2 * method.steps(task))
 
 
 def test_policy_file(tmp_path):
