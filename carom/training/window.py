@@ -108,7 +108,9 @@ def roll_window(
     """
     task, state = setting.task, window.start
     observation = task.observe(state)
-    observations, raws, costs, charges = [observation], [], [], []
+    observations, raws = [observation], []
+    costs: list[torch.Tensor] = []
+    charges: list[torch.Tensor] = []
     for unit in noise:
         raw = policy(observation) + setting.noise * unit
         raws.append(raw)

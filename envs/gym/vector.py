@@ -98,9 +98,10 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._ended[chosen] = False
         with torch.no_grad():
             begun = self.task.fresh([key for key, one in zip(self._keys, chosen, strict=True) if one])
-            whole = self.state is None or bool(chosen.all())
-            self.state = begun if whole else self.state.replaced(self._index(chosen), begun)
-            return array(self.task.observe(self.state)), {}
+            before = self.state
+            state = begun if before is None or chosen.all() else before.replaced(self._index(chosen), begun)
+            self.state = state
+            return array(self.task.observe(state)), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One control interval of every world, but of those whose episode has ended: these begin the next one.
@@ -186,7 +187,7 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             )
         return chosen
 
-    def _next_keys(self, seed: int | Sequence[int | None] | None, chosen: np.ndarray) -> list[tuple[int, int]]:
+    def _next_keys(self, seed: Any, chosen: np.ndarray) -> list[tuple[int, int]]:
         """Seed and number of the episode that each world begins if it is chosen."""
         if isinstance(seed, (Sequence, np.ndarray, torch.Tensor)) and not isinstance(seed, str) and np.ndim(seed):
             seeds = list(seed) if isinstance(seed, Sequence) else seed.tolist()
