@@ -35,7 +35,7 @@ def draw_curves(figure: FigureBase, result: CompareResult) -> None:
             axes.plot(at[-1:], best[-1:], look.marker, color=look.color, ms=6, mec="white", mew=0.7, zorder=9)
     _limits(left, [np.array(curve.cost) for curve in result.studies.curves.values()])
     left.set_xscale("log")
-    left.set_xlabel("rollouts spent on gradients (0 drawn at 1)")
+    left.set_xlabel("rollouts spent on gradients, a backward pass as 2 (0 drawn at 1)")
     left.set_ylabel("cost as it is")
     left.set_title("Cost by rollouts")
     right.set_xlabel("steps of Adam")

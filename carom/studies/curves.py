@@ -13,6 +13,8 @@ from ..gradients.errors import GradientError
 from ..gradients.interface import Backend, Objective
 from ..gradients.noise import derive_seed
 from ..gradients.objective import evaluate
+from ..optimization.counting import Counted, Tally
+from ..optimization.problem import BACKWARD_ROLLOUTS
 from .vary import with_option
 
 __all__ = ["Curve", "descend", "descents"]
@@ -26,7 +28,7 @@ class Curve:
     """One descent."""
 
     rollouts: tuple[int, ...]
-    """Spent before each point; 0 at the start."""
+    """Spent before each point, a backward pass counted as ``BACKWARD_ROLLOUTS``; 0 at the start."""
     cost: tuple[float, ...]
     """Of the objective as it is."""
     best: torch.Tensor
@@ -63,7 +65,8 @@ def descend(
 ) -> Curve:
     """Adam (Kingma and Ba 2015) on the parameters in units of the noise, until rollouts or steps are spent.
 
-    The costs along the way are those of the objective as it is, and not counted. A gradient that cannot be taken ends
+    Rollouts are counted as ``carom.optimization.minimize`` does, but for the costs along the way, which are those of the
+    objective as it is. A gradient that cannot be taken ends
     the descent there, and the curve says why.
 
     Args:
@@ -80,20 +83,23 @@ def descend(
     moved = torch.zeros_like(start)  # in units of the noise
     adam = torch.optim.Adam([moved], lr=RATE)
     path, gradients, spent, stopped = [start], [], [0], None
+    tally = Tally()
+    counted: Any = Counted(objective, tally, remember=False)
     for step in range(steps):
         try:
-            estimate = backend.estimate(objective, path[-1].to(theta), seed=derive_seed(seed, "descent", step))
+            estimate = backend.estimate(counted, path[-1].to(theta), seed=derive_seed(seed, "descent", step))
         except GradientError as error:
             stopped = f"after {step} steps: {error}"
             break
-        if spent[-1] + estimate.evaluations > rollouts:
+        used = tally.forward + BACKWARD_ROLLOUTS * tally.backward
+        if used > rollouts:
             break
         gradient = estimate.gradient.double().cpu()
         if not bool(torch.isfinite(gradient).all()):
             stopped = f"after {step} steps: the gradient is not finite"
             break
         gradients.append(gradient)
-        spent.append(spent[-1] + estimate.evaluations)
+        spent.append(used)
         moved.grad = gradient * unit
         adam.step()
         path.append(start + unit * moved.detach())
