@@ -3,7 +3,12 @@
 Each iteration takes linear models of the step along the trajectory so far, then goes along it again: at every step it
 solves for all changes of the command still to come, within their bounds, and carries out the first. The exact model
 does not see the box, 10 cm from the pusher, and never moves it; models averaged over noise ("bundles") do.
+
+    python examples/ilqr_bundles.py        # joint damping of 100, as published
+    python examples/ilqr_bundles.py 0      # without
 """
+
+import sys
 
 import numpy as np
 import torch
@@ -104,8 +109,10 @@ def optimize(
 
 def main() -> None:
     """Print the cost by iteration, and the best."""
+    damping = float(sys.argv[1]) if len(sys.argv) > 1 else 100.0
+    task = carom.envs.make("box_pushing", dtype="float64", joint_damping=damping)
     for kind in ("exact", "first", "zeroth"):
-        costs = optimize(kind)
+        costs = optimize(kind, task=task)
         print(f"{kind:<7} best {min(costs):7.2f}   " + " ".join(f"{cost:.1f}" for cost in costs), flush=True)
 
 

@@ -37,21 +37,23 @@ def test_published_initial_cost(task):
     assert float((smoothed.gradient / smoothed.standard_error).abs().max()) > 5  # 80 coordinates: 5e-5 false alarms
 
 
-def test_steady_straight_push():
+@pytest.mark.parametrize("damping", [100.0, 0.0])
+def test_steady_straight_push(damping):
     """Pushed steadily along the middle the box follows at the command's speed, at the gap of the force balance.
 
     A quasi-dynamic step starts from rest: (M + h d) v = h f of the contact, m v = h k (c - x) - h f for the pusher, so
     h k (c - x) = (m + M + h d) v with x the pusher's position at the end of the step. Contact stiffness: two 1e6 N/m in
     series.
     """
-    task = make("box_pushing", T=100, dtype="float64", threads=1)  # what is left of the start falls by 1/4 a step
+    # what is left of the start falls by 1/4 a step, without damping by 1/2
+    task = make("box_pushing", T=100, dtype="float64", threads=1, joint_damping=damping)
     h, speed = 0.1, 0.3
     before, q = task.rollout(steady(task)).body_q[-2:, 0]
     assert float(q[0, 1] - before[0, 1]) == pytest.approx(h * speed, rel=1e-6)
-    lag = (task.pusher_mass + task.box_mass + h * task.joint_damping) * speed / (h * task.stiffness)
+    lag = (task.pusher_mass + task.box_mass + h * damping) * speed / (h * task.stiffness)
     command = -0.2 + 0.03 * task.steps
     assert command - float(q[1, 1]) == pytest.approx(lag, rel=1e-6)
-    push = (task.box_mass / h + task.joint_damping) * speed
+    push = (task.box_mass / h + damping) * speed
     gap = float(q[0, 1] - q[1, 1]) - 0.6
     assert gap == pytest.approx(-push / 5e5, rel=0.05)  # the contact's own damping apart: steady, so it has no part
     assert float(q[0, 0].abs()) < 1e-9
@@ -84,6 +86,7 @@ def test_loss_is_the_formula(task):
         ({"T": 0}, "T must be an integer of at least 1, got 0"),
         ({"goal": (0.0, math.nan, 0.0)}, "goal must be three finite numbers"),
         ({"final_factor": -1.0}, "final_factor must be finite and not negative"),
+        ({"joint_damping": math.inf}, "joint_damping must be finite and not negative"),
     ],
 )
 def test_bad_options(options, message):
