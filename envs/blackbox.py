@@ -17,65 +17,56 @@ from .errors import TaskError
 __all__ = ["Ranks", "ShortestPath", "SortingPermutation"]
 
 
-def _check_size(name: str, what: str, size: int, least: int) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or size < least:
-        raise TaskError(f"{name}: {what} is {size!r}: give an integer of at least {least}")
-
-
-def _check_inputs(name: str, x: torch.Tensor, count: int) -> None:
-    if x.ndim != 2 or x.shape[1] != count:
-        raise TaskError(f"{name}: inputs have shape {list(x.shape)}: give [batch, {count}]")
-
-
 @dataclass(frozen=True, kw_only=True)
-class SortingPermutation:
-    """The permutation matrix that sorts n numbers in ascending order: outputs[i * n + j] = 1 if x_j has rank i."""
+class _Sized:
+    """What the algorithms share: a size, and a check of the inputs."""
 
-    name: ClassVar[str] = "sorting"
+    name: ClassVar[str]
 
     size: int = 3
-    """How many numbers n are sorted."""
+    """How many numbers n there are."""
 
     def __post_init__(self) -> None:
-        _check_size(self.name, "size", self.size, 2)
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 2:
+            raise TaskError(f"{self.name}: size is {self.size!r}: give an integer of at least 2")
 
     @property
     def inputs(self) -> int:
         """How many inputs it takes."""
         return self.size
 
+    def _check(self, x: torch.Tensor) -> None:
+        if x.ndim != 2 or x.shape[1] != self.inputs:
+            raise TaskError(f"{self.name}: inputs have shape {list(x.shape)}: give [batch, {self.inputs}]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SortingPermutation(_Sized):
+    """The permutation matrix that sorts n numbers in ascending order: outputs[i * n + j] = 1 if x_j has rank i."""
+
+    name: ClassVar[str] = "sorting"
+
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Permutation matrices row by row, shape [batch, n * n]."""
-        _check_inputs(self.name, x, self.size)
+        self._check(x)
         order = x.argsort(dim=1, stable=True)
         return torch.nn.functional.one_hot(order, self.size).to(x.dtype).flatten(1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranks:
+class Ranks(_Sized):
     """The rank of each of n numbers: 0 for the smallest, n - 1 for the largest."""
 
     name: ClassVar[str] = "ranks"
 
-    size: int = 3
-    """How many numbers n are ranked."""
-
-    def __post_init__(self) -> None:
-        _check_size(self.name, "size", self.size, 2)
-
-    @property
-    def inputs(self) -> int:
-        """How many inputs it takes."""
-        return self.size
-
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Ranks, shape [batch, n]."""
-        _check_inputs(self.name, x, self.size)
+        self._check(x)
         return x.argsort(dim=1, stable=True).argsort(dim=1).to(x.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShortestPath:
+class ShortestPath(_Sized):
     """The cheapest path over a square grid of node costs, from the first corner to the last, as a 0/1 image.
 
     Inputs are the costs of the nodes, row by row, and outputs 1 on the nodes of the path. A step goes right, down or
@@ -88,9 +79,6 @@ class ShortestPath:
     size: int = 3
     """Nodes along each side of the grid."""
 
-    def __post_init__(self) -> None:
-        _check_size(self.name, "size", self.size, 2)
-
     @property
     def inputs(self) -> int:
         """How many inputs it takes."""
@@ -98,8 +86,8 @@ class ShortestPath:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Images of the paths row by row, shape [batch, size * size]."""
+        self._check(x)
         n = self.size
-        _check_inputs(self.name, x, n * n)
         steps = ((1, 1), (1, 0), (0, 1))
         worst = torch.full_like(x[:, 0], torch.inf)
         costs = x.view(-1, n, n)
