@@ -65,9 +65,8 @@ def descend(
 ) -> Curve:
     """Adam (Kingma and Ba 2015) on the parameters in units of the noise, until rollouts or steps are spent.
 
-    Rollouts are counted as ``carom.optimization.minimize`` does, but for the costs along the way, which are those of the
-    objective as it is. A gradient that cannot be taken ends
-    the descent there, and the curve says why.
+    Rollouts are counted as ``carom.optimization.minimize`` does, but for those of the costs along the way, which are
+    the objective's as it is. A gradient that cannot be taken ends the descent there, and the curve says why.
 
     Args:
         objective: The cost.
