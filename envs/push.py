@@ -42,6 +42,7 @@ class Push(Task):
         offset: Distance of the pusher's line from the box's centre at the start [m].
         goal: Goal pose of the box: x [m], y [m], yaw [rad].
         effort: Weight of the effort term.
+        friction: Coefficient between box and table, and between box and pusher.
         **options: Further options of the ``Simulator``.
     """
 
@@ -67,8 +68,6 @@ class Push(Task):
     """Of the position controller, per axis [N/m]."""
     damping = 60.0
     """Of the position controller, per axis [N s/m]."""
-    friction = 0.5
-    """Between box and table, and between box and pusher."""
     length_scale = 0.1
     """Length that counts as 1 in the cost [m]."""
 
@@ -84,6 +83,7 @@ class Push(Task):
         offset: float = 0.01,
         goal: tuple[float, float, float] = (0.08, 0.03, 0.6),
         effort: float = 0.01,
+        friction: float = 0.5,
         **options: object,
     ):
         if start not in STARTS:
@@ -97,6 +97,7 @@ class Push(Task):
         # noise on the way-points that suits the task [m]: from apart it must be able to bridge the gap
         self.smoothing_scale = SCALES[start]
         self.start, self.way_point_count, self.goal, self.effort = start, way_points, goal, effort
+        self.friction = friction
         self.steps = round(duration / step)
         near_face = min(x for x, _ in self.outline)
         self.pusher_start = (near_face - self.pusher_radius - STARTS[start], -offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from .model import Model
 from .scene import IDENTITY, STATIC, BodyDescription
 from .shape_builder import ShapeBuilder
 from .state import State
-from .validate import not_negative, positive, unit_quaternion, vector
+from .validate import index, not_negative, number, positive, unit_quaternion, vector
 
 __all__ = ["STATIC", "ModelBuilder"]
 
@@ -67,8 +68,14 @@ class ModelBuilder(ShapeBuilder):
         Raises:
             ModelError: A number is not finite, the mass or inertia is not positive, an axis is unknown.
         """
-        name = name or f"body{len(self._bodies)}"
+        names = {body.name for body in self._bodies}
+        name = name or next(x for k in count(len(names)) if (x := f"body{k}") not in names)
+        if name in names:
+            raise ModelError(f"there is a body called {name!r} already; names must differ")
         free = np.ones(6, dtype=bool)
+        if not isinstance(locked, Iterable):
+            axes = ", ".join((*AXES, *GROUPS))
+            raise ModelError(f"locked of body {name!r} must name axes, got {locked!r}; use {axes}")
         for axis in [locked] if isinstance(locked, str) else locked:
             if axis not in AXES and axis not in GROUPS:
                 raise ModelError(f"body {name!r}: unknown locked axis {axis!r}; use {', '.join((*AXES, *GROUPS))}")
@@ -78,7 +85,10 @@ class ModelBuilder(ShapeBuilder):
             positive(mass, f"mass of body {name!r}", "kg")
         tensor = None
         if inertia is not None:
-            tensor = np.asarray(inertia, dtype=np.float64)
+            try:
+                tensor = np.asarray(inertia, dtype=np.float64)
+            except (TypeError, ValueError):
+                tensor = np.zeros(0)
             if (
                 tensor.shape != (3, 3)
                 or not np.isfinite(tensor).all()
@@ -122,6 +132,7 @@ class ModelBuilder(ShapeBuilder):
             damping: Of a position or velocity actuator [N s/m or N m s/rad].
             name: By default the body's name and the axis.
         """
+        body = index(body, "body of an actuator")
         if not 0 <= body < len(self._bodies):
             raise ModelError(f"actuator: there is no body {body}; add_body returns the number to use")
         if axis not in AXES:
@@ -131,7 +142,7 @@ class ModelBuilder(ShapeBuilder):
         name = name or f"{self._bodies[body].name}.{axis}"
         if not self._bodies[body].free[AXES.index(axis)]:
             raise ModelError(f"actuator {name!r} drives an axis that is locked; unlock {axis!r} or drop the actuator")
-        needed = {"position": stiffness, "velocity": damping}.get(kind, 1.0)
+        needed = number({"position": stiffness, "velocity": damping}.get(kind, 1.0), f"gain of actuator {name!r}")
         if needed <= 0.0:
             gain = "stiffness" if kind == "position" else "damping"
             raise ModelError(f"actuator {name!r}: a {kind} actuator needs a positive {gain}")
@@ -155,7 +166,7 @@ class ModelBuilder(ShapeBuilder):
         Warns:
             SimulationWarning: A shape has restitution but meets none that has some, so it does not bounce.
         """
-        if worlds < 1:
+        if index(worlds, "worlds") < 1:
             raise ModelError(f"worlds must be at least 1, got {worlds}")
         if not self._bodies:
             raise ModelError("the scene has no body; add at least one with add_body")

@@ -56,8 +56,14 @@ def rollout_inputs(
         _finite(value.detach(), what)
         return value.to(device=model.device, dtype=model.dtype).contiguous()
 
-    worlds = state.body_q.shape[0] if state.body_q.dim() == 3 else -1
+    if not isinstance(state, State):
+        raise StateError(f"the state must be a State(body_q, body_v), got {type(state).__name__}; see Model.state")
+    if not isinstance(parameters, Mapping):
+        raise StateError(f"parameters must be tensors by name, {{name: tensor}}, got {type(parameters).__name__}")
+    if steps is not None and not isinstance(steps, (int, np.integer)):
+        raise StateError(f"steps must be an integer, got {steps!r}")
     q, v = convert(state.body_q, "body_q"), convert(state.body_v, "body_v")
+    worlds = q.shape[0] if q.dim() == 3 else -1
     if worlds < 1 or (model.worlds not in (1, worlds)):
         raise StateError(
             f"body_q must have shape [worlds, bodies, 7] with worlds = {model.worlds if model.worlds > 1 else 'any'}, "
@@ -115,6 +121,10 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
             f"body_mass of {model.body_names[b]!r} in world {w} must be positive [kg], got {float(mass[w, b]):.4g}"
         )
     inertia = values["body_inertia"].detach()
+    skew = (inertia - inertia.mT).abs().amax(dim=(-2, -1))
+    if bool((skew > 1e-4 * inertia.abs().amax(dim=(-2, -1))).any()):
+        w, b = divmod(int(skew.argmax()), skew.shape[1])
+        raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} must be symmetric")
     low = torch.linalg.eigvalsh(inertia)[..., 0]
     if not bool((low > 0).all()):
         w, b = torch.nonzero(~(low > 0))[0].tolist()

@@ -107,6 +107,8 @@ class Model:
     def state(self, worlds: int | None = None) -> State:
         """A copy of the initial state, for ``worlds`` worlds where the model has one."""
         state = self.initial_state
+        if worlds is not None and (not isinstance(worlds, (int, np.integer)) or worlds < 1):
+            raise StateError(f"worlds must be an integer of at least 1, got {worlds!r}")
         if worlds is None or worlds == self.worlds:
             return State(state.body_q.clone(), state.body_v.clone())
         if self.worlds != 1:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .errors import ModelError
 from .softening import HARD, ContactFunction, Hard, LogBarrier, Softplus
+from .validate import index, number
 
 __all__ = ["SimulatorOptions"]
 
@@ -63,12 +64,12 @@ class SimulatorOptions:
                 raise ModelError(f"{name} must be a positive finite number [{unit}], got {value!r}")
         for name in ("tolerance", "contact_margin"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0.0):
+            if value is not None and not (math.isfinite(number(value, name)) and value > 0.0):
                 raise ModelError(f"{name} must be positive and finite, or None for the default, got {value!r}")
         for name in ("max_iterations", "segment"):
-            if getattr(self, name) < 1:
+            if index(getattr(self, name), name) < 1:
                 raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("contact_capacity", "threads"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and index(value, name) < 1:
                 raise ModelError(f"{name} must be at least 1, or None for the default, got {value}")

@@ -17,7 +17,7 @@ from .errors import ModelError, SimulationWarning
 from .mass import quaternion_matrix, unit_mass
 from .meshes import check_closed, convex_parts, load_mesh
 from .scene import EVERY_GROUP, IDENTITY, STATIC, BodyDescription, ShapeDescription
-from .validate import bit_mask, fraction, not_negative, positive, unit_quaternion, vector
+from .validate import bit_mask, fraction, index, not_negative, positive, unit_quaternion, vector
 
 __all__ = ["ShapeBuilder"]
 
@@ -201,7 +201,8 @@ class ShapeBuilder:
         """
         r = positive(radius, "radius of a cylinder", "m")
         half = positive(half_length, "half_length of a cylinder", "m")
-        if not isinstance(sides, int) or not 3 <= sides <= 32:
+        sides = index(sides, "sides of a cylinder")
+        if not 3 <= sides <= 32:
             raise ModelError(f"sides of a cylinder must be an integer from 3 to 32, got {sides}")
         options.setdefault("name", f"cylinder{len(self._shapes)}")
         mesh, centre = convex_hull(prism_points(r, half, sides), options["name"])
@@ -249,6 +250,7 @@ class ShapeBuilder:
     ) -> int:
         number = len(self._shapes)
         name = name or f"{kind.name.lower()}{number}"
+        body = index(body, f"body of shape {name!r}")
         if body != STATIC and not 0 <= body < len(self._bodies):
             raise ModelError(
                 f"shape {name!r}: there is no body {body}; add_body returns the number to use, or use STATIC"
@@ -267,9 +269,10 @@ class ShapeBuilder:
             bit_mask(collision_group, f"collision_group of shape {name!r}"),
             bit_mask(collision_mask, f"collision_mask of shape {name!r}"), mesh,
         )  # fmt: skip
-        self._shapes.append(shape)
         if body != STATIC:
             positive(density, f"density of shape {name!r}", "kg/m^3")
+        self._shapes.append(shape)
+        if body != STATIC:
             volume, inertia = (mesh.volume, mesh.inertia) if mesh else unit_mass(kind, size)
             r = quaternion_matrix(shape.rotation)
             self._bodies[body].parts.append((density * volume, shape.position, density * r @ inertia @ r.T))
@@ -277,6 +280,7 @@ class ShapeBuilder:
 
     def exclude(self, shape_a: int, shape_b: int) -> None:
         """Let two shapes pass through each other, whatever their collision groups."""
+        shape_a, shape_b = (index(shape, "a shape to exclude") for shape in (shape_a, shape_b))
         for shape in (shape_a, shape_b):
             if not 0 <= shape < len(self._shapes):
                 raise ModelError(f"there is no shape {shape} to exclude")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from . import autodiff, checks
+from .errors import ModelError
 from .lane import Lane, default_capacity, look_ahead
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
@@ -44,6 +45,8 @@ class Simulator:
     """
 
     def __init__(self, model: Model, **options: Any):
+        if not isinstance(model, Model):
+            raise ModelError(f"Simulator needs a finished model, got {type(model).__name__}; pass builder.finalize()")
         self.model = model
         self.options = SimulatorOptions(**options)
         self.threads = self.options.threads or _cores()
@@ -72,7 +75,7 @@ class Simulator:
             control: Targets or forces of the actuators, [W, A]; may be left out if the model has none.
             parameters: As in ``rollout``.
         """
-        control = None if control is None else control.unsqueeze(0)
+        control = control.unsqueeze(0) if isinstance(control, torch.Tensor) else control  # others are refused below
         return self.rollout(state, control, parameters, steps=1, record=False).final
 
     def rollout(

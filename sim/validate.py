@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +11,33 @@ import numpy as np
 
 from .errors import ModelError
 
-__all__ = ["bit_mask", "fraction", "not_negative", "positive", "unit_quaternion", "vector"]
+__all__ = ["bit_mask", "fraction", "index", "not_negative", "number", "positive", "unit_quaternion", "vector"]
+
+
+def number(value: Any, what: str) -> float:
+    """A real number, or a ModelError."""
+    try:
+        if not isinstance(value, (str, bytes)):  # which float() would read
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ModelError(f"{what} must be a number, got {value!r}")
+
+
+def index(value: Any, what: str) -> int:
+    """An integer, of Python or numpy, or a ModelError."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ModelError(f"{what} must be an integer, got {value!r}") from None
 
 
 def vector(value: Sequence[float], length: int, what: str) -> np.ndarray:
     """``length`` finite numbers as float64, or a ModelError."""
-    array = np.asarray(value, dtype=np.float64)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ModelError(f"{what} must have {length} numbers, got {value!r}") from None
     if array.shape != (length,):
         raise ModelError(f"{what} must have {length} numbers, got shape {array.shape}")
     if not np.isfinite(array).all():
@@ -35,23 +57,26 @@ def unit_quaternion(value: Sequence[float], what: str) -> np.ndarray:
 
 def positive(value: float, what: str, unit: str) -> float:
     """A finite number above zero, or a ModelError."""
-    if not (math.isfinite(value) and value > 0.0):
+    real = number(value, what)
+    if not (math.isfinite(real) and real > 0.0):
         raise ModelError(f"{what} must be positive and finite [{unit}], got {value}")
-    return float(value)
+    return real
 
 
 def not_negative(value: float, what: str) -> float:
     """A finite number of zero or more, or a ModelError."""
-    if not (math.isfinite(value) and value >= 0.0):
+    real = number(value, what)
+    if not (math.isfinite(real) and real >= 0.0):
         raise ModelError(f"{what} must be finite and not negative, got {value}")
-    return float(value)
+    return real
 
 
 def fraction(value: float, what: str) -> float:
     """A number from 0 to 1, or a ModelError."""
-    if not 0.0 <= value <= 1.0:
+    real = number(value, what)
+    if not 0.0 <= real <= 1.0:
         raise ModelError(f"{what} must be 0 to 1, got {value}")
-    return float(value)
+    return real
 
 
 def bit_mask(value: Any, what: str) -> int:

@@ -112,6 +112,17 @@ def test_mirrored_push_is_mirrored():
     torch.testing.assert_close(a * torch.tensor([1.0, -1.0, -1.0, 1.0]), b, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("friction", [0.0, 0.3, 0.5])
+def test_a_centred_push_takes_the_force_of_friction(friction):
+    """mu m g, half-way through a push at 5 cm/s; nothing without friction, where the box has slid ahead."""
+    task = make("push", dtype="float64", offset=0.0, friction=friction)
+    found = task.record(task.initial_parameters()[None])
+    here = found.contacts(step=200)
+    pushes = (found.contact_body[here] == 1).any(axis=1)
+    force = abs(found.contact_force[here][pushes].sum(axis=0)[0]) if pushes.any() else 0.0
+    assert force == pytest.approx(friction * 9.81, rel=1e-3, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -119,6 +130,7 @@ def test_mirrored_push_is_mirrored():
         ({"way_points": 0}, "way_points must be at least 1"),
         ({"duration": math.nan}, "duration must be finite"),
         ({"steps": 3}, "unexpected keyword argument 'steps'"),
+        ({"friction": -0.1}, "friction of shape 'table' must be finite and not negative"),
     ],
 )
 def test_bad_options(options, message):

@@ -376,6 +376,75 @@ def test_unknown_body_name(model):
         model.body("hand")
 
 
+def with_body(call):
+    b = ModelBuilder()
+    b.add_body(name="one")
+    return call(b)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda b: b.add_body(position="abc"), "position of body 'body1' must have 3 numbers, got 'abc'"),
+        (lambda b: b.add_body(mass="1"), "mass of body 'body1' must be a number, got '1'"),
+        (lambda b: b.add_body(mass=1.0, inertia="x"), "inertia of body 'body1' must be a finite symmetric 3x3"),
+        (lambda b: b.add_body(locked=3), "locked of body 'body1' must name axes, got 3"),
+        (lambda b: b.add_body(name="one"), "there is a body called 'one' already"),
+        (lambda b: b.add_sphere(0, None), "radius of a sphere must be a number, got None"),
+        (lambda b: b.add_sphere("one", 0.1), "body of shape 'sphere0' must be an integer, got 'one'"),
+        (lambda b: b.add_sphere(0, 0.1, friction="a"), "friction of shape 'sphere0' must be a number"),
+        (lambda b: b.add_sphere(0, 0.1, restitution="a"), "restitution of shape 'sphere0' must be a number"),
+        (lambda b: b.exclude("one", "two"), "a shape to exclude must be an integer, got 'one'"),
+        (lambda b: b.add_actuator("one", "x", stiffness=1.0), "body of an actuator must be an integer"),
+        (lambda b: b.add_actuator(0, "x", stiffness="1"), "gain of actuator 'one.x' must be a number"),
+        (lambda b: b.finalize(1.5), "worlds must be an integer, got 1.5"),
+        (lambda b: Simulator(b), r"needs a finished model, got ModelBuilder; pass builder.finalize\(\)"),
+    ],
+)
+def test_a_wrong_type_is_named(call, message):
+    with pytest.raises(ModelError, match=message):
+        with_body(call)
+
+
+@pytest.mark.parametrize("option", ["max_iterations", "segment", "threads", "contact_capacity"])
+def test_a_count_that_is_no_integer_is_named(option):
+    with pytest.raises(ModelError, match=f"{option} must be an integer, got 1.5"):
+        Simulator(push().finalize(), **{option: 1.5})
+
+
+SKEWED = torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).expand(2, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s, x, c: s.rollout((x.body_q, x.body_v), c), "the state must be a State.*got tuple"),
+        (lambda s, x, c: s.rollout(State(x.body_q.numpy(), x.body_v), c), "body_q must be a torch tensor, got ndarray"),
+        (lambda s, x, c: s.step(x, [0.0, 0.0]), "control must be a torch tensor, got list"),
+        (lambda s, x, c: s.rollout(x, c, ["body_mass"]), "parameters must be tensors by name.*got list"),
+        (lambda s, x, c: s.rollout(x, c, steps=3.0), "steps must be an integer, got 3.0"),
+        (
+            lambda s, x, c: s.rollout(x, c, {"body_inertia": SKEWED}),
+            "body_inertia of 'box' in world 0 must be symmetric",
+        ),
+        (lambda s, x, c: s.model.state(-1), "worlds must be an integer of at least 1, got -1"),
+    ],
+)
+def test_a_wrong_type_in_a_rollout_is_named(call, message):
+    simulator = Simulator(push().finalize())
+    with pytest.raises(StateError, match=message):
+        call(simulator, simulator.model.state(), torch.zeros(3, 1, 2))
+
+
+def test_a_shape_that_is_refused_is_not_half_there():
+    b = ModelBuilder()
+    body = b.add_body()
+    with pytest.raises(ModelError, match="density"):
+        b.add_sphere(body, 0.1, density=-1.0)
+    b.add_sphere(body, 0.1)
+    assert b.finalize().shape_names == ("sphere0",)
+
+
 def test_a_small_scene_has_room_for_all_its_pairs_at_once():
     """A ball and a cylinder on one body between five planes: 5 + 5 * 16 contacts when all are listed."""
     b = ModelBuilder()
