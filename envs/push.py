@@ -94,6 +94,11 @@ class Push(Task):
             raise TaskError(
                 f"{self.name}: duration must be finite and at least one step [s], got {duration} with step {step}"
             )
+        if not (isinstance(goal, (tuple, list)) and len(goal) == 3 and all(map(_finite, goal))):
+            raise TaskError(f"{self.name}: goal must be x [m], y [m] and yaw [rad], finite numbers, got {goal!r}")
+        for name, value in (("offset", offset), ("effort", effort)):
+            if not _finite(value):
+                raise TaskError(f"{self.name}: {name} must be a finite number, got {value!r}")
         # noise on the way-points that suits the task [m]: from apart it must be able to bridge the gap
         self.smoothing_scale = SCALES[start]
         self.start, self.way_point_count, self.goal, self.effort = start, way_points, goal, effort
@@ -216,3 +221,7 @@ class Push(Task):
     def box_term(self, outputs: torch.Tensor) -> torch.Tensor:
         """The part of the cost that depends on the box, [batch]."""
         return pose_cost(outputs[:, :3], outputs.new_tensor(self.goal), self.length_scale)
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -11,6 +11,7 @@ from .box_pushing import BoxPushing
 from .carrots import Carrots
 from .corner_push import CornerPush
 from .errors import TaskError
+from .options import construct
 from .push import Push
 from .push_t import PushT
 
@@ -62,7 +63,4 @@ def make(name: str, **options: Any) -> Any:
         close = difflib.get_close_matches(name, TASKS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise TaskError(f"unknown task {name!r}; {hint}there are {', '.join(TASKS)}")
-    try:
-        return TASKS[name](**options)
-    except TypeError as error:
-        raise TaskError(f"task {name!r}: {error}") from error
+    return construct(f"task {name!r}", TASKS[name], options)

@@ -6,12 +6,13 @@ import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import tyro
 from rich.console import Console
 
-__all__ = ["file_name", "make_task", "option", "stages", "task_options"]
+__all__ = ["file_name", "make_task", "option", "refuse_twice", "stages", "task_options", "whole_identity"]
 
 
 def option(metavar: str) -> Any:
@@ -19,11 +20,13 @@ def option(metavar: str) -> Any:
     return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
-def task_options(text: str | None, start: str | None = None) -> dict[str, Any]:
+def task_options(
+    text: str | None, start: str | None = None, *, example: str = "--options pieces=20,friction=0.4"
+) -> dict[str, Any]:
     """The options of a task given as ``name=value,name=value``; values are Python's literals, else plain text.
 
     Raises:
-        TaskError: A part is not of this form.
+        TaskError: A part is not of this form, or something is given twice.
     """
     from ..envs import TaskError
 
@@ -31,14 +34,44 @@ def task_options(text: str | None, start: str | None = None) -> dict[str, Any]:
     for part in _parts(text or ""):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not (equals and name.isidentifier() and value):
-            raise TaskError(
-                f"task option {part!r} is not of the form name=value, as in --options pieces=20,friction=0.4"
-            )
+            raise TaskError(f"{part!r} is not of the form name=value, as in {example}")
+        if name in found:
+            raise TaskError(f"{name} is given twice, as {found[name]!r} and as {value}: leave one out")
         try:
             found[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             found[name] = value
     return found
+
+
+def refuse_twice(options: dict[str, Any], places: dict[str, Any]) -> None:
+    """Refuse what is given among the options and by an option of its own.
+
+    Raises:
+        TaskError: There is such a thing.
+    """
+    from ..envs import TaskError
+
+    for key, value in places.items():
+        if key in options:
+            raise TaskError(f"{key} is given twice, as --{key} {value} and in --options: leave one out")
+
+
+@contextmanager
+def whole_identity(path: Path) -> Iterator[None]:
+    """What is made in the block of the identity in a run.json, which somebody may have changed.
+
+    Raises:
+        RunError: A part of it is missing, or of a wrong kind.
+    """
+    from ..runs import RUN, RunError
+
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path / RUN} is damaged: it does not say what the run is ({type(error).__name__}: {error}). Begin anew"
+        ) from None
 
 
 def make_task(name: str, options: dict[str, Any], device: str | None, dtype: str | None) -> tuple[Any, Any]:
@@ -49,6 +82,7 @@ def make_task(name: str, options: dict[str, Any], device: str | None, dtype: str
 
     places = {key: value for key, value in (("device", device), ("dtype", dtype)) if value is not None}
     taken = signature(TASKS[name]).parameters if name in TASKS else {**options, **places}
+    refuse_twice(options, places)
     if "start" in options and "start" not in taken:
         raise TaskError(f"task {name!r} has no start to choose: leave out --start")
     task = make(name, **options, **{key: value for key, value in places.items() if key in taken})

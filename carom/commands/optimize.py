@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..quiet import init_warp
 from ..report.folder import next_folder
-from .common import file_name, make_task, option, stages, task_options
+from .common import file_name, make_task, option, stages, task_options, whole_identity
 
 if TYPE_CHECKING:
     from ..runs import Progress, RunFolder
@@ -76,7 +76,8 @@ class Optimize:
                     for name, (then, now) in folder.changed_versions.items():
                         progress.print(f"{name} was {then} and is {now}: last digits may differ", style="yellow")
                     identity = folder.identity
-                    parts = _Parts(identity)
+                    with whole_identity(folder.path):
+                        parts = _Parts(identity)
                 else:
                     identity = self._identity()
                     parts = _Parts(identity)  # refuses what cannot be before anything is on the disk
@@ -206,6 +207,7 @@ class _Parts:
         from ..report.results import versions
         from ..report.run_folder import recording_entry, scene_entry
         from ..runs.curve import save_curve
+        from ..runs.recorded import save_recording
 
         identity, path = self.identity, folder.path
         said = verdicts(result, Problem(self.task, self.backend), identity["gradient"])
@@ -220,11 +222,14 @@ class _Parts:
         )
         recordings = []
         if callable(getattr(self.task, "record", None)):
-            self.task.record(result.theta[None]).save(path / RECORDING)
+            missing = save_recording(lambda: self.task.record(result.theta[None]), path / RECORDING)
             label = identity["gradient"] or identity["optimizer"]
             placed = getattr(self.task, "way_points", None)
             points = placed(result.theta[None])[0] if callable(placed) else None
-            recordings.append(recording_entry(label, RECORDING, result.cost, points, None, result.curve))
+            if missing is None:
+                recordings.append(recording_entry(label, RECORDING, result.cost, points, None, result.curve))
+            else:
+                said.append(missing[0].upper() + missing[1:])
         folder.finish(
             {
                 "format": 1,

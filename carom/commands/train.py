@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..quiet import init_warp
 from ..report.folder import next_folder
-from .common import file_name, option, stages, task_options
+from .common import file_name, option, refuse_twice, stages, task_options, whole_identity
 
 if TYPE_CHECKING:
     from ..envs.control import ControlTask
@@ -78,8 +78,9 @@ class Train:
                 folder = RunFolder.create(self.out or next_folder(name), KIND, identity)
             with folder:
                 identity = folder.identity
-                task = self._make(identity)
-                method = make_method(identity["gradient"], **identity["settings"])
+                with whole_identity(folder.path):
+                    task = self._make(identity)
+                    method = make_method(identity["gradient"], **identity["settings"])
                 say("compiling kernels (about a minute the first time)")
                 training = train(
                     task,
@@ -91,8 +92,10 @@ class Train:
                     how_to_resume=f"Go on with: carom train --resume {folder.path}",
                 )
                 say("recording and drawing")
-                write_outcome(folder, task, method, training)
+                notes = write_outcome(folder, task, method, training)
         out.print(_table(identity, training))
+        for note in notes:
+            out.print(Text(note[0].upper() + note[1:]))
         out.print(Text(f"written to {folder.path}", "dim"))
 
     def _identity(self) -> dict[str, Any]:
@@ -101,8 +104,12 @@ class Train:
         chosen = {
             name: default if (value := getattr(self, name)) is None else value for name, default in DEFAULTS.items()
         }
-        options = {**task_options(self.options), **places}
-        return {"task": {"name": self.task, "options": options}, **chosen, "settings": task_options(self.settings)}
+        options = task_options(self.options)
+        refuse_twice(options, places)
+        return {"task": {"name": self.task, "options": {**options, **places}}, **chosen, "settings": self._settings()}
+
+    def _settings(self) -> dict[str, Any]:
+        return task_options(self.settings, example="--settings worlds=64,learning_rate=1e-3")
 
     def _given(self) -> dict[str, Any]:
         """What the user has named again with --resume."""
@@ -110,7 +117,7 @@ class Train:
         if self.task is not None:
             given["task.name"] = self.task
         if self.settings is not None:
-            given["settings"] = task_options(self.settings)
+            given["settings"] = self._settings()
         for name in ("device", "dtype"):
             if (value := getattr(self, name)) is not None:
                 given[f"task.options.{name}"] = value
@@ -121,12 +128,22 @@ class Train:
     def _make(self, identity: Mapping[str, Any]) -> ControlTask:
         """The task of a run, with the contact function that its method wants."""
         from ..envs.control import make_control
+        from ..training import TrainingError
         from ..training.registry import make_method
         from ..training.train import check_fit
 
         method = make_method(identity["gradient"], **identity["settings"])
-        softening = {} if method.softening is None else {"softening": method.softening}
-        task = make_control(identity["task"]["name"], **identity["task"]["options"], **softening)
+        name, options = identity["task"]["name"], identity["task"]["options"]
+        if "softening" in options:
+            raise TrainingError("contacts are softened by --gradient softened: leave softening out of --options")
+        task = make_control(name, **options)
+        if method.softening is not None:
+            if getattr(task.objective, "simulator", None) is None:
+                raise TrainingError(
+                    f"{identity['gradient']} softens contacts, and {task.objective.name!r} has no simulator with any: "
+                    "use another --gradient"
+                )
+            task = make_control(name, **options, softening=method.softening)
         check_fit(task, method, identity["steps"])
         return task
 

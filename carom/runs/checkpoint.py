@@ -70,9 +70,14 @@ def read_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
 
     Raises:
         FileNotFoundError: There is no such file.
-        RunError: It is damaged, something else, or of another version.
+        RunError: It cannot be read, is damaged, something else, or of another version.
     """
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from None
     line, _, body = data.partition(b"\n")
     try:
         head = json.loads(line)

@@ -60,7 +60,8 @@ class RunFolder:
         path = Path(os.path.abspath(path))
         try:
             path.mkdir(parents=True, exist_ok=True)
-            found = sorted(entry.name for entry in path.iterdir() if entry.name != LOCK)
+            begun = f".{RUN}."  # by a process that was killed before it had written what the run is
+            found = sorted(e.name for e in path.iterdir() if e.name != LOCK and not e.name.startswith(begun))
         except OSError as error:
             raise OutputError(f"cannot write to run folder {path}: {error.strerror}. Name another with --out") from None
         if found:
@@ -68,6 +69,8 @@ class RunFolder:
             way = f"continue it with --resume {path}, or name another" if resumable else "name another"
             raise OutputError(f"run folder {path} exists and is not empty: {way} with --out")
         handle = _lock(path)
+        for left in path.glob(f"{begun}*"):
+            left.unlink(missing_ok=True)
         try:
             content = {"format": FORMAT, "kind": kind, "identity": identity, "versions": versions()}
             write_json(path / RUN, content)
@@ -111,6 +114,9 @@ class RunFolder:
                     "continue the run as it was, or begin another"
                 )
         handle = _lock(path)
+        if (path / LAST).exists():  # by the process that had it until now
+            os.close(handle)
+            raise RunError(f"{path} is finished: {LAST} is there. Begin another run (with more --rollouts, say)")
         for left in path.glob(f".{CHECKPOINT}.*"):  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
         return cls(path, kind, stored["identity"], stored["versions"], handle)

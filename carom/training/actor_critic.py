@@ -14,6 +14,7 @@ from ..envs.control import ControlTask
 from ..gradients.noise import derive_seed
 from ..runs import NotFiniteError
 from .analytic import Analytic
+from .checks import check_count, check_hidden, check_not_negative, check_positive, check_share
 from .errors import TrainingError
 from .method import State, Trained
 from .modules import minibatches, seeded, snapshot
@@ -71,21 +72,17 @@ class ActorCritic:
     millimetres more. Reported costs are the task's own."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        for name, least in (("worlds", 2), ("window", 1), ("critic_epochs", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise TrainingError(f"{name} is {value!r}: give an integer of at least {least}")
+        object.__setattr__(self, "hidden", check_hidden(self.hidden))
+        if not callable(getattr(self.gradient, "estimate", None)):
+            raise TrainingError(f"gradient is {self.gradient!r}: give Analytic(), ScoreFunction(), Mixture() or LAX()")
+        check_count("worlds", self.worlds, getattr(self.gradient, "least_worlds", 2))
+        for name in ("window", "critic_epochs"):
+            check_count(name, getattr(self, name))
         for name in ("noise", "final_noise", "learning_rate", "critic_learning_rate", "clip"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
-                raise TrainingError(f"{name} is {value!r}: give a positive finite number")
+            check_positive(name, getattr(self, name))
         for name in ("discount", "decay", "target_rate", "final_rate", "average"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and 0.0 <= value <= 1.0):
-                raise TrainingError(f"{name} is {value!r}: give a number from 0 to 1")
-        if not (isinstance(self.root, (int, float)) and math.isfinite(self.root) and self.root >= 0.0):
-            raise TrainingError(f"root is {self.root!r}: give a finite number that is not negative")
+            check_share(name, getattr(self, name))
+        check_not_negative("root", self.root)
 
     @property
     def softening(self) -> object | None:

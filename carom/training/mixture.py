@@ -68,6 +68,11 @@ class Mixture:
     """Lambda of generalized advantage estimation in the zeroth order."""
     softening: ClassVar[None] = None
 
+    @property
+    def least_worlds(self) -> int:
+        """Worlds for two of each order in each part."""
+        return 4 * self.rule.parts
+
     def begin(self, task: ControlTask, seed: int) -> dict:
         """Nothing is carried."""
         return {}
@@ -77,8 +82,8 @@ class Mixture:
     ) -> tuple[list[torch.Tensor], Played, dict]:
         """The mixture, from equal parts of the worlds."""
         parts, worlds = self.rule.parts, window.start.worlds
-        if worlds < 4 * parts:
-            raise TrainingError(f"a mixture in {parts} parts needs at least {4 * parts} worlds, got {worlds}")
+        if worlds < self.least_worlds:
+            raise TrainingError(f"a mixture in {parts} parts needs at least {self.least_worlds} worlds, got {worlds}")
         estimates: list[list[Estimate]] = [[], []]
         played: list[Played] = []
         cuts = [worlds * i // (2 * parts) for i in range(2 * parts + 1)]

@@ -13,6 +13,7 @@ from ..report.results import versions
 from ..report.run_folder import recording_entry
 from ..report.style import RC
 from ..runs import RunFolder
+from ..runs.recorded import save_recording
 from .evaluation import unseen
 from .method import Method
 from .policy import Policy, save_policy
@@ -26,18 +27,21 @@ EPISODES = 8
 """Episodes that are recorded: the first of the test goals."""
 
 
-def write_outcome(folder: RunFolder, task: ControlTask, method: Method, training: Training) -> None:
-    """Write all files; results.json comes last, and with it the run is finished."""
+def write_outcome(folder: RunFolder, task: ControlTask, method: Method, training: Training) -> list[str]:
+    """Write all files; results.json comes last, and with it the run is finished. What there is to say, in words."""
     identity = folder.identity
     save_policy(folder.path / POLICY, training.policy, task, identity["task"]["options"])
     draw_curve(folder.path / CURVE, training, f"{task.name}, {identity['gradient']}")
-    recordings = []
+    recordings, notes = [], []
     record = getattr(task, "record", None)
     if callable(record):  # not every task simulates bodies
         start, actions, costs = play(task, training.policy, EPISODES)
-        record(start, actions).save(folder.path / RECORDING)
+        missing = save_recording(lambda: record(start, actions), folder.path / RECORDING)
         curve = _curve(training)
-        recordings = [recording_entry(identity["gradient"], RECORDING, float(costs[0]), curve=curve)]
+        if missing is None:
+            recordings = [recording_entry(identity["gradient"], RECORDING, float(costs[0]), curve=curve)]
+        else:
+            notes.append(missing)
     low, high = training.evaluation.interval
     folder.finish(
         {
@@ -54,10 +58,12 @@ def write_outcome(folder: RunFolder, task: ControlTask, method: Method, training
             "steps_simulated": training.steps,
             "history": training.history,
             "recordings": recordings,
+            "notes": notes,
             "versions": versions(),
             "timings": {"seconds": training.seconds, "core_seconds": training.core_seconds},
         }
     )
+    return notes
 
 
 @torch.no_grad()

@@ -157,6 +157,11 @@ def load_policy(path: str | Path, task: ControlTask | None = None) -> Policy:
         raise PolicyFileError(f"{path} holds no policy of carom; `carom train` writes policy.pt")
     if content.get("version") != POLICY_FORMAT:
         raise PolicyFileError(f"{path} has format {content.get('version')!r}; this carom reads format {POLICY_FORMAT}")
+    missing = {"task", "observation_names", "action_low", "action_high", "hidden", "kind", "weights"} - set(content)
+    if missing:
+        raise PolicyFileError(
+            f"{path} is damaged: it lacks {', '.join(sorted(missing))}. `carom train` writes policy.pt"
+        )
     if task is not None and (
         content["task"] != task.name or tuple(content["observation_names"]) != tuple(task.observation_names)
     ):
@@ -164,5 +169,8 @@ def load_policy(path: str | Path, task: ControlTask | None = None) -> Policy:
     sizes = (len(content["observation_names"]), content["action_low"], content["action_high"], content["hidden"])
     policy = Policy(*sizes, content["kind"])
     policy.to(next(iter(content["weights"].values())).dtype)
-    policy.load_state_dict(content["weights"])
+    try:
+        policy.load_state_dict(content["weights"])
+    except RuntimeError as error:
+        raise PolicyFileError(f"{path} is damaged: {str(error).splitlines()[-1].strip()}") from None
     return policy if task is None else policy.to(task.device, task.dtype)

@@ -14,6 +14,7 @@ import torch
 from ..envs.control import ControlTask
 from ..gradients.noise import derive_seed
 from ..runs import NotFiniteError
+from .checks import check_count, check_hidden, check_not_negative, check_positive, check_share
 from .errors import TrainingError
 from .method import State, Trained
 from .modules import seeded
@@ -52,11 +53,17 @@ class ProximalPolicy:
     softening: None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        for name in ("worlds", "window", "epochs", "minibatch"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise TrainingError(f"{name} is {value!r}: give an integer of at least 1")
+        object.__setattr__(self, "hidden", check_hidden(self.hidden))
+        for name in ("worlds", "window", "epochs"):
+            check_count(name, getattr(self, name))
+        check_count("minibatch", self.minibatch, 2)  # advantages are taken in units of their spread over it
+        if self.worlds * self.window < 2:
+            raise TrainingError("a rollout of one world and one interval has no spread: give more worlds, or a window")
+        for name in ("learning_rate", "clip", "noise"):
+            check_positive(name, getattr(self, name))
+        for name in ("discount", "decay"):
+            check_share(name, getattr(self, name))
+        check_not_negative("root", self.root)
 
     def steps(self, task: ControlTask) -> int:
         """Control intervals simulated in an iteration, over all worlds."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from ..sim.softening import Softplus
@@ -51,5 +53,16 @@ def make_method(name: str, **options: Any) -> Method:
     try:
         return METHODS[name][0](**options)
     except TypeError as error:
-        fields = [field.name for field in dataclasses.fields(ActorCritic)]
-        raise TrainingError(f"training with {name!r}: {error}; settings are {', '.join(fields)}") from None
+        taken = _settings(METHODS[name][0])
+        found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        close = difflib.get_close_matches(found[1], taken, n=1) if found else []
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        said = f"there is no setting {found[1]!r}" if found else str(error)
+        raise TrainingError(f"training with {name!r}: {said}; {hint}settings are {', '.join(taken)}") from None
+
+
+def _settings(make: Callable[..., Method]) -> list[str]:
+    """Names of what a way of training takes."""
+    own = [name for name, one in signature(make).parameters.items() if one.kind is not one.VAR_KEYWORD]
+    fields = [] if isinstance(make, type) else [field.name for field in dataclasses.fields(ActorCritic)]
+    return [name for name in dict.fromkeys([*own, *fields]) if name not in ("gradient", "softening")]

@@ -6,6 +6,8 @@ import difflib
 from typing import Any
 
 from ..errors import TaskError
+from ..options import construct
+from ..registry import tasks
 from .carrots import CarrotsControl
 from .interface import ControlTask
 from .pushing import BoxPushingControl, PushControl, PushTControl
@@ -32,9 +34,8 @@ def make_control(name: str, **options: Any) -> ControlTask:
     if name not in CONTROL_TASKS:
         close = difflib.get_close_matches(name, CONTROL_TASKS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
+        if name in tasks():
+            hint = f"an objective is stepped by 'search' with the option objective={name}; "
         raise TaskError(f"unknown closed-loop task {name!r}; {hint}there are {', '.join(CONTROL_TASKS)}")
-    try:
-        task: ControlTask = CONTROL_TASKS[name](**options)
-    except TypeError as error:
-        raise TaskError(f"closed-loop task {name!r}: {error}") from error
+    task: ControlTask = construct(f"closed-loop task {name!r}", CONTROL_TASKS[name], options)
     return task

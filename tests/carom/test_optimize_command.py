@@ -17,8 +17,10 @@ import torch
 from PIL import Image
 
 import carom
+from carom.envs import Push
 from carom.report.run_folder import load_run
 from carom.runs import read_checkpoint
+from carom.sim import StateError
 
 from .conftest import load, run_cli
 
@@ -133,6 +135,10 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (("push", "--learning-rate", -1), ("learning_rate is -1",)),
         (("push", "--rollouts", 0), ("rollouts is 0",)),
         (("push", "--samples", 7), ("samples is 7", "even")),
+        (("push", "--options", "goal=x"), ("goal must be x [m], y [m] and yaw [rad]", "'x'")),
+        (("push", "--options", "offset=0.01,offset=0.02"), ("offset is given twice, as 0.01 and as 0.02",)),
+        (("push", "--start", "apart", "--options", "start=touching"), ("start is given twice",)),
+        (("push", "--options", "dtype=float64", "--dtype", "float32"), ("dtype is given twice, as --dtype float32",)),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -169,6 +175,33 @@ def test_resume_of_what_cannot_be_resumed(
     stored["identity"]["task"]["name"] = "linear"
     (out / "run.json").write_text(json.dumps(stored))
     assert "task.name is 'quadratic' in the checkpoint and 'linear' in the run" in refused(capsys, "--resume", out)
+
+
+def test_a_run_that_does_not_say_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_cli("optimize", "quadratic", "--rollouts", 100, "--out", tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()
+    capsys.readouterr()
+    whole = json.loads((tmp_path / "run" / "run.json").read_text())
+    for change in ({"rollouts": None}, {"task": "quadratic"}):
+        identity = {name: entry for name, entry in (whole["identity"] | change).items() if entry is not None}
+        (tmp_path / "run" / "run.json").write_text(json.dumps(whole | {"identity": identity}))
+        assert "run.json is damaged: it does not say what the run is" in refused(capsys, "--resume", tmp_path / "run")
+
+
+def test_a_rollout_that_cannot_be_recorded_costs_the_recording_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unrecorded(self: Any, theta: torch.Tensor) -> Any:
+        raise StateError("no forces found")
+
+    monkeypatch.setattr(Push, "record", unrecorded)
+    out = tmp_path / "run"
+    run_cli("optimize", *PUSH, "--rollouts", 40, "--samples", 8, "--out", out)
+    assert "the rollout cannot be recorded: no forces found" in " ".join(capsys.readouterr().out.split())
+    results = load(out)
+    assert results["recordings"] == []
+    assert "no forces found" in results["verdicts"][-1]
+    assert not (out / "recording.npz").exists()
 
 
 def test_ctrl_c_says_how_to_go_on(

@@ -27,6 +27,7 @@ from carom.runs import (
     refuse_not_finite,
     write_checkpoint,
 )
+from carom.runs import folder as folder_module
 
 IDENTITY = {"task": {"name": "walk", "options": {"steps": 3}}, "seed": 7}
 ITERATIONS = 60
@@ -211,6 +212,40 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path, monkeypatch: pytest
 def change(path: Path, **entries: Any) -> None:
     stored = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps(stored | entries))
+
+
+def test_killed_before_it_had_said_what_it_is_the_folder_can_be_begun_again(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "lock").write_text("4711\n")
+    (path / ".run.json.4711").write_text('{"format": 1, "ki')
+    with RunFolder.create(path, "walk", IDENTITY):
+        assert sorted(entry.name for entry in path.iterdir()) == ["lock", "run.json"]
+
+
+def test_finished_by_another_process_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It held the folder when it was looked at, and had written its results when the lock was free."""
+    path = tmp_path / "run"
+    RunFolder.create(path, "walk", IDENTITY).close()
+    whole = folder_module._lock
+
+    def late(where: Path) -> int:
+        (where / "results.json").write_text("{}")
+        return whole(where)
+
+    monkeypatch.setattr(folder_module, "_lock", late)
+    with pytest.raises(RunError, match="is finished"):
+        RunFolder.resume(path, "walk")
+    monkeypatch.undo()
+    (path / "results.json").unlink()
+    RunFolder.resume(path, "walk").close()  # and the lock was let go
+
+
+def test_a_checkpoint_that_cannot_be_read(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run", "walk", IDENTITY) as folder:
+        folder.checkpoint.mkdir()
+        with pytest.raises(RunError, match=r"checkpoint\.pt cannot be read: Is a directory\. Begin the run anew"):
+            folder.load()
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:

@@ -245,6 +245,23 @@ def test_bad_input_is_refused():
         make_method("mixed", wolds=3)
     with pytest.raises(TrainingError, match="learning_rate is nan"):
         make_method("autodiff", learning_rate=math.nan)
+    for name, settings, message in (
+        ("autodiff", {"world": 3}, r"no setting 'world'; did you mean 'worlds'\? settings are worlds, window, hidden"),
+        ("ppo", {"minbatch": 3}, r"did you mean 'minibatch'\? settings are worlds, window, hidden"),
+        ("softened", {"wdth": 3}, r"did you mean 'width'\? settings are width"),
+        ("autodiff", {"hidden": (0,)}, r"hidden is \(0,\)"),
+        ("ppo", {"hidden": 8}, "hidden is 8: give the widths"),
+        ("autodiff", {"gradient": "ppo"}, "gradient is 'ppo': give Analytic"),
+        ("mixed", {"worlds": 7}, "worlds is 7: give an integer of at least 8"),
+        ("ppo", {"noise": 0}, "noise is 0: give a positive"),
+        ("ppo", {"learning_rate": math.nan}, "learning_rate is nan: give a positive"),
+        ("ppo", {"discount": 2}, "discount is 2: give a number from 0 to 1"),
+        ("ppo", {"minibatch": 1}, "minibatch is 1: give an integer of at least 2"),
+        ("lax", {"clip": True}, "clip is True: give a positive"),
+        ("lax", {"root": -1.0}, "root is -1.0: give a finite number that is not negative"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            make_method(name, **settings)
     with pytest.raises(TaskError, match="out of bounds"):
         task.step(task.reset(1), torch.ones(1, 2, dtype=torch.float64))
 

@@ -15,7 +15,9 @@ import torch
 
 from carom.cli import main
 from carom.envs.control import make_control
+from carom.envs.control.pushing import PushControl
 from carom.report.run_folder import load_run
+from carom.sim import StateError
 from carom.training import evaluate, load_policy, unseen
 
 TINY = ["--settings", "worlds=4,window=2,hidden=(8,)", "--options", "horizon=4"]
@@ -64,6 +66,14 @@ def test_recorded_episodes_are_those_that_were_evaluated(finished):
         (["train", "push", "--gradient", "exact"], "unknown gradient 'exact'"),
         (["train", "push", "--settings", "window=7"], "does not divide the 40"),
         (["train", "push", "--steps", "0"], "steps is 0"),
+        (["train", "push", "--settings", "worlds"], "is not of the form name=value, as in --settings worlds=64"),
+        (["train", "push", "--settings", "worlds=4,worlds=8"], "worlds is given twice, as 4 and as 8"),
+        (["train", "push", "--options", "dtype=float64", "--dtype", "float32"], "dtype is given twice"),
+        (["train", "push", "--options", "softening=3"], "contacts are softened by --gradient softened"),
+        (
+            ["train", "search", "--gradient", "softened", "--options", "objective=quadratic", "--settings", "window=4"],
+            "softened softens contacts, and 'quadratic' has no simulator",
+        ),
         (["train", "--resume", "nowhere"], "there is no run to resume"),
     ],
 )
@@ -83,6 +93,32 @@ def test_a_finished_run_or_one_of_another_task_is_not_resumed(capsys, finished):
         if arguments:
             continue
         assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_rollout_that_cannot_be_recorded_costs_the_recording_only(tmp_path, capsys, monkeypatch):
+    """Hours of training are not lost for a picture."""
+
+    def unrecorded(self, start, actions):
+        raise StateError("no forces found")
+
+    monkeypatch.setattr(PushControl, "record", unrecorded)
+    main(["train", "push", "--steps", "8", *TINY, "--out", str(tmp_path / "run")])
+    assert "the rollout cannot be recorded: no forces found" in " ".join(capsys.readouterr().out.split())
+    found = results(tmp_path / "run")
+    assert found["recordings"] == []
+    assert "no forces found" in found["notes"][0]
+    assert not (tmp_path / "run" / "recording.npz").exists()
+
+
+def test_a_run_that_does_not_say_what_it_is(tmp_path, capsys, finished):
+    stored = json.loads((finished / "run.json").read_text())
+    for change in ({"settings": None}, {"task": "push"}, {"gradient": 3}):
+        identity = {name: entry for name, entry in (stored["identity"] | change).items() if entry is not None}
+        (tmp_path / "run.json").write_text(json.dumps(stored | {"identity": identity}))
+        with pytest.raises(SystemExit):
+            main(["train", "--resume", str(tmp_path)])
+        said = " ".join(capsys.readouterr().err.split())
+        assert "run.json is damaged: it does not say what the run is" in said or "unknown gradient 3" in said
 
 
 @pytest.mark.slow
