@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Train"]
 
 KIND = "train"
-DEFAULTS: dict[str, Any] = {"gradient": "autodiff", "steps": 600_000, "seed": 0}
+DEFAULTS: dict[str, Any] = {"gradient": "autodiff", "steps": 2_000_000, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Train:
     gradient: Annotated[str | None, option("NAME")] = None
     """autodiff (default), softened, smoothing, mixed, lax or ppo."""
     steps: Annotated[int | None, option("INT")] = None
-    """Control intervals to simulate, over all worlds. By default 600000."""
+    """Control intervals to simulate, over all worlds. By default 2000000."""
     seed: Annotated[int | None, option("INT")] = None
     """Seed of all randomness; by default 0. The same seed gives the same numbers on the same machine."""
     settings: Annotated[str | None, option("NAME=VALUE,...")] = None

@@ -40,9 +40,8 @@ class ActorCritic:
 
     gradient: ActorGradient = field(default_factory=Analytic)
     """``Analytic()``, ``Analytic(Softplus(...))``, ``ScoreFunction()``, ``Mixture()`` or ``LAX()``."""
-    worlds: int = 32
-    """W. More of them make a gradient less noisy and a step of the policy dearer: with 128, ``push`` takes three times
-    the intervals."""
+    worlds: int = 128
+    """W. Fewer of them make a gradient noisier and leave more steps of the policy for as many intervals."""
     window: int = 10
     """Control intervals of a window; a divisor of the task's horizon, so that no episode ends within one."""
     hidden: Sequence[int] = (64, 64)

@@ -205,3 +205,17 @@ def test_two_halves_joined_are_the_whole(pushed):
         np.testing.assert_array_equal(getattr(joined, field.name), getattr(whole, field.name), err_msg=field.name)
     with pytest.raises(RecordingError, match="recording 1 is not of the scene"):
         join_recordings([whole, recorded(box_on_ground(), steps=2)])
+
+
+def test_rounding_of_a_large_momentum_is_not_taken_for_another_run():
+    """10 m/s in float32, changed by a tenth of its rounding in each step; a force that was not there is still seen."""
+    builder = ModelBuilder(gravity=(0.0, 0.0, 0.0))
+    ball = builder.add_body(position=(0.0, 0.0, 0.0), velocity=(10.0, 3.0, 0.0), mass=1.0, name="ball")
+    builder.add_sphere(ball, radius=0.05)
+    builder.add_actuator(ball, "x", "force")
+    simulator = Simulator(builder.finalize(dtype="float32"), step=1e-3)
+    control = torch.full((20, 1, 1), 1e-4)
+    trajectory = simulator.rollout(simulator.model.state(1), control)
+    assert record(simulator, trajectory, control).steps == 20
+    with pytest.raises(StateError, match="does not change by the forces found in step 0"):
+        record(simulator, trajectory, control + 1.0)
