@@ -46,7 +46,9 @@ def main() -> None:
         left.set_xlabel("control intervals [millions]")
         left.set_ylabel("success on 128 validation goals [%]")
         right.set_xlabel("core seconds")
-        right.legend(title="512 test goals, at the end", loc="lower right")
+        figure.legend(
+            *right.get_legend_handles_labels(), title="512 test goals,\nat the end", loc="outside right center"
+        )
         figure.savefig(out, dpi=110)
     print(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 

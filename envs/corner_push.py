@@ -40,6 +40,7 @@ class CornerPush(Task):
     parameter_unit: ClassVar[str] = "m"
     parameter_names = ("offset", "stroke")
     smoothing_scale = 0.01
+    softening_width: ClassVar[dict[str, float]] = {"softplus": 4e-3, "log_barrier": 1e-3}
 
     box_half_extents = (0.05, 0.05, 0.05)
     """[m]"""

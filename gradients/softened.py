@@ -56,8 +56,14 @@ class Softened:
 
     def estimate(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """Value and gradient of the softened objective at ``theta``; ``seed`` has no effect."""
+        offered = self._offered(objective)
         width = self._width(objective)
-        exact = Autodiff().estimate(self._softened(objective, width), theta)
+        softened = offered(self.kind, width, forward=self.forward)
+        if not callable(softened):
+            raise GradientError(
+                f"softened of {objective_name(objective)!r} returned a {type(softened).__name__}: return an objective"
+            )
+        exact = Autodiff().estimate(softened, theta)
         return replace(exact, diagnostics={**exact.diagnostics, "width": width})
 
     def prepare(self, objective: Objective, theta: torch.Tensor) -> None:
@@ -75,7 +81,7 @@ class Softened:
             )
         return float(own[self.kind])
 
-    def _softened(self, objective: Objective, width: float) -> Objective:
+    def _offered(self, objective: Objective) -> Any:
         offered = getattr(objective, "softened", None)
         if not callable(offered):
             raise GradientError(
@@ -83,12 +89,7 @@ class Softened:
                 "softened(kind, width, forward=...). The tasks on the simulator (push, carrots) do; for any other "
                 "objective use Smoothing"
             )
-        softened = offered(self.kind, width, forward=self.forward)
-        if not callable(softened):
-            raise GradientError(
-                f"softened of {objective_name(objective)!r} returned a {type(softened).__name__}: return an objective"
-            )
-        return softened
+        return offered
 
 
 @dataclass(frozen=True)

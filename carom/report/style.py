@@ -26,7 +26,7 @@ _KNOWN = {
     "softened": Look("#CC79A7", "D", (4, 1)),
     "smoothing-first": Look("#56B4E9", "v", (7, 1.5, 1.5, 1.5)),
 }
-_OTHERS = (Look("#E69F00", "P", (1, 1)), Look("#F0E442", "X", (6, 2)))
+_OTHERS = (Look("#E69F00", "P", (1, 1)), Look("#F0E442", "X", (6, 2)), Look("#7A3E00", ">", (3, 1, 1, 1)))
 
 REFERENCE = Look("#000000", "_")
 CURVE = "#7A7A7A"

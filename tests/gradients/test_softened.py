@@ -61,6 +61,8 @@ def test_gap_push_is_the_mean_over_the_matching_noise(kind):
 
 
 def test_refusals():
+    with pytest.raises(GradientError, match="'heaviside' has no contacts to soften"):
+        Softened().estimate(carom.envs.make("heaviside"), torch.zeros(1))
     with pytest.raises(GradientError, match=r"'quadratic' has no contacts to soften.*use Smoothing"):
         Softened(width=0.01).estimate(Quadratic(), torch.zeros(2))
     with pytest.raises(GradientError, match=r"no softening_width\['softplus'\] of its own: say at what distance"):
