@@ -201,9 +201,8 @@ class ShapeBuilder:
         """
         r = positive(radius, "radius of a cylinder", "m")
         half = positive(half_length, "half_length of a cylinder", "m")
-        sides = index(sides, "sides of a cylinder")
-        if not 3 <= sides <= 32:
-            raise ModelError(f"sides of a cylinder must be an integer from 3 to 32, got {sides}")
+        if isinstance(sides, bool) or not isinstance(sides, (int, np.integer)) or not 3 <= sides <= 32:
+            raise ModelError(f"sides of a cylinder must be an integer from 3 to 32, got {sides!r}")
         options.setdefault("name", f"cylinder{len(self._shapes)}")
         mesh, centre = convex_hull(prism_points(r, half, sides), options["name"])
         volume = 2.0 * math.pi * r * r * half

@@ -239,8 +239,9 @@ def test_the_command_serves_on_the_loopback_alone_until_ctrl_c(folder: Path) -> 
     port = free_port()
     command = [sys.executable, "-m", "carom", "view", str(folder), "--port", str(port)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-    ) as process:
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
