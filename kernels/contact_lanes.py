@@ -40,10 +40,7 @@ _RELATIVE = """
     }
 """
 
-_IMPULSES = """
-    const TYPE* x = &wp::index(course, world, 0);
-    const long n = stride;
-    row on[9] = {};
+_ACTING = """
     bool touching = false;
     for (int c = begin; c < end; c += lanes) {
         const TYPE* y = x + c;
@@ -52,7 +49,17 @@ _IMPULSES = """
         if (!any(acts))
             continue;
         touching = true;
-        const row f = load(y + 13 * n);
+"""
+"""Contacts that act, eight at a time: ``z`` are their impulses; the body of the loop follows."""
+
+_IMPULSES = (
+    """
+    const TYPE* x = &wp::index(course, world, 0);
+    const long n = stride;
+    row on[9] = {};
+"""
+    + _ACTING
+    + """        const row f = load(y + 13 * n);
         row p[3], i[3], j[3];
         for (int k = 0; k < 3; ++k) {
             const row push = (load(y + (FIRST + k) * n) - load(y + (5 + k) * n) * f) * z;
@@ -74,20 +81,16 @@ _IMPULSES = """
             result[k] = sum(on[k]);
     return result;
 """
+)
 
-_CURVATURE = """
+_CURVATURE = (
+    """
     const TYPE* x = &wp::index(course, world, 0);
     const long n = stride;
     row c6[6] = {}, c9[9] = {}, s6[6] = {};
-    bool touching = false;
-    for (int c = begin; c < end; c += lanes) {
-        const TYPE* y = x + c;
-        const row z = load(y + 12 * n);
-        const irow acts = (z > (TYPE)0) & (iota + c < end);
-        if (!any(acts))
-            continue;
-        touching = true;
-        const row b = load(y + n), f = load(y + 13 * n);
+"""
+    + _ACTING
+    + """        const row b = load(y + n), f = load(y + 13 * n);
         const row n0 = load(y + FIRST * n), n1 = load(y + (FIRST + 1) * n), n2 = load(y + (FIRST + 2) * n);
         const row u0 = load(y + 5 * n), u1 = load(y + 6 * n), u2 = load(y + 7 * n);
         const row limit = row {} + most;
@@ -188,6 +191,7 @@ _CURVATURE = """
             add(t, -1, g, gj, gi, ij, false);
     }
 """
+)
 
 
 @functools.cache

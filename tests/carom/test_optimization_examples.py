@@ -92,6 +92,10 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert [len(costs) for costs in found.values()] == [1, 2, 2]
     start = float(task(task.initial_parameters()[None].double())[0])
     assert all(cost < start for costs in found.values() for cost in costs)
+    best, last, _ = names["run"](
+        task, "adam:autodiff", 30, 0, {"samples": 32, "iterations": 1000, "learning_rate": 30.0}
+    )
+    assert best == start < last  # every step goes too far
     torch.testing.assert_close(
         torch.tensor(float(rows[4].split("|")[2].split("±")[0])),
         torch.tensor(found["mppi"]).mean(),
