@@ -237,6 +237,20 @@ def test_observations_in_the_frame_of_the_block_do_not_turn_with_the_scene():
         make_control("push", frame="goal")
 
 
+@pytest.mark.parametrize("name", ["push", "push_t"])
+def test_success_is_within_a_centimetre_and_ten_degrees(name):
+    """Of the goal, in the plane; the block set down just inside and just outside."""
+    task = make_control(name, dtype="float64", threads=1)
+    off = [(0.0099, 0.0, 0.0), (0.0101, 0.0, 0.0), (0.0, -0.0099, 9.9), (0.0071, 0.0071, 0.0), (0.0, 0.0, -10.1)]
+    state = task.reset(len(off), seed=0)
+    shift = torch.tensor(off, dtype=torch.float64)
+    yaw = state.goal[:, 2] + torch.deg2rad(shift[:, 2])
+    state.bodies.body_q[:, 0, :2] = state.goal[:, :2] + shift[:, :2]
+    state.bodies.body_q[:, 0, 3:5] = 0.0
+    state.bodies.body_q[:, 0, 5], state.bodies.body_q[:, 0, 6] = (yaw / 2).sin(), (yaw / 2).cos()
+    assert task.success(state).tolist() == [True, False, True, False, False]
+
+
 def test_a_recorded_episode_is_the_one_that_was_stepped():
     task = make_control("push", horizon=6)
     start = task.reset(3, seed=2)

@@ -217,6 +217,25 @@ def test_ppo_that_diverges_is_stopped():
         train(task, method, steps=2 * method.steps(task))
 
 
+def test_an_evaluation_counts_what_succeeds_at_the_end():
+    """Played by hand: a policy that moves towards the goal, of which some episodes of four steps fall short."""
+    task = PointTask(horizon=4)
+
+    class Towards:
+        def act(self, seen):
+            return (seen[:, 2:] - seen[:, :2]).clamp(-0.2, 0.2)
+
+    start = unseen(task, 200)
+    found = evaluate(task, Towards(), start)
+    x, goal, near = start.command, start.goal, []
+    for _ in range(4):
+        x = x + (goal - x).clamp(-0.2, 0.2) + 0.1 * x.flip(1).sin()
+        near.append((x - goal).norm(dim=1) < 0.1)
+    assert found.successes == int(near[-1].sum())
+    assert 0 < found.successes < 200
+    assert bool((torch.stack(near).any(0) & ~near[-1]).any())  # some were there on the way only
+
+
 def test_policy_file(tmp_path):
     task = PointTask()
     policy = Policy.of(task, (8,))
