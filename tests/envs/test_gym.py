@@ -243,6 +243,17 @@ def test_without_autoreset_worlds_are_reset_by_mask():
         )
         assert "reset_mask" in options
     assert alone > 0
+    ours.reset(seed=3)
+    over = np.zeros(4, dtype=bool)
+    while over.sum() < 2:  # until two end at once
+        if over.any():
+            ours.reset(options={"reset_mask": over})
+        _, _, terminated, truncated, _ = ours.step(forward(ours))
+        over = terminated | truncated
+    first, *others = np.flatnonzero(over)
+    ours.reset(options={"reset_mask": np.arange(4) == first})
+    with pytest.raises(gymnasium.error.ResetNeeded, match=f"world {', '.join(map(str, others))} has ended"):
+        ours.step(forward(ours))  # those left out of the mask still wait
     for mask in (np.zeros(4, dtype=bool), np.ones(3, dtype=bool), np.ones(4), [1, 0, 0, 0]):
         with pytest.raises(TaskError, match=r"reset_mask must be bool of shape \(4,\) with a True in it"):
             ours.reset(options={"reset_mask": mask})

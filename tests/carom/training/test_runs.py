@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import time
 
 import pytest
 import torch
@@ -215,6 +216,15 @@ def test_ppo_that_diverges_is_stopped():
     task, method = PointTask(), dataclasses.replace(method_of("ppo"), learning_rate=1e30)
     with pytest.raises(RunError, match=r"PPO's .* not finite any more\. Try a smaller learning_rate"):
         train(task, method, steps=2 * method.steps(task))
+
+
+def test_core_seconds_are_within_what_the_process_took():
+    """Most of the call is training, so that they are most of it, and no more."""
+    task, method = PointTask(), METHODS["autodiff"]
+    clock = time.process_time()
+    found = train(task, method, steps=40 * method.steps(task), evaluations=1)
+    took = time.process_time() - clock
+    assert 0.5 * took < found.core_seconds <= took
 
 
 def test_an_evaluation_counts_what_succeeds_at_the_end():
