@@ -14,12 +14,12 @@ __all__ = ["make", "solve_adjoint"]
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The kernel for one precision and law (``law.py``)."""
+def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
+    """The kernel for one precision and law (``law.py``); ``own_arms`` is that of ``Rows``."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
-    lin = blocks.make(dtype, resists, softens)
+    lin = blocks.make(dtype, resists, softens, own_arms)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     block = lin.block
     Graph, arrange = graph.make().Graph, graph.make().arrange
@@ -78,7 +78,7 @@ def solve_adjoint(
     assert s.graph is not None
     assert s.blocks is not None
     wp.launch(
-        make(dtype, contact_rows.resists, contact_rows.softens).kernel,
+        make(dtype, *contact_rows.law).kernel,
         dim=body_q.shape[0],
         inputs=[
             m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass,

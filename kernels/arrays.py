@@ -69,16 +69,23 @@ class Rows:
     coefficients: wp.array  # of ``law.py``; vec4 without resistance: a [N s], b [kg], mu, s0 [m/s]
     resists: bool = False  # whether the contacts have rolling and torsional resistance
     softens: bool = False  # whether the contacts have a contact function, see ``softening.py``
+    own_arms: bool = False  # whether arm_a - arm_b may differ among the contacts of a pair; else bodies' offset in all
+
+    @property
+    def law(self) -> tuple[bool, bool, bool]:
+        """Arguments of the factories of solvers by islands; contacts with resistance go by their own arms anyway."""
+        return self.resists, self.softens, self.own_arms and not self.resists
 
     @classmethod
     def allocate(
-        cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False, softens: bool = False
-    ) -> Rows:
+        cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False, softens: bool = False,
+        own_arms: bool = False,
+    ) -> Rows:  # fmt: skip
         """Rows for ``worlds`` worlds of at most ``capacity`` contacts."""
         p = precision(dtype)
         shape = (worlds, capacity)
         types = (wp.int32, wp.int32, p.vec3, p.vec3, p.vec3, law.make(dtype, resists, softens).Coefficients)
-        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types), resists, softens)
+        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types), resists, softens, own_arms)
 
 
 @dataclass

@@ -36,8 +36,8 @@ class BlockArrays:
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """``assemble``, ``factor`` and ``solve`` for one precision and law (``law.py``)."""
+def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
+    """``assemble``, ``factor`` and ``solve`` for one precision and law (``law.py``); ``own_arms`` as in ``Rows``."""
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     mat66 = wp.types.matrix((6, 6), dtype)
@@ -182,6 +182,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 sum_g = mat33()
                 sum_gi = mat33()
                 sum_ii = mat33()
+                sum_gj = mat33()
+                sum_ij = mat33()
+                sum_jj = mat33()
                 between = vec3()
                 touching = int(0)
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
@@ -189,22 +192,30 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         touching = 1
                         c3 = contact_law.curvature(slip[world, c], normal[world, c], coefficients[world, c], eps)
                         ri = arm_a[world, c]
-                        between = ri - arm_b[world, c]
+                        rj = arm_b[world, c]
                         if row_a[world, c] != bi:
                             ri = arm_b[world, c]
-                            between = -between
+                            rj = arm_a[world, c]
+                        between = ri - rj
                         gi = crossed(c3, ri)
                         sum_g += c3
                         sum_gi += gi
                         sum_ii += crossing(ri, gi)
+                        if wp.static(own_arms):
+                            if bj >= 0:
+                                gj = crossed(c3, rj)
+                                sum_gj += gj
+                                sum_ij += crossing(ri, gj)
+                                sum_jj += crossing(rj, gj)
                 if touching == 1:
                     back = wp.transpose(sum_gi)
                     diagonal[world, bi] = diagonal[world, bi] + join(sum_g, -sum_gi, -back, -sum_ii)
                     if bj >= 0:
-                        # the same for j, whose arms differ from those of i by the vector between the two bodies
-                        sum_gj = sum_gi - crossed(sum_g, between)
-                        sum_ij = sum_ii + crossed(back, between)
-                        sum_jj = sum_ij - crossing(between, sum_gj)
+                        if wp.static(not own_arms):
+                            # the same for j, whose arms differ from those of i by the vector between the two bodies
+                            sum_gj = sum_gi - crossed(sum_g, between)
+                            sum_ij = sum_ii + crossed(back, between)
+                            sum_jj = sum_ij - crossing(between, sum_gj)
                         back_j = wp.transpose(sum_gj)
                         diagonal[world, bj] = diagonal[world, bj] + join(sum_g, -sum_gj, -back_j, -sum_jj)
                         s = g.slot[world, bi * bodies + bj]

@@ -88,6 +88,9 @@ _CURVATURE = (
     const TYPE* x = &wp::index(course, world, 0);
     const long n = stride;
     row c6[6] = {}, c9[9] = {}, s6[6] = {};
+#if OWN_ARMS
+    row j9[9] = {}, x9[9] = {}, j6[6] = {};
+#endif
 """
     + _ACTING
     + """        const row b = load(y + n), f = load(y + 13 * n);
@@ -135,10 +138,28 @@ _CURVATURE = (
         s6[3] += gi[0][1] * r[2] - gi[2][1] * r[0];
         s6[4] += gi[0][2] * r[2] - gi[2][2] * r[0];
         s6[5] += gi[1][2] * r[0] - gi[0][2] * r[1];
+#if OWN_ARMS
+        row q[3], own[3][3];
+        for (int k = 0; k < 3; ++k)
+            q[k] = acts ? load(y + (FIRST + 6 + k) * n) : row {};
+        for (int i = 0; i < 3; ++i)
+            for (int j = 0; j < 3; ++j) {
+                const int k = (j + 1) % 3, l = (j + 2) % 3;
+                own[i][j] = m[i][k] * q[l] - m[i][l] * q[k];
+                j9[3 * i + j] += own[i][j];
+            }
+        for (int i = 0, at = 0; i < 3; ++i)
+            for (int j = 0; j < 3; ++j) {
+                const int k = (i + 1) % 3, l = (i + 2) % 3;
+                x9[3 * i + j] += own[l][j] * r[k] - own[k][j] * r[l];
+                if (j >= i)
+                    j6[at++] += own[l][j] * q[k] - own[k][j] * q[l];
+            }
+#endif
     }
     if (!touching)
         return;
-    TYPE g[3][3], gi[3][3], ii[3][3], gj[3][3], ij[3][3], jj[3][3], d[3];
+    TYPE g[3][3], gi[3][3], ii[3][3], gj[3][3], ij[3][3], jj[3][3];
     for (int i = 0, k = 0; i < 3; ++i)
         for (int j = i; j < 3; ++j, ++k) {
             g[i][j] = g[j][i] = sum(c6[k]);
@@ -147,8 +168,12 @@ _CURVATURE = (
     for (int i = 0; i < 3; ++i) {
         for (int j = 0; j < 3; ++j)
             gi[i][j] = sum(c9[3 * i + j]);
-        d[i] = x[(FIRST + 3 + i) * n + begin] - x[(FIRST + 6 + i) * n + begin];
     }
+#if !OWN_ARMS
+    TYPE d[3];
+    for (int i = 0; i < 3; ++i)
+        d[i] = x[(FIRST + 3 + i) * n + begin] - x[(FIRST + 6 + i) * n + begin];
+#endif
     // a block's columns are stored as rows
     typedef TYPE three[3];
     typedef TYPE eight[8];
@@ -171,6 +196,15 @@ _CURVATURE = (
     };
     add((eight*)wp::index(diagonal, world, bi).data, 1, g, gi, gi, ii, false);
     if (bj >= 0) {
+#if OWN_ARMS
+        for (int i = 0, k = 0; i < 3; ++i)
+            for (int j = 0; j < 3; ++j) {
+                gj[i][j] = sum(j9[3 * i + j]);
+                ij[i][j] = sum(x9[3 * i + j]);
+                if (j >= i)
+                    jj[i][j] = jj[j][i] = sum(j6[k++]);
+            }
+#else
         // the same for j, whose arms differ from those of i by the vector between the two bodies
         for (int i = 0; i < 3; ++i)
             for (int j = 0; j < 3; ++j) {
@@ -183,6 +217,7 @@ _CURVATURE = (
                 const int k = (i + 1) % 3, l = (i + 2) % 3;
                 jj[i][j] = ij[i][j] - (gj[l][j] * d[k] - gj[k][j] * d[l]);
             }
+#endif
         add((eight*)wp::index(diagonal, world, bj).data, 1, g, gj, gj, jj, false);
         eight* t = (eight*)wp::index(below, world, slot).data;
         if (swapped)
@@ -195,8 +230,11 @@ _CURVATURE = (
 
 
 @functools.cache
-def make(dtype: Any) -> SimpleNamespace:
-    """``put_arms``, ``put_relative``, ``impulses`` and ``add_curvature`` for one precision; forward only."""
+def make(dtype: Any, own_arms: bool = False) -> SimpleNamespace:
+    """``put_arms``, ``put_relative``, ``impulses`` and ``add_curvature`` for one precision; forward only.
+
+    ``own_arms`` is that of ``Rows``.
+    """
     p = precision(dtype)
     vec3, spatial = p.vec3, p.spatial
     vec10 = wp.types.vector(10, dtype)
@@ -205,7 +243,7 @@ def make(dtype: Any) -> SimpleNamespace:
     first = law_rows(False)  # of normals and arms
 
     def native(code: str) -> str:
-        return lanes.native(dtype, code.replace("FIRST", str(first)))
+        return lanes.native(dtype, code.replace("FIRST", str(first)).replace("OWN_ARMS", str(int(own_arms))))
 
     @wp.func
     def put_arms(course: rows, world: int, c: int, stride: int, normal: vec3, arm_i: vec3, arm_j: vec3):

@@ -71,7 +71,7 @@ class Impacts:
             return wp.zeros((worlds, bodies), dtype=kind, device=device)
 
         return cls(
-            rows=Rows.allocate(worlds, 2 * capacity, dtype, device, resists),
+            rows=Rows.allocate(worlds, 2 * capacity, dtype, device, resists, own_arms=True),
             struck=per_world(), count=per_world(), total=per_world(),
             body_vi=per_body(p.spatial), body_vn=per_body(p.spatial),
             friction=wp.zeros((worlds, capacity), dtype=dtype, device=device),

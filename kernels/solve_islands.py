@@ -38,17 +38,17 @@ LESS_STICKING = 0.1
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The kernel for one precision and law (``law.py``)."""
+def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
+    """The kernel for one precision and law (``law.py``); ``own_arms`` is that of ``Rows``."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
     small = solve.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
-    lin, line = blocks.make(dtype, resists, softens), line_search.make(dtype, resists, softens)
+    lin, line = blocks.make(dtype, resists, softens, own_arms), line_search.make(dtype, resists, softens)
     block = lin.block
     hard = not resists and not softens  # contact of which eight are handled at a time
-    eight = contact_lanes.make(dtype)
+    eight = contact_lanes.make(dtype, own_arms)
     Graph, arrange = graph.make().Graph, graph.make().arrange
     momentum, mass_norm2 = small.momentum, small.mass_norm2
     stickiest = STICKIEST / p.epsilon
@@ -440,7 +440,7 @@ def solve_islands(
     assert s.graph is not None
     assert s.blocks is not None
     wp.launch(
-        make(dtype, contact_rows.resists, contact_rows.softens).kernel,
+        make(dtype, *contact_rows.law).kernel,
         dim=body_q.shape[0],
         inputs=[
             m.body_takes_part, m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind,
