@@ -137,21 +137,27 @@ class SolverReport:
     steps: wp.array  # int32: steps taken
     failed: wp.array  # int32: steps that did not converge
     first_failure: wp.array  # int32: number of the first such step, counted from 0; -1 if none
+    last_failure: wp.array  # int32: the same of the last such step
     residual: wp.array  # scalar: largest relative gradient norm at the end of a step
 
     @classmethod
     def allocate(cls, worlds: int, dtype: Any, device: Any) -> SolverReport:
         """A cleared report."""
         ints = [wp.zeros(worlds, dtype=wp.int32, device=device) for _ in range(3)]
-        return cls(
-            *ints, wp.full(worlds, -1, dtype=wp.int32, device=device), wp.zeros(worlds, dtype=dtype, device=device)
-        )
+        none = [wp.full(worlds, -1, dtype=wp.int32, device=device) for _ in range(2)]
+        return cls(*ints, *none, wp.zeros(worlds, dtype=dtype, device=device))
+
+    @property
+    def of_steps(self) -> tuple[wp.array, wp.array, wp.array, wp.array]:
+        """Arguments of ``report.step_failed``."""
+        return self.steps, self.failed, self.first_failure, self.last_failure
 
     def clear(self) -> None:
         """Forget all steps so far."""
         for array in (self.iterations, self.steps, self.failed, self.residual):
             array.zero_()
         self.first_failure.fill_(-1)
+        self.last_failure.fill_(-1)
 
 
 @dataclass

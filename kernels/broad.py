@@ -20,6 +20,7 @@ import warp as wp
 from . import nearness
 from .arrays import SolverReport
 from .precision import precision
+from .report import step_failed
 from .shapes import ShapeType
 
 __all__ = ["FEW_PAIRS", "NearArrays", "find_pairs", "make", "overlooked", "place_shapes"]
@@ -170,6 +171,7 @@ def make(dtype: Any) -> SimpleNamespace:
         # out
         again: wp.array(dtype=int), looks: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial),
         steps: wp.array(dtype=int), failed: wp.array(dtype=int), first_failure: wp.array(dtype=int),
+        last_failure: wp.array(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
         mark = again[world]
@@ -196,9 +198,7 @@ def make(dtype: Any) -> SimpleNamespace:
             if give_up == 0:
                 looks[1 - every] = 1
             else:
-                failed[world] = failed[world] + 1
-                if first_failure[world] < 0:
-                    first_failure[world] = steps[world] - 1
+                step_failed(world, steps, failed, first_failure, last_failure)
 
     return SimpleNamespace(place=place_kernel, pairs=pairs_kernel, overlooked=overlooked_kernel)
 
@@ -247,7 +247,7 @@ def overlooked(
     worlds marked, the velocities to list the contacts for. With ``failures`` there is no further look, and a marked
     world counts as a failed step.
     """
-    report = [None] * 3 if failures is None else [failures.steps, failures.failed, failures.first_failure]
+    report = [None] * 4 if failures is None else failures.of_steps
     lists = list(zip(near.pairs, near.lists, near.counts, near.gaps, near.listed, strict=True))
     for i, (pairs, near_list, near_count, near_gap, has_contacts) in enumerate(lists):
         wp.launch(

@@ -10,6 +10,7 @@ from . import dynamics, law, newton
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .precision import FUSED, precision
+from .report import step_failed
 
 __all__ = ["make", "solve"]
 
@@ -117,14 +118,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
         coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
-        every: int, again: wp.array(dtype=int),
+        every: int, further: int, again: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype), vector: wp.array2d(dtype=dtype),
         slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion),
         # state out
         body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
-        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), residual: wp.array(dtype=dtype),
+        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), last_failure: wp.array(dtype=int),
+        residual: wp.array(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
         if every == 0 and again[world] == 0:
@@ -288,12 +290,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
 
         iterations[world] = iterations[world] + iteration
-        if every != 0:
+        if every != 0 and further == 0:
             steps[world] = steps[world] + 1
         if converged < 0:
-            failed[world] = failed[world] + 1
-            if first_failure[world] < 0:
-                first_failure[world] = steps[world] - 1
+            step_failed(world, steps, failed, first_failure, last_failure)
         if not (relative <= residual[world]):
             residual[world] = relative
 
@@ -306,7 +306,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 def solve(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
+    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None, further: bool = False,
 ) -> None:  # fmt: skip
     """Velocities after the step, the unique minimizer of its energy; W worlds, B bodies, A actuators.
 
@@ -328,6 +328,7 @@ def solve(
         max_iterations: Newton iterations after which a world counts as failed.
         again: Marks the worlds to solve once more, from ``body_v1`` on, [W]; by default all are solved from
             ``body_v0`` on.
+        further: Whether the report has counted this step already, in a solve before this one.
     """
     m, r, s = model, contact_rows, scratch
     wp.launch(
@@ -338,9 +339,9 @@ def solve(
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,
-            h, eps, tolerance, max_iterations, int(again is None), again,
+            h, eps, tolerance, max_iterations, int(again is None), int(further), again,
             s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change,
         ],
-        outputs=[body_v1, report.iterations, report.steps, report.failed, report.first_failure, report.residual],
+        outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
         device=body_q.device,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from . import blocks, contact_lanes, dynamics, graph, law, line_search, solve
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .line_search import CHANGE, MOTION
 from .precision import UNROLLED, precision
+from .report import step_failed
 from .solve import IMPULSE_ROUNDING, ROUNDING
 
 __all__ = ["make", "solve_islands"]
@@ -306,14 +307,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         g: Graph, count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
         coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
-        every: int, again: wp.array(dtype=int),
+        every: int, further: int, again: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
         slip: wp.array2d(dtype=Motion), course: wp.array2d(dtype=dtype),
         # state out
         body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
-        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), residual: wp.array(dtype=dtype),
+        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), last_failure: wp.array(dtype=int),
+        residual: wp.array(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
         if every == 0 and again[world] == 0:
@@ -418,12 +420,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         g.awake[world, c] = 1
                         solving = int(1)
 
-        if every != 0:
+        if every != 0 and further == 0:
             steps[world] = steps[world] + 1
         if bad == 1:
-            failed[world] = failed[world] + 1
-            if first_failure[world] < 0:
-                first_failure[world] = steps[world] - 1
+            step_failed(world, steps, failed, first_failure, last_failure)
         if not (worst <= residual[world]):
             residual[world] = worst
 
@@ -433,7 +433,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
 def solve_islands(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
+    *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None, further: bool = False,
 ) -> None:  # fmt: skip
     """Velocities after the step; the arguments are those of ``solve.solve``."""
     m, r, s = model, contact_rows, scratch
@@ -446,10 +446,10 @@ def solve_islands(
             m.body_takes_part, m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind,
             m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
-            r.coefficients, h, eps, tolerance, max_iterations, int(again is None), again,
+            r.coefficients, h, eps, tolerance, max_iterations, int(again is None), int(further), again,
             s.inertia, s.target, s.gradient, s.direction,
             s.blocks.diagonal, s.blocks.below, s.slip, s.course,
         ],
-        outputs=[body_v1, report.iterations, report.steps, report.failed, report.first_failure, report.residual],
+        outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
         device=body_q.device,
     )  # fmt: skip

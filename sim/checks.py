@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -230,19 +230,38 @@ def capacity(simulator: Simulator, contacts: np.ndarray, first: int = 0) -> None
         )
 
 
+def _unsolved(simulator: Simulator, where: str, step: int, residual: float) -> ConvergenceError:
+    return ConvergenceError(
+        f"the contact solve did not converge {where} at step {step} (relative gradient norm {residual:.3g} after at "
+        f"most {simulator.options.max_iterations} iterations). Likely causes: values near the limits of the precision, "
+        "or extreme ratios of mass or stiffness. Try dtype='float64', a smaller step, a larger stiction speed, or "
+        "a larger tolerance or max_iterations"
+    )
+
+
+def solved_again(simulator: Simulator, lane: Lane, what: str, place: Callable[[int, int], tuple[int, int]]) -> None:
+    """Raise if a pass over a finished rollout, ``what``, took a solve again that did not converge this time.
+
+    ``place(row, count)`` is the world and the step of a row of the lane, when it failed at its solve number ``count``.
+    """
+    _iterations, failed, first, residual = lane.solver_outcome()
+    if not (failed > 0).any():
+        return
+    row = int((failed > 0).argmax())
+    world, step = place(row, int(first[row]))
+    raise _unsolved(simulator, f"in {what} of world {world}", step, float(residual[row]))
+
+
 def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
     """Raise what went wrong in a rollout."""
     capacity(simulator, d.contacts.numpy())
     bad = d.failed_steps > 0
     if bool(bad.any()):
         world = int(torch.nonzero(bad)[0])
-        raise ConvergenceError(
-            f"the contact solve did not converge in {int(bad.sum())} of {len(bad)} worlds; first in world {world} at "
-            f"step {int(d.first_failure[world])} (relative gradient norm {float(d.residual[world]):.3g} after at most "
-            f"{simulator.options.max_iterations} iterations). Likely causes: values near the limits of the precision, "
-            "or extreme ratios of mass or stiffness. Try dtype='float64', a smaller step, a larger stiction speed, or "
-            "a larger tolerance or max_iterations"
-        )
+        raise _unsolved(
+            simulator, f"in {int(bad.sum())} of {len(bad)} worlds; first in world {world}", int(d.first_failure[world]),
+            float(d.residual[world]),
+        )  # fmt: skip
     if not bool(torch.isfinite(final_q).all() and torch.isfinite(final_v).all()):
         good = (torch.isfinite(final_q).all(dim=-1) & torch.isfinite(final_v).all(dim=-1)).all(dim=-1)
         w = int(torch.nonzero(~good)[0])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import warp as wp
 
 from ..kernels import adjoint, forces, impact, impact_adjoint, integrate
-from ..kernels.arrays import SolverReport
 
 if TYPE_CHECKING:
     from .lane import ContactLaw, Lane
@@ -23,8 +22,6 @@ class ImpactSteps:
         self.lane, self.law = lane, law
         width, bodies = lane.rest.shape
         self.own = impact.Impacts.allocate(width, bodies, lane.capacity, lane.real, lane.device, law.resists)
-        self.report = SolverReport.allocate(width, lane.real, lane.device)
-        """Of the solves of impacts; the first ones of the steps report to the lane."""
         self.solver = law.solver.with_capacity(2 * lane.capacity)
         self.adjoints: impact_adjoint.ImpactAdjoints | None = None
         options = lane.options
@@ -42,7 +39,9 @@ class ImpactSteps:
 
     def _solve(self, t: int, start: wp.array, count: wp.array, result: wp.array) -> None:
         lane = self.lane
-        self.solver.solve(lane.q[t], start, lane.control[t], count, self.own.rows, result, self.report)
+        self.solver.solve(
+            lane.q[t], start, lane.control[t], count, self.own.rows, result, lane.report, further=True
+        )
 
     def _prepare(self, t: int) -> wp.array:
         """Contacts, two solves, and the rows of the third; returns the velocities the step starts from."""

@@ -191,24 +191,11 @@ class Lane:
     def clear_reports(self) -> None:
         """Forget how the solver fared so far."""
         self.report.clear()
-        for law in self._laws.values():
-            if law.impacts is not None:
-                law.impacts.report.clear()
 
     def solver_outcome(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Newton iterations, steps that failed, the first of them (-1: none) and the largest residual, all [W]."""
         r = self.report
         iterations, failed, first, residual = (x.numpy() for x in (r.iterations, r.failed, r.first_failure, r.residual))
-        for law in self._laws.values():
-            if law.impacts is None:
-                continue
-            r = law.impacts.report  # the further solves of steps with impacts; all zero without
-            earlier = r.first_failure.numpy()
-            sooner = (earlier >= 0) & ((first < 0) | (earlier < first))
-            iterations = iterations + r.iterations.numpy()
-            failed = np.maximum(failed, r.failed.numpy())
-            first = np.where(sooner, earlier, first)
-            residual = np.fmax(residual, r.residual.numpy())
         return iterations, failed, first, residual
 
     def add_adjoints(self) -> None:

@@ -61,21 +61,22 @@ class Solver:
 
     def solve(
         self, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array, rows: Rows, body_v1: wp.array,
-        report: SolverReport, again: wp.array | None = None,
+        report: SolverReport, again: wp.array | None = None, *, further: bool = False,
     ) -> None:  # fmt: skip
         """Write the velocities after the step into ``body_v1``; see ``kernels.solve.solve`` for the arguments."""
         o, s = self.options, self.scratch
         tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-4)
         step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": tolerance}
         step["max_iterations"] = o.max_iterations
+        step |= {"again": again, "further": further}
         if s.graph is None:
             solve.solve(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report,
-                dofs=self.arrays.dofs, again=again, **step,
+                dofs=self.arrays.dofs, **step,
             )  # fmt: skip
         else:
             solve_islands.solve_islands(
-                self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, again=again, **step
+                self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, **step
             )
 
     def adjoint(
