@@ -41,9 +41,13 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def friction(mu_a: dtype, mu_b: dtype):
-        """Coefficient of a pair: the harmonic mean, zero if either is zero, smooth otherwise (Drake's rule)."""
+        """Coefficient of a pair: the harmonic mean, zero if either is zero (Drake's rule).
+
+        Smooth up to a coefficient of zero, where the derivative is that from above, 2; but where both are zero it is a
+        cone: zero along either axis, one where both grow alike.
+        """
         mu = dtype(0.0)
-        if mu_a > dtype(0.0) and mu_b > dtype(0.0):
+        if mu_a + mu_b > dtype(0.0):
             mu = dtype(2.0) * mu_a * mu_b / (mu_a + mu_b)
         return mu
 

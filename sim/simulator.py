@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from . import autodiff, checks
+from .bounds import warn_of_bounds
 from .errors import ModelError
 from .lane import Lane, default_capacity, look_ahead
 from .model import PARAMETERS, Model
@@ -103,9 +104,14 @@ class Simulator:
             StateError: A wrong shape, a value that is not finite, a mass that is not positive.
             CapacityError: A world met more contacts than it has room for.
             ConvergenceError: A step of a world did not reach the solver's tolerance.
+
+        Warns:
+            SimulationWarning: A gradient is asked for with respect to a coefficient at a value where it is zero and not
+                the derivative from above; see "Gradients at a bound" in ``docs/contact.md``.
         """
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
         checks.restitution(self.model, self.options, values)
+        warn_of_bounds(self.model, values)
         for watcher in self.watchers:
             watcher(state, control, values)
         needs = any(x.requires_grad for x in (state.body_q, state.body_v, control, *values.values()))
@@ -214,6 +220,7 @@ class Simulator:
             lane.adj_q_view.zero_()
             lane.adj_v_view.zero_()
             lane.features.needed.zero_()
+            lane.clear_reports()
 
             def add(seed: torch.Tensor | None, target: torch.Tensor) -> None:
                 if seed is not None:
@@ -246,6 +253,9 @@ class Simulator:
             for name in PARAMETERS:
                 out[name][start:stop] = lane.adj_parameter_views[name][:n]
             checks.capacity(self, lane.features.needed.numpy()[:n], start)
+            checks.solved_again(
+                self, lane, "the backward pass", lambda row, count: (start + min(row, n - 1), steps - 1 - count)
+            )
 
         self._each_block(worlds, [(backward, n) for n in self._lengths(steps)], block)
         return out
@@ -272,7 +282,12 @@ class Simulator:
             for view, source in zip(views, rows, strict=True):
                 if view.shape[1]:
                     _fill(view, source[start:stop])
+            lane.clear_reports()
             lane.run(forces, 1)
+            checks.solved_again(
+                self, lane, "reading the forces",
+                lambda row, _: (int(numbers[start + min(row, n - 1)]), (start + min(row, n - 1)) // worlds),
+            )  # fmt: skip
             parts[start] = _listed(lane, n)
 
         self._each_block(steps * worlds, [(forces, 1)], block)
