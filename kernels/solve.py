@@ -306,7 +306,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 def solve(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None, further: bool = False,
+    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
+    further: bool = False,
 ) -> None:  # fmt: skip
     """Velocities after the step, the unique minimizer of its energy; W worlds, B bodies, A actuators.
 

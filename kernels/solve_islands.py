@@ -433,7 +433,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
 def solve_islands(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None, further: bool = False,
+    *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
+    further: bool = False,
 ) -> None:  # fmt: skip
     """Velocities after the step; the arguments are those of ``solve.solve``."""
     m, r, s = model, contact_rows, scratch

@@ -41,9 +41,9 @@ def _derived(model: Model, name: str, value: torch.Tensor) -> str | None:
     w, s = where[0].tolist()
     what = _DERIVED[name]
     return (
-        f"{name} of {model.shape_names[s]!r} in world {w} is {float(value[w, s]):.4g}, which stands for no {what} of its "
-        f"own: it has no effect, and its gradient is zero ({len(where)} such entries). Where neither shape of a pair has "
-        f"one, it is derived from mass and step. To differentiate with respect to {what}, give the shape one"
+        f"{name} of {model.shape_names[s]!r} in world {w} is {float(value[w, s]):.4g}, which stands for no {what} of "
+        f"its own: it has no effect, and its gradient is zero ({len(where)} such entries). Where neither shape of a "
+        f"pair has one, it is derived from mass and step. To differentiate with respect to {what}, give the shape one"
     )
 
 
@@ -60,9 +60,9 @@ def _at_zero(model: Model, name: str, value: torch.Tensor) -> str | None:
         a, b = (model.shape_names[s] for s in model.pairs[p])
         first, second = value[w, pairs[p]].tolist()
         return (
-            f"the restitution of shapes {a!r} and {b!r} in world {w} is {first:.4g} and {second:.4g}, that of their pair "
-            f"exactly 0 ({len(some)} such pairs), and its gradient is reported as zero. That is not a derivative from "
-            "above: contacts without restitution have no impact within the step, and the result jumps to that of "
+            f"the restitution of shapes {a!r} and {b!r} in world {w} is {first:.4g} and {second:.4g}, that of their "
+            f"pair exactly 0 ({len(some)} such pairs), and its gradient is reported as zero. That is not a derivative "
+            "from above: contacts without restitution have no impact within the step, and the result jumps to that of "
             "impacts as restitution becomes positive. For the slope with impacts start from 1e-6 for both shapes"
         )
     if not len(both):
