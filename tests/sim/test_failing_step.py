@@ -94,3 +94,37 @@ def test_failing_steps_are_those_of_single_steps(scene, law, options, monkeypatc
             simulator.rollout(alone, steps=STEPS)
         said = re.search(r"first in world (\d) at step (\d+) ", str(caught.value)).groups()
         assert said == (str(world - 1 if world == 2 else 0), str(first[world]))
+
+
+def tumbling(seed):
+    gen = torch.Generator().manual_seed(seed)
+
+    def some(count):
+        return torch.rand(count, generator=gen, dtype=torch.float64)
+
+    b = ModelBuilder()
+    b.add_ground(friction=0.5, restitution=0.3)
+    for i in range(3):
+        box = b.add_body(
+            position=(0.03 * i, 0, 0.06 + 0.11 * i), rotation=about((some(3) - 0.5).tolist(), float(0.2 * some(1))),
+            velocity=(4 * (some(3) - 0.5)).tolist(), angular_velocity=(10 * (some(3) - 0.5)).tolist(),
+        )  # fmt: skip
+        b.add_box(box, (0.05, 0.05, 0.05), friction=0.5, restitution=0.3)
+    return b.finalize(dtype="float64")
+
+
+def test_a_solve_that_fails_when_the_backward_pass_takes_it_again_is_told(monkeypatch):
+    """With impacts that pass solves the steps again, the last one first, and by a law with resistance if asked for."""
+    model = tumbling(3)
+    simulator = Simulator(model, threads=1, segment=7, max_iterations=9, allow_overlap=True)
+    rolling = model.shape_rolling_resistance.clone().requires_grad_()
+    path = simulator.rollout(model.state(), None, {"shape_rolling_resistance": rolling}, steps=40)
+    states = [State(q.detach(), v.detach()) for q, v in zip(path.body_q, path.body_v, strict=True)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "rollout_result", lambda *_: None)
+        resisting = {"shape_rolling_resistance": torch.full_like(model.shape_rolling_resistance, 1e-15)}
+        single = [simulator.rollout(state, None, resisting, steps=1).diagnostics for state in states[:-1]]
+    last = max(t for t in range(40) if int(single[t].failed_steps[0]))
+    with pytest.raises(ConvergenceError, match=rf"in the backward pass of world 0 at step {last} "):
+        path.final.body_q.sum().backward()

@@ -175,8 +175,10 @@ def collisions(pair, *, worlds, seed, bounces=True, locked=((), ()), resistance=
         flat = product(tilt, product(about_z, lay))
         any_way = turned(normal(3), uniform(0.0, 6.0))
         turn = torch.where(aligned, flat, any_way)
-        if locked[i]:  # of a plane: about y alone
-            turn = turned(y, uniform(-0.03, 0.03) + lies * torch.pi / 2)
+        if locked[i]:  # of a plane: about y, but not exactly, as nothing is exactly aligned but by chance
+            turn = product(
+                turned(normal(3), uniform(1e-3, 1e-2)), turned(y, uniform(-0.03, 0.03) + lies * torch.pi / 2)
+            )
         q[:, i, 3:] = turn / turn.norm(dim=1, keepdim=True)
     q[:, 0, :3] = 0.0
     q[:, 1, :2] = uniform(-0.02, 0.02, 2)
