@@ -247,7 +247,7 @@ def overlooked(
     worlds marked, the velocities to list the contacts for. With ``failures`` there is no further look, and a marked
     world counts as a failed step.
     """
-    report = [None] * 4 if failures is None else failures.of_steps
+    report: tuple[Any, ...] = (None,) * 4 if failures is None else failures.of_steps
     lists = list(zip(near.pairs, near.lists, near.counts, near.gaps, near.listed, strict=True))
     for i, (pairs, near_list, near_count, near_gap, has_contacts) in enumerate(lists):
         wp.launch(
