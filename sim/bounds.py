@@ -41,7 +41,7 @@ def _derived(model: Model, name: str, value: torch.Tensor) -> str | None:
     w, s = where[0].tolist()
     what = _DERIVED[name]
     return (
-        f"{name} of {model.shape_names[s]!r} in world {w} is {float(value[w, s]):.4g}, which stands for no {what} of "
+        f"{name} of {model.shape_names[s]!r} in world {w} is {float(value.detach()[w, s]):.4g}, which stands for no {what} of "
         f"its own: it has no effect, and its gradient is zero ({len(where)} such entries). Where neither shape of a "
         f"pair has one, it is derived from mass and step. To differentiate with respect to {what}, give the shape one"
     )
@@ -58,7 +58,7 @@ def _at_zero(model: Model, name: str, value: torch.Tensor) -> str | None:
             return None
         w, p = some[0].tolist()
         a, b = (model.shape_names[s] for s in model.pairs[p])
-        first, second = value[w, pairs[p]].tolist()
+        first, second = value.detach()[w, pairs[p]].tolist()
         return (
             f"the restitution of shapes {a!r} and {b!r} in world {w} is {first:.4g} and {second:.4g}, that of their "
             f"pair exactly 0 ({len(some)} such pairs), and its gradient is reported as zero. That is not a derivative "
