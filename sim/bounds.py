@@ -39,9 +39,9 @@ def _derived(model: Model, name: str, value: torch.Tensor) -> str | None:
     if not len(where):
         return None
     w, s = where[0].tolist()
-    what = _DERIVED[name]
+    what, entry = _DERIVED[name], float(value.detach()[w, s])
     return (
-        f"{name} of {model.shape_names[s]!r} in world {w} is {float(value.detach()[w, s]):.4g}, which stands for no {what} of "
+        f"{name} of {model.shape_names[s]!r} in world {w} is {entry:.4g}, which stands for no {what} of "
         f"its own: it has no effect, and its gradient is zero ({len(where)} such entries). Where neither shape of a "
         f"pair has one, it is derived from mass and step. To differentiate with respect to {what}, give the shape one"
     )
