@@ -12,6 +12,8 @@ import warp as wp
 
 __all__ = ["AMBIENT", "LIGHT", "cast_picture"]
 
+wp.set_module_options({"enable_backward": False})  # nobody differentiates a picture
+
 LIGHT = (-0.37, -0.45, 0.81)
 """Direction of the light, a unit vector towards it."""
 AMBIENT = 0.5
