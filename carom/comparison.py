@@ -276,7 +276,7 @@ def compare(
             prepare(objective, theta)
     timings["compile"] = time.perf_counter() - began
 
-    scales = torch.as_tensor(scale, dtype=torch.float64).expand(len(theta))
+    scales = torch.as_tensor(scale, dtype=torch.float64, device="cpu").expand(len(theta))
     if rollouts is None:
         budget = affordable(objective, theta, scales)
     else:
@@ -298,7 +298,7 @@ def compare(
 
     say("cost along a slice")
     clock = time.perf_counter()
-    target = torch.tensor(comparison.reference.gradient, dtype=torch.float64)
+    target = torch.tensor(comparison.reference.gradient, dtype=torch.float64, device="cpu")
     slice_ = cost_along_slice(objective, theta, target, scales, seed=seed, **budget.slice)
     timings["slice"] = time.perf_counter() - clock
     recording = objective.record(theta[None]) if has_scene(objective) else None  # type: ignore[attr-defined]

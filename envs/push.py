@@ -162,8 +162,8 @@ class Push(Task):
     def _hat_functions(self) -> torch.Tensor:
         """Weights [steps, way-points + 1] of the start and the way-points in the target at the end of each step."""
         n = self.way_point_count
-        time = torch.arange(1, self.steps + 1, dtype=torch.float64) * (n / self.steps)
-        weights = (1.0 - (time[:, None] - torch.arange(n + 1)).abs()).clamp(min=0.0)
+        time = torch.arange(1, self.steps + 1, dtype=torch.float64, device="cpu") * (n / self.steps)
+        weights = (1.0 - (time[:, None] - torch.arange(n + 1, device="cpu")).abs()).clamp(min=0.0)
         return weights.to(device=self.device, dtype=self.dtype)
 
     def initial_parameters(self) -> torch.Tensor:

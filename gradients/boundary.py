@@ -218,7 +218,7 @@ class Boundary:
     def _frames(self, seed: int, parameters: int) -> torch.Tensor:
         """Directions of the lines of each sample, orthonormal, shape [samples, lines, parameters]."""
         if self.directions == "axes":
-            return torch.eye(parameters, dtype=torch.float64).expand(self.samples, -1, -1)
+            return torch.eye(parameters, dtype=torch.float64, device="cpu").expand(self.samples, -1, -1)
         normal = Gaussian().sample(self._uniforms(seed, "directions", parameters * self.lines))
         q, r = torch.linalg.qr(normal.view(self.samples, parameters, self.lines))
         # Signs by the diagonal of r make q uniform (Mezzadri 2007, "How to generate random matrices", section 5).

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from .bundle_checks import knots, plain_scale, spread_scale
@@ -89,7 +90,8 @@ class Bundling:
     def __post_init__(self) -> None:
         object.__setattr__(self, "state_scale", plain_scale("state_scale", self.state_scale))
         object.__setattr__(self, "control_scale", plain_scale("control_scale", self.control_scale))
-        if not (torch.tensor(self.state_scale) > 0).any() and not (torch.tensor(self.control_scale) > 0).any():
+        scales = np.ravel(self.state_scale), np.ravel(self.control_scale)
+        if not any((scale > 0.0).any() for scale in scales):
             raise GradientError(
                 "state_scale and control_scale are both zero, so nothing is perturbed: give a positive scale, or call "
                 "the step's own step_jacobian for the Jacobian without smoothing"

@@ -56,7 +56,7 @@ def check_count(name: str, count: object, least: int, why: str = "") -> None:
 def check_scale(scale: Scale, *, allow_zero: bool = False) -> float | tuple[float, ...]:
     """The scale as plain numbers (one, or one per coordinate), each positive and finite."""
     try:
-        numbers = torch.as_tensor(scale, dtype=torch.float64)
+        numbers = torch.as_tensor(scale, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise GradientError(f"scale is {scale!r}: give a number, or one number per coordinate") from None
     if numbers.ndim > 1 or numbers.numel() == 0:

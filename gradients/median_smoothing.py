@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -124,7 +125,7 @@ class MedianSmoothing:
         for size in sorted(set(sizes), reverse=True):  # the larger groups come first
             low = [start for start, own in zip(starts, sizes, strict=True) if own == size]
             for first in range(0, len(low), together):
-                some = torch.tensor(low[first : first + together], device=cost.device)[:, None]
+                some = torch.tensor(low[first : first + together], dtype=torch.int64, device=cost.device)[:, None]
                 left = (numbers < some) | (numbers >= some + size)  # [groups, N]
                 places = numbers.expand(left.shape)[left].view(len(some), samples - size)
                 found.append(self._statistic(cost[places], score[places], centre))
@@ -172,5 +173,5 @@ def mean_median(costs: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor
 def _log_binomial(n: torch.Tensor, k: int) -> torch.Tensor:
     """Logarithm of C(n, k) for n [...], minus infinity where n < k."""
     safe = n.clamp_min(float(k))
-    number = torch.lgamma(safe + 1.0) - torch.lgamma(safe - k + 1.0) - torch.lgamma(torch.tensor(k + 1.0).double())
+    number = torch.lgamma(safe + 1.0) - torch.lgamma(safe - k + 1.0) - math.lgamma(k + 1.0)
     return torch.where(n < k, torch.full_like(number, -torch.inf), number)

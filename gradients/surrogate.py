@@ -170,7 +170,7 @@ class Surrogate:
                 "gradient_spread": spread_over_members,
                 "finite": torch.isfinite(gradients).all(2).all(1),
                 "constant": constant,
-                "inside_data": torch.full((thetas,), inside),
+                "inside_data": torch.full((thetas,), inside, dtype=torch.bool, device="cpu"),
                 "best_step": best_step.view(thetas, self.ensemble).double().mean(1),
             },
         )

@@ -131,7 +131,7 @@ class Simulator:
         path_q = q0.new_empty((steps + 1, *q0.shape)) if keep else None
         path_v = v0.new_empty((steps + 1, *v0.shape)) if keep else None
         final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
-        counts = torch.zeros((6, worlds), dtype=torch.float64)
+        counts = torch.zeros((6, worlds), dtype=torch.float64, device="cpu")
         lengths = self._lengths(steps)
         forward = self._direction("forward", values)
         look = steps > 1 and not self.options.allow_overlap

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..gradients import GradientError
+from ..gradients.adam import Adam as Moments
 from .checks import check_positive, check_share
 from .interface import Step
 from .problem import Problem
@@ -57,7 +58,7 @@ class Adam:
         estimate = problem.estimate(theta, problem.random_seed(iteration))
         cost = problem.cost(theta)
         leaf = theta.detach().clone().requires_grad_()
-        adam = torch.optim.Adam([leaf], lr=self.rate(problem, used), betas=self.betas)
+        adam = Moments([leaf], lr=self.rate(problem, used), betas=self.betas)
         if memory:
             moments = {name: tensor.clone() for name, tensor in memory.items()}
             groups = adam.state_dict()["param_groups"]

@@ -124,7 +124,7 @@ def minimize(
         old = state["theta"].to(first)
         step = optimizer.step(problem, old, state["memory"], iteration=iteration, used=used)
         refuse_not_finite("theta", step.theta, advice="Use a smaller step")
-        refuse_not_finite("the cost", torch.tensor(step.cost))
+        refuse_not_finite("the cost", torch.tensor(step.cost, dtype=torch.float64, device="cpu"))
         theta, cost = step.best
         best, best_cost = (theta, cost) if cost < state["best_cost"] else (state["best"], state["best_cost"])
         still = state["still"] + 1 if step.gradient_norm == 0.0 and bool((step.theta == old).all()) else 0

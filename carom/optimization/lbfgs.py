@@ -49,7 +49,7 @@ class LBFGS:
 
     def begin(self, problem: Problem, theta: torch.Tensor) -> dict[str, Any]:
         """No evaluations yet."""
-        none = torch.zeros(0, dtype=torch.float64)
+        none = torch.zeros(0, dtype=torch.float64, device="cpu")
         start = theta.double().cpu()
         rows = none.reshape(0, len(start))
         return {"start": start, "next": start, "points": rows, "values": none, "slopes": rows}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..envs.control import ControlTask
+from ..gradients.adam import Adam
 from ..gradients.noise import derive_seed
 from ..runs import NotFiniteError
 from .analytic import Analytic
@@ -163,8 +164,8 @@ class ActorCritic:
     ) -> tuple[Policy, torch.nn.Module, torch.optim.Optimizer, torch.optim.Optimizer]:
         with seeded(derive_seed(seed, "networks")):
             policy, critic = Policy.of(task, self.hidden), critic_network(task, self.hidden)
-        actor = torch.optim.Adam(policy.parameters(), lr=self.learning_rate, betas=(0.7, 0.95))
-        return policy, critic, actor, torch.optim.Adam(critic.parameters(), self.critic_learning_rate, (0.7, 0.95))
+        actor = Adam(policy.parameters(), lr=self.learning_rate, betas=(0.7, 0.95))
+        return policy, critic, actor, Adam(critic.parameters(), self.critic_learning_rate, (0.7, 0.95))
 
     def _charge(self) -> Callable[[torch.Tensor], torch.Tensor]:
         root = self.root

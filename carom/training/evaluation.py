@@ -64,7 +64,7 @@ def evaluate(task: ControlTask, policy: Policy, start: ControlState) -> Evaluati
     Raises:
         NotFiniteError: A cost is not finite; the message names episode and step.
     """
-    state, total = start, torch.zeros(start.worlds, dtype=torch.float64)
+    state, total = start, torch.zeros(start.worlds, dtype=torch.float64, device="cpu")
     observation = task.observe(state)
     for step in range(task.horizon):
         state, cost, observation = task.step(state, policy.act(observation))

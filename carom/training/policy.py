@@ -37,11 +37,12 @@ def perceptron(
         kind: Of the hidden layers: "elu", with layer normalization, as in SHAC (Xu et al. 2022), or "tanh", without.
     """
     layers: list[torch.nn.Module] = []
+    made: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
     for width in hidden:
-        layers.append(torch.nn.Linear(inputs, width))
-        layers += [torch.nn.LayerNorm(width), torch.nn.ELU()] if kind == "elu" else [torch.nn.Tanh()]
+        layers.append(torch.nn.Linear(inputs, width, **made))
+        layers += [torch.nn.LayerNorm(width, **made), torch.nn.ELU()] if kind == "elu" else [torch.nn.Tanh()]
         inputs = width
-    final = torch.nn.Linear(inputs, outputs)
+    final = torch.nn.Linear(inputs, outputs, **made)
     with torch.no_grad():
         final.weight.mul_(last)
         final.bias.zero_()
@@ -81,8 +82,8 @@ class Policy(torch.nn.Module):
         super().__init__()
         self.hidden, self.kind = tuple(hidden), kind
         self.network = perceptron(observations, hidden, len(low), last=0.1, kind=kind)
-        self.register_buffer("low", torch.tensor(low, dtype=torch.float64))
-        self.register_buffer("high", torch.tensor(high, dtype=torch.float64))
+        self.register_buffer("low", torch.tensor(low, dtype=torch.float64, device="cpu"))
+        self.register_buffer("high", torch.tensor(high, dtype=torch.float64, device="cpu"))
 
     @classmethod
     def of(cls, task: ControlTask, hidden: Sequence[int] = (64, 64), kind: str = "elu") -> Policy:

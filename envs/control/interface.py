@@ -181,7 +181,9 @@ class ControlTask(ABC):
             shape = tuple(action.shape) if isinstance(action, torch.Tensor) else type(action).__name__
             raise TaskError(f"{self.name}: action must be a tensor of shape [worlds, actions] = {wanted}, got {shape}")
         value = action.detach().double().cpu()
-        low, high = (torch.tensor(bound, dtype=torch.float64) for bound in (self.action_low, self.action_high))
+        low, high = (
+            torch.tensor(bound, dtype=torch.float64, device="cpu") for bound in (self.action_low, self.action_high)
+        )
         slack = _ROUNDING * (high - low)
         bad = ~((value >= low - slack) & (value <= high + slack))  # also where it is not a number
         if bool(bad.any()):

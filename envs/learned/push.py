@@ -36,8 +36,8 @@ class PushDynamics:
 
     def start(self, count: int) -> torch.Tensor:
         """All at rest, [count, 10]."""
-        state = torch.zeros(count, 10)
-        state[:, 6:8] = torch.tensor(self.push.pusher_start)
+        state = torch.zeros(count, 10, dtype=torch.float32, device="cpu")
+        state[:, 6:8] = torch.tensor(self.push.pusher_start, dtype=torch.float32, device="cpu")
         return state
 
     def actions(self, theta: torch.Tensor) -> torch.Tensor:

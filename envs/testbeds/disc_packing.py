@@ -73,7 +73,7 @@ class DiscPacking(Testbed):
     def initial_positions(self, diameter: torch.Tensor) -> torch.Tensor:
         """Random positions for diameters [batch], shape [batch, discs, 2]."""
         generator = torch.Generator().manual_seed(self.seed)
-        shares = torch.rand(self.discs, 2, generator=generator, dtype=torch.float64).to(diameter)
+        shares = torch.rand(self.discs, 2, generator=generator, dtype=torch.float64, device="cpu").to(diameter)
         return self.box(diameter)[:, None, None] * shares
 
     def _pairs(

@@ -89,7 +89,7 @@ class Quadratic(Testbed):
     """Symmetric matrix H; kept as plain numbers."""
 
     def __post_init__(self) -> None:
-        matrix = torch.as_tensor(self.hessian, dtype=torch.float64)
+        matrix = torch.as_tensor(self.hessian, dtype=torch.float64, device="cpu")
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.numel() == 0:
             raise TaskError(f"{self.name}: hessian has shape {list(matrix.shape)}: give a square matrix")
         if not bool(torch.isfinite(matrix).all()) or not torch.equal(matrix, matrix.T):

@@ -124,8 +124,10 @@ class BallWithWall(_Throw):
         discriminant = x * x - 4.0 * drop * (drop + self.wall_height)
         if discriminant > 0.0:
             found += [math.atan((x + sign * math.sqrt(discriminant)) / (2.0 * drop)) for sign in (-1.0, 1.0)]
-        turns = torch.arange(math.floor(low / math.pi), math.ceil(high / math.pi) + 1, dtype=torch.float64)
-        angles = (torch.tensor(found, dtype=torch.float64) + math.pi * turns[:, None]).reshape(-1)
+        turns = torch.arange(
+            math.floor(low / math.pi), math.ceil(high / math.pi) + 1, dtype=torch.float64, device="cpu"
+        )
+        angles = (torch.tensor(found, dtype=torch.float64, device="cpu") + math.pi * turns[:, None]).reshape(-1)
         return angles[(angles >= low) & (angles <= high)].sort().values
 
 
@@ -168,5 +170,5 @@ class MomentumTransfer(_Throw):
 
     def breaks(self, low: float, high: float) -> torch.Tensor:
         """Angles from ``low`` to ``high`` [rad] at which the cost jumps, float64."""
-        angles = torch.tensor([-self.edge, self.edge], dtype=torch.float64)
+        angles = torch.tensor([-self.edge, self.edge], dtype=torch.float64, device="cpu")
         return angles[(angles >= low) & (angles <= high)]

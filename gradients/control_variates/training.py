@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..adam import Adam
 from ..checks import check_count
 from ..errors import GradientError
 from ..network import one_thread
@@ -76,7 +77,7 @@ def _fit(
 ) -> None:
     parameters = state.parameters
     if state.optimizer is None:
-        state.optimizer = torch.optim.Adam(parameters, lr=training.learning_rate)
+        state.optimizer = Adam(parameters, lr=training.learning_rate)
     for group in state.optimizer.param_groups:
         group["lr"] = training.learning_rate
     best: torch.Tensor | None = None

@@ -291,7 +291,7 @@ def _noise(smoothing: float | tuple[float, ...], parameters: int) -> torch.Tenso
     """Sobol points of the Gaussian [POINTS, parameters], scaled; None for no smoothing."""
     if not smoothing:
         return None
-    scale = torch.tensor(smoothing, dtype=torch.float64)
+    scale = torch.tensor(smoothing, dtype=torch.float64, device="cpu")
     if scale.ndim and len(scale) != parameters:
         raise GradientError(f"smoothing has {len(scale)} entries, the objective {parameters} parameters: give as many")
     if parameters > torch.quasirandom.SobolEngine.MAXDIM:

@@ -105,7 +105,7 @@ class NetworkCritic:
             fold_seed = derive_seed(seed, "critic", fold)
             # Whole trajectories are held out: neighbours in time tell too much of each other.
             draws = draw_uniforms(fold_seed, "held out", first=0, rows=len(others), columns=1)[:, 0]
-            train = torch.ones(len(others), dtype=torch.bool)
+            train = torch.ones(len(others), dtype=torch.bool, device="cpu")
             train[draws.argsort()[: max(1, len(others) // 10)]] = False
             network = Ensemble(
                 inputs=x.shape[1],

@@ -96,7 +96,7 @@ class PolicyGradient:
         start = time.perf_counter()
         parameters = _trainable(policy)
         _check_kind(parameters, problem)
-        scale = None if self.scale is None else torch.as_tensor(self.scale, dtype=torch.float64)
+        scale = None if self.scale is None else torch.as_tensor(self.scale, dtype=torch.float64, device="cpu")
         distribution = resolve_distribution(self.distribution)
         rollouts = roll_out(
             problem,

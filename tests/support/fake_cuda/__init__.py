@@ -5,13 +5,13 @@ CUDA tensors refuse: ``numpy()``, an operation together with a CPU tensor, a CPU
 while it is recorded is refused too, and so is a buffer that torch and Warp use on their two streams without an order
 between them. So all code for a GPU but the kernels themselves runs on a machine without one: ``pytest --fake-cuda``.
 
-Refusals are ``FakeCudaFault``. What makes the host wait for the device is only counted, see ``report``.
+Refusals are ``FakeCudaError``. What makes the host wait for the device is only counted, see ``report``.
 
 What it cannot see: kernels that are wrong on a GPU alone, asynchronous faults, ``torch.func``, other threads than the
 one that installed it, and the order between several streams of torch.
 """
 
 from .arrays import install
-from .faults import FakeCudaFault, report
+from .faults import FakeCudaError, report
 
-__all__ = ["FakeCudaFault", "install", "report"]
+__all__ = ["FakeCudaError", "install", "report"]

@@ -1,14 +1,14 @@
 """What a GPU would have refused, and what would have made the host wait."""
 
 import collections
-import traceback
+import sys
 from pathlib import Path
 
 HERE = str(Path(__file__).parent)
 WAITS: collections.Counter = collections.Counter()
 
 
-class FakeCudaFault(RuntimeError):
+class FakeCudaError(RuntimeError):
     """A GPU would have refused this, or computed something else."""
 
 
@@ -19,15 +19,20 @@ def is_cuda(device) -> bool:
 
 def place() -> str:
     """The line of the project or its tests that the present call comes from."""
-    frames = [f for f in traceback.extract_stack() if not f.filename.startswith(HERE)]
-    own = [f for f in frames if not any(part in f.filename for part in ("site-packages", "/lib/python", "<"))]
-    last = (own or frames)[-1]
-    return f"{Path(last.filename).parent.name}/{Path(last.filename).name}:{last.lineno}"
+    frame = first = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(HERE) and not any(part in name for part in ("site-packages", "/lib/python", "<")):
+            break
+        frame = frame.f_back
+    frame = frame or first
+    path = Path(frame.f_code.co_filename)
+    return f"{path.parent.name}/{path.name}:{frame.f_lineno}"
 
 
 def refuse(what: str) -> None:
     """Raise."""
-    raise FakeCudaFault(f"{what}, at {place()}")
+    raise FakeCudaError(f"{what}, at {place()}")
 
 
 def wait(what: str) -> None:

@@ -83,7 +83,7 @@ class CudaMode(TorchFunctionMode):
             self._check(func, name, args, found, marked)
         out = self._run(func, name, args, kwargs)
         if marked:
-            writes = name.endswith("_") and not name.endswith("__") or name == "__setitem__"
+            writes = (name.endswith("_") and not name.endswith("__")) or name == "__setitem__"
             views = set() if writes else {_memory(x) for x in tensors([out])}
             for x in marked:
                 buffer = CLOCKS.find(_memory(x))
@@ -115,7 +115,9 @@ class CudaMode(TorchFunctionMode):
             refuse(f"{name}() of a CUDA tensor")
         plain = [x for x in found if not isinstance(x, CudaTensor) and x.dim() > 0]
         if plain and func not in MIXES and name not in NEUTRAL:
-            refuse(f"{name} of tensors of cuda:0 and of the CPU, the latter of shapes {[tuple(x.shape) for x in plain]}")
+            refuse(
+                f"{name} of tensors of cuda:0 and of the CPU, the latter of shapes {[tuple(x.shape) for x in plain]}"
+            )
         if name in ("__getitem__", "__setitem__"):
             place = list(tensors([args[1]]))
             if not isinstance(args[0], CudaTensor) and any(isinstance(x, CudaTensor) for x in place):
