@@ -16,6 +16,7 @@ from .budget import Budget, affordable
 from .gradients import Backend, CentralDifferences, Comparison, GradientError, Objective, compare_backends, make_backend
 from .gradients.checks import check_count
 from .gradients.objective import evaluate, evaluate_with_gradient, objective_name
+from .plain import plain_numbers
 from .report.advice import Advice, advise
 from .report.folder import LAST, OutputError, output_folder
 from .report.landscape import Landscape, cost_over_plane
@@ -214,6 +215,7 @@ FILES = (
 """Names and patterns of all files that a comparison may write."""
 
 
+@plain_numbers
 def compare(
     objective: Objective,
     theta: torch.Tensor | None = None,

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from ..plain import plain_numbers
 from ..sim import ModelBuilder, Recording, Simulator, Trajectory, record
 from .errors import TaskError
 from .objective import Task
@@ -21,6 +22,7 @@ SCALES = {"touching": 0.01, "apart": 0.02}
 """Standard deviation of the noise on each way-point's coordinate for which the smoothed cost is informative [m]."""
 
 
+@plain_numbers
 class Push(Task):
     """Push a 10 cm box of 1 kg over a table with a ball of 4 cm on a position controller.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import as_batch, check_count, suggest
 from .crossings import ask_grid, density, search_events, search_values
 from .distributions import Gaussian
@@ -26,6 +27,7 @@ CONTINUOUS = ("pathwise", "line")
 DIRECTIONS = ("axes", "random")
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Boundary:
     """Gradient of F(theta) = E f(theta + scale * w), w Gaussian, as its continuous part plus a term for the jumps.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..plain import plain_numbers
 from .bundle_checks import knots, plain_scale, spread_scale
 from .checks import Scale, check_count, suggest
 from .distributions import Distribution, resolve_distribution
@@ -49,6 +50,7 @@ class Bundle:
     """Wall time [s]."""
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Bundling:
     """A and B of E step(x + state_scale w, u + control_scale w'), one model a knot of a trajectory, all in one batch.

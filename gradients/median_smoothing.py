@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import as_batch, check_count
 from .errors import GradientError
 from .interface import Estimate, Objective
@@ -20,6 +21,7 @@ __all__ = ["MedianSmoothing", "mean_median"]
 _BLOCK = 2**22  # entries of costs and scores held at once for the jackknife
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class MedianSmoothing:
     """Unbiased gradient of F(theta) = E median(f(theta + L w_1), ..., f(theta + L w_k)), w_j independent, k odd.

@@ -9,6 +9,7 @@ import torch
 
 from ..gradients import GradientError
 from ..gradients.adam import Adam as Moments
+from ..plain import plain_numbers
 from .checks import check_positive, check_share
 from .interface import Step
 from .problem import Problem
@@ -16,6 +17,7 @@ from .problem import Problem
 __all__ = ["Adam"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Adam:
     """Adam (Kingma and Ba, 2015, by ``torch.optim.Adam``) with a learning rate that falls in equal ratios.

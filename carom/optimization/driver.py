@@ -10,6 +10,7 @@ import torch
 
 from ..gradients import Backend, GradientError, Objective
 from ..gradients.checks import as_batch, check_count
+from ..plain import plain_numbers
 from ..runs import Advance, Progress, RunFolder, iterate, refuse_not_finite
 from .interface import Optimizer
 from .problem import BACKWARD_ROLLOUTS, Problem
@@ -54,6 +55,7 @@ class Result:
         return list(zip(self.history["rollouts"], self.history["best_cost"], strict=True))  # type: ignore[arg-type]
 
 
+@plain_numbers
 def minimize(
     objective: Objective,
     theta: torch.Tensor,

@@ -10,6 +10,7 @@ import scipy.optimize
 import torch
 
 from ..gradients.checks import check_count
+from ..plain import plain_numbers
 from ..runs import RunError
 from .checks import check_positive
 from .interface import Step
@@ -18,6 +19,7 @@ from .problem import Problem
 __all__ = ["LBFGS"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class LBFGS:
     """L-BFGS-B (Byrd, Lu, Nocedal and Zhu, 1995, by ``scipy.optimize.minimize``), with a line search, within bounds.

@@ -13,6 +13,7 @@ import torch
 from ..envs.control import ControlTask
 from ..gradients.adam import Adam
 from ..gradients.noise import derive_seed
+from ..plain import plain_numbers
 from ..runs import NotFiniteError
 from .analytic import Analytic
 from .checks import check_count, check_hidden, check_not_negative, check_positive, check_share
@@ -27,6 +28,7 @@ from .worlds import Worlds
 __all__ = ["ActorCritic"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class ActorCritic:
     """Short-horizon actor-critic whose gradient is an option.

@@ -13,6 +13,7 @@ from ..envs.control import ControlTask
 from ..gradients.adam import Adam
 from ..gradients.noise import derive_seed
 from ..gradients.policy import generalized_advantages
+from ..plain import plain_numbers
 from .mixture import trajectory_gradient
 from .modules import minibatches, seeded
 from .policy import Policy, perceptron
@@ -22,6 +23,7 @@ from .window import Played, Setting, Window, roll_window, unit_noise
 __all__ = ["LAX", "variate_pulls"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class LAX:
     """The score function with a control variate c(observation, action) that need not be anybody's value.

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..envs.control import ControlTask
+from ..plain import plain_numbers
 from .errors import PolicyFileError
 
 __all__ = ["POLICY_FORMAT", "Policy", "critic_network", "load_policy", "perceptron", "save_policy"]
@@ -54,6 +55,7 @@ def critic_network(task: ControlTask, hidden: Sequence[int]) -> torch.nn.Module:
     return perceptron(len(task.observation_names), hidden, 1).to(task.device, task.dtype)
 
 
+@plain_numbers
 class Policy(torch.nn.Module):
     """Observations [batch, k] to raw actions [batch, m]; ``squash`` makes actions of them, within bounds.
 

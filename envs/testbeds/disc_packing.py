@@ -9,12 +9,14 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 from .testbed import Experiment, Testbed, check_count, check_positive
 
 __all__ = ["DiscPacking"]
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class DiscPacking(Testbed):
     """Half of the discs have the diameter theta, half 1; they settle under a soft repulsion; cost: energy per disc.

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from .normal import average_in_pieces
 from .testbed import Experiment, Scale, Testbed, check_positive
 
@@ -51,6 +52,7 @@ class _Throw(Testbed):
         return self._smoothed(theta, scale)[1].unsqueeze(-1).to(theta.dtype)
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class BallWithWall(_Throw):
     """Throw a point mass as far as it goes, over a wall in the way: cost -r^2, r where it stops [m].
@@ -131,6 +133,7 @@ class BallWithWall(_Throw):
         return angles[(angles >= low) & (angles <= high)].sort().values
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class MomentumTransfer(_Throw):
     """Hit a pivot at the angle that turns it most: cost -sin(theta)^2 within 45 degrees, 0 beyond, where it misses.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..adam import Adam
 from ..checks import check_count
 from ..errors import GradientError
@@ -24,6 +25,7 @@ _LEAST_ROUND = 16  # samples in the first of several rounds: a network trained o
 _LEAST_CHECKED = 4  # fewer samples than this cannot tell a better control variate from a worse one
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class VarianceTraining:
     """How a control variate is trained within an estimate.

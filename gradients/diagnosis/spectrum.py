@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..errors import GradientError
 from ..noise import draw_uniforms
@@ -33,6 +34,7 @@ class Spectrum:
         return float(self.exponents[0])
 
 
+@plain_numbers
 def spectrum(steps: Steps, *, leading: int = 8, seed: int = 0) -> Spectrum:
     """Singular values and exponents, by orthonormal rows pulled back through the steps and made orthonormal again.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import Scale, as_batch, check_scale
 from ..distributions import Gaussian
 from ..errors import GradientError
@@ -29,6 +30,7 @@ POINTS = 64
 _ROWS = 2**15  # rows in one pass of the networks
 
 
+@plain_numbers
 def fit_surrogate(
     objective: Objective,
     region: Region,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...plain import plain_numbers
 from ..checks import as_batch, check_count
 from ..errors import GradientError
 from ..interface import Objective
@@ -53,6 +54,7 @@ class GridCosts:
         return torch.from_numpy(np.stack([by_x, by_y], axis=-1))
 
 
+@plain_numbers
 def cost_on_grid(
     objective: Objective,
     theta: torch.Tensor,

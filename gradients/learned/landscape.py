@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ...plain import plain_numbers
 from ..adam import Adam
 from ..checks import check_count
 from ..errors import GradientError
@@ -75,6 +76,7 @@ class LandscapeFit:
         return float(torch.stack(raw, -1).square().mean().sqrt() / fitted.square().mean().sqrt())
 
 
+@plain_numbers
 def fit_landscape(
     grid: GridCosts, *, steps: int = 1000, seed: int = 0, progress: bool | ProgressCallback | None = None
 ) -> LandscapeFit:

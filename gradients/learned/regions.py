@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from scipy.special import gammaincinv
 
+from ...plain import plain_numbers
 from ..checks import Scale, as_batch, check_scale, expand_scale
 from ..distributions import Gaussian
 from ..errors import GradientError
@@ -68,6 +69,7 @@ def _vector(name: str, numbers: object) -> tuple[float, ...]:
     return tuple(tensor.tolist())
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Cloud:
     """Gaussian points about theta: for a surrogate that follows an optimizer.
@@ -127,6 +129,7 @@ class Cloud:
         return {"kind": "cloud", "theta": list(self.centre.tolist()), "scale": list(self.spread.tolist())}
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Box:
     """Points drawn evenly between ``low`` and ``high`` [parameters]: for a surrogate of a whole range, made once."""

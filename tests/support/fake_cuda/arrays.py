@@ -77,17 +77,7 @@ def _torch_side() -> None:
 def _allocation() -> None:
     """Arrays that are made, and those that torch sees."""
     for name in ("zeros", "empty", "full", "ones", "clone", "zeros_like", "empty_like"):
-
-        def make(*args, _real=getattr(wp, name), _name=name, **options):
-            array = _real(*args, **options)
-            if is_cuda(array.device):
-                if tensors.recordings:
-                    refuse(f"wp.{_name} while a graph is recorded")
-                CLOCKS.now[WARP] += 1
-                array.made_at = CLOCKS.now[WARP]
-            return array
-
-        setattr(wp, name, make)
+        setattr(wp, name, _making(getattr(wp, name)))
     real_init, real_to_torch, real_numpy = wp.array.__init__, wp.to_torch, wp.array.numpy
 
     def init(self, data=None, *args, **options):
@@ -113,12 +103,32 @@ def _allocation() -> None:
 
     wp.array.__init__, wp.array.numpy, wp.to_torch = init, numpy, to_torch
     for name in ("zero_", "fill_", "assign"):
+        setattr(wp.array, name, _writing(getattr(wp.array, name)))
 
-        def write(self, *args, _real=getattr(wp.array, name), _name=name):
-            _use([self], _name)
-            return _real(self, *args)
 
-        setattr(wp.array, name, write)
+def _making(real):
+    """A function of Warp that allocates."""
+
+    def make(*args, **options):
+        array = real(*args, **options)
+        if is_cuda(array.device):
+            if tensors.recordings:
+                refuse(f"wp.{real.__name__} while a graph is recorded")
+            CLOCKS.now[WARP] += 1
+            array.made_at = CLOCKS.now[WARP]
+        return array
+
+    return make
+
+
+def _writing(real):
+    """A method of arrays that writes them."""
+
+    def write(self, *args):
+        _use([self], real.__name__)
+        return real(self, *args)
+
+    return write
 
 
 def _arrays(values):

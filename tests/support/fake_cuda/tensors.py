@@ -10,9 +10,9 @@ CUDA = torch.device("cuda:0")
 T = torch.Tensor
 
 MIXES = {
-    T.to, T.copy_, T.type_as, T.__getitem__, T.__setitem__, T.index_put_, T.backward, T.expand_as, T.view_as, T.reshape_as,
-    T.register_hook, torch.autograd.grad, torch.autograd.backward, torch.empty_like, torch.zeros_like, torch.ones_like,
-    torch.full_like, torch.result_type, torch.is_tensor, torch.promote_types,
+    T.to, T.copy_, T.type_as, T.__getitem__, T.__setitem__, T.index_put_, T.backward, T.expand_as, T.view_as,
+    T.reshape_as, T.register_hook, torch.autograd.grad, torch.autograd.backward, torch.empty_like, torch.zeros_like,
+    torch.ones_like, torch.full_like, torch.result_type, torch.is_tensor, torch.promote_types,
 }  # fmt: skip
 """What takes tensors of both devices together."""
 WAITS = {
