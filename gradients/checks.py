@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from ..plain import plain
 from .errors import GradientError
 
 __all__ = ["Scale", "as_batch", "check_count", "check_scale", "expand_scale", "suggest"]
@@ -49,6 +50,7 @@ def as_batch(theta: torch.Tensor) -> tuple[torch.Tensor, bool]:
 
 def check_count(name: str, count: object, least: int, why: str = "") -> None:
     """Refuse anything but an integer of at least ``least``."""
+    count = plain(count)
     if isinstance(count, bool) or not isinstance(count, int) or count < least:
         raise GradientError(f"{name} is {count!r}: give an integer of at least {least}{why}")
 

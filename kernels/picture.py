@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from ..kernel_cache import start_warp
+
 __all__ = ["AMBIENT", "LIGHT", "cast_picture"]
 
 wp.set_module_options({"enable_backward": False})  # nobody differentiates a picture
@@ -187,6 +189,7 @@ def cast_picture(
         height: [pixels]
         device: Where to compute.
     """
+    start_warp()
     with wp.ScopedDevice(device):
         points = wp.array(np.ascontiguousarray(vertices, dtype=np.float32), dtype=wp.vec3)
         corners = np.ascontiguousarray(faces, dtype=np.int32)
