@@ -50,7 +50,7 @@ def backends(device):
     theta = task.initial_parameters()
     found = {}
     for name in backend_names():
-        backend = make_backend(name, scale=task.smoothing_scale, samples=20)
+        backend = make_backend(name, scale=task.smoothing_scale, samples=40)
         found[name] = backend.estimate(task, theta, seed=3).gradient
     theta = theta.clone().requires_grad_()
     differentiable(task, Smoothing(scale=0.02, samples=8))(theta).backward()
@@ -89,7 +89,7 @@ def training(device):
     task = make_control("push", device=device, dtype="float64", threads=1)
     method = ActorCritic(worlds=4, window=2, hidden=(8,), critic_epochs=1)
     done = train(task, method, steps=2 * method.steps(task), seed=5, evaluations=1)
-    return {name: value for name, value in done.policy.state_dict().items()}
+    return dict(done.policy.state_dict())
 
 
 PATHS = (simulate, backends, comparison, optimization, environment, training)

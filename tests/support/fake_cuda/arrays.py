@@ -67,7 +67,8 @@ def _torch_side() -> None:
         CLOCKS.both_wait()
 
     torch.cuda.synchronize = wp.synchronize = wp.synchronize_device = synchronize
-    import carom.gradients  # noqa: F401  so that its functions are there
+    import carom.gradients
+    import carom.sim  # noqa: F401  so that their functions are there
 
     for function in torch.autograd.Function.__subclasses__():
         if function.__module__.startswith("carom."):

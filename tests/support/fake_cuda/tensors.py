@@ -162,12 +162,13 @@ PROPERTIES = {
 
 
 def seen_by_python(function: type) -> None:
-    """Gradients come to the backward of a Python function without their device: give it back to them."""
+    """Gradients come to the backward of a Python function without their device, and outside of the mode."""
     real = function.backward
 
     def backward(ctx, *seeds):
         if any(isinstance(x, CudaTensor) for x in ctx.saved_tensors):
-            seeds = tuple(map(mark, seeds))
+            with CudaMode():
+                return real(ctx, *map(mark, seeds))
         return real(ctx, *seeds)
 
     function.backward = staticmethod(backward)
