@@ -81,6 +81,8 @@ class CudaMode(TorchFunctionMode):
         marked = [x for x in found if isinstance(x, CudaTensor)]
         if name == "_has_compatible_shallow_copy_type":  # asked where a module moves
             return len(marked) in (0, len(found)) and func(*args)
+        if name == "__deepcopy__":
+            return args[1].setdefault(id(first), mark(first.detach().clone().requires_grad_(first.requires_grad)))
         if marked:
             self._check(func, name, args, found, marked)
         out = self._run(func, name, args, kwargs)
