@@ -19,6 +19,7 @@ from push_scene import push, random_way_points
 from carom.kernels import adjoint, integrate, rows
 from carom.kernels.detect import detect
 from carom.sim.lane import Lane
+from carom.sim.streams import hand_to_torch, hand_to_warp
 
 STEP = 2
 """Which step of the lane's last segment is measured."""
@@ -32,8 +33,10 @@ def filled_lane(worlds: int, device: str, dtype: str, step: float) -> Lane:
     lane.report.clear()
     lane.add_adjoints()
     lane.list_contacts(STEP, lane.law())
+    hand_to_torch(device)
     lane.adj_v_view.normal_()
     lane.adj_q_view.normal_()
+    hand_to_warp(device)
     return lane
 
 
@@ -48,7 +51,8 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
     return {
         "detect": lambda: detect(
             real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size, shape_pose=a.shape_pose,
-            gravity=a.gravity, body_q=q, body_v=v, near=lane.near, features=f, **lane._detect,
+            gravity=a.gravity, body_q=q, body_v=v, near=lane.near, features=f, margin=lane._margin + lane._felt(law),
+            **lane._detect,
         ),
         "overlooked": lambda: lane._overlooked(STEP, law),
         "rows": lambda: rows.prepare(real, a, q, v, f, law.rows, h=h, **eps),

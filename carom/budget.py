@@ -38,7 +38,9 @@ class Budget:
     def between(self, least: float, most: float) -> float:
         """``most`` where the budget is full; down to ``least`` at a 64th of it, by equal ratios."""
         share = min(1.0, max(1.0 / 64.0, self.rollouts / MOST))
-        return float(least * (most / least) ** (1.0 + torch.tensor(share).log2().item() / 6.0))
+        return float(
+            least * (most / least) ** (1.0 + torch.tensor(share, dtype=torch.float32, device="cpu").log2().item() / 6.0)
+        )
 
     @property
     def slice(self) -> dict[str, int]:

@@ -16,6 +16,7 @@ from .budget import Budget, affordable
 from .gradients import Backend, CentralDifferences, Comparison, GradientError, Objective, compare_backends, make_backend
 from .gradients.checks import check_count
 from .gradients.objective import evaluate, evaluate_with_gradient, objective_name
+from .plain import plain_numbers
 from .report.advice import Advice, advise
 from .report.folder import LAST, OutputError, output_folder
 from .report.landscape import Landscape, cost_over_plane
@@ -214,6 +215,7 @@ FILES = (
 """Names and patterns of all files that a comparison may write."""
 
 
+@plain_numbers
 def compare(
     objective: Objective,
     theta: torch.Tensor | None = None,
@@ -276,7 +278,7 @@ def compare(
             prepare(objective, theta)
     timings["compile"] = time.perf_counter() - began
 
-    scales = torch.as_tensor(scale, dtype=torch.float64).expand(len(theta))
+    scales = torch.as_tensor(scale, dtype=torch.float64, device="cpu").expand(len(theta))
     if rollouts is None:
         budget = affordable(objective, theta, scales)
     else:
@@ -298,7 +300,7 @@ def compare(
 
     say("cost along a slice")
     clock = time.perf_counter()
-    target = torch.tensor(comparison.reference.gradient, dtype=torch.float64)
+    target = torch.tensor(comparison.reference.gradient, dtype=torch.float64, device="cpu")
     slice_ = cost_along_slice(objective, theta, target, scales, seed=seed, **budget.slice)
     timings["slice"] = time.perf_counter() - clock
     recording = objective.record(theta[None]) if has_scene(objective) else None  # type: ignore[attr-defined]

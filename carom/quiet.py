@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import warp as wp
 
+from .kernel_cache import start_warp
+
 __all__ = ["init_warp", "quiet_warp"]
 
 _NO_DRIVER = "Could not find or load the NVIDIA CUDA driver"
@@ -31,7 +33,7 @@ def init_warp() -> None:
     for the moment. A CUDA device that is asked for and is not there still gets the simulator's ``DeviceError``.
     """
     with _diverted_stderr() as lines:
-        wp.init()
+        start_warp()
     for line in lines:
         if _NO_DRIVER not in line:
             sys.stderr.write(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -160,7 +161,7 @@ def compare_variance(
     rows, references = [], {}
     for place, distribution in enumerate(distributions):
         say(f"{distribution} ({place + 1} of {len(distributions)}): reference")
-        each = 2 ** round(torch.tensor(reference_samples / _REFERENCE_REPLICATIONS).log2().item())
+        each = 2 ** round(math.log2(reference_samples / _REFERENCE_REPLICATIONS))
         backend = Smoothing(
             scale=scale,
             samples=each * _REFERENCE_REPLICATIONS,
@@ -230,4 +231,5 @@ def _squares(found: Sequence[Any], truth: Sequence[Any]) -> torch.Tensor:
     return torch.tensor(
         [_norm(one.gradient - other.gradient) ** 2 for one, other in zip(found, truth, strict=True)],
         dtype=torch.float64,
+        device="cpu",
     )

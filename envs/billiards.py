@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from ..plain import plain_numbers
 from ..sim import ModelBuilder, Recording, Simulator, State, Trajectory, record
 from .errors import TaskError
 from .objective import Task
@@ -14,6 +15,7 @@ from .objective import Task
 __all__ = ["Billiards"]
 
 
+@plain_numbers
 class Billiards(Task):
     """Break a triangle of balls so that one ball of its last row ends at a goal.
 

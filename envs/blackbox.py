@@ -99,7 +99,7 @@ class ShortestPath(_Sized):
                 ahead = torch.zeros_like(worst) if (i, j) == (n - 1, n - 1) else best.values
                 left[i][j], choice[:, i, j] = costs[:, i, j] + ahead, best.indices
         rows = torch.arange(len(x), device=x.device)
-        moves = torch.tensor(steps, device=x.device)
+        moves = torch.tensor(steps, dtype=torch.int64, device=x.device)
         place = torch.zeros(len(x), 2, dtype=torch.int64, device=x.device)
         path = torch.zeros_like(costs)
         for _ in range(2 * n - 1):

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from ..plain import plain_numbers
 from ..sim import ModelBuilder, Recording, Simulator, Trajectory, record
 from .errors import TaskError
 from .objective import Task
@@ -15,6 +16,7 @@ from .planar import outline_at, planar_pose, wrap_angle
 __all__ = ["BoxPushing"]
 
 
+@plain_numbers
 class BoxPushing(Task):
     """Push a planar box of 1 m to a pose half a metre to the side and ahead, turned by 45 degrees; quasi-dynamic.
 

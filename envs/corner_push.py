@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from ..plain import plain_numbers
 from ..sim import ModelBuilder, Recording, Simulator, State, Trajectory, record
 from .errors import TaskError
 from .objective import Task
@@ -14,6 +15,7 @@ from .objective import Task
 __all__ = ["CornerPush"]
 
 
+@plain_numbers
 class CornerPush(Task):
     """A flat pusher moves straight on beside a box of 10 cm and may catch its corner.
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from ..plain import plain
 from ..sim import SimulationError
 from ..sim.options import SimulatorOptions
 from .errors import TaskError
@@ -29,6 +30,7 @@ def construct(what: str, make: type, options: Mapping[str, Any]) -> Any:
     Raises:
         TaskError: It takes no such option, or one is of a wrong type. Its own errors, which say more, stay.
     """
+    options = {name: plain(value) for name, value in options.items()}
     if dataclasses.is_dataclass(make):
         for field in dataclasses.fields(make):
             value = options.get(field.name, 0.0)

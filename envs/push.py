@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from ..plain import plain_numbers
 from ..sim import ModelBuilder, Recording, Simulator, Trajectory, record
 from .errors import TaskError
 from .objective import Task
@@ -21,6 +22,7 @@ SCALES = {"touching": 0.01, "apart": 0.02}
 """Standard deviation of the noise on each way-point's coordinate for which the smoothed cost is informative [m]."""
 
 
+@plain_numbers
 class Push(Task):
     """Push a 10 cm box of 1 kg over a table with a ball of 4 cm on a position controller.
 
@@ -162,8 +164,8 @@ class Push(Task):
     def _hat_functions(self) -> torch.Tensor:
         """Weights [steps, way-points + 1] of the start and the way-points in the target at the end of each step."""
         n = self.way_point_count
-        time = torch.arange(1, self.steps + 1, dtype=torch.float64) * (n / self.steps)
-        weights = (1.0 - (time[:, None] - torch.arange(n + 1)).abs()).clamp(min=0.0)
+        time = torch.arange(1, self.steps + 1, dtype=torch.float64, device="cpu") * (n / self.steps)
+        weights = (1.0 - (time[:, None] - torch.arange(n + 1, device="cpu")).abs()).clamp(min=0.0)
         return weights.to(device=self.device, dtype=self.dtype)
 
     def initial_parameters(self) -> torch.Tensor:

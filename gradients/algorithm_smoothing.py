@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import as_batch, check_count
 from .errors import GradientError
 from .interface import Estimate, Objective
@@ -20,6 +21,7 @@ from .smoothing import Smoothing
 __all__ = ["AlgorithmSmoothing"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class AlgorithmSmoothing:
     """Gradient of loss(E outputs(theta + L w)) for an objective loss(outputs(theta)), by perturbed rollouts.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import as_batch, check_count, suggest
 from .crossings import ask_grid, density, search_events, search_values
 from .distributions import Gaussian
@@ -26,6 +27,7 @@ CONTINUOUS = ("pathwise", "line")
 DIRECTIONS = ("axes", "random")
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Boundary:
     """Gradient of F(theta) = E f(theta + scale * w), w Gaussian, as its continuous part plus a term for the jumps.
@@ -218,7 +220,7 @@ class Boundary:
     def _frames(self, seed: int, parameters: int) -> torch.Tensor:
         """Directions of the lines of each sample, orthonormal, shape [samples, lines, parameters]."""
         if self.directions == "axes":
-            return torch.eye(parameters, dtype=torch.float64).expand(self.samples, -1, -1)
+            return torch.eye(parameters, dtype=torch.float64, device="cpu").expand(self.samples, -1, -1)
         normal = Gaussian().sample(self._uniforms(seed, "directions", parameters * self.lines))
         q, r = torch.linalg.qr(normal.view(self.samples, parameters, self.lines))
         # Signs by the diagonal of r make q uniform (Mezzadri 2007, "How to generate random matrices", section 5).

@@ -24,7 +24,7 @@ def knots(name: str, rows: torch.Tensor) -> torch.Tensor:
 def plain_scale(name: str, scale: Scale) -> float | tuple[float, ...]:
     """The scale as plain numbers, each zero or positive, and finite."""
     try:
-        numbers = torch.as_tensor(scale, dtype=torch.float64)
+        numbers = torch.as_tensor(scale, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise GradientError(f"{name} is {scale!r}: give a number, or one number per coordinate") from None
     if numbers.ndim > 1 or numbers.numel() == 0 or not bool((torch.isfinite(numbers) & (numbers >= 0)).all()):

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
+from ..plain import plain_numbers
 from .bundle_checks import knots, plain_scale, spread_scale
 from .checks import Scale, check_count, suggest
 from .distributions import Distribution, resolve_distribution
@@ -48,6 +50,7 @@ class Bundle:
     """Wall time [s]."""
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Bundling:
     """A and B of E step(x + state_scale w, u + control_scale w'), one model a knot of a trajectory, all in one batch.
@@ -89,7 +92,8 @@ class Bundling:
     def __post_init__(self) -> None:
         object.__setattr__(self, "state_scale", plain_scale("state_scale", self.state_scale))
         object.__setattr__(self, "control_scale", plain_scale("control_scale", self.control_scale))
-        if not (torch.tensor(self.state_scale) > 0).any() and not (torch.tensor(self.control_scale) > 0).any():
+        scales = np.ravel(self.state_scale), np.ravel(self.control_scale)
+        if not any((scale > 0.0).any() for scale in scales):
             raise GradientError(
                 "state_scale and control_scale are both zero, so nothing is perturbed: give a positive scale, or call "
                 "the step's own step_jacobian for the Jacobian without smoothing"

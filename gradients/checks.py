@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from ..plain import plain
 from .errors import GradientError
 
 __all__ = ["Scale", "as_batch", "check_count", "check_scale", "expand_scale", "suggest"]
@@ -49,6 +50,7 @@ def as_batch(theta: torch.Tensor) -> tuple[torch.Tensor, bool]:
 
 def check_count(name: str, count: object, least: int, why: str = "") -> None:
     """Refuse anything but an integer of at least ``least``."""
+    count = plain(count)
     if isinstance(count, bool) or not isinstance(count, int) or count < least:
         raise GradientError(f"{name} is {count!r}: give an integer of at least {least}{why}")
 
@@ -56,7 +58,7 @@ def check_count(name: str, count: object, least: int, why: str = "") -> None:
 def check_scale(scale: Scale, *, allow_zero: bool = False) -> float | tuple[float, ...]:
     """The scale as plain numbers (one, or one per coordinate), each positive and finite."""
     try:
-        numbers = torch.as_tensor(scale, dtype=torch.float64)
+        numbers = torch.as_tensor(scale, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise GradientError(f"scale is {scale!r}: give a number, or one number per coordinate") from None
     if numbers.ndim > 1 or numbers.numel() == 0:

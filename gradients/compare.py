@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..plain import plain_numbers
 from .errors import GradientError
 from .interface import Backend, Estimate, Objective
 
@@ -58,6 +59,7 @@ class Comparison:
         return {"reference": self.reference.as_dict(), "rows": [row.as_dict() for row in self.rows]}
 
 
+@plain_numbers
 def compare_backends(
     objective: Objective,
     theta: torch.Tensor,

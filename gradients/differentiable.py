@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ..plain import plain_numbers
 from .errors import GradientError
 from .interface import Backend, Estimate, Objective
 from .noise import derive_seed
@@ -14,6 +15,7 @@ from .objective import objective_name
 __all__ = ["Differentiable", "differentiable"]
 
 
+@plain_numbers
 def differentiable(objective: Objective, backend: Backend, *, seed: int = 0) -> Differentiable:
     """A function of theta ([parameters] -> [] or [batch, parameters] -> [batch]) that torch can differentiate.
 
@@ -34,6 +36,7 @@ def differentiable(objective: Objective, backend: Backend, *, seed: int = 0) -> 
     return Differentiable(objective, backend, seed=seed)
 
 
+@plain_numbers
 class Differentiable:
     """What :func:`differentiable` returns. Also an objective itself, so that it can be wrapped again."""
 

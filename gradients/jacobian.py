@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import as_batch
 from .errors import GradientError
 from .interface import Estimate
@@ -18,6 +19,7 @@ from .smoothing_run import Progress, rows_at_once
 __all__ = ["smoothed_jacobian"]
 
 
+@plain_numbers
 def smoothed_jacobian(
     outputs: Callable[[torch.Tensor], torch.Tensor],
     theta: torch.Tensor,

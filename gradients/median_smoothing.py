@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import as_batch, check_count
 from .errors import GradientError
 from .interface import Estimate, Objective
@@ -19,6 +21,7 @@ __all__ = ["MedianSmoothing", "mean_median"]
 _BLOCK = 2**22  # entries of costs and scores held at once for the jackknife
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class MedianSmoothing:
     """Unbiased gradient of F(theta) = E median(f(theta + L w_1), ..., f(theta + L w_k)), w_j independent, k odd.
@@ -124,7 +127,7 @@ class MedianSmoothing:
         for size in sorted(set(sizes), reverse=True):  # the larger groups come first
             low = [start for start, own in zip(starts, sizes, strict=True) if own == size]
             for first in range(0, len(low), together):
-                some = torch.tensor(low[first : first + together], device=cost.device)[:, None]
+                some = torch.tensor(low[first : first + together], dtype=torch.int64, device=cost.device)[:, None]
                 left = (numbers < some) | (numbers >= some + size)  # [groups, N]
                 places = numbers.expand(left.shape)[left].view(len(some), samples - size)
                 found.append(self._statistic(cost[places], score[places], centre))
@@ -172,5 +175,5 @@ def mean_median(costs: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor
 def _log_binomial(n: torch.Tensor, k: int) -> torch.Tensor:
     """Logarithm of C(n, k) for n [...], minus infinity where n < k."""
     safe = n.clamp_min(float(k))
-    number = torch.lgamma(safe + 1.0) - torch.lgamma(safe - k + 1.0) - torch.lgamma(torch.tensor(k + 1.0).double())
+    number = torch.lgamma(safe + 1.0) - torch.lgamma(safe - k + 1.0) - math.lgamma(k + 1.0)
     return torch.where(n < k, torch.full_like(number, -torch.inf), number)

@@ -79,7 +79,10 @@ class Mixed:
         difference = (_mean(firsts) - _mean(zeroths)).norm(dim=1)
         spread_first, spread_zeroth = _trace(firsts), _trace(zeroths)
         both = (spread_first + spread_zeroth).sqrt()
-        value_errors = [torch.as_tensor(e.diagnostics.get("value_standard_error", torch.nan)) for e in firsts + zeroths]
+        value_errors = [
+            torch.as_tensor(e.diagnostics.get("value_standard_error", torch.nan), device=e.value.device)
+            for e in firsts + zeroths
+        ]
         return assemble(
             theta,
             single,

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import suggest
 from .errors import GradientError
 from .interface import Estimate
@@ -90,6 +91,7 @@ class InverseVariance:
         return _inverse_variance(v1, v0)
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class AlphaOrder:
     """The alpha-order batched gradient of Suh et al. 2022 (AoBG): inverse-variance weights under a confidence bound.

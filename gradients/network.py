@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
+from .adam import Adam
 from .distributions import Gaussian
 from .noise import draw_uniforms
 
@@ -94,7 +95,7 @@ class Ensemble:
         train_weight = train.to(y) / train.sum(1, keepdim=True)
         check_weight = (~train).to(y) / (~train).sum(1, keepdim=True)
         current = [weight.clone().requires_grad_() for weight in self.weights]
-        optimizer = torch.optim.Adam(current, lr=learning_rate)
+        optimizer = Adam(current, lr=learning_rate)
         best_error = torch.full((len(y),), math.inf, dtype=y.dtype, device=y.device)
         best_step = torch.zeros(len(y), dtype=torch.long, device=y.device)
         active = torch.ones_like(best_step, dtype=torch.bool)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..plain import plain
 from .errors import GradientError
 
 __all__ = ["derive_seed", "draw_uniforms"]
@@ -18,7 +19,8 @@ _WORDS_PER_COUNT = 4  # one count of Philox4x64 yields four 64-bit words
 
 
 def _sequence(seed: int, *path: int | str) -> np.random.SeedSequence:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+    seed = plain(seed)
+    if isinstance(seed, bool) or not isinstance(seed, int):
         raise GradientError(f"seed is {seed!r}: give an integer, e.g. seed=0")
     words = [int.from_bytes(part.encode(), "little") if isinstance(part, str) else int(part) for part in path]
     return np.random.SeedSequence([int(seed) % 2**64, *words])

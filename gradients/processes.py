@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from ..plain import plain_numbers
 from .checks import suggest
 from .errors import GradientError
 
@@ -93,6 +94,7 @@ class Processes:
             ) from error
 
 
+@plain_numbers
 @contextmanager
 def join_processes(backend: str | None = None, *, timeout: float = 600.0) -> Iterator[Processes]:
     """The processes of this run, for the length of a ``with`` block.

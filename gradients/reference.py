@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import Scale, as_batch, check_count, check_scale, expand_scale
 from .distributions import Gaussian
 from .errors import GradientError
@@ -19,6 +20,7 @@ __all__ = ["CentralDifferences"]
 _MOST_STEP = 3.0**0.5  # of scale: the difference alone then smooths as much as the noise should
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class CentralDifferences:
     """Central differences of F(theta) = E f(theta + scale * w), w Gaussian, with common random numbers.

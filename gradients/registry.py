@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..plain import plain_numbers
 from .autodiff import Autodiff
 from .boundary import Boundary
 from .checks import Scale, suggest
@@ -40,6 +41,7 @@ def backend_names() -> tuple[str, ...]:
     return tuple(_BACKENDS)
 
 
+@plain_numbers
 def make_backend(name: str, *, scale: Scale = 0.02, samples: int = 256) -> Backend:
     """The backend of this name; ``scale`` and ``samples`` go to those that use them."""
     canonical = _ALIASES.get(name, name)

@@ -161,7 +161,7 @@ class MatrixScale:
 def check_scale_map(scale: float | Sequence | torch.Tensor) -> PlainScale:
     """The scale as plain numbers: positive (one, or one per coordinate), or the rows of a non-singular matrix."""
     try:
-        numbers = torch.as_tensor(scale, dtype=torch.float64)
+        numbers = torch.as_tensor(scale, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise GradientError(
             f"scale is {scale!r}: give a number, one number per coordinate, or a square matrix"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import as_batch, check_count, suggest
 from .distributions import DISTRIBUTIONS, Distribution, orders_of, resolve_distribution
 from .errors import GradientError
@@ -28,6 +29,7 @@ NON_FINITE = ("refuse", "drop")
 OTHERS = ("first", "fixed")
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Smoothing:
     """Unbiased gradient of F(theta) = E f(theta + L w), w drawn from ``distribution``, by perturbed rollouts.

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..plain import plain_numbers
 from .autodiff import Autodiff
 from .checks import check_count, suggest
 from .errors import GradientError
@@ -19,6 +20,7 @@ __all__ = ["GeometricWidth", "Softened"]
 KINDS = ("softplus", "log_barrier")
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Softened:
     """Exact gradient of the objective with softened contact: no noise, one rollout, any number of parameters.
@@ -92,6 +94,7 @@ class Softened:
         return offered
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class GeometricWidth:
     """A width that shrinks in equal ratios as an optimization goes on: far contacts first, true ones at the end.

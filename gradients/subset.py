@@ -43,4 +43,4 @@ def chosen_columns(parameters: Sequence[int | str] | None, objective: object, ba
             raise GradientError(f"parameters names index {entry}, but theta has {count} parameters")
     if len(set(places)) < len(places):
         raise GradientError(f"parameters is {tuple(parameters)!r}: some parameter is named twice")
-    return torch.tensor(places, device=batch.device)
+    return torch.tensor(places, dtype=torch.int64, device=batch.device)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..plain import plain_numbers
 from .checks import Scale, as_batch, check_count, check_scale, expand_scale, suggest
 from .distributions import Gaussian
 from .errors import GradientError
@@ -22,6 +23,7 @@ _SAMPLES_PER_PARAMETER = 4
 _LEAST_SAMPLES = 20
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Surrogate:
     """Gradient of a fit to costs at Gaussian points around theta: a plane, and a smooth network on what it leaves.
@@ -170,7 +172,7 @@ class Surrogate:
                 "gradient_spread": spread_over_members,
                 "finite": torch.isfinite(gradients).all(2).all(1),
                 "constant": constant,
-                "inside_data": torch.full((thetas,), inside),
+                "inside_data": torch.full((thetas,), inside, dtype=torch.bool, device="cpu"),
                 "best_step": best_step.view(thetas, self.ensemble).double().mean(1),
             },
         )

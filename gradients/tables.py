@@ -112,8 +112,8 @@ class GridTable:
 
     def rows(self, first: int, count: int) -> torch.Tensor:
         """Rows ``first`` to ``first + count``."""
-        index = torch.arange(first, first + count)[:, None]
-        places = torch.tensor([self._side**k for k in range(self._columns)])
+        index = torch.arange(first, first + count, device="cpu")[:, None]
+        places = torch.tensor([self._side**k for k in range(self._columns)], dtype=torch.int64, device="cpu")
         digits = ((index // places) % self._side).double()
         inside = 0.5 if self._inside is None else self._inside.rows(first, count)
         return ((digits + inside) / self._side).clamp_max(_BELOW_ONE)

@@ -48,13 +48,9 @@ class ModelArrays:
     shape_torsional_resistance: wp.array  # [W, S], m
     actuator_stiffness: wp.array  # [W, A], N/m or N m/rad
     actuator_damping: wp.array  # [W, A], N s/m or N m s/rad
+    dofs: int  # free axes of a world; a number, since nothing may be read back while a graph is recorded
     # convex meshes; None where the model has none
     hulls: HullArrays | None = None
-
-    @property
-    def dofs(self) -> int:
-        """Number of free axes of a world."""
-        return int((self.dof_index.numpy() >= 0).sum())
 
 
 @dataclass

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from ..kernel_cache import start_warp
+
 __all__ = ["AMBIENT", "LIGHT", "cast_picture"]
+
+wp.set_module_options({"enable_backward": False})  # nobody differentiates a picture
 
 LIGHT = (-0.37, -0.45, 0.81)
 """Direction of the light, a unit vector towards it."""
@@ -185,6 +189,7 @@ def cast_picture(
         height: [pixels]
         device: Where to compute.
     """
+    start_warp()
     with wp.ScopedDevice(device):
         points = wp.array(np.ascontiguousarray(vertices, dtype=np.float32), dtype=wp.vec3)
         corners = np.ascontiguousarray(faces, dtype=np.int32)

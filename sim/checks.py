@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..plain import plain
 from .errors import CapacityError, ConvergenceError, SimulationWarning, StateError
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
@@ -60,7 +61,8 @@ def rollout_inputs(
         raise StateError(f"the state must be a State(body_q, body_v), got {type(state).__name__}; see Model.state")
     if not isinstance(parameters, Mapping):
         raise StateError(f"parameters must be tensors by name, {{name: tensor}}, got {type(parameters).__name__}")
-    if steps is not None and not isinstance(steps, (int, np.integer)):
+    steps = plain(steps)
+    if steps is not None and not isinstance(steps, int):
         raise StateError(f"steps must be an integer, got {steps!r}")
     q, v = convert(state.body_q, "body_q"), convert(state.body_v, "body_v")
     worlds = q.shape[0] if q.dim() == 3 else -1

@@ -48,10 +48,10 @@ class StateCoordinates:
         self.model = model
         self.reference = reference.body_q[0].detach().to(device=model.device, dtype=model.dtype)
         self.velocities = velocities
-        free = torch.as_tensor(model.body_free).clone()
+        free = torch.as_tensor(model.body_free, device="cpu").clone()
         moves = free.clone()
         moves[free[:, 3:].sum(1) >= 2, 3:] = True
-        kept = torch.cat([moves.reshape(-1), free.reshape(-1) if velocities else torch.zeros(free.numel()).bool()])
+        kept = torch.cat([moves.reshape(-1), free.reshape(-1) if velocities else torch.zeros_like(free).reshape(-1)])
         self.index = kept.nonzero().reshape(-1).to(model.device)
         """Which of the 12 coordinates a body of :func:`step_jacobian` these are, [n]."""
         labels = [f"{name}.{axis}" for name in model.body_names for axis in AXES]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import warp as wp
 
+from ..kernel_cache import start_warp
 from .errors import DeviceError, ModelError
 
 __all__ = ["check_device", "check_dtype", "warp_dtype"]
@@ -20,7 +21,7 @@ def check_device(name: str) -> str:
     Raises:
         DeviceError: There is no such device.
     """
-    wp.init()
+    start_warp()
     known = [d.alias for d in wp.get_devices()]
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in known:

@@ -30,6 +30,7 @@ from .impacts import ImpactSteps
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 from .solver import Solver
+from .streams import hand_to_torch, hand_to_warp
 
 __all__ = ["Lane", "default_capacity", "look_ahead"]
 
@@ -79,6 +80,12 @@ def _resisted(values: dict[str, torch.Tensor]) -> torch.Tensor:
     return arm.topk(min(2, arm.shape[1]), dim=1).values.sum(dim=1) / radius
 
 
+def _view(array: wp.array) -> torch.Tensor:
+    """The same memory for torch; on the array's device, which Warp leaves to torch's default device on a CPU."""
+    with torch.device(str(array.device)):
+        return wp.to_torch(array)
+
+
 def _shared(values: Any, dtype: Any, device: str) -> wp.array:
     return wp.array(values, dtype=dtype, device=device)
 
@@ -118,7 +125,7 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         shape_restitution=zeros((worlds, s), scalar),
         shape_rolling_resistance=zeros((worlds, s), scalar), shape_torsional_resistance=zeros((worlds, s), scalar),
         actuator_stiffness=zeros((worlds, a), scalar), actuator_damping=zeros((worlds, a), scalar),
-        hulls=hull_arrays(model, real) if convex.any() else None,
+        dofs=int(free.sum()), hulls=hull_arrays(model, real) if convex.any() else None,
     )  # fmt: skip
 
 
@@ -179,14 +186,16 @@ class Lane:
             "reach": self.reach, "step": options.step,
         }  # fmt: skip
         # torch views of the same memory, for copies in and out
-        self.q_view, self.v_view = wp.to_torch(self.q), wp.to_torch(self.v)
-        self.reach_view = wp.to_torch(self.reach)
-        self.control_view = wp.to_torch(self.control)[..., :actuators]
-        self.parameter_views = {name: wp.to_torch(getattr(self.arrays, name)) for name in (*PARAMETERS, "shape_size")}
+        self.q_view, self.v_view = _view(self.q), _view(self.v)
+        self.reach_view = _view(self.reach)
+        self.control_view = _view(self.control)[..., :actuators]
+        self.parameter_views = {name: _view(getattr(self.arrays, name)) for name in (*PARAMETERS, "shape_size")}
         # recording takes a step; of zeros it would be one in which all bodies lie in each other
+        hand_to_torch(self.device)
         self.q_view.copy_(model.initial_state.body_q[0].expand_as(self.q_view))
         for name, view in self.parameter_views.items():
             view.copy_(getattr(model, name)[0].expand_as(view))
+        hand_to_warp(self.device)
 
     def clear_reports(self) -> None:
         """Forget how the solver fared so far."""
@@ -209,9 +218,10 @@ class Lane:
         self.adj_v = wp.zeros((t + 1, width, bodies), dtype=p.spatial, device=self.device)
         self.adj_control = wp.zeros_like(self.control)
         self.adj_rest = wp.zeros_like(self.rest)
-        self.adj_q_view, self.adj_v_view = wp.to_torch(self.adj_q), wp.to_torch(self.adj_v)
-        self.adj_control_view = wp.to_torch(self.adj_control)[..., : self.control_view.shape[2]]
-        self.adj_parameter_views = {name: wp.to_torch(getattr(self.adjoints, name)) for name in PARAMETERS}
+        self.adj_q_view, self.adj_v_view = _view(self.adj_q), _view(self.adj_v)
+        self.adj_control_view = _view(self.adj_control)[..., : self.control_view.shape[2]]
+        self.adj_parameter_views = {name: _view(getattr(self.adjoints, name)) for name in PARAMETERS}
+        hand_to_torch(self.device)
 
     def add_forces(self) -> None:
         """Allocate what reading contact and actuator forces needs, once."""
@@ -375,9 +385,6 @@ class Lane:
 
     def run(self, direction: str, steps: int) -> None:
         """Replay a recorded graph."""
-        if self.device == "cpu":
-            wp.capture_launch(self._graphs[direction, steps])
-        else:  # torch copies in and out on a stream of its own
-            torch.cuda.current_stream(self.device).synchronize()
-            wp.capture_launch(self._graphs[direction, steps])
-            wp.synchronize_device(self.device)
+        hand_to_warp(self.device)
+        wp.capture_launch(self._graphs[direction, steps])
+        hand_to_torch(self.device)

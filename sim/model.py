@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..plain import plain
 from .convex import ConvexMesh
 from .errors import StateError
 from .state import State
@@ -107,7 +108,8 @@ class Model:
     def state(self, worlds: int | None = None) -> State:
         """A copy of the initial state, for ``worlds`` worlds where the model has one."""
         state = self.initial_state
-        if worlds is not None and (not isinstance(worlds, (int, np.integer)) or worlds < 1):
+        worlds = plain(worlds)
+        if worlds is not None and (not isinstance(worlds, int) or worlds < 1):
             raise StateError(f"worlds must be an integer of at least 1, got {worlds!r}")
         if worlds is None or worlds == self.worlds:
             return State(state.body_q.clone(), state.body_v.clone())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..plain import plain_numbers
 from .errors import ModelError
 from .softening import HARD, ContactFunction, Hard, LogBarrier, Softplus
 from .validate import index, number
@@ -12,6 +13,7 @@ from .validate import index, number
 __all__ = ["SimulatorOptions"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class SimulatorOptions:
     """How a step is taken. All checked on construction.

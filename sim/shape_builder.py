@@ -12,6 +12,7 @@ import numpy as np
 
 from ..kernels.contact import AUTO
 from ..kernels.shapes import ShapeType
+from ..plain import plain
 from .convex import MAX_VERTICES, ConvexMesh, convex_hull, prism_points
 from .errors import ModelError, SimulationWarning
 from .mass import quaternion_matrix, unit_mass
@@ -201,7 +202,8 @@ class ShapeBuilder:
         """
         r = positive(radius, "radius of a cylinder", "m")
         half = positive(half_length, "half_length of a cylinder", "m")
-        if isinstance(sides, bool) or not isinstance(sides, (int, np.integer)) or not 3 <= sides <= 32:
+        sides = plain(sides)
+        if isinstance(sides, bool) or not isinstance(sides, int) or not 3 <= sides <= 32:
             raise ModelError(f"sides of a cylinder must be an integer from 3 to 32, got {sides!r}")
         options.setdefault("name", f"cylinder{len(self._shapes)}")
         mesh, centre = convex_hull(prism_points(r, half, sides), options["name"])

@@ -19,6 +19,7 @@ from .lane import Lane, default_capacity, look_ahead
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 from .state import Diagnostics, State, Trajectory
+from .streams import hand_to_torch, hand_to_warp
 
 __all__ = ["Simulator"]
 
@@ -136,7 +137,7 @@ class Simulator:
         path_q = q0.new_empty((steps + 1, *q0.shape)) if keep else None
         path_v = v0.new_empty((steps + 1, *v0.shape)) if keep else None
         final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
-        counts = torch.zeros((6, worlds), dtype=torch.float64)
+        counts = torch.zeros((6, worlds), dtype=torch.float64, device="cpu")
         lengths = self._lengths(steps)
         forward = self._direction("forward", values)
         look = steps > 1 and not self.options.allow_overlap
@@ -237,8 +238,8 @@ class Simulator:
                 _fill(lane.v_view[: count + 1].transpose(0, 1), path_v[first : end + 1, start:stop].transpose(0, 1))
                 if lane.control_view.shape[2]:
                     _fill(lane.control_view[:count].transpose(0, 1), control[first:end, start:stop].transpose(0, 1))
-                for array in (lane.adj_q, lane.adj_v, lane.adj_control):
-                    array.zero_()
+                for view in (lane.adj_q_view, lane.adj_v_view, lane.adj_control_view):
+                    _zero(view)  # by torch, as the seeds written next: Warp would do so on another stream
                 lane.adj_q_view[count] = carry_q
                 lane.adj_v_view[count] = carry_v
                 for seed, view in ((seeds["path_q"], lane.adj_q_view), (seeds["path_v"], lane.adj_v_view)):
@@ -349,8 +350,12 @@ class Simulator:
                 for graph in dict.fromkeys(graphs):
                     lane.record(*graph)
             if wanted == 1:
-                for start in starts:
-                    block(lanes[0], start, min(start + width, worlds))
+                hand_to_torch(self.model.device)
+                try:
+                    for start in starts:
+                        block(lanes[0], start, min(start + width, worlds))
+                finally:  # a later call may come on another stream of torch, and Warp may free the buffers
+                    hand_to_warp(self.model.device)
                 return
             free: SimpleQueue[Lane] = SimpleQueue()
             for lane in lanes[:wanted]:
@@ -396,6 +401,14 @@ def _listed(lane: Lane, n: int) -> list[np.ndarray]:
     listed = [point, normal, gap[keep], force[keep], torque]
     actuator = found.actuator.numpy()[:n, : lane.control_view.shape[2]].copy()
     return [keep.sum(axis=1), shapes, *listed, actuator]
+
+
+def _zero(target: torch.Tensor) -> None:
+    """Fill with zeros, by the calling thread alone as ``_copy``."""
+    if target.is_cuda:
+        target.zero_()
+    else:
+        target.numpy().fill(0.0)
 
 
 def _copy(target: torch.Tensor, source: torch.Tensor) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..kernels.softening import MODES, REACH, SLOPES
+from ..plain import plain_numbers
 from .errors import ModelError
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class _Softened:
         return np.array([[width, mode] for width in widths]).reshape(len(names), 2)
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Softplus(_Softened):
     """The impulse beta log(1 + exp(z / beta)), beta = h k width: the mean of hard contact over logistic noise.
@@ -98,6 +100,7 @@ class Softplus(_Softened):
     kind: ClassVar[str] = "softplus"
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class LogBarrier(_Softened):
     """The impulse (z + sqrt(z^2 + 4/kappa)) / 2, sqrt(2/kappa) = h k width: the mean of hard contact over other noise.

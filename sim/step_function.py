@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
+from ..plain import plain_numbers
 from .coordinates import StateCoordinates
 from .errors import StateError
 from .jacobian import step_jacobian
@@ -15,6 +16,7 @@ from .state import State
 __all__ = ["SimulatorStep"]
 
 
+@plain_numbers
 class SimulatorStep:
     """x+ = step(x, u): states [batch, n] and controls [batch, m] to next states [batch, n].
 

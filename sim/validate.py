@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..plain import plain
 from .errors import ModelError
 
 __all__ = ["bit_mask", "fraction", "index", "not_negative", "number", "positive", "unit_quaternion", "vector"]
@@ -81,8 +82,9 @@ def fraction(value: float, what: str) -> float:
 
 def bit_mask(value: Any, what: str) -> int:
     """An integer of 32 bits, or a ModelError."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, int):
         raise ModelError(f"{what} must be an integer whose bits name groups, got {value!r}; give 1, 2, 4, ... or sums")
     if not 0 <= value < 1 << 32:
         raise ModelError(f"{what} must fit into 32 bits (0 to 0xFFFFFFFF), got {value}")
-    return int(value)
+    return value

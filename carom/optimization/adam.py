@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import torch
 
 from ..gradients import GradientError
+from ..gradients.adam import Adam as Moments
+from ..plain import plain_numbers
 from .checks import check_positive, check_share
 from .interface import Step
 from .problem import Problem
@@ -15,6 +17,7 @@ from .problem import Problem
 __all__ = ["Adam"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Adam:
     """Adam (Kingma and Ba, 2015, by ``torch.optim.Adam``) with a learning rate that falls in equal ratios.
@@ -57,7 +60,7 @@ class Adam:
         estimate = problem.estimate(theta, problem.random_seed(iteration))
         cost = problem.cost(theta)
         leaf = theta.detach().clone().requires_grad_()
-        adam = torch.optim.Adam([leaf], lr=self.rate(problem, used), betas=self.betas)
+        adam = Moments([leaf], lr=self.rate(problem, used), betas=self.betas)
         if memory:
             moments = {name: tensor.clone() for name, tensor in memory.items()}
             groups = adam.state_dict()["param_groups"]

@@ -10,6 +10,7 @@ import torch
 
 from ..gradients import GradientError
 from ..gradients.checks import check_count
+from ..plain import plain_numbers
 from .checks import check_positive
 from .interface import Step
 from .problem import Problem
@@ -17,6 +18,7 @@ from .problem import Problem
 __all__ = ["CMAES"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class CMAES:
     """Covariance matrix adaptation (Hansen, 2016, arXiv:1604.00772, by the package ``cmaes``).

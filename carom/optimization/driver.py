@@ -10,6 +10,7 @@ import torch
 
 from ..gradients import Backend, GradientError, Objective
 from ..gradients.checks import as_batch, check_count
+from ..plain import plain_numbers
 from ..runs import Advance, Progress, RunFolder, iterate, refuse_not_finite
 from .interface import Optimizer
 from .problem import BACKWARD_ROLLOUTS, Problem
@@ -54,6 +55,7 @@ class Result:
         return list(zip(self.history["rollouts"], self.history["best_cost"], strict=True))  # type: ignore[arg-type]
 
 
+@plain_numbers
 def minimize(
     objective: Objective,
     theta: torch.Tensor,
@@ -124,7 +126,7 @@ def minimize(
         old = state["theta"].to(first)
         step = optimizer.step(problem, old, state["memory"], iteration=iteration, used=used)
         refuse_not_finite("theta", step.theta, advice="Use a smaller step")
-        refuse_not_finite("the cost", torch.tensor(step.cost))
+        refuse_not_finite("the cost", torch.tensor(step.cost, dtype=torch.float64, device="cpu"))
         theta, cost = step.best
         best, best_cost = (theta, cost) if cost < state["best_cost"] else (state["best"], state["best_cost"])
         still = state["still"] + 1 if step.gradient_norm == 0.0 and bool((step.theta == old).all()) else 0

@@ -10,6 +10,7 @@ import scipy.optimize
 import torch
 
 from ..gradients.checks import check_count
+from ..plain import plain_numbers
 from ..runs import RunError
 from .checks import check_positive
 from .interface import Step
@@ -18,6 +19,7 @@ from .problem import Problem
 __all__ = ["LBFGS"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class LBFGS:
     """L-BFGS-B (Byrd, Lu, Nocedal and Zhu, 1995, by ``scipy.optimize.minimize``), with a line search, within bounds.
@@ -49,7 +51,7 @@ class LBFGS:
 
     def begin(self, problem: Problem, theta: torch.Tensor) -> dict[str, Any]:
         """No evaluations yet."""
-        none = torch.zeros(0, dtype=torch.float64)
+        none = torch.zeros(0, dtype=torch.float64, device="cpu")
         start = theta.double().cpu()
         rows = none.reshape(0, len(start))
         return {"start": start, "next": start, "points": rows, "values": none, "slopes": rows}

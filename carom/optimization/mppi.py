@@ -9,6 +9,7 @@ import torch
 
 from ..gradients.checks import check_count
 from ..gradients.noise import draw_uniforms
+from ..plain import plain_numbers
 from .checks import check_positive, check_share
 from .interface import Step
 from .problem import Problem
@@ -16,6 +17,7 @@ from .problem import Problem
 __all__ = ["MPPI"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class MPPI:
     """Model predictive path integral control on all parameters of a rollout at once.

@@ -39,7 +39,9 @@ class Problem:
         self.scale = getattr(objective, "smoothing_scale", None)
         """Noise for which the smoothed cost is informative, in the units of theta; None where it is not offered."""
         found = getattr(objective, "parameter_bounds", None) if bounds is None else bounds
-        self._bounds = None if found is None else tuple(torch.as_tensor(b, dtype=torch.float64) for b in found)
+        self._bounds = (
+            None if found is None else tuple(torch.as_tensor(b, dtype=torch.float64, device="cpu") for b in found)
+        )
 
     @property
     def rollouts(self) -> int:

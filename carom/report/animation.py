@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..plain import plain_numbers
 from ..sim import Recording, RecordingError
 from .film import film_interval, film_steps, write_film
 from .style import RC
@@ -23,6 +24,7 @@ CAMERAS = ("topdown", "perspective")
 _DPI = 100
 
 
+@plain_numbers
 def animate(
     recording: Recording,
     path: str | Path,

@@ -84,10 +84,10 @@ def cost_over_plane(
     """
     centre, scale = theta.double().cpu(), scale.double().cpu().expand(len(theta))
     sigma = scale[list(axes)]
-    hard_at = torch.linspace(-reach, reach, hard_points, dtype=torch.float64)
+    hard_at = torch.linspace(-reach, reach, hard_points, dtype=torch.float64, device="cpu")
     shown = round(reach / spacing)
     outer = shown + round(_TAIL / spacing)
-    grid = torch.arange(-outer, outer + 1, dtype=torch.float64) * spacing
+    grid = torch.arange(-outer, outer + 1, dtype=torch.float64, device="cpu") * spacing
 
     def rows(at: torch.Tensor) -> torch.Tensor:
         """Parameters [y, x, parameters] on a grid of distances in standard deviations."""

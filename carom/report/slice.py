@@ -83,13 +83,13 @@ def cost_along_slice(
         direction, name = direction / direction.norm(), "along the reference's descent direction"
     else:
         direction, name = (
-            torch.eye(len(theta), dtype=torch.float64)[0],
+            torch.eye(len(theta), dtype=torch.float64, device="cpu")[0],
             "along the first parameter (the reference is zero)",
         )
     scale = scale.double().cpu().expand(len(theta))
     sigma = float((direction * scale).norm())
-    hard_at = torch.linspace(-reach, reach, hard_points, dtype=torch.float64) * sigma
-    smooth_at = torch.linspace(-reach, reach, smooth_points, dtype=torch.float64) * sigma
+    hard_at = torch.linspace(-reach, reach, hard_points, dtype=torch.float64, device="cpu") * sigma
+    smooth_at = torch.linspace(-reach, reach, smooth_points, dtype=torch.float64, device="cpu") * sigma
     uniforms = draw_uniforms(seed, "slice", first=0, rows=samples // 2, columns=len(theta))
     half = torch.special.ndtri(uniforms) * scale
     noise = torch.stack([half, -half], dim=1)  # [pairs, signs, parameters]

@@ -35,9 +35,9 @@ def draw_slice(axes: Axes, result: CompareResult) -> None:
     for index, row in enumerate(rows):
         if row.gradient is None or row.value is None:
             continue
-        slope = float(torch.tensor(row.gradient, dtype=torch.float64) @ line.direction)
+        slope = float(torch.tensor(row.gradient, dtype=torch.float64, device="cpu") @ line.direction)
         look = styles[row.name]
-        at = torch.tensor([-reach, reach], dtype=torch.float64)
+        at = torch.tensor([-reach, reach], dtype=torch.float64, device="cpu")
         axes.plot(
             at * factor, row.value + slope * at, color=look.color, zorder=4 + index,
             lw=max(1.6, 4.2 - 1.1 * index), solid_capstyle="round",

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..gradients.adam import Adam
 from ..gradients.errors import GradientError
 from ..gradients.interface import Backend, Objective
 from ..gradients.noise import derive_seed
@@ -80,7 +81,7 @@ def descend(
     unit = scale.double().cpu().expand(len(theta))
     start = theta.detach().double().cpu()
     moved = torch.zeros_like(start)  # in units of the noise
-    adam = torch.optim.Adam([moved], lr=RATE)
+    adam = Adam([moved], lr=RATE)
     path, gradients, spent, stopped = [start], [], [0], None
     tally = Tally()
     counted: Any = Counted(objective, tally, remember=False)

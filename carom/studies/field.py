@@ -68,7 +68,7 @@ def arrow_field(
         reach: Half of the width, in standard deviations.
     """
     sigma = scale.double().cpu()[list(axes)]
-    at = torch.linspace(-reach, reach, points, dtype=torch.float64)
+    at = torch.linspace(-reach, reach, points, dtype=torch.float64, device="cpu")
     rows = theta.double().cpu().repeat(points, points, 1)
     rows[:, :, axes[0]] += at * sigma[0]
     rows[:, :, axes[1]] += at[:, None] * sigma[1]

@@ -54,7 +54,7 @@ def nudge(
     """
     unit = scale.double().cpu().expand(len(theta))
     noise = torch.special.ndtri(draw_uniforms(seed, "nudges", first=0, rows=chances, columns=len(theta)))
-    slopes = [torch.tensor(gradient, dtype=torch.float64) * unit for gradient in gradients.values()]
+    slopes = [torch.tensor(gradient, dtype=torch.float64, device="cpu") * unit for gradient in gradients.values()]
     steps = [-slope / float(slope.norm()) if float(slope.norm()) > 0.0 else 0.0 * slope for slope in slopes]
     steps += list(noise / noise.norm(dim=1, keepdim=True))
     rows = torch.stack([theta.double().cpu() + unit * step for step in [torch.zeros_like(unit), *steps]])

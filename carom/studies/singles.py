@@ -71,7 +71,7 @@ def single_samples(
     """
     direction = reference.double().cpu()
     length = float(direction.norm())
-    direction = direction / length if length > 0.0 else torch.eye(len(theta), dtype=torch.float64)[0]
+    direction = direction / length if length > 0.0 else torch.eye(len(theta), dtype=torch.float64, device="cpu")[0]
     scale = scale.double().cpu().expand(len(theta))
     noise = torch.special.ndtri(draw_uniforms(seed, "singles", first=0, rows=samples, columns=len(theta)))
     rows = (theta.double().cpu() + scale * noise).to(theta)

@@ -109,8 +109,8 @@ class _Work:
     def truth(self) -> Truth:
         """The reference of the comparison."""
         row = self.comparison.reference
-        gradient = torch.tensor(row.gradient, dtype=torch.float64)
-        error = torch.tensor(row.standard_error or [0.0] * len(gradient), dtype=torch.float64)
+        gradient = torch.tensor(row.gradient, dtype=torch.float64, device="cpu")
+        error = torch.tensor(row.standard_error or [0.0] * len(gradient), dtype=torch.float64, device="cpu")
         return Truth(gradient, error)
 
 

@@ -100,7 +100,7 @@ class Sweep:
         pairs = [(v, p.variance) for v, p in zip(self.values, self.points[name], strict=True) if p and p.variance > 0.0]
         if len(pairs) < 2:
             return None
-        x, y = (torch.tensor(column, dtype=torch.float64).log() for column in zip(*pairs, strict=True))
+        x, y = (torch.tensor(column, dtype=torch.float64, device="cpu").log() for column in zip(*pairs, strict=True))
         x = x - x.mean()
         return float((x * y).sum() / x.square().sum())
 

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 
 from ..envs.control import ControlTask
+from ..gradients.adam import Adam
 from ..gradients.noise import derive_seed
+from ..plain import plain_numbers
 from ..runs import NotFiniteError
 from .analytic import Analytic
 from .checks import check_count, check_hidden, check_not_negative, check_positive, check_share
@@ -26,6 +28,7 @@ from .worlds import Worlds
 __all__ = ["ActorCritic"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class ActorCritic:
     """Short-horizon actor-critic whose gradient is an option.
@@ -163,8 +166,8 @@ class ActorCritic:
     ) -> tuple[Policy, torch.nn.Module, torch.optim.Optimizer, torch.optim.Optimizer]:
         with seeded(derive_seed(seed, "networks")):
             policy, critic = Policy.of(task, self.hidden), critic_network(task, self.hidden)
-        actor = torch.optim.Adam(policy.parameters(), lr=self.learning_rate, betas=(0.7, 0.95))
-        return policy, critic, actor, torch.optim.Adam(critic.parameters(), self.critic_learning_rate, (0.7, 0.95))
+        actor = Adam(policy.parameters(), lr=self.learning_rate, betas=(0.7, 0.95))
+        return policy, critic, actor, Adam(critic.parameters(), self.critic_learning_rate, (0.7, 0.95))
 
     def _charge(self) -> Callable[[torch.Tensor], torch.Tensor]:
         root = self.root

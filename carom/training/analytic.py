@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..envs.control import ControlTask
+from ..plain import plain_numbers
 from .errors import TrainingError
 from .policy import Policy
 from .window import Played, Setting, Window, roll_window, unit_noise
@@ -14,6 +15,7 @@ from .window import Played, Setting, Window, roll_window, unit_noise
 __all__ = ["Analytic", "expected_cost", "refuse_slopes"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Analytic:
     """Backpropagation through the steps of the window and the critic's value at its end: SHAC's actor loss.

@@ -9,6 +9,7 @@ import torch
 
 from ..envs.control import ControlState, ControlTask
 from ..gradients.noise import derive_seed
+from ..plain import plain_numbers
 from ..runs import NotFiniteError
 from .policy import Policy
 
@@ -40,6 +41,7 @@ class Evaluation:
         return wilson_interval(self.successes, self.episodes)
 
 
+@plain_numbers
 def unseen(task: ControlTask, episodes: int, stream: str = "test") -> ControlState:
     """Starts of episodes that no training draws from: those of a stream are the same whatever was trained, and how.
 
@@ -64,7 +66,7 @@ def evaluate(task: ControlTask, policy: Policy, start: ControlState) -> Evaluati
     Raises:
         NotFiniteError: A cost is not finite; the message names episode and step.
     """
-    state, total = start, torch.zeros(start.worlds, dtype=torch.float64)
+    state, total = start, torch.zeros(start.worlds, dtype=torch.float64, device="cpu")
     observation = task.observe(state)
     for step in range(task.horizon):
         state, cost, observation = task.step(state, policy.act(observation))

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import torch
 
 from ..envs.control import ControlTask
+from ..gradients.adam import Adam
 from ..gradients.noise import derive_seed
 from ..gradients.policy import generalized_advantages
+from ..plain import plain_numbers
 from .mixture import trajectory_gradient
 from .modules import minibatches, seeded
 from .policy import Policy, perceptron
@@ -21,6 +23,7 @@ from .window import Played, Setting, Window, roll_window, unit_noise
 __all__ = ["LAX", "variate_pulls"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class LAX:
     """The score function with a control variate c(observation, action) that need not be anybody's value.
@@ -45,7 +48,7 @@ class LAX:
     def begin(self, task: ControlTask, seed: int) -> dict:
         """A fresh network, its optimizer, and no unit yet: there is no control variate in the first window."""
         network = self._network(task, seed)
-        adam = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        adam = Adam(network.parameters(), lr=self.learning_rate)
         return {"network": network.state_dict(), "adam": adam.state_dict(), "spread": 0.0}
 
     def estimate(
@@ -88,7 +91,7 @@ class LAX:
         spread = float(advantages.std())
         if not spread > 0.0:
             return carried  # a cost that never changes leaves nothing to learn
-        adam = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        adam = Adam(network.parameters(), lr=self.learning_rate)
         adam.load_state_dict(copy.deepcopy(carried["adam"]))
         spread = 0.9 * carried["spread"] + 0.1 * spread if carried["spread"] else spread
         for index in minibatches(len(seen), self.epochs, 4, derive_seed(window.seed, "control variate")):

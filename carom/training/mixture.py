@@ -12,6 +12,7 @@ from ..envs.control import ControlTask
 from ..gradients.interface import Estimate
 from ..gradients.mixing import InverseVariance, Rule
 from ..gradients.noise import derive_seed
+from ..plain import plain_numbers
 from .analytic import expected_cost, refuse_slopes
 from .errors import TrainingError
 from .policy import Policy
@@ -54,6 +55,7 @@ def first_order_estimate(setting: Setting, policy: Policy, window: Window) -> tu
     return Estimate(loss.detach(), gradient, variance.sqrt(), window.start.worlds, 0.0, {}), played
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Mixture:
     """alpha F1 + (1 - alpha) F0, as in ``carom.gradients.Mixed``, of the window's gradient (Suh et al. 2022).

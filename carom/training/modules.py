@@ -30,4 +30,4 @@ def minibatches(count: int, epochs: int, parts: int, seed: int) -> Iterator[torc
     """Indices of ``parts`` equal random minibatches of ``count`` points, anew in each of ``epochs``."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
-        yield from torch.randperm(count, generator=generator).split(max(1, -(-count // parts)))
+        yield from torch.randperm(count, generator=generator, device="cpu").split(max(1, -(-count // parts)))

@@ -70,7 +70,7 @@ def write_outcome(folder: RunFolder, task: ControlTask, method: Method, training
 def play(task: ControlTask, policy: Policy, episodes: int) -> tuple[Any, torch.Tensor, torch.Tensor]:
     """Starts, actions [T, episodes, m] and total costs [episodes] of the first test episodes."""
     start = unseen(task, episodes)
-    state, actions, total = start, [], torch.zeros(episodes, dtype=torch.float64)
+    state, actions, total = start, [], torch.zeros(episodes, dtype=torch.float64, device="cpu")
     for _ in range(task.horizon):
         actions.append(policy.act(task.observe(state)))
         state, cost, _ = task.step(state, actions[-1])

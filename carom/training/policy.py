@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..envs.control import ControlTask
+from ..plain import plain_numbers
 from .errors import PolicyFileError
 
 __all__ = ["POLICY_FORMAT", "Policy", "critic_network", "load_policy", "perceptron", "save_policy"]
@@ -37,11 +38,12 @@ def perceptron(
         kind: Of the hidden layers: "elu", with layer normalization, as in SHAC (Xu et al. 2022), or "tanh", without.
     """
     layers: list[torch.nn.Module] = []
+    made: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
     for width in hidden:
-        layers.append(torch.nn.Linear(inputs, width))
-        layers += [torch.nn.LayerNorm(width), torch.nn.ELU()] if kind == "elu" else [torch.nn.Tanh()]
+        layers.append(torch.nn.Linear(inputs, width, **made))
+        layers += [torch.nn.LayerNorm(width, **made), torch.nn.ELU()] if kind == "elu" else [torch.nn.Tanh()]
         inputs = width
-    final = torch.nn.Linear(inputs, outputs)
+    final = torch.nn.Linear(inputs, outputs, **made)
     with torch.no_grad():
         final.weight.mul_(last)
         final.bias.zero_()
@@ -53,6 +55,7 @@ def critic_network(task: ControlTask, hidden: Sequence[int]) -> torch.nn.Module:
     return perceptron(len(task.observation_names), hidden, 1).to(task.device, task.dtype)
 
 
+@plain_numbers
 class Policy(torch.nn.Module):
     """Observations [batch, k] to raw actions [batch, m]; ``squash`` makes actions of them, within bounds.
 
@@ -81,8 +84,8 @@ class Policy(torch.nn.Module):
         super().__init__()
         self.hidden, self.kind = tuple(hidden), kind
         self.network = perceptron(observations, hidden, len(low), last=0.1, kind=kind)
-        self.register_buffer("low", torch.tensor(low, dtype=torch.float64))
-        self.register_buffer("high", torch.tensor(high, dtype=torch.float64))
+        self.register_buffer("low", torch.tensor(low, dtype=torch.float64, device="cpu"))
+        self.register_buffer("high", torch.tensor(high, dtype=torch.float64, device="cpu"))
 
     @classmethod
     def of(cls, task: ControlTask, hidden: Sequence[int] = (64, 64), kind: str = "elu") -> Policy:

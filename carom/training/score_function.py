@@ -10,6 +10,7 @@ import torch
 from ..envs.control import ControlTask
 from ..gradients.interface import Estimate
 from ..gradients.policy import PolicyGradient, Rollouts
+from ..plain import plain_numbers
 from .policy import Policy
 from .window import Played, Setting, ValueFunction, Window, observed_problem
 
@@ -68,6 +69,7 @@ def score_function_estimate(setting: Setting, policy: Policy, window: Window, de
     return estimate, played(baseline.last[0])
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class ScoreFunction:
     """``carom.gradients.policy.PolicyGradient`` of the window, with the critic as baseline and at the end.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from ..plain import plain_numbers
+
 __all__ = ["td_lambda_targets"]
 
 
+@plain_numbers
 def td_lambda_targets(costs: torch.Tensor, next_values: torch.Tensor, discount: float, decay: float) -> torch.Tensor:
     """TD(lambda) returns of a window that is bootstrapped at its end, [T, W].
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..envs.control import ControlTask
+from ..plain import plain_numbers
 from ..runs import Advance, Progress, RunFolder, iterate
 from .errors import TrainingError
 from .evaluation import Evaluation, evaluate, unseen
@@ -62,6 +63,7 @@ def check_fit(task: ControlTask, method: Method, steps: int) -> None:
     method.check(task)
 
 
+@plain_numbers
 def train(
     task: ControlTask,
     method: Method,

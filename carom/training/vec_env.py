@@ -45,7 +45,7 @@ class WorldsVecEnv(VecEnv):
 
     def step_async(self, actions: np.ndarray) -> None:
         """Keep the raw actions for ``step_wait``."""
-        self._raw = torch.as_tensor(actions)
+        self._raw = torch.as_tensor(actions, device="cpu")
 
     @torch.no_grad()
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:

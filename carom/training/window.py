@@ -85,7 +85,7 @@ class ActorGradient(Protocol):
 def unit_noise(seed: int, *shape: int, like: torch.Tensor) -> torch.Tensor:
     """Gaussian numbers that depend on the seed alone, in the type and on the device of ``like``."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(like)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64, device="cpu").to(like)
 
 
 def roll_window(

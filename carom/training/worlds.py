@@ -31,7 +31,7 @@ class Worlds:
 
         Episodes then do not all end in the same window. The first ones are shorter by what the clock is ahead.
         """
-        episodes = torch.zeros(count, dtype=torch.int64)
+        episodes = torch.zeros(count, dtype=torch.int64, device="cpu")
         state = task.fresh([_key(seed, world, 0) for world in range(count)])
         ahead = torch.arange(count, device=state.time.device) * stagger % max(stagger, task.horizon)
         state.time = state.time + ahead

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 
 __all__ = ["MIN_LENGTH", "Blade", "yaw_of"]
@@ -14,6 +15,7 @@ MIN_LENGTH = 1e-6
 """A shorter push has no direction [m]."""
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Blade:
     """The blade and its motion in one push: down, along, up, wait.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...plain import plain_numbers
 from ...sim.convex import ConvexMesh, convex_hull
 from ..errors import TaskError
 
@@ -81,6 +82,7 @@ def carrot_body(length: float, radius: float, squash: float = 1.0, turn: float =
     return np.concatenate([*rings, [[0.0, 0.0, length]]])
 
 
+@plain_numbers
 def cut_carrot(count: int, seed: int) -> tuple[Piece, ...]:
     """``count`` pieces of as many carrots as needed, no two alike; the same for the same arguments.
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 
 __all__ = ["Square", "image_lyapunov", "mean_distance"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Square:
     """A square on the table, its sides along x and y."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from ...gradients.noise import draw_uniforms
+from ...plain import plain_numbers
 from ...sim import Model
 from ..errors import TaskError
 
@@ -24,6 +25,7 @@ class Worlds(NamedTuple):
     """Poses of the pieces at the start, [worlds, n, 7]."""
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Randomize:
     """How worlds differ from each other. World w is the same whatever worlds are beside it.

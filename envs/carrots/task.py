@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from ...gradients.noise import derive_seed
+from ...plain import plain_numbers
 from ...sim import Diagnostics, Recording, Simulator, State, Trajectory, join_recordings, record
 from ..errors import TaskError
 from ..objective import Task
@@ -32,6 +33,7 @@ LANE = 0.08
 _CARROT = ("#F6A85C", "#F2953E", "#F8BD80", "#EFA24F")
 
 
+@plain_numbers
 class Carrots(Task):
     """Push a pile of carrot pieces into a square with a blade 10 cm wide.
 

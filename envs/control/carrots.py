@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from ...gradients.noise import derive_seed
+from ...plain import plain_numbers
 from ...sim import State
 from ..carrots import Carrots
 from ..carrots.randomize import Randomize, Worlds
@@ -19,6 +20,7 @@ from .interface import ControlState, ControlTask, Key
 __all__ = ["CarrotsControl"]
 
 
+@plain_numbers
 class CarrotsControl(ControlTask):
     """``carrots`` in closed loop: one straight push of the blade an action, (x0, y0, x1, y1) [m], within the view.
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ...gradients.noise import draw_uniforms
+from ...plain import plain
 from ...sim import State
 from ..errors import TaskError
 from ..objective import Task
@@ -147,6 +148,7 @@ class ControlTask(ABC):
         Raises:
             TaskError: Not a positive number of worlds, or not as many seeds as worlds.
         """
+        worlds = plain(worlds)
         if isinstance(worlds, bool) or not isinstance(worlds, int) or worlds < 1:
             raise TaskError(f"{self.name}: worlds must be an integer of at least 1, got {worlds!r}")
         if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
@@ -181,7 +183,9 @@ class ControlTask(ABC):
             shape = tuple(action.shape) if isinstance(action, torch.Tensor) else type(action).__name__
             raise TaskError(f"{self.name}: action must be a tensor of shape [worlds, actions] = {wanted}, got {shape}")
         value = action.detach().double().cpu()
-        low, high = (torch.tensor(bound, dtype=torch.float64) for bound in (self.action_low, self.action_high))
+        low, high = (
+            torch.tensor(bound, dtype=torch.float64, device="cpu") for bound in (self.action_low, self.action_high)
+        )
         slack = _ROUNDING * (high - low)
         bad = ~((value >= low - slack) & (value <= high + slack))  # also where it is not a number
         if bool(bad.any()):

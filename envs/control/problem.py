@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...gradients.policy import ControlProblem
+from ...plain import plain_numbers
 from .interface import ControlState, ControlTask
 
 __all__ = ["FlatStates", "control_problem"]
@@ -39,6 +40,7 @@ class FlatStates:
         return self._like.map(take)
 
 
+@plain_numbers
 def control_problem(task: ControlTask, *, starts: int, seed: int = 0) -> ControlProblem:
     """The task as a problem for ``carom.gradients.policy``: total cost over the horizon, from ``starts`` random starts.
 

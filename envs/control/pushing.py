@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, cast
 
 import torch
 
+from ...plain import plain_numbers
 from ...sim import Recording, Simulator, State, record
 from ..box_pushing import BoxPushing
 from ..errors import TaskError
@@ -47,6 +48,7 @@ class PushingScene(Protocol):
     pusher_start: tuple[float, float]
 
 
+@plain_numbers
 class PlanarPushing(ControlTask):
     """What the pushing tasks share: body 0 is the block, body 1 the pusher, an action moves the pusher's target.
 
@@ -164,6 +166,7 @@ class PlanarPushing(ControlTask):
         return torch.cat([at, turned[0], reach, pull, way, turned[1], speed, v[:, 0, 5:], pusher_speed], dim=-1)
 
 
+@plain_numbers
 class PushControl(PlanarPushing):
     """``push`` in closed loop: the box to a random pose.
 
@@ -228,6 +231,7 @@ class PushTControl(PushControl):
     task: ClassVar[type[Push]] = PushT
 
 
+@plain_numbers
 class BoxPushingControl(PlanarPushing):
     """``box_pushing`` in closed loop; the sum of an episode's costs is the cost of :class:`carom.envs.BoxPushing`.
 

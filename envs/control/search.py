@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from ...sim import State
 from ..errors import TaskError
 from ..registry import make
@@ -16,6 +17,7 @@ from .interface import ControlState, ControlTask, Key, uniforms
 __all__ = ["SearchControl"]
 
 
+@plain_numbers
 class SearchControl(ControlTask):
     """Search for the best parameters of an objective: every action changes them, the cost is theirs, a whole rollout.
 

@@ -8,12 +8,14 @@ import gymnasium
 import numpy as np
 import torch
 
+from ...plain import plain_numbers
 from ..control import ControlState, ControlTask
 from .common import array, checked_actions, checked_seed, limit_of, refuse_options, spaces_of, task_of
 
 __all__ = ["CaromEnv"]
 
 
+@plain_numbers
 class CaromEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """World 0 of a :class:`CaromVectorEnv` with the same seed, without its autoreset.
 

@@ -11,6 +11,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from ...plain import plain_numbers
 from ..control import ControlState, ControlTask
 from ..errors import TaskError
 from .common import array, checked_actions, checked_seed, limit_of, refuse_options, spaces_of, task_of
@@ -18,6 +19,7 @@ from .common import array, checked_actions, checked_seed, limit_of, refuse_optio
 __all__ = ["CaromVectorEnv"]
 
 
+@plain_numbers
 class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """``num_envs`` worlds, stepped at once. Rewards are negative costs; actions are in SI units.
 

@@ -72,7 +72,7 @@ class PileDynamics:
     def model(self, seed: int) -> PileModel:
         """A fresh network."""
         sizes = [[float(p.mesh.size[0]), float(p.mesh.size[1])] for p in self.task.pieces]
-        return PileModel(torch.tensor(sizes), self.task.blade_half_extents[0], seed)
+        return PileModel(torch.tensor(sizes, dtype=torch.float32, device="cpu"), self.task.blade_half_extents[0], seed)
 
 
 class PileModel(StepModel):

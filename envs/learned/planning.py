@@ -71,7 +71,7 @@ def collect_pushes(
         if on_done is not None:
             on_done((i + 1) * worlds, worlds * episode)
     # by episode: what is held out at the end was not seen in another push of the same episode
-    order = torch.arange(worlds * episode).view(episode, worlds).T.flatten()
+    order = torch.arange(worlds * episode, device="cpu").view(episode, worlds).T.flatten()
     return PushData(
         torch.cat(centres, 1)[:, order],
         torch.cat(images, 1)[:, order],
@@ -97,7 +97,7 @@ def greedy(
         start, direction = start.view(worlds, candidates, 2), direction.view(worlds, candidates)
         with torch.no_grad():
             best = score(state, start, direction).argmin(1)
-            each = torch.arange(worlds)
+            each = torch.arange(worlds, device="cpu")
             action = pushes.actions(start[each, best], direction[each, best])
             state = task.push(state, action.to(task.dtype))
         costs.append(task.cost(state))
@@ -106,7 +106,7 @@ def greedy(
 
 def score_by_nothing(state: State, start: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
     """The same for all: greedy planning then takes the first candidate, a random push toward a random piece."""
-    return torch.zeros(direction.shape)
+    return torch.zeros(direction.shape, dtype=torch.float32, device="cpu")
 
 
 def score_by_images(model: SwitchedLinear) -> Scorer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...gradients.learned.step_model import StepModel, initialise, mlp
+from ...plain import plain_numbers
 from ..errors import TaskError
 from ..push import Push
 
@@ -14,6 +15,7 @@ WIDTH = 96
 """Of the hidden layers."""
 
 
+@plain_numbers
 class PushDynamics:
     """The push in steps of ``stride`` steps of the simulator: a dynamics task for ``fit_dynamics``.
 
@@ -36,8 +38,8 @@ class PushDynamics:
 
     def start(self, count: int) -> torch.Tensor:
         """All at rest, [count, 10]."""
-        state = torch.zeros(count, 10)
-        state[:, 6:8] = torch.tensor(self.push.pusher_start)
+        state = torch.zeros(count, 10, dtype=torch.float32, device="cpu")
+        state[:, 6:8] = torch.tensor(self.push.pusher_start, dtype=torch.float32, device="cpu")
         return state
 
     def actions(self, theta: torch.Tensor) -> torch.Tensor:

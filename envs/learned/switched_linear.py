@@ -51,7 +51,7 @@ class LatticePushes:
     @property
     def corner(self) -> torch.Tensor:
         """The view's corner of least x and y [m], [2]."""
-        return torch.tensor(self.task.view.centre, dtype=torch.float64) - self.task.view.half_side
+        return torch.tensor(self.task.view.centre, dtype=torch.float64, device="cpu") - self.task.view.half_side
 
     def actions(self, start: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
         """Pushes x0, y0, x1, y1 [n, 4] [m] from corners ``start`` [n, 2] (column, row) in directions [n]."""
@@ -62,11 +62,13 @@ class LatticePushes:
     def toward(self, centres: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Random pushes, each toward a random one of the pieces [n, pieces, 2]: start [n, 2] and direction [n]."""
         count, pieces = centres.shape[:2]
-        direction = torch.randint(self.directions, (count,), generator=generator)
-        piece = torch.randint(pieces, (count,), generator=generator)
-        back = self.length * torch.rand(count, generator=generator, dtype=torch.float64)
+        direction = torch.randint(self.directions, (count,), generator=generator, device="cpu")
+        piece = torch.randint(pieces, (count,), generator=generator, device="cpu")
+        back = self.length * torch.rand(count, generator=generator, dtype=torch.float64, device="cpu")
         angle = 2.0 * math.pi / self.directions * direction.double()
-        at = centres[torch.arange(count), piece].double() - back[:, None] * torch.stack([angle.cos(), angle.sin()], 1)
+        at = centres[torch.arange(count, device="cpu"), piece].double() - back[:, None] * torch.stack(
+            [angle.cos(), angle.sin()], 1
+        )
         start = ((at - self.corner) / self.pixel).round().long().clamp(0, self.pixels)
         return start, direction
 
@@ -77,8 +79,11 @@ class LatticePushes:
         """
         p = self.pixels
         padded = torch.nn.functional.pad(image, (p // 2,) * 4)
-        rows, columns = start[:, 1, None] + torch.arange(p), start[:, 0, None] + torch.arange(p)
-        each = torch.arange(len(image))[:, None, None]
+        rows, columns = (
+            start[:, 1, None] + torch.arange(p, device="cpu"),
+            start[:, 0, None] + torch.arange(p, device="cpu"),
+        )
+        each = torch.arange(len(image), device="cpu")[:, None, None]
         return _turned(padded[each, rows[:, :, None], columns[:, None, :]], -turns).flatten(1)
 
     def place(
@@ -87,8 +92,11 @@ class LatticePushes:
         """Images [n, p, p] with changes of their windows [n, p p] added back."""
         p = self.pixels
         padded = torch.nn.functional.pad(image, (p // 2,) * 4)
-        rows, columns = start[:, 1, None] + torch.arange(p), start[:, 0, None] + torch.arange(p)
-        each = torch.arange(len(image))[:, None, None]
+        rows, columns = (
+            start[:, 1, None] + torch.arange(p, device="cpu"),
+            start[:, 0, None] + torch.arange(p, device="cpu"),
+        )
+        each = torch.arange(len(image), device="cpu")[:, None, None]
         padded[each, rows[:, :, None], columns[:, None, :]] += _turned(change.unflatten(1, (p, p)), turns)
         return padded[:, p // 2 : -(p // 2), p // 2 : -(p // 2)]
 
@@ -174,7 +182,7 @@ def fit_switched_linear(
                 f"{_LEAST} are needed: give more pushes or fewer directions"
             )
         a = x[seen][chosen]
-        gram = a.T @ a + ridge * torch.eye(a.shape[1], dtype=a.dtype)
+        gram = a.T @ a + ridge * torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
         matrices.append(torch.linalg.solve(gram, a.T @ d[seen][chosen]).to(before.dtype))
     model = SwitchedLinear(pushes, torch.stack(matrices), math.nan, len(before) - tested)
     last = slice(len(before) - tested, None)

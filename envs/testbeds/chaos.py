@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 
 from ...gradients.diagnosis import TorchSteps
+from ...plain import plain_numbers
 from ..errors import TaskError
 from .normal import cdf, ramp
 from .testbed import Experiment, Scale, Testbed, check_count
@@ -19,6 +20,7 @@ __all__ = ["TentMap"]
 _SERIES_FROM = 0.2  # periods of the wave in a standard deviation above which its Fourier series is the shorter sum
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class TentMap(Testbed):
     """x+ = 1 - |1 - 2 x|, T times from x_0 in [0, 1]; cost x_T (Metz et al. 2021).

@@ -9,12 +9,14 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 from .testbed import Experiment, Testbed
 
 __all__ = ["BernoulliToy", "Choice"]
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class Choice(Testbed):
     """Which of several actions to take, e.g. which push: action j costs ``costs[j]``; the parameters are logits.
@@ -75,6 +77,7 @@ class Choice(Testbed):
         return value, torch.softmax(theta, dim=-1) * (self._table(theta) - value.unsqueeze(-1))
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class BernoulliToy(Choice):
     """Minimize E (b - t)^2 over b in {0, 1}, t = 0.499: the best choice, b = 0, is better by 0.002 only.

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 from .normal import average_in_pieces, cdf, ramp
 from .testbed import Scale, Testbed, check_choice, check_positive
@@ -16,6 +17,7 @@ from .testbed import Scale, Testbed, check_choice, check_positive
 __all__ = ["BoxOnBox", "GapPush", "ScalarContact", "SoftenedGapPush"]
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class GapPush(Testbed):
     """A pusher travels u [m] towards an object a gap g [m] away and pushes it from there on: f(u) = max(0, u - g).
@@ -113,6 +115,7 @@ class SoftenedGapPush(Testbed):
         return self(theta), self._contact.value_and_gradient(self._check(theta) - self.hard.gap)[1]
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class BoxOnBox(Testbed):
     """A box on a position controller pushes a box, quasi-dynamically: where the second box ends one step later [m].
@@ -173,6 +176,7 @@ class BoxOnBox(Testbed):
         return self.slope * cdf((self._check(theta) - self.face) / self._scales(theta, scale)[0])
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class ScalarContact(Testbed):
     """The contact max(u, 0), softened: by a log barrier or by softplus, each the same as randomized smoothing.

@@ -9,12 +9,14 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 from .testbed import Experiment, Testbed, check_count, check_positive
 
 __all__ = ["DiscPacking"]
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class DiscPacking(Testbed):
     """Half of the discs have the diameter theta, half 1; they settle under a soft repulsion; cost: energy per disc.
@@ -73,7 +75,7 @@ class DiscPacking(Testbed):
     def initial_positions(self, diameter: torch.Tensor) -> torch.Tensor:
         """Random positions for diameters [batch], shape [batch, discs, 2]."""
         generator = torch.Generator().manual_seed(self.seed)
-        shares = torch.rand(self.discs, 2, generator=generator, dtype=torch.float64).to(diameter)
+        shares = torch.rand(self.discs, 2, generator=generator, dtype=torch.float64, device="cpu").to(diameter)
         return self.box(diameter)[:, None, None] * shares
 
     def _pairs(

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 from .normal import cdf, density, ramp
 from .testbed import Experiment, Scale, Testbed, check_choice, check_count, check_positive
@@ -22,6 +23,7 @@ __all__ = ["Bounce", "TwoDiscs"]
 METHODS = ("time_of_impact", "fixed_step")
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class Bounce(Testbed):
     """A point flies down at 2 m/s, bounces elastically off the ground at 0.1 m, without gravity: its final height.
@@ -104,6 +106,7 @@ class Bounce(Testbed):
         return self._smoothed(theta, scale)[1].unsqueeze(-1)
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class TwoDiscs(Testbed):
     """A constant force on one disc at rest drives it into another; cost: where the other ends, and the effort.

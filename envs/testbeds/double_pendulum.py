@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 
 from ...gradients.diagnosis import TorchSteps
+from ...plain import plain_numbers
 from .testbed import Experiment, Testbed, check_count, check_positive
 
 __all__ = ["DoublePendulum"]
@@ -17,6 +18,7 @@ __all__ = ["DoublePendulum"]
 _WEIGHTS = (1.0, 1.0, 0.1, 0.1)
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class DoublePendulum(Testbed):
     """Two point masses on massless rods, angles q1, q2 from straight down; the parameters are the start (q, q dot).

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from scipy import special
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 from .normal import cdf, density
 from .testbed import Scale, Testbed, check_count, check_positive
@@ -34,6 +35,7 @@ class _Jump(Testbed):
         """Gradient of ``smoothed_value`` in closed form, shape [batch, parameters]."""
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class Heaviside(_Jump):
     """f(x) = 1 where every coordinate is positive, else 0: a pure jump (Suh et al. 2022, example 3.3).
@@ -78,6 +80,7 @@ class Heaviside(_Jump):
         return density(z) / scales * factors.masked_fill(own, 1.0).prod(-1)
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class HalfPlane(_Jump):
     """f(x) = 1 where n.x > b, else 0, in any dimension.
@@ -129,6 +132,7 @@ class HalfPlane(_Jump):
         return (density((theta @ n - self.offset) / s) / s).unsqueeze(-1) * n
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class DiscIndicator(_Jump):
     """f(x) = 1 within a circle of radius R around the origin of the plane, else 0: a jump along a curve.
@@ -184,6 +188,7 @@ class DiscIndicator(_Jump):
         return (slope.unsqueeze(-1) * direction).to(theta.dtype)
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class GrazingPush(_Jump):
     """A pusher passes an object of half-width a at lateral offset u [m]: it hits and moves it by L [m], or misses.

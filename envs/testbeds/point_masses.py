@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 from .testbed import Experiment, Testbed, check_count, check_positive
 
@@ -79,6 +80,7 @@ class _TwoMasses(Testbed):
         return (errors.square() * weights).sum((-1, -2)) + theta.square().sum(-1)
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class Curling(_TwoMasses):
     """Push a mass that is out of reach by pushing one that repels it, through a spring.
@@ -140,6 +142,7 @@ class Curling(_TwoMasses):
         return self.stiffness * width * torch.logaddexp((1.0 - gap) / width, torch.zeros_like(gap))
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class StiffCurling(Curling):
     """``Curling`` with the stiff spring of the paper, k = 1000, over 200 steps."""
@@ -152,6 +155,7 @@ class StiffCurling(Curling):
     damping: float = 0.99
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class StiffnessSweep(Curling):
     """``Curling`` over 30 steps with strong damping, to vary ``stiffness`` from 1 to 1e5, and ``softening``.
@@ -176,6 +180,7 @@ class StiffnessSweep(Curling):
         return Experiment(source=f"{_SOURCE}, section 4, stiffness and variance", noise=0.3, samples=1000)
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class DragByFriction(_TwoMasses):
     """Drag a mass along by friction: a plate under it, that loses it when it runs ahead by more than its width.

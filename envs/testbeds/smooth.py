@@ -13,12 +13,14 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import TaskError
 from .testbed import Scale, Testbed, check_count
 
 __all__ = ["Horizon", "Linear", "Quadratic"]
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class Linear(Testbed):
     """f(x) = a.x: what smoothing leaves as it is.
@@ -74,6 +76,7 @@ class Linear(Testbed):
         return torch.full(theta.shape[:-1], (len(self.slope) + 1) * square, dtype=theta.dtype, device=theta.device)
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class Quadratic(Testbed):
     """f(x) = x^T H x / 2 with H symmetric: the smooth case, where every backend must agree.
@@ -89,7 +92,7 @@ class Quadratic(Testbed):
     """Symmetric matrix H; kept as plain numbers."""
 
     def __post_init__(self) -> None:
-        matrix = torch.as_tensor(self.hessian, dtype=torch.float64)
+        matrix = torch.as_tensor(self.hessian, dtype=torch.float64, device="cpu")
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.numel() == 0:
             raise TaskError(f"{self.name}: hessian has shape {list(matrix.shape)}: give a square matrix")
         if not bool(torch.isfinite(matrix).all()) or not torch.equal(matrix, matrix.T):
@@ -131,6 +134,7 @@ class Quadratic(Testbed):
         return (scale**2 * self._matrix(theta).square().sum()).expand(theta.shape[:-1])
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class Horizon(Testbed):
     """x_(t+1) = a x_t + u_t for T steps from x_0, cost x_T^2 / 2; the parameters are the inputs u_0 ... u_(T-1).

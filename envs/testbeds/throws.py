@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from .normal import average_in_pieces
 from .testbed import Experiment, Scale, Testbed, check_positive
 
@@ -51,6 +52,7 @@ class _Throw(Testbed):
         return self._smoothed(theta, scale)[1].unsqueeze(-1).to(theta.dtype)
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class BallWithWall(_Throw):
     """Throw a point mass as far as it goes, over a wall in the way: cost -r^2, r where it stops [m].
@@ -124,11 +126,14 @@ class BallWithWall(_Throw):
         discriminant = x * x - 4.0 * drop * (drop + self.wall_height)
         if discriminant > 0.0:
             found += [math.atan((x + sign * math.sqrt(discriminant)) / (2.0 * drop)) for sign in (-1.0, 1.0)]
-        turns = torch.arange(math.floor(low / math.pi), math.ceil(high / math.pi) + 1, dtype=torch.float64)
-        angles = (torch.tensor(found, dtype=torch.float64) + math.pi * turns[:, None]).reshape(-1)
+        turns = torch.arange(
+            math.floor(low / math.pi), math.ceil(high / math.pi) + 1, dtype=torch.float64, device="cpu"
+        )
+        angles = (torch.tensor(found, dtype=torch.float64, device="cpu") + math.pi * turns[:, None]).reshape(-1)
         return angles[(angles >= low) & (angles <= high)].sort().values
 
 
+@plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class MomentumTransfer(_Throw):
     """Hit a pivot at the angle that turns it most: cost -sin(theta)^2 within 45 degrees, 0 beyond, where it misses.
@@ -168,5 +173,5 @@ class MomentumTransfer(_Throw):
 
     def breaks(self, low: float, high: float) -> torch.Tensor:
         """Angles from ``low`` to ``high`` [rad] at which the cost jumps, float64."""
-        angles = torch.tensor([-self.edge, self.edge], dtype=torch.float64)
+        angles = torch.tensor([-self.edge, self.edge], dtype=torch.float64, device="cpu")
         return angles[(angles >= low) & (angles <= high)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..errors import GradientError
 from ..interface import Estimate
@@ -24,6 +25,7 @@ def check_temperature(temperature: object) -> None:
         raise GradientError(f"temperature is {temperature!r}: give a positive number, e.g. 0.5")
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Concrete:
     """Gradient of E f_relaxed(softmax((log p + Gumbels) / temperature)) (Maddison et al. 2017; Jang et al. 2017).

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..errors import GradientError
 from ..interface import Estimate
@@ -16,6 +17,7 @@ from .choices import CategoricalObjective, check_categories, evaluate_choices, s
 __all__ = ["Enumeration"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Enumeration:
     """Exact value and gradient of the expected cost E f(b) by one rollout for each of the categories^factors choices.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..control_variates.lax import check_state
 from ..control_variates.state import ControlVariateState
@@ -22,6 +23,7 @@ from .controlled import Settings, controlled_estimate, weights_at
 __all__ = ["REBAR"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class REBAR:
     """Unbiased gradient of E f(b), with c(z) = eta f_relaxed(softmax(z / temperature)) as control variate.

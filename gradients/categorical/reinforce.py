@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..control_variates.terms import BASELINES, Terms, check_baseline, mean_and_variance
 from ..interface import Estimate
@@ -16,6 +17,7 @@ from .sampling import finish, sample_choices
 __all__ = ["REINFORCE"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class REINFORCE:
     """Gradient of E f(b) with respect to the logits of b from costs of sampled choices alone (Williams 1992).

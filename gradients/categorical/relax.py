@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..control_variates.lax import check_hidden, check_state
 from ..control_variates.state import ControlVariateState
@@ -24,6 +25,7 @@ from .controlled import Settings, controlled_estimate, weights_at
 __all__ = ["RELAX"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class RELAX:
     """Unbiased gradient of E f(b) for a black box f, with a trained network c(z) as control variate.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import as_batch, check_count
 from ..distributions import Distribution, orders_of, resolve_distribution
 from ..errors import GradientError
@@ -26,6 +27,7 @@ from .training import VarianceTraining
 __all__ = ["LAX", "check_hidden", "check_state", "slope"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class LAX:
     """Unbiased gradient of F(theta) = E f(theta + L w) from values alone, with a trained control variate c.

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
+from ..adam import Adam
 from ..checks import check_count
 from ..errors import GradientError
 from ..network import one_thread
@@ -23,6 +25,7 @@ _LEAST_ROUND = 16  # samples in the first of several rounds: a network trained o
 _LEAST_CHECKED = 4  # fewer samples than this cannot tell a better control variate from a worse one
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class VarianceTraining:
     """How a control variate is trained within an estimate.
@@ -76,7 +79,7 @@ def _fit(
 ) -> None:
     parameters = state.parameters
     if state.optimizer is None:
-        state.optimizer = torch.optim.Adam(parameters, lr=training.learning_rate)
+        state.optimizer = Adam(parameters, lr=training.learning_rate)
     for group in state.optimizer.param_groups:
         group["lr"] = training.learning_rate
     best: torch.Tensor | None = None

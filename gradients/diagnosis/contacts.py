@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ...plain import plain_numbers
 from ..checks import Scale, as_batch, check_count, check_scale, expand_scale
 from ..errors import GradientError
 from ..interface import Objective
@@ -46,6 +47,7 @@ class ContactChanges:
     """The pairs that differ anywhere, those met by most samples first."""
 
 
+@plain_numbers
 def contact_changes(
     objective: Objective,
     theta: torch.Tensor,

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...plain import plain_numbers
 from ..autodiff import Autodiff
 from ..checks import Scale, as_batch
 from ..errors import GradientError
@@ -61,6 +62,7 @@ class Diagnosis:
         return "\n".join(lines)
 
 
+@plain_numbers
 def diagnose(
     objective: Objective,
     theta: torch.Tensor,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..errors import GradientError
 from ..interface import Backend, Objective
@@ -51,6 +52,7 @@ def _log_ratio(a: float, b: float) -> float:
     return (math.log(a) if a > 0.0 else -math.inf) - (math.log(b) if b > 0.0 else -math.inf)
 
 
+@plain_numbers
 def variance_by_horizon(
     objective: Objective,
     theta: torch.Tensor,

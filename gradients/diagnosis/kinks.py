@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ...plain import plain_numbers
 from ..checks import as_batch, check_count
 from ..errors import GradientError
 from ..interface import Objective
@@ -46,6 +47,7 @@ class Kink:
         return f"at {self.distance:+.3g}: {self.pair} {what} contact in step {self.step}; jump {self.jump:.2g}{slopes}"
 
 
+@plain_numbers
 def nearby_kinks(
     objective: Objective,
     theta: torch.Tensor,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..errors import GradientError
 from ..noise import draw_uniforms
@@ -33,6 +34,7 @@ class Spectrum:
         return float(self.exponents[0])
 
 
+@plain_numbers
 def spectrum(steps: Steps, *, leading: int = 8, seed: int = 0) -> Spectrum:
     """Singular values and exponents, by orthonormal rows pulled back through the steps and made orthonormal again.
 
@@ -55,13 +57,13 @@ def spectrum(steps: Steps, *, leading: int = 8, seed: int = 0) -> Spectrum:
         raise GradientError("the evaluation has no steps: there is no product of Jacobians")
     k = min(leading, n)
     if k == n:
-        rows = torch.eye(n, dtype=torch.float64)
+        rows = torch.eye(n, dtype=torch.float64, device="cpu")
     else:
         normal = torch.special.ndtri(draw_uniforms(seed, "spectrum", first=0, rows=n, columns=k))
         rows = torch.linalg.qr(normal)[0].T
-    product, shift = torch.eye(k, dtype=torch.float64), 0.0
-    sums = torch.zeros(k, dtype=torch.float64)
-    table = torch.empty(total, k, dtype=torch.float64)
+    product, shift = torch.eye(k, dtype=torch.float64, device="cpu"), 0.0
+    sums = torch.zeros(k, dtype=torch.float64, device="cpu")
+    table = torch.empty(total, k, dtype=torch.float64, device="cpu")
     for done, step in enumerate(reversed(range(total))):
         pulled = steps.pull(step, rows).double().cpu()
         if not bool(torch.isfinite(pulled).all()):
@@ -75,5 +77,5 @@ def spectrum(steps: Steps, *, leading: int = 8, seed: int = 0) -> Spectrum:
         if size > 0.0:
             product, shift = product / size, shift + math.log(size)
         table[done] = torch.linalg.svdvals(product).log() + shift
-    time = steps.step_size * torch.arange(1, total + 1, dtype=torch.float64)
+    time = steps.step_size * torch.arange(1, total + 1, dtype=torch.float64, device="cpu")
     return Spectrum(time, table, (sums / float(time[-1])).sort(descending=True).values)

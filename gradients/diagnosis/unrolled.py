@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from ...plain import plain_numbers
 from ..errors import GradientError
 from ..objective import objective_name
 
@@ -34,6 +35,7 @@ class Steps(Protocol):
         ...
 
 
+@plain_numbers
 class TorchSteps:
     """Steps of a map that torch can differentiate, and of a cost of the states met.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import Scale, as_batch, check_count, check_scale
 from ..distributions import Distribution
 from ..errors import GradientError
@@ -20,6 +21,7 @@ __all__ = ["ControlVariate"]
 _BLOCK = 2**16  # rows of the control in one call
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class ControlVariate:
     """Unbiased gradient of E f(theta + scale * w): zeroth order of f - c, plus the smoothed gradient of a surrogate c.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import as_batch, check_count
 from ..errors import GradientError
 from ..interface import Estimate, Objective
@@ -26,6 +27,7 @@ _KIND = "dynamics surrogate"
 _LEAST_EPISODES = 20
 
 
+@plain_numbers
 def fit_dynamics(
     task: DynamicsTask,
     region: Region,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..adam import Adam
 from ..errors import GradientError
 from ..network import one_thread
 from ..noise import derive_seed, draw_uniforms
@@ -77,7 +78,7 @@ def train(
     """
     horizon, episodes = data.actions.shape[:2]
     starts = horizon - unroll + 1
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    optimizer = Adam(model.parameters(), lr=learning_rate)
     best, best_step, kept = math.inf, 0, {name: tensor.clone() for name, tensor in model.state_dict().items()}
     running = math.nan
     with one_thread():
@@ -120,8 +121,8 @@ def _window_loss(
 @torch.no_grad()
 def _validation_loss(model: StepModel, data: Transitions, unroll: int) -> float:
     horizon, episodes = data.actions.shape[:2]
-    first = torch.arange(0, horizon - unroll + 1, unroll)
-    grid = torch.cartesian_prod(first, torch.arange(episodes))
+    first = torch.arange(0, horizon - unroll + 1, unroll, device="cpu")
+    grid = torch.cartesian_prod(first, torch.arange(episodes, device="cpu"))
     return float(_window_loss(model, data, grid[:, 0], grid[:, 1], unroll))
 
 

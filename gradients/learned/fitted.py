@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import Scale, as_batch, check_scale
 from ..distributions import Gaussian
 from ..errors import GradientError
@@ -29,6 +30,7 @@ POINTS = 64
 _ROWS = 2**15  # rows in one pass of the networks
 
 
+@plain_numbers
 def fit_surrogate(
     objective: Objective,
     region: Region,
@@ -291,7 +293,7 @@ def _noise(smoothing: float | tuple[float, ...], parameters: int) -> torch.Tenso
     """Sobol points of the Gaussian [POINTS, parameters], scaled; None for no smoothing."""
     if not smoothing:
         return None
-    scale = torch.tensor(smoothing, dtype=torch.float64)
+    scale = torch.tensor(smoothing, dtype=torch.float64, device="cpu")
     if scale.ndim and len(scale) != parameters:
         raise GradientError(f"smoothing has {len(scale)} entries, the objective {parameters} parameters: give as many")
     if parameters > torch.quasirandom.SobolEngine.MAXDIM:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...plain import plain_numbers
 from ..checks import as_batch, check_count
 from ..errors import GradientError
 from ..interface import Objective
@@ -53,6 +54,7 @@ class GridCosts:
         return torch.from_numpy(np.stack([by_x, by_y], axis=-1))
 
 
+@plain_numbers
 def cost_on_grid(
     objective: Objective,
     theta: torch.Tensor,
@@ -94,14 +96,20 @@ def cost_on_grid(
     for name, a, b in zip(("first", "second"), low, high, strict=True):
         if not a < b:
             raise GradientError(f"the grid's {name} axis goes from {a} to {b}: give low < high")
-    at = (torch.arange(points, dtype=torch.float64) + 0.5) / points
+    at = (torch.arange(points, dtype=torch.float64, device="cpu") + 0.5) / points
     x, y = (a + (b - a) * at for a, b in zip(low, high, strict=True))
     grid = GridCosts(
-        objective_name(objective), batch[0].double().cpu(), axes, x, y, torch.zeros(points, points), dict(label or {})
+        objective_name(objective),
+        batch[0].double().cpu(),
+        axes,
+        x,
+        y,
+        torch.zeros(points, points, dtype=torch.float32, device="cpu"),
+        dict(label or {}),
     )
     rows = batch.expand(points * points, -1).clone()
     rows[:, list(axes)] = grid.points.to(rows)
-    done = torch.zeros(0, dtype=torch.float64)
+    done = torch.zeros(0, dtype=torch.float64, device="cpu")
     if path is not None and Path(path).exists():
         done = _resumed(Path(path), grid)
     with reporter(progress) as report:
@@ -124,8 +132,8 @@ def load_grid(path: str | Path) -> GridCosts:
     """
     header, arrays = read_model(path, _KIND)
     try:
-        x, y = (torch.tensor(header[name], dtype=torch.float64) for name in ("x", "y"))
-        theta = torch.tensor(header["theta"], dtype=torch.float64)
+        x, y = (torch.tensor(header[name], dtype=torch.float64, device="cpu") for name in ("x", "y"))
+        theta = torch.tensor(header["theta"], dtype=torch.float64, device="cpu")
         axes = (int(header["axes"][0]), int(header["axes"][1]))
         costs = torch.from_numpy(arrays["costs"].astype(np.float64))
         name, label = str(header["objective"]), dict(header["label"])

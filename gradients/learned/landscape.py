@@ -11,9 +11,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from ...plain import plain_numbers
+from ..adam import Adam
 from ..checks import check_count
 from ..errors import GradientError
 from ..network import one_thread
@@ -73,6 +76,7 @@ class LandscapeFit:
         return float(torch.stack(raw, -1).square().mean().sqrt() / fitted.square().mean().sqrt())
 
 
+@plain_numbers
 def fit_landscape(
     grid: GridCosts, *, steps: int = 1000, seed: int = 0, progress: bool | ProgressCallback | None = None
 ) -> LandscapeFit:
@@ -89,10 +93,12 @@ def fit_landscape(
     points = grid.points
     centre, spread = points.mean(0), points.std(0)
     x, y = ((points - centre) / spread).float(), ((costs - costs.mean()) / deviation).float()
-    layers = [torch.nn.utils.skip_init(torch.nn.Linear, *size) for size in ((2, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 1))]
+    kind: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+    sizes = ((2, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 1))
+    layers = [torch.nn.utils.skip_init(torch.nn.Linear, *size, **kind) for size in sizes]
     network = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
     initialise(network, seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    optimizer = Adam(network.parameters(), lr=1e-3)
     wall, core = time.perf_counter(), time.process_time()
     # one thread: products this small gain little from a second, and wait for it where other work keeps it busy
     with reporter(progress) as report, one_thread(), torch.enable_grad():

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from scipy.special import gammaincinv
 
+from ...plain import plain_numbers
 from ..checks import Scale, as_batch, check_scale, expand_scale
 from ..distributions import Gaussian
 from ..errors import GradientError
@@ -58,7 +59,7 @@ class Region(Protocol):
 
 def _vector(name: str, numbers: object) -> tuple[float, ...]:
     try:
-        tensor = torch.as_tensor(numbers, dtype=torch.float64).detach().cpu()
+        tensor = torch.as_tensor(numbers, dtype=torch.float64, device="cpu").detach().cpu()
     except (TypeError, ValueError, RuntimeError):
         raise GradientError(f"{name} is {numbers!r}: give one number per parameter") from None
     if tensor.ndim != 1 or tensor.numel() == 0:
@@ -68,6 +69,7 @@ def _vector(name: str, numbers: object) -> tuple[float, ...]:
     return tuple(tensor.tolist())
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Cloud:
     """Gaussian points about theta: for a surrogate that follows an optimizer.
@@ -85,18 +87,18 @@ class Cloud:
     def __post_init__(self) -> None:
         object.__setattr__(self, "theta", _vector("theta of a Cloud", self.theta))
         scale = check_scale(self.scale)
-        batch, _ = as_batch(torch.tensor(self.theta, dtype=torch.float64))
+        batch, _ = as_batch(torch.tensor(self.theta, dtype=torch.float64, device="cpu"))
         object.__setattr__(self, "scale", tuple(expand_scale(scale, batch).tolist()))
 
     @cached_property
     def centre(self) -> torch.Tensor:
         """[parameters], float64."""
-        return torch.tensor(self.theta, dtype=torch.float64)
+        return torch.tensor(self.theta, dtype=torch.float64, device="cpu")
 
     @cached_property
     def spread(self) -> torch.Tensor:
         """[parameters], float64."""
-        return torch.tensor(self.scale, dtype=torch.float64)
+        return torch.tensor(self.scale, dtype=torch.float64, device="cpu")
 
     @cached_property
     def _limit(self) -> float:
@@ -127,6 +129,7 @@ class Cloud:
         return {"kind": "cloud", "theta": list(self.centre.tolist()), "scale": list(self.spread.tolist())}
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Box:
     """Points drawn evenly between ``low`` and ``high`` [parameters]: for a surrogate of a whole range, made once."""
@@ -146,7 +149,9 @@ class Box:
 
     @cached_property
     def _ends(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.tensor(self.low, dtype=torch.float64), torch.tensor(self.high, dtype=torch.float64)
+        return torch.tensor(self.low, dtype=torch.float64, device="cpu"), torch.tensor(
+            self.high, dtype=torch.float64, device="cpu"
+        )
 
     @cached_property
     def centre(self) -> torch.Tensor:

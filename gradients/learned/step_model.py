@@ -58,8 +58,8 @@ class StepModel(torch.nn.Module, ABC):
 
     def __init__(self, changes: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(changes))
-        self.register_buffer("deviation", torch.ones(changes))
+        self.register_buffer("mean", torch.zeros(changes, dtype=torch.float32, device="cpu"))
+        self.register_buffer("deviation", torch.ones(changes, dtype=torch.float32, device="cpu"))
         self.mean: torch.Tensor
         self.deviation: torch.Tensor
 
@@ -97,7 +97,8 @@ def mlp(sizes: Sequence[int]) -> torch.nn.Sequential:
     layers: list[torch.nn.Module] = []
     for fan_in, fan_out in itertools.pairwise(sizes):
         # weights come from ``initialise``; torch's own start would draw from the global generator
-        layers += [torch.nn.utils.skip_init(torch.nn.Linear, fan_in, fan_out), torch.nn.SiLU()]
+        linear = torch.nn.utils.skip_init(torch.nn.Linear, fan_in, fan_out, dtype=torch.float32, device="cpu")
+        layers += [linear, torch.nn.SiLU()]
     return torch.nn.Sequential(*layers[:-1])
 
 

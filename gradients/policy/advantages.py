@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from ...plain import plain_numbers
+
 __all__ = ["generalized_advantages", "returns"]
 
 
+@plain_numbers
 def returns(costs: torch.Tensor, discount: float, *, to_go: bool) -> torch.Tensor:
     """What the action of each step answers for, [T, N] from costs [T, N].
 
@@ -24,6 +27,7 @@ def returns(costs: torch.Tensor, discount: float, *, to_go: bool) -> torch.Tenso
     return out[0] / powers[:, None]
 
 
+@plain_numbers
 def generalized_advantages(costs: torch.Tensor, values: torch.Tensor, discount: float, decay: float) -> torch.Tensor:
     """Sum over l of (discount decay)^l (cost_(t+l) + discount V_(t+l+1) - V_(t+l)), [T, N].
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 
+from ...plain import plain_numbers
 from ..errors import GradientError
 from .rollouts import Rollouts
 
@@ -43,6 +44,7 @@ class NoBaseline:
         return torch.zeros_like(targets)
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Constant:
     """One number for all, known beforehand."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..errors import GradientError
 from ..network import Ensemble
@@ -17,6 +18,7 @@ from .rollouts import Rollouts
 __all__ = ["LinearCritic", "NetworkCritic"]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class LinearCritic:
     """Least squares of the return to go on features of the state, at each step on its own.
@@ -64,6 +66,7 @@ class LinearCritic:
         return torch.cat([x, x[..., row] * x[..., column]], dim=-1)
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class NetworkCritic:
     """A small network of state and time, fitted to the returns to go; by folds as :class:`LinearCritic`.
@@ -105,7 +108,7 @@ class NetworkCritic:
             fold_seed = derive_seed(seed, "critic", fold)
             # Whole trajectories are held out: neighbours in time tell too much of each other.
             draws = draw_uniforms(fold_seed, "held out", first=0, rows=len(others), columns=1)[:, 0]
-            train = torch.ones(len(others), dtype=torch.bool)
+            train = torch.ones(len(others), dtype=torch.bool, device="cpu")
             train[draws.argsort()[: max(1, len(others) // 10)]] = False
             network = Ensemble(
                 inputs=x.shape[1],

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import Scale, check_count, check_scale
 from ..distributions import Distribution, orders_of, resolve_distribution
 from ..errors import GradientError
@@ -22,6 +23,7 @@ __all__ = ["PolicyGradient"]
 _BLOCK = 2**24  # entries of gradients of single trajectories held at once
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class PolicyGradient:
     """Unbiased gradient of the expected cost by a policy's parameters, from simulated costs alone (REINFORCE).
@@ -96,7 +98,7 @@ class PolicyGradient:
         start = time.perf_counter()
         parameters = _trainable(policy)
         _check_kind(parameters, problem)
-        scale = None if self.scale is None else torch.as_tensor(self.scale, dtype=torch.float64)
+        scale = None if self.scale is None else torch.as_tensor(self.scale, dtype=torch.float64, device="cpu")
         distribution = resolve_distribution(self.distribution)
         rollouts = roll_out(
             problem,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...plain import plain_numbers
 from ..checks import check_count
 from ..errors import GradientError
 
@@ -16,6 +17,7 @@ __all__ = ["ControlProblem", "OpenLoop", "open_loop_objective"]
 StepWithCost = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class ControlProblem:
     """Minimize the expected sum over t < horizon of discount^t cost_t, plus discount^horizon final_cost.

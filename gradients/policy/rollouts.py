@@ -74,7 +74,7 @@ def roll_out(
     for time in range(problem.horizon):
         now = states[-1]
         with torch.no_grad():
-            when = (torch.full((trajectories,), time, device=now.device),) if timed else ()
+            when = (torch.full((trajectories,), time, dtype=torch.int64, device=now.device),) if timed else ()
             mean, log_scale = policy_outputs(policy(now, *when), now, scale)
         if not bool(torch.isfinite(mean).all() & torch.isfinite(log_scale).all()):
             raise GradientError(f"the policy's actions are not finite at step {time}: its parameters may have diverged")

@@ -29,7 +29,7 @@ def pile():
 
 def varied(model, worlds=WORLDS):
     """Parameters of every kind, different in every world, and states and controls that differ too."""
-    factor = 1.0 + 0.1 * torch.arange(worlds, dtype=model.dtype)
+    factor = 1.0 + 0.1 * torch.arange(worlds, dtype=model.dtype, device=model.device)
     parameters = {
         name: getattr(model, name) * factor.view(-1, *[1] * (getattr(model, name).dim() - 1))
         for name in ("body_mass", "body_inertia", "shape_friction", "gravity")
@@ -40,7 +40,7 @@ def varied(model, worlds=WORLDS):
         parameters[name] = given
     state = model.state(worlds)
     state.body_v[..., 0] += 0.1 * factor[:, None]
-    control = push_targets(STEPS, distance=0.08, worlds=worlds, dtype=model.dtype)
+    control = push_targets(STEPS, distance=0.08, worlds=worlds, dtype=model.dtype).to(model.device)
     control = control + 0.002 * factor[:, None] if model.actuators else None
     return state, control, {k: v.to(model.device) for k, v in parameters.items()}
 

@@ -1,0 +1,35 @@
+"""Only kernels whose adjoint is launched compile a backward pass."""
+
+import importlib
+import inspect
+import pkgutil
+
+import warp as wp
+
+import carom.kernels
+
+LAUNCHED_BACKWARD = {
+    "adjoint.contact", "adjoint.body", "adjoint.actuator", "impact.mean", "impact_adjoint.contact", "integrate.kernel",
+}  # fmt: skip
+
+
+def kernels():
+    """Name and kernel, of factories and of modules."""
+    for info in pkgutil.iter_modules(carom.kernels.__path__):
+        module = importlib.import_module(f"carom.kernels.{info.name}")
+        made = [vars(module)]
+        if hasattr(module, "make"):
+            parameters = list(inspect.signature(module.make).parameters.values())
+            if not any(p.default is p.empty for p in parameters if p.name != "dtype"):
+                made.append(vars(module.make(*([wp.float32] if parameters else []))))
+        for one in made:
+            yield from ((f"{info.name}.{name}", k) for name, k in one.items() if isinstance(k, wp.Kernel))
+
+
+def test_only_what_is_launched_backward_compiles_an_adjoint():
+    found = dict(kernels())
+    assert len(found) > 20
+    backward = {
+        name for name, k in found.items() if k.options.get("enable_backward", k.module.options["enable_backward"])
+    }
+    assert backward == LAUNCHED_BACKWARD
