@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..first_order import eager, refuse_transforms
 from . import autodiff, checks
 from .errors import ModelError
 from .lane import Lane, default_capacity, look_ahead
@@ -78,6 +80,7 @@ class Simulator:
         control = control.unsqueeze(0) if isinstance(control, torch.Tensor) else control  # others are refused below
         return self.rollout(state, control, parameters, steps=1, record=False).final
 
+    @eager
     def rollout(
         self,
         state: State,
@@ -87,7 +90,7 @@ class Simulator:
         steps: int | None = None,
         record: bool = True,
     ) -> Trajectory:
-        """Simulate T steps of W worlds. Differentiable by torch with respect to every tensor given.
+        """Simulate T steps of W worlds. Differentiable by torch with respect to every tensor given, once.
 
         Only the states are stored for the backward pass; contacts and solves are recomputed there.
 
@@ -103,7 +106,11 @@ class Simulator:
             StateError: A wrong shape, a value that is not finite, a mass that is not positive.
             CapacityError: A world met more contacts than it has room for.
             ConvergenceError: A step of a world did not reach the solver's tolerance.
+            DerivativeError: A second derivative, one in forward mode, or a call inside torch.vmap.
         """
+        given = (parameters or {}).values() if isinstance(parameters, Mapping) else ()
+        both = (state.body_q, state.body_v) if isinstance(state, State) else ()
+        refuse_transforms(autodiff.LIMITS, *both, control, *given)
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
         checks.restitution(self.model, self.options, values)
         for watcher in self.watchers:
@@ -113,14 +120,15 @@ class Simulator:
         if not (needs and torch.is_grad_enabled()):
             q, v, final_q, final_v, diagnostics = self.run_forward(state.body_q, state.body_v, control, values, keep)
         else:
-            box: list[Diagnostics] = []
+            box = SimpleNamespace()
             tensors = [values[name] for name in PARAMETERS]
             q, v, final_q, final_v = autodiff.Rollout.apply(
-                self, box, record, state.body_q, state.body_v, control, *tensors
+                self, box, record, state.body_q, state.body_v, control, values["shape_size"], *tensors
             )
-            diagnostics = box[0]
+            diagnostics = box.diagnostics
         return Trajectory(State(final_q, final_v), q if record else None, v if record else None, diagnostics)
 
+    @eager
     @torch.no_grad()
     def run_forward(
         self, q0: torch.Tensor, v0: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor], keep: bool
@@ -184,6 +192,7 @@ class Simulator:
         checks.spinning(self.model, self.options, values["body_inertia"], final_v)
         return path_q, path_v, final_q, final_v, diagnostics
 
+    @eager
     @torch.no_grad()
     def run_backward(
         self, path_q: torch.Tensor, path_v: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor],
@@ -250,6 +259,7 @@ class Simulator:
         self._each_block(worlds, [(backward, n) for n in self._lengths(steps)], block)
         return out
 
+    @eager
     @torch.no_grad()
     def run_forces(
         self, path_q: torch.Tensor, path_v: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor]
