@@ -28,6 +28,9 @@ WIDEST_LANE = 128
 
 WIDEST_LANE_CUDA = 65536
 
+_OWN = ("threads", "watchers", "_lanes", "_lock")
+"""What a copy of a simulator makes anew."""
+
 RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")
 
 HESSIAN_BYTES = 2**28
@@ -44,6 +47,9 @@ class Simulator:
     Args:
         model: The scene.
         **options: See ``SimulatorOptions``.
+
+    A simulator can be pickled and deep-copied, and whatever holds one can: scene and options travel, buffers and
+    graphs are made anew where they are first used. A copy gives the same numbers to the bit.
     """
 
     def __init__(self, model: Model, **options: Any):
@@ -51,16 +57,28 @@ class Simulator:
             raise ModelError(f"Simulator needs a finished model, got {type(model).__name__}; pass builder.finalize()")
         self.model = model
         self.options = SimulatorOptions(**options)
-        self.threads = self.options.threads or _cores()
         self.on_cpu = model.device == "cpu"
         self.contact_capacity = self.options.contact_capacity or default_capacity(
             model, self.options.softening.backward
         )
         self.options.softening.of_shapes(model)  # refuses names of shapes that there are not
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """What belongs to this process alone: buffers, graphs, who uses them, and its cores."""
+        self.threads = self.options.threads or _cores()
         self.watchers: list[Callable[[State, torch.Tensor, dict[str, torch.Tensor]], None]] = []
         """Called with the checked inputs of every rollout: state, controls, parameters. See ``unroll``."""
         self._lanes: dict[int, list[Lane]] = {}
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes along: all but what :meth:`_start_afresh` makes."""
+        return {name: value for name, value in self.__dict__.items() if name not in _OWN}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start_afresh()
 
     @property
     def step_size(self) -> float:
