@@ -178,15 +178,15 @@ def numbers_only(
 
 def refuse_transforms(limits: Limits, *values: Any) -> None:
     """Raise if a tensor among ``values`` carries a tangent or is a row of torch.vmap, or if torch traces the call."""
-    if torch.jit.is_tracing():
-        raise limits.traced()
     refuse_vmap(limits, *values)
     if any(map(_has_tangent, values)):
         raise limits.forward()
 
 
 def refuse_vmap(limits: Limits, *values: Any) -> None:
-    """Raise if a tensor among ``values`` is a row of torch.vmap: whose numbers cannot be looked at."""
+    """Raise if a tensor among ``values`` is a row of torch.vmap, or if torch traces the call: no number can be read."""
+    if torch.jit.is_tracing():
+        raise limits.traced()
     if _functorch.peek_interpreter_stack() is None:
         return
     for value in values:

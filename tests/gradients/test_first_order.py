@@ -104,7 +104,10 @@ FUNCTIONS = {
     "differentiable": estimated,
     "fitted surrogate": fitted,
 }
-SOURCES = {Rollout: {*FUNCTIONS} - {"differentiable", "fitted surrogate"}, Estimated: {"differentiable", "fitted surrogate"}}
+SOURCES = {
+    Rollout: {*FUNCTIONS} - {"differentiable", "fitted surrogate"},
+    Estimated: {"differentiable", "fitted surrogate"},
+}
 
 
 def with_dual(f, x):
@@ -193,14 +196,23 @@ CALLS = {
     "vmap": lambda f, x: torch.vmap(f)(x[None]),
     "vmap of grad": lambda f, x: torch.vmap(torch.func.grad(of_sum(f)))(x[None]),
     "gradgradcheck": lambda f, x: torch.autograd.gradgradcheck(f, x.clone().requires_grad_()),
-    "jit.trace": lambda f, x: torch.jit.trace(f, x, check_trace=False),
+    "jit.trace": lambda f, x: torch.jit.trace(lambda y: f(y), x, check_trace=False),
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("name", FUNCTIONS)
+ALIKE = {"body_q", "body_mass", "gravity", "final"}
+"""Functions that differ from others in an input alone: a call of each way is enough."""
+FEW = ("grad twice", "derivative by the seed", "functional.hessian", "dual", "func.hessian")
+PAIRS = [(name, call) for name in FUNCTIONS for call in (FEW if name in ALIKE else CALLS)]
+
+
+@pytest.mark.parametrize(("name", "call"), PAIRS)
 def test_every_other_derivative_is_refused(simulator, made, name, call):
     function, x = made[name]
+    if call == "func.linearize":  # it lets no number be read, which a task does before the guard sees a tangent
+        with pytest.raises((*REFUSED, RuntimeError), match=r"forward-mode|get value out of a tracing tensor"):
+            CALLS[call](function, x)
+        return
     with pytest.raises(REFUSED, match=r"second derivative|forward-mode|vmap|many rows at once|jit\.trace"):
         CALLS[call](function, x)
 
@@ -256,7 +268,9 @@ def test_a_second_derivative_by_differences_of_the_gradient(simulator, made):
     def slope(speed):
         leaf = torch.tensor(speed, dtype=torch.float64, requires_grad=True)
         v = torch.zeros(1, 1, 6, dtype=torch.float64).index_put((torch.tensor(0),) * 3, leaf)
-        (found,) = torch.autograd.grad(free.rollout(State(free.model.state().body_q, v), steps=5).final.body_q[0, 0, 0] ** 2, leaf)
+        (found,) = torch.autograd.grad(
+            free.rollout(State(free.model.state().body_q, v), steps=5).final.body_q[0, 0, 0] ** 2, leaf
+        )
         return float(found)
 
     assert (slope(1.0 + 1e-5) - slope(1.0 - 1e-5)) / 2e-5 == pytest.approx(2 * 0.05**2, rel=1e-6)
@@ -316,11 +330,11 @@ def test_results_that_are_numbers_say_so_when_differentiated(simulator):
         plain = function(x)
         assert not any(part.requires_grad for part in plain), name
         for i in range(2):
-            with pytest.raises(REFUSED, match="was differentiated. It is plain numbers"):
+            with pytest.raises(REFUSED, match=r"was differentiated\. It is plain numbers"):
                 functional.jacobian(lambda y, i=i, f=function: f(y)[i], x)
             leaf = x.clone().requires_grad_()
             mixed = function(leaf)[i].sum() + leaf.square().sum()
-            with pytest.raises(REFUSED, match="was differentiated. It is plain numbers"):
+            with pytest.raises(REFUSED, match=r"was differentiated\. It is plain numbers"):
                 mixed.backward()
             assert torch.equal(function(leaf)[i], plain[i]), name
 
@@ -333,14 +347,20 @@ def test_estimates_inside_transforms(backend):
             transform(lambda theta: backend.estimate(bowl, theta).value)(x)
 
 
-SIMULATED = {"push": {"duration": 0.05}, "push_t": {"duration": 0.05}, "box_pushing": {"T": 3}, "carrots": {"pieces": 3}}
+SIMULATED = {
+    "push": {"duration": 0.05},
+    "push_t": {"duration": 0.05},
+    "box_pushing": {"T": 3},
+    "carrots": {"pieces": 3},
+    "billiards": {},
+    "corner_push": {},
+}
 
 
 @pytest.mark.parametrize("name", sorted(carom.envs.tasks()))
 def test_the_hessian_of_every_task_is_right_or_refused(name):
     options = dict(SIMULATED.get(name, {}))
-    simulated = name in SIMULATED or name in ("billiards", "corner_push")
-    task = carom.envs.make(name, **options, **({"dtype": "float64"} if simulated else {}))
+    task = carom.envs.make(name, **options, **({"dtype": "float64"} if name in SIMULATED else {}))
     theta = task.initial_parameters()
     theta = (theta + 0.011 * torch.arange(1, len(theta) + 1)).double()
     if hasattr(task, "simulator"):
@@ -353,10 +373,10 @@ def test_the_hessian_of_every_task_is_right_or_refused(name):
         value = task(leaf[None])[0]
         return torch.autograd.grad(value, leaf)[0] if value.requires_grad else torch.zeros_like(x)
 
-    found = functional.hessian(lambda x: task(x[None])[0], theta)
+    along = torch.linspace(1.0, 2.0, len(theta), dtype=theta.dtype)
+    found = functional.hvp(lambda x: task(x[None])[0], theta, along)[1]
     step = 1e-6
-    unit = torch.eye(len(theta), dtype=theta.dtype) * step
-    expected = torch.stack([(slope(theta + e) - slope(theta - e)) / (2 * step) for e in unit])
+    expected = (slope(theta + step * along) - slope(theta - step * along)) / (2 * step)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()) + 1e-7)
 
 
