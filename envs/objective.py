@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -10,12 +11,28 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from ..first_order import Limits, numbers_only, refuse_vmap
 from ..sim import Simulator
+from ..sim.autodiff import LIMITS as ROLLOUT_LIMITS
 from ..sim.softening import contact_function
 from ..sim.unroll import Unrolled, contact_history, unroll
 from .errors import TaskError
 
 __all__ = ["Task"]
+
+LIMITS = Limits(
+    what="a task",
+    instead=ROLLOUT_LIMITS.instead,
+    batch="it takes rows already, theta [batch, parameters]; a gradient for each row is value_and_gradient(theta)",
+    error=ROLLOUT_LIMITS.error,
+)
+
+GRADIENT_LIMITS = dataclasses.replace(
+    LIMITS,
+    what="value_and_gradient",
+    instead="differentiate the cost itself, task(theta), for a first derivative; for a second one "
+    + ROLLOUT_LIMITS.instead,
+)
 
 KEPT = 4
 """Softened copies that a task keeps."""
@@ -66,6 +83,7 @@ class Task(ABC):
         if not isinstance(theta, torch.Tensor) or theta.dim() != 2 or theta.shape[1] != count:
             shape = tuple(theta.shape) if isinstance(theta, torch.Tensor) else type(theta).__name__
             raise TaskError(f"{self.name}: theta must be a tensor of shape [batch, {count}], got {shape}")
+        refuse_vmap(LIMITS, theta)
         bad = ~torch.isfinite(theta.detach())
         if bool(bad.any()):
             row, column = torch.nonzero(bad)[0].tolist()
@@ -110,9 +128,11 @@ class Task(ABC):
         return self.loss(self.outputs(theta)).to(theta.dtype)
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Costs [batch] and exact gradients [batch, parameters]."""
+        """Costs [batch] and exact gradients [batch, parameters], as numbers: who differentiates them is refused."""
+        refuse_vmap(LIMITS, theta)
         leaf = theta.detach().clone().requires_grad_()
         with torch.enable_grad():
             value = self(leaf)
             (gradient,) = torch.autograd.grad(value.sum(), leaf)
-        return value.detach(), gradient
+        value, gradient = numbers_only(GRADIENT_LIMITS, (value.detach(), gradient), (theta,))
+        return value, gradient

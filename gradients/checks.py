@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from ..first_order import inside_transform
 from ..plain import plain
 from .errors import GradientError
 
@@ -33,6 +34,12 @@ def as_batch(theta: torch.Tensor) -> tuple[torch.Tensor, bool]:
         raise GradientError(f"theta is a {type(theta).__name__}: give a torch tensor, e.g. torch.as_tensor(theta)")
     if not theta.is_floating_point():
         raise GradientError(f"theta has dtype {theta.dtype}: give a real floating type, e.g. theta.double()")
+    if inside_transform(theta):
+        raise GradientError(
+            "theta is followed by torch.func or by forward-mode differentiation, and an estimate is plain numbers, "
+            "through which no derivative passes: differentiate differentiable(objective, backend) by a backward pass "
+            "(torch.func.grad or torch.autograd.grad), or give theta from outside the transformed function"
+        )
     if theta.ndim not in (1, 2):
         raise GradientError(f"theta has shape {list(theta.shape)}: give [parameters] or [batch, parameters]")
     if theta.numel() == 0:

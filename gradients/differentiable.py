@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from ..first_order import FirstOrder, Limits, Product, eager, refuse_batched, refuse_transforms
 from ..plain import plain_numbers
 from .errors import GradientError
 from .interface import Backend, Estimate, Objective
 from .noise import derive_seed
 from .objective import objective_name
 
-__all__ = ["Differentiable", "differentiable"]
+__all__ = ["LIMITS", "NUMBERS", "Differentiable", "Estimated", "differentiable"]
+
+LIMITS = Limits(
+    what="an estimated gradient (differentiable(), a fitted surrogate)",
+    instead="an estimate says nothing of its own derivative, so take central differences of it with one seed, "
+    "backend.estimate(objective, theta, seed=0) on both sides, or differentiate the objective itself if torch can",
+    batch="give the rows as one theta [batch, parameters]",
+    error=GradientError,
+)
+
+NUMBERS = replace(
+    LIMITS,
+    what="value_and_gradient of a surrogate",
+    instead="differentiate the surrogate itself, surrogate(theta), for a first derivative; a second one of a fit says "
+    "nothing of the objective's",
+)
 
 
 @plain_numbers
@@ -30,8 +48,8 @@ def differentiable(objective: Objective, backend: Backend, *, seed: int = 0) -> 
             optimizer.step()
 
     Every call draws a seed of its own from (``seed``, number of the call): an optimizer never meets the same noise
-    twice, and the same program run again gives the same numbers. Second derivatives are refused: an estimate of a
-    gradient says nothing of its own derivative.
+    twice, and the same program run again gives the same numbers. Second derivatives are refused with a GradientError:
+    an estimate of a gradient says nothing of its own derivative.
     """
     return Differentiable(objective, backend, seed=seed)
 
@@ -55,8 +73,15 @@ class Differentiable:
         self.last_estimate: Estimate | None = None
         self.name = objective_name(objective)
 
+    @eager
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Value at ``theta``, with the backend's gradient behind it."""
+        refuse_transforms(LIMITS, theta)
+        value: torch.Tensor = Estimated.apply(self._estimate, theta)[0]
+        return value
+
+    def _estimate(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Value and gradient of one more call."""
         call_seed = derive_seed(self.seed, "differentiable", self.calls)
         estimate = self.backend.estimate(self.objective, theta, seed=call_seed)
         self.calls += 1
@@ -67,33 +92,42 @@ class Differentiable:
                 "would lose theta to it. See last_estimate.gradient; "
                 'Smoothing(order="zeroth") needs no gradient of the objective'
             )
-        return _Estimated.apply(theta, estimate.value, estimate.gradient)  # type: ignore[no-any-return]
+        return estimate.value, estimate.gradient
 
 
-class _Estimated(torch.autograd.Function):
-    """Identity on the value; the estimate's gradient on the way back."""
+class Estimated(FirstOrder):
+    """Value and gradient that ``compute(theta)`` gives, as a function that torch can differentiate once.
 
-    @staticmethod
-    def forward(ctx: Any, theta: torch.Tensor, value: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(theta, gradient)
-        return value.clone()
+    Inputs: ``compute``, theta ([parameters] or [batch, parameters]). Outputs: value, and the gradient, which carries no
+    graph.
+    """
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        theta, gradient = ctx.saved_tensors
-        return _FirstOnly.apply(theta, grad_outputs[0], gradient), None, None
-
-
-class _FirstOnly(torch.autograd.Function):
-    """The product of the chain rule, which cannot itself be differentiated."""
+    limits = LIMITS
 
     @staticmethod
-    def forward(ctx: Any, theta: torch.Tensor, grad_output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-        return grad_output.unsqueeze(-1) * gradient
+    def forward(  # noqa: D102
+        compute: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]], theta: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        value, gradient = compute(theta)
+        return value.clone(), gradient.clone()
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[None, None, None]:
-        raise GradientError(
-            "a second derivative was asked of differentiable(): a backend estimates the first derivative only. Drop "
-            "create_graph=True, or differentiate the objective itself if torch can"
-        )
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: D102
+        ctx.save_for_backward(inputs[1], output[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[None, torch.Tensor]:  # noqa: D102
+        refuse_batched(LIMITS, grad_outputs[0])
+        (product,) = _Chain.apply(*ctx.saved_tensors, grad_outputs[0])
+        return None, product
+
+
+class _Chain(Product):
+    """The product of the chain rule. Inputs: theta, the gradient, the incoming gradient of the value."""
+
+    limits = LIMITS
+
+    @staticmethod
+    def forward(theta: torch.Tensor, gradient: torch.Tensor, incoming: torch.Tensor) -> tuple[torch.Tensor]:
+        return (incoming.unsqueeze(-1) * gradient,)

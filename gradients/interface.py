@@ -30,7 +30,9 @@ class DifferentiableObjective(Objective, Protocol):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A gradient and what is known of its quality.
+    """A gradient and what is known of its quality: plain numbers, which carry no graph of torch's.
+
+    ``differentiable(objective, backend)`` is for losses that torch differentiates.
 
     For ``theta`` of shape [parameters] the fields have the shapes given here; for a batch [batch, parameters] each
     tensor gets a leading batch dimension.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..first_order import eager
 from ..plain import plain
 from .errors import GradientError
 
@@ -26,11 +27,13 @@ def _sequence(seed: int, *path: int | str) -> np.random.SeedSequence:
     return np.random.SeedSequence([int(seed) % 2**64, *words])
 
 
+@eager
 def derive_seed(seed: int, *path: int | str) -> int:
     """A seed in [0, 2^63) of its own for each path (counters or names) below ``seed``."""
     return int(_sequence(seed, *path).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
+@eager
 def draw_uniforms(seed: int, stream: str, *, first: int, rows: int, columns: int) -> torch.Tensor:
     """Rows ``first`` to ``first + rows`` of the stream's table of uniform numbers, shape [rows, columns].
 

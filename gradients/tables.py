@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
+from ..first_order import eager
 from .errors import GradientError
 from .noise import derive_seed, draw_uniforms
 
@@ -59,6 +60,7 @@ class CountedTable:
 class SobolTable:
     """Sobol' points: scrambled by a seed and filled up ``inside`` their last cell, or plain and centred."""
 
+    @eager
     def __init__(self, columns: int, points: int, seed: int | None, inside: Table | None) -> None:
         if columns > _MOST_SOBOL_COLUMNS:
             raise GradientError(
@@ -71,6 +73,7 @@ class SobolTable:
         self._inside = inside
         self._half_cell = 0.5 ** (1 + math.ceil(math.log2(points)))
 
+    @eager
     def rows(self, first: int, count: int) -> torch.Tensor:
         """Rows ``first`` to ``first + count``."""
         engine = self._engine
@@ -89,6 +92,7 @@ class SobolTable:
 class LatinTable:
     """A Latin hypercube: permuted slabs, and a uniform place within each."""
 
+    @eager
     def __init__(self, seed: int, stream: str, points: int, columns: int) -> None:
         self._points = points
         self._inside = CountedTable(seed, stream, columns)
@@ -98,6 +102,7 @@ class LatinTable:
         ]
         self._strata = torch.from_numpy(np.stack(orders, axis=1))
 
+    @eager
     def rows(self, first: int, count: int) -> torch.Tensor:
         """Rows ``first`` to ``first + count``."""
         rows = (self._strata[first : first + count] + self._inside.rows(first, count)) / self._points

@@ -5,6 +5,7 @@ from .coordinates import StateCoordinates
 from .errors import (
     CapacityError,
     ConvergenceError,
+    DerivativeError,
     DeviceError,
     ModelError,
     RecordingError,
@@ -26,6 +27,7 @@ __all__ = [
     "STATIC",
     "CapacityError",
     "ConvergenceError",
+    "DerivativeError",
     "DeviceError",
     "Diagnostics",
     "Hard",

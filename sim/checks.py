@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..plain import plain
-from .errors import CapacityError, ConvergenceError, SimulationWarning, StateError
+from .errors import CapacityError, ConvergenceError, DerivativeError, SimulationWarning, StateError
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 from .state import Diagnostics, State
@@ -99,6 +99,11 @@ def rollout_inputs(
     unknown = set(parameters) - set(PARAMETERS)
     if unknown:
         raise StateError(f"unknown parameter {sorted(unknown)[0]!r}; there are {', '.join(PARAMETERS)}")
+    if model.shape_size.requires_grad:
+        raise DerivativeError(
+            "shape_size of the model requires a gradient, and a rollout has no derivative with respect to sizes: give "
+            "model.shape_size.detach(), and take differences over models of other sizes"
+        )
     values = {"shape_size": model.shape_size}
     for name in PARAMETERS:
         default = getattr(model, name)

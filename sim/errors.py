@@ -3,6 +3,7 @@
 __all__ = [
     "CapacityError",
     "ConvergenceError",
+    "DerivativeError",
     "DeviceError",
     "ModelError",
     "RecordingError",
@@ -38,6 +39,10 @@ class CapacityError(SimulationError):
 
 class ConvergenceError(SimulationError):
     """A world whose contact solve did not reach its tolerance."""
+
+
+class DerivativeError(SimulationError):
+    """A derivative that the simulator does not have: a second one, one in forward mode, one under torch.vmap."""
 
 
 class RecordingError(SimulationError):

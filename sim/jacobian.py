@@ -6,11 +6,22 @@ from collections.abc import Mapping
 
 import torch
 
+from ..first_order import Limits, eager, inside_transform, numbers_only, refuse_transforms
 from . import checks
+from .autodiff import LIMITS
 from .simulator import Simulator
 from .state import State
 
-__all__ = ["step_jacobian", "step_pullback", "tangent_basis"]
+__all__ = ["JACOBIAN_LIMITS", "step_jacobian", "step_pullback", "tangent_basis"]
+
+
+JACOBIAN_LIMITS = Limits(
+    what="step_jacobian",
+    instead="take central differences of A and B over states, controls or parameters; cut the graph where they count "
+    "as constants, A.detach()",
+    batch=LIMITS.batch,
+    error=LIMITS.error,
+)
 
 
 def tangent_basis(q: torch.Tensor) -> torch.Tensor:
@@ -20,6 +31,7 @@ def tangent_basis(q: torch.Tensor) -> torch.Tensor:
     return torch.stack(rows, dim=-1).reshape(*q.shape[:-1], 4, 3)
 
 
+@eager
 def step_jacobian(
     simulator: Simulator,
     state: State,
@@ -39,7 +51,15 @@ def step_jacobian(
 
     Returns:
         A [W, 12 bodies, 12 bodies] and B [W, 12 bodies, A].
+
+    Raises:
+        DerivativeError: Whoever differentiates A or B.
     """
+    both = (state.body_q, state.body_v) if isinstance(state, State) else ()
+    sources = (*both, control, *(parameters or {}).values())
+    refuse_transforms(JACOBIAN_LIMITS, *sources)
+    if any(map(inside_transform, sources)):
+        raise JACOBIAN_LIMITS.numbers()
     given = None if control is None else control.detach().unsqueeze(0)
     steps = 1 if given is None else None
     state, controls, values = checks.rollout_inputs(simulator.model, state, given, parameters or {}, steps)
@@ -51,7 +71,9 @@ def step_jacobian(
     assert path_v is not None
     size = 12 * q0.shape[1]
     seeds = torch.eye(size, dtype=q0.dtype, device=q0.device).expand(q0.shape[0], -1, -1)
-    return step_pullback(simulator, path_q, path_v, controls, values, seeds)
+    found = step_pullback(simulator, path_q, path_v, controls, values, seeds)
+    a, b = numbers_only(JACOBIAN_LIMITS, found, (*sources, *values.values()))
+    return a, b
 
 
 def step_pullback(

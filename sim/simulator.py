@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..first_order import eager, refuse_transforms
 from . import autodiff, checks
 from .bounds import warn_of_bounds
 from .errors import ModelError
@@ -27,6 +29,9 @@ WIDEST_LANE = 128
 """Worlds a lane holds on the CPU: small enough for the cache, large enough to hide the cost of a launch."""
 
 WIDEST_LANE_CUDA = 65536
+
+_OWN = ("threads", "watchers", "_lanes", "_lock")
+"""What a copy of a simulator makes anew."""
 
 RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")
 
@@ -44,6 +49,9 @@ class Simulator:
     Args:
         model: The scene.
         **options: See ``SimulatorOptions``.
+
+    A simulator can be pickled and deep-copied, and whatever holds one can: scene and options travel, buffers and
+    graphs are made anew where they are first used. A copy gives the same numbers to the bit.
     """
 
     def __init__(self, model: Model, **options: Any):
@@ -51,16 +59,28 @@ class Simulator:
             raise ModelError(f"Simulator needs a finished model, got {type(model).__name__}; pass builder.finalize()")
         self.model = model
         self.options = SimulatorOptions(**options)
-        self.threads = self.options.threads or _cores()
         self.on_cpu = model.device == "cpu"
         self.contact_capacity = self.options.contact_capacity or default_capacity(
             model, self.options.softening.backward
         )
         self.options.softening.of_shapes(model)  # refuses names of shapes that there are not
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """What belongs to this process alone: buffers, graphs, who uses them, and its cores."""
+        self.threads = self.options.threads or _cores()
         self.watchers: list[Callable[[State, torch.Tensor, dict[str, torch.Tensor]], None]] = []
         """Called with the checked inputs of every rollout: state, controls, parameters. See ``unroll``."""
         self._lanes: dict[int, list[Lane]] = {}
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes along: all but what :meth:`_start_afresh` makes."""
+        return {name: value for name, value in self.__dict__.items() if name not in _OWN}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start_afresh()
 
     @property
     def step_size(self) -> float:
@@ -80,6 +100,7 @@ class Simulator:
         control = control.unsqueeze(0) if isinstance(control, torch.Tensor) else control  # others are refused below
         return self.rollout(state, control, parameters, steps=1, record=False).final
 
+    @eager
     def rollout(
         self,
         state: State,
@@ -89,7 +110,7 @@ class Simulator:
         steps: int | None = None,
         record: bool = True,
     ) -> Trajectory:
-        """Simulate T steps of W worlds. Differentiable by torch with respect to every tensor given.
+        """Simulate T steps of W worlds. Differentiable by torch with respect to every tensor given, once.
 
         Only the states are stored for the backward pass; contacts and solves are recomputed there.
 
@@ -105,11 +126,18 @@ class Simulator:
             StateError: A wrong shape, a value that is not finite, a mass that is not positive.
             CapacityError: A world met more contacts than it has room for.
             ConvergenceError: A step of a world did not reach the solver's tolerance.
+        <<<<<<< HEAD
 
         Warns:
             SimulationWarning: A gradient is asked for with respect to a coefficient at a value where it is zero and not
                 the derivative from above; see "Gradients at a bound" in ``docs/contact.md``.
+        =======
+            DerivativeError: A second derivative, one in forward mode, or a call inside torch.vmap.
+        >>>>>>> torchguard
         """
+        given = (parameters or {}).values() if isinstance(parameters, Mapping) else ()
+        both = (state.body_q, state.body_v) if isinstance(state, State) else ()
+        refuse_transforms(autodiff.LIMITS, *both, control, *given)
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
         checks.restitution(self.model, self.options, values)
         warn_of_bounds(self.model, values)
@@ -120,14 +148,15 @@ class Simulator:
         if not (needs and torch.is_grad_enabled()):
             q, v, final_q, final_v, diagnostics = self.run_forward(state.body_q, state.body_v, control, values, keep)
         else:
-            box: list[Diagnostics] = []
+            box = SimpleNamespace()
             tensors = [values[name] for name in PARAMETERS]
             q, v, final_q, final_v = autodiff.Rollout.apply(
-                self, box, record, state.body_q, state.body_v, control, *tensors
+                self, box, record, state.body_q, state.body_v, control, values["shape_size"], *tensors
             )
-            diagnostics = box[0]
+            diagnostics = box.diagnostics
         return Trajectory(State(final_q, final_v), q if record else None, v if record else None, diagnostics)
 
+    @eager
     @torch.no_grad()
     def run_forward(
         self, q0: torch.Tensor, v0: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor], keep: bool
@@ -191,6 +220,7 @@ class Simulator:
         checks.spinning(self.model, self.options, values["body_inertia"], final_v)
         return path_q, path_v, final_q, final_v, diagnostics
 
+    @eager
     @torch.no_grad()
     def run_backward(
         self, path_q: torch.Tensor, path_v: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor],
@@ -261,6 +291,7 @@ class Simulator:
         self._each_block(worlds, [(backward, n) for n in self._lengths(steps)], block)
         return out
 
+    @eager
     @torch.no_grad()
     def run_forces(
         self, path_q: torch.Tensor, path_v: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor]

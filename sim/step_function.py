@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import torch
 
+from ..first_order import numbers_only
 from ..plain import plain_numbers
 from .coordinates import StateCoordinates
 from .errors import StateError
-from .jacobian import step_jacobian
+from .jacobian import JACOBIAN_LIMITS, step_jacobian
 from .simulator import Simulator
 from .state import State
 
@@ -69,13 +70,14 @@ class SimulatorStep:
         return states
 
     def step_jacobian(self, states: torch.Tensor, controls: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A [batch, n, n] and B [batch, n, m] of every row, by the implicit adjoint."""
+        """A [batch, n, n] and B [batch, n, m] of every row, by the implicit adjoint; as numbers."""
         a = torch.eye(len(self.coordinates), dtype=states.dtype, device=states.device).expand(len(states), -1, -1)
-        b = states.new_zeros(*states.shape, controls.shape[1])
+        b, states_given = states.new_zeros(*states.shape, controls.shape[1]), states
         with torch.no_grad():
             for _ in range(self.substeps):
                 one_a, one_b, states = self._one_jacobian(states, controls)
                 a, b = one_a @ a, one_a @ b + one_b
+        a, b = numbers_only(JACOBIAN_LIMITS, (a, b), (states_given, controls, *self.parameters.values()))
         return a, b
 
     def _one_jacobian(

@@ -10,13 +10,22 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 
+from ...first_order import Limits, refuse_vmap
 from ...gradients.noise import draw_uniforms
 from ...plain import plain
 from ...sim import State
 from ..errors import TaskError
+from ..objective import LIMITS as TASK_LIMITS
 from ..objective import Task
 
 __all__ = ["ControlState", "ControlTask", "Key", "StepResult", "uniforms"]
+
+LIMITS = Limits(
+    what="a control task",
+    instead=TASK_LIMITS.instead,
+    batch="its states hold many worlds already, task.reset(worlds), with an action for each",
+    error=TASK_LIMITS.error,
+)
 
 Key = tuple[int, int]
 """What a world's episode is drawn from: a seed, and the number of the episode."""
@@ -171,6 +180,7 @@ class ControlTask(ABC):
             raise TaskError(
                 f"{self.name}: state is a {type(state).__name__}; begin with state = task.reset(worlds, seed)"
             )
+        refuse_vmap(LIMITS, action, *state.tensors())
         action = self.check_action(action, state.worlds)
         bodies, command = self.advance(state, action)
         after = ControlState(bodies, state.goal, command, state.time + 1, state.parameters)

@@ -9,8 +9,10 @@ from typing import ClassVar
 
 import torch
 
+from ...first_order import numbers_only
 from ...plain import plain_numbers
 from ..errors import TaskError
+from ..objective import GRADIENT_LIMITS
 from .testbed import Experiment, Testbed, check_count, check_positive
 
 __all__ = ["DiscPacking"]
@@ -119,6 +121,7 @@ class DiscPacking(Testbed):
         return self.energy(self.settle(rows), rows).reshape(diameter.shape)
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Costs [batch] and exact gradients [batch, parameters]."""
+        """Costs [batch] and exact gradients [batch, parameters], as numbers."""
         both = torch.func.jvp(self, (theta.detach(),), (torch.ones_like(theta),))
-        return both[0], both[1].unsqueeze(-1)
+        value, gradient = numbers_only(GRADIENT_LIMITS, (both[0], both[1].unsqueeze(-1)), (theta,))
+        return value, gradient

@@ -10,7 +10,9 @@ from typing import ClassVar
 
 import torch
 
+from ...first_order import numbers_only, refuse_vmap
 from ..errors import TaskError
+from ..objective import GRADIENT_LIMITS, LIMITS
 
 __all__ = ["Experiment", "Scale", "Testbed"]
 
@@ -79,12 +81,14 @@ class Testbed(ABC):
         return torch.tensor(list(self._start()), dtype=dtype, device=device)
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Costs [batch] and exact gradients [batch, parameters] of theta [batch, parameters]."""
+        """Costs [batch] and exact gradients [batch, parameters] of theta [batch, parameters], as numbers."""
+        refuse_vmap(LIMITS, theta)
         leaf = theta.detach().clone().requires_grad_()
         with torch.enable_grad():
             value = self(leaf)
             (gradient,) = torch.autograd.grad(value.sum(), leaf)
-        return value.detach(), gradient
+        value, gradient = numbers_only(GRADIENT_LIMITS, (value.detach(), gradient), (theta,))
+        return value, gradient
 
     def _check(self, theta: torch.Tensor) -> torch.Tensor:
         count = len(self.parameter_names)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
+from ...first_order import numbers_only
 from ...plain import plain_numbers
 from ..checks import as_batch, check_count
+from ..differentiable import NUMBERS
 from ..errors import GradientError
 from ..interface import Estimate, Objective
 from ..noise import derive_seed, draw_uniforms
@@ -205,7 +207,8 @@ class DynamicsSurrogate:
                 f"theta has shape {list(theta.shape)}: the {self.name} takes [batch, {self.identity.parameters}]"
             )
         values, gradients = self._by_member(batch)
-        return values.mean(0), gradients.mean(0)
+        value, gradient = numbers_only(NUMBERS, (values.mean(0), gradients.mean(0)), (theta,))
+        return value, gradient
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """The ensemble's mean costs [batch]; differentiable by torch."""

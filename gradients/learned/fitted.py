@@ -9,8 +9,10 @@ from pathlib import Path
 
 import torch
 
+from ...first_order import numbers_only, refuse_transforms
 from ...plain import plain_numbers
 from ..checks import Scale, as_batch, check_scale
+from ..differentiable import LIMITS, NUMBERS, Estimated
 from ..distributions import Gaussian
 from ..errors import GradientError
 from ..interface import Estimate, Objective
@@ -198,17 +200,15 @@ class FittedSurrogate:
                 f"theta has shape {list(theta.shape)}: {self.name} takes [batch, {self.identity.parameters}]"
             )
         parts = [self.fit.values_and_gradients(rows) for rows in batch.split(_ROWS)]
-        return (
-            torch.cat([values.mean(0) for values, _ in parts]).to(batch),
-            torch.cat([gradients.mean(0) for _, gradients in parts]).to(batch),
-        )
+        found = tuple(torch.cat([part[i].mean(0) for part in parts]).to(batch) for i in (0, 1))
+        values, gradients = numbers_only(NUMBERS, found, (theta,))
+        return values, gradients
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
-        """Costs [batch] of the fit; differentiable by torch, once."""
-        values, gradients = self.value_and_gradient(theta)
-        if not theta.requires_grad:
-            return values
-        return values + ((theta - theta.detach()) * gradients).sum(1)
+        """Costs [batch] of the fit; differentiable by torch, once: a second derivative is refused."""
+        refuse_transforms(LIMITS, theta)
+        values: torch.Tensor = Estimated.apply(self.value_and_gradient, theta)[0]
+        return values
 
     def with_options(self, **changes: object) -> FittedSurrogate:
         """The same fit with other ``SurrogateOptions``, e.g. ``outside="refuse"`` or ``smoothing=0``."""
