@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .errors import CapacityError, ConvergenceError, SimulationWarning, StateError
+from .errors import ConvergenceError, SimulationWarning, StateError
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
 from .state import Diagnostics, State
@@ -217,22 +217,8 @@ def spinning(model: Model, options: SimulatorOptions, inertia: torch.Tensor, fin
     )
 
 
-def capacity(simulator: Simulator, contacts: np.ndarray, first: int = 0) -> None:
-    """Raise if one of the worlds ``first``, ``first + 1``, ... listed more contacts than it has room for."""
-    room = simulator.contact_capacity
-    most = int(contacts.max())
-    if most > room:
-        softened = simulator.options.softening.reach > 0.0
-        raise CapacityError(
-            f"world {first + int(contacts.argmax())} met {most} contacts but there is room for {room}; pass "
-            f"contact_capacity={most} or more to Simulator, or reduce "
-            + ("the width of softened contact" if softened else "contact_margin")
-        )
-
-
 def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
     """Raise what went wrong in a rollout."""
-    capacity(simulator, d.contacts.numpy())
     bad = d.failed_steps > 0
     if bool(bad.any()):
         world = int(torch.nonzero(bad)[0])

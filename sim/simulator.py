@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import autodiff, checks
+from . import autodiff, capacity, checks
 from .errors import ModelError
 from .lane import Lane, default_capacity, look_ahead
 from .model import PARAMETERS, Model
@@ -30,6 +30,9 @@ RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")
 
 HESSIAN_BYTES = 2**28
 """Bound on the Hessians that a lane holds [bytes]: scenes of many bodies get narrow lanes."""
+
+CONTACT_BYTES = 2**30
+"""The same of what belongs to contacts, at about 1024 bytes for each that there is room for, on the CPU."""
 
 
 class Simulator:
@@ -101,7 +104,7 @@ class Simulator:
 
         Raises:
             StateError: A wrong shape, a value that is not finite, a mass that is not positive.
-            CapacityError: A world met more contacts than it has room for.
+            CapacityError: A world met more contacts than ``contact_capacity`` allows, where that was given.
             ConvergenceError: A step of a world did not reach the solver's tolerance.
         """
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
@@ -147,6 +150,7 @@ class Simulator:
                 path_v[0, start:stop] = v0[start:stop]
             if look:
                 lane.run("overlap", 1)
+                self._check_room(lane, n, start)
                 checks.overlap(self.model, lane, n, start)
             done = 0
             for count in lengths:
@@ -161,8 +165,11 @@ class Simulator:
                     _copy(path_q[done - count + 1 : done + 1, start:stop], lane.q_view[1 : count + 1, :n])
                     _copy(path_v[done - count + 1 : done + 1, start:stop], lane.v_view[1 : count + 1, :n])
                 if done < steps:
+                    self._check_room(lane, n, start)
                     lane.q_view[0] = lane.q_view[count]
                     lane.v_view[0] = lane.v_view[count]
+            capacity.check(lane, n, start)
+            contacts = lane.features.needed.numpy().copy()
             last = (steps - 1) % lane.segment + 1 if steps else 0
             final_q[start:stop] = lane.q_view[last, :n]
             final_v[start:stop] = lane.v_view[last, :n]
@@ -172,7 +179,7 @@ class Simulator:
                 lane.run("overlap", 1)
                 counts[5, start:stop] = torch.from_numpy(lane.depth.numpy()[:n].astype("float64"))
                 checks.sunk(self.model, lane, n, start)
-            for i, array in enumerate((*lane.solver_outcome(), lane.features.needed.numpy())):
+            for i, array in enumerate((*lane.solver_outcome(), contacts)):
                 counts[i, start:stop] = torch.from_numpy(array[:n].astype("float64"))
 
         self._each_block(worlds, [("overlap", 1)] * look + [(forward, n) for n in lengths], block)
@@ -245,7 +252,7 @@ class Simulator:
                 out[name][start:stop] = carry[:n]
             for name in PARAMETERS:
                 out[name][start:stop] = lane.adj_parameter_views[name][:n]
-            checks.capacity(self, lane.features.needed.numpy()[:n], start)
+            capacity.check(lane, n, start)
 
         self._each_block(worlds, [(backward, n) for n in self._lengths(steps)], block)
         return out
@@ -272,7 +279,9 @@ class Simulator:
             for view, source in zip(views, rows, strict=True):
                 if view.shape[1]:
                     _fill(view, source[start:stop])
+            lane.features.needed.zero_()
             lane.run(forces, 1)
+            capacity.check(lane, n, start)
             parts[start] = _listed(lane, n)
 
         self._each_block(steps * worlds, [(forces, 1)], block)
@@ -316,41 +325,90 @@ class Simulator:
         reach = look_ahead(values, self.options.step, direction.startswith("resisting"))
         _fill(lane.reach_view, reach if reach.shape[0] == 1 else reach[start:stop])
 
-    def _each_block(self, worlds: int, graphs: list[tuple[str, int]], block: Any) -> None:
-        """Run ``block(lane, start, stop)``, which replays ``graphs``, over all worlds, on several threads."""
+    def _check_room(self, lane: Lane, worlds: int, first: int) -> None:
+        """Stop a block that has to be begun anew. Where room is limited, it goes on, to learn how much it takes."""
+        if self.options.contact_capacity is None:
+            capacity.check(lane, worlds, first)
+
+    def _width(self, worlds: int) -> int:
+        """Worlds that a lane holds."""
         if self.on_cpu:
-            share, widest = -(-worlds // self.threads), WIDEST_LANE
+            share = -(-worlds // self.threads)
+            widest = min(WIDEST_LANE, CONTACT_BYTES // (1024 * self.contact_capacity))
         else:
             share, widest = worlds, WIDEST_LANE_CUDA
         hessian = 8 * int(self.model.body_free.sum()) ** 2
-        width = max(1, min(widest, HESSIAN_BYTES // max(1, hessian), 1 << max(0, share - 1).bit_length()))
-        starts = range(0, worlds, width)
-        wanted = min(len(starts), self.threads if self.on_cpu else 1)
+        return max(1, min(widest, HESSIAN_BYTES // max(1, hessian), 1 << max(0, share - 1).bit_length()))
+
+    def _each_block(self, worlds: int, graphs: list[tuple[str, int]], block: Any) -> None:
+        """Run ``block(lane, start, stop)``, which replays ``graphs``, over all worlds, on several threads.
+
+        Blocks that run out of room for contacts are run again, from their start, in lanes that have it.
+        """
+        blocks = [(0, worlds)]
+        worst: capacity.OutOfRoom | None = None
         with self._lock:  # lanes are not shared between callers
-            lanes = self._lanes.setdefault(width, [])
-            while len(lanes) < wanted:
-                lanes.append(Lane(self.model, self.options, width, self.contact_capacity))
-            for lane in lanes[:wanted]:
-                for graph in dict.fromkeys(graphs):
-                    lane.record(*graph)
-            if wanted == 1:
-                for start in starts:
-                    block(lanes[0], start, min(start + width, worlds))
-                return
-            free: SimpleQueue[Lane] = SimpleQueue()
-            for lane in lanes[:wanted]:
+            before = self.contact_capacity
+            while True:
+                width = self._width(worlds)
+                blocks = [(i, min(i + width, stop)) for start, stop in blocks for i in range(start, stop, width)]
+                try:
+                    lanes = self._recorded(width, min(len(blocks), self.threads if self.on_cpu else 1), graphs)
+                except (MemoryError, RuntimeError) as error:
+                    if worst is None or not (isinstance(error, MemoryError) or "alloc" in str(error)):
+                        raise
+                    room, self.contact_capacity = self.contact_capacity, before
+                    self._lanes.clear()
+                    raise capacity.no_memory(worst, room, width, error) from error
+                outcomes = self._run_blocks(lanes, blocks, block)
+                short = [outcome for outcome in outcomes if outcome is not None]
+                if not short:
+                    break
+                blocks = [one for one, outcome in zip(blocks, outcomes, strict=True) if outcome is not None]
+                worst = max(short, key=lambda outcome: outcome.needed)
+                self.contact_capacity = capacity.grown(self, worst)
+                self._lanes.clear()
+        if worst is not None:
+            capacity.tell(before, self.contact_capacity, worst)
+
+    def _recorded(self, width: int, wanted: int, graphs: list[tuple[str, int]]) -> list[Lane]:
+        """As many lanes as wanted, in which these graphs are recorded."""
+        lanes = self._lanes.setdefault(width, [])
+        while len(lanes) < wanted:
+            lanes.append(Lane(self.model, self.options, width, self.contact_capacity))
+        for lane in lanes[:wanted]:
+            for graph in dict.fromkeys(graphs):
+                lane.record(*graph)
+        return lanes[:wanted]
+
+    def _run_blocks(
+        self, lanes: list[Lane], blocks: list[tuple[int, int]], block: Any
+    ) -> list[capacity.OutOfRoom | None]:
+        """Run all blocks; which of them ran out of room."""
+
+        def run(lane: Lane, one: tuple[int, int]) -> capacity.OutOfRoom | None:
+            try:
+                block(lane, *one)
+            except capacity.OutOfRoom as outcome:
+                return outcome
+            return None
+
+        if len(lanes) <= 1:
+            return [run(lanes[0], one) for one in blocks]
+        free: SimpleQueue[Lane] = SimpleQueue()
+        for lane in lanes:
+            free.put(lane)
+
+        @torch.no_grad()  # the mode is a thread's own
+        def work(one: tuple[int, int]) -> capacity.OutOfRoom | None:
+            lane = free.get()
+            try:
+                return run(lane, one)
+            finally:
                 free.put(lane)
 
-            @torch.no_grad()  # the mode is a thread's own
-            def work(start: int) -> None:
-                lane = free.get()
-                try:
-                    block(lane, start, min(start + width, worlds))
-                finally:
-                    free.put(lane)
-
-            with ThreadPoolExecutor(wanted) as pool:
-                list(pool.map(work, starts))
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            return list(pool.map(work, blocks))
 
 
 def _cores() -> int:
