@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
-from .errors import ModelError
+import numpy as np
+
+from .errors import ModelError, SimulationWarning
 from .softening import HARD, ContactFunction, Hard, LogBarrier, Softplus
 from .validate import index, number
 
 __all__ = ["SimulatorOptions"]
+
+LONG = 1.0
+"""Step [s] from which on milliseconds were likely meant."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,16 @@ class SimulatorOptions:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
                 raise ModelError(f"{name} must be a positive finite number [{unit}], got {value!r}")
+        if self.step >= LONG and not self.quasi_dynamic:
+            warnings.warn(
+                f"a step of {self.step:g} s: a body falls {4.9 * self.step**2:.2g} m in it. step is in seconds; for "
+                "milliseconds pass 1e-3 times the number",
+                SimulationWarning,
+                stacklevel=4,
+            )
+        for name in ("quasi_dynamic", "allow_overlap"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise ModelError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name in ("tolerance", "contact_margin"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(number(value, name)) and value > 0.0):

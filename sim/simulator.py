@@ -60,6 +60,8 @@ class Simulator:
         self.options.softening.of_shapes(model)  # refuses names of shapes that there are not
         self.watchers: list[Callable[[State, torch.Tensor, dict[str, torch.Tensor]], None]] = []
         """Called with the checked inputs of every rollout: state, controls, parameters. See ``unroll``."""
+        self.told: set[str] = set()
+        """Warnings that are given once."""
         self._lanes: dict[int, list[Lane]] = {}
         self._lock = threading.Lock()
 
@@ -98,17 +100,21 @@ class Simulator:
             state: Initial state; W is the model's number of worlds, or any if the model has one.
             control: Controls of every step, [T, W, A]; units are those of the actuators.
             parameters: Physical parameters that replace the model's, by name (see ``PARAMETERS``), each of the
-                model's shape or with a leading W.
+                model's shape or with a leading W. Each stands for itself: a mass leaves the inertia as it is.
             steps: T where there are no controls.
             record: Whether the trajectory keeps all states or only the last.
 
         Raises:
-            StateError: A wrong shape, a value that is not finite, a mass that is not positive.
+            StateError: A wrong shape, a value that is not finite, a mass that is not positive, an inertia that no body
+                can have, a stiffness of zero.
             CapacityError: A world met more contacts than ``contact_capacity`` allows, where that was given.
             ConvergenceError: A step of a world did not reach the solver's tolerance.
         """
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
         checks.restitution(self.model, self.options, values)
+        checks.mass_alone(self.model, values, parameters or {}, self.told)
+        checks.far_away(self.model, state.body_q, self.told)
+        checks.turn_targets(self.model, control, self.told)
         for watcher in self.watchers:
             watcher(state, control, values)
         needs = any(x.requires_grad for x in (state.body_q, state.body_v, control, *values.values()))
