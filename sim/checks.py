@@ -35,6 +35,9 @@ MASS_CHANGE = 0.01
 COARSE = 1e-3
 """Spacing of numbers, relative to the smallest shape, from which on contacts are not resolved."""
 
+FINE = 1e-6
+"""Spacing of numbers [m] that resolves whatever is larger than a millimetre."""
+
 FAST = 1.0
 """Turn in a step [rad], times how unlike the moments of inertia are, beyond which free turning is not resolved."""
 
@@ -137,21 +140,25 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
         w, b = divmod(int(skew.argmax()), skew.shape[1])
         raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} must be symmetric")
     moments = torch.linalg.eigvalsh(inertia)
-    low, high = moments[..., 0], moments[..., 2]
+    low = moments[..., 0]
     if not bool((low > 0).all()):
         w, b = torch.nonzero(~(low > 0))[0].tolist()
         raise StateError(
             f"body_inertia of {model.body_names[b]!r} in world {w} must be positive definite; its least principal "
             f"moment is {float(low[w, b]):.4g} kg m^2"
         )
-    if bool((high > low + moments[..., 1] + TRIANGLE * high).any()):
+    beyond = moments[..., 2] * (2.0 - TRIANGLE) > moments.sum(dim=-1)
+    if bool(beyond.any()):
         turns = model.body_free[:, 3:].any(axis=1)
-        for w, b in torch.nonzero(high > low + moments[..., 1] + TRIANGLE * high).tolist():
+        for w, b in torch.nonzero(beyond).tolist():
             fault = triangle_fault(moments[w, b].tolist())
             if turns[b] and fault is not None:
                 raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} {fault}")
     for name, unit, least in (("shape_stiffness", "N/m", "positive"), ("shape_damping", "N s/m", "zero or more")):
         value = values[name].detach()
+        lowest, highest = (float(x) for x in value.aminmax()) if value.numel() else (AUTO, AUTO)
+        if lowest > 0.0 or lowest == highest == AUTO:
+            continue
         good = (value == AUTO) | (value > 0.0) | ((value == 0.0) & (least != "positive"))
         if not bool(good.all()):
             w, i = torch.nonzero(~good)[0].tolist()
@@ -217,14 +224,15 @@ def far_away(model: Model, q: torch.Tensor, told: set[str]) -> None:
     """Warn, once, of bodies so far from the origin that their precision does not resolve contacts; ``q`` [W, B, 7]."""
     if not model.shapes or "far away" in told:
         return
-    place = q.detach()[..., :3].abs().amax(dim=2)
-    spacing = float(place.max()) * torch.finfo(q.dtype).eps
-    if spacing <= 1e-9:
+    low, high = q.detach().aminmax()  # of quaternions too, which are small
+    spacing = max(-float(low), float(high)) * torch.finfo(q.dtype).eps
+    if spacing <= FINE:
         return
     radius = model.shape_size[..., 0]
     least = float(torch.where(radius > 0.0, radius, torch.full_like(radius, math.inf)).min())
     if spacing <= COARSE * least:
         return
+    place = q.detach()[..., :3].abs().amax(dim=2)
     told.add("far away")
     w, b = divmod(int(place.argmax()), model.bodies)
     warnings.warn(

@@ -156,7 +156,7 @@ class Simulator:
                 path_v[0, start:stop] = v0[start:stop]
             if look:
                 lane.run("overlap", 1)
-                self._check_room(lane, n, start)
+                capacity.check(lane, n, start)
                 checks.overlap(self.model, lane, n, start)
             done = 0
             for count in lengths:
@@ -171,11 +171,9 @@ class Simulator:
                     _copy(path_q[done - count + 1 : done + 1, start:stop], lane.q_view[1 : count + 1, :n])
                     _copy(path_v[done - count + 1 : done + 1, start:stop], lane.v_view[1 : count + 1, :n])
                 if done < steps:
-                    self._check_room(lane, n, start)
+                    capacity.check(lane, n, start)
                     lane.q_view[0] = lane.q_view[count]
                     lane.v_view[0] = lane.v_view[count]
-            capacity.check(lane, n, start)
-            contacts = lane.features.needed.numpy().copy()
             last = (steps - 1) % lane.segment + 1 if steps else 0
             final_q[start:stop] = lane.q_view[last, :n]
             final_v[start:stop] = lane.v_view[last, :n]
@@ -183,9 +181,11 @@ class Simulator:
                 lane.q_view[0] = lane.q_view[last]
                 lane.v_view[0] = lane.v_view[last]
                 lane.run("overlap", 1)
+            capacity.check(lane, n, start)
+            if look:
                 counts[5, start:stop] = torch.from_numpy(lane.depth.numpy()[:n].astype("float64"))
                 checks.sunk(self.model, lane, n, start)
-            for i, array in enumerate((*lane.solver_outcome(), contacts)):
+            for i, array in enumerate((*lane.solver_outcome(), lane.features.needed.numpy())):
                 counts[i, start:stop] = torch.from_numpy(array[:n].astype("float64"))
 
         self._each_block(worlds, [("overlap", 1)] * look + [(forward, n) for n in lengths], block)
@@ -330,11 +330,6 @@ class Simulator:
             _fill(view, value if value.shape[0] == 1 else value[start:stop])
         reach = look_ahead(values, self.options.step, direction.startswith("resisting"))
         _fill(lane.reach_view, reach if reach.shape[0] == 1 else reach[start:stop])
-
-    def _check_room(self, lane: Lane, worlds: int, first: int) -> None:
-        """Stop a block that has to be begun anew. Where room is limited, it goes on, to learn how much it takes."""
-        if self.options.contact_capacity is None:
-            capacity.check(lane, worlds, first)
 
     def _width(self, worlds: int) -> int:
         """Worlds that a lane holds."""
