@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -14,7 +15,7 @@ from ..kernels.dynamics import ACTUATOR_FORCE, ACTUATOR_POSITION, ACTUATOR_VELOC
 from .convex import ConvexMesh
 from .devices import check_device, check_dtype
 from .errors import ModelError, SimulationWarning
-from .mass import combine, quaternion_matrix, triangle_fault
+from .mass import bounding_radius, combine, quaternion_matrix, triangle_fault
 from .model import Model
 from .scene import IDENTITY, STATIC, BodyDescription
 from .shape_builder import ShapeBuilder
@@ -22,6 +23,10 @@ from .state import State
 from .validate import index, not_negative, number, positive, text, unit_quaternion, vector
 
 __all__ = ["STATIC", "ModelBuilder"]
+
+GYRATION = 10.0
+"""Factor between the radius of gyration and the reach of a body's shapes that an inertia given may have unremarked; its
+square below, where the mass may sit in the middle."""
 
 AXES = ("x", "y", "z", "rx", "ry", "rz")
 GROUPS = {"linear": AXES[:3], "angular": AXES[3:], "all": AXES}
@@ -267,4 +272,21 @@ class ModelBuilder(ShapeBuilder):
         mass, com, inertia = combine(body.parts)
         if body.mass is not None:
             inertia, mass = inertia * (body.mass / mass), body.mass
+        if body.inertia is not None:
+            self._check_gyration(body, mass)
         return mass, body.inertia if body.inertia is not None else inertia, com
+
+    def _check_gyration(self, body: BodyDescription, mass: float) -> None:
+        """Warn of an inertia that puts the mass far outside of the body's shapes, or all of it in one point."""
+        shapes = [s for s in self._shapes if s.body >= 0 and self._bodies[s.body] is body]
+        reach = max(float(np.linalg.norm(s.position)) + bounding_radius(s.kind, s.size) for s in shapes)
+        moments = np.linalg.eigvalsh(body.inertia)
+        arm = math.sqrt(moments[2] / mass)
+        if arm > GYRATION * reach or arm < reach / GYRATION**2:
+            warnings.warn(
+                f"inertia of body {body.name!r}: its principal moments {', '.join(f'{x:.4g}' for x in moments)} kg m^2 "
+                f"are those of {mass:.4g} kg at {arm:.3g} m from the centre, and its shapes reach {reach:.3g} m. "
+                "Check that it is in kg m^2, or leave it out to have that of the shapes",
+                SimulationWarning,
+                stacklevel=4,
+            )

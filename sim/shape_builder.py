@@ -14,7 +14,7 @@ from ..kernels.contact import AUTO
 from ..kernels.shapes import ShapeType
 from .convex import MAX_VERTICES, ConvexMesh, convex_hull, prism_points
 from .errors import ModelError, SimulationWarning
-from .mass import quaternion_matrix, unit_mass
+from .mass import bounding_radius, quaternion_matrix, unit_mass
 from .meshes import check_closed, check_filled, check_size, check_wound, convex_parts, load_mesh
 from .scene import EVERY_GROUP, GREAT_FRICTION, IDENTITY, MOST_FRICTION, STATIC, BodyDescription, ShapeDescription
 from .validate import bit_mask, fraction, index, not_negative, positive, text, unit_quaternion, vector
@@ -317,7 +317,7 @@ class ShapeBuilder:
             raise ModelError(f"{great}. More than {MOST_FRICTION:g} is refused")
         if shape.friction > GREAT_FRICTION:
             warnings.warn(great, SimulationWarning, stacklevel=4)
-        radius = float(np.linalg.norm(shape.size) if shape.kind == ShapeType.BOX else shape.size[0])
+        radius = bounding_radius(shape.kind, shape.size)
         for what in ("rolling", "torsional"):
             arm = getattr(shape, f"{what}_resistance")
             if shape.kind != ShapeType.PLANE and arm > radius:

@@ -55,6 +55,16 @@ def test_random_hulls_against_trimesh(seed):
     assert half_width <= radius
 
 
+@pytest.mark.parametrize("jitter", [0.0, 1e-12, 1e-9, 1e-8, 1e-7, 1e-6])
+def test_points_given_several_times(jitter):
+    """Copies of a corner, to rounding of whatever made them, are one corner: the shares of a face stay 1 in all."""
+    copies = np.concatenate([shapes.box()] * 4)
+    copies += jitter * np.random.default_rng(0).normal(size=copies.shape).clip(-1, 1) / 4
+    mesh, _ = convex_hull(copies, "box")
+    assert (len(mesh.vertices), len(mesh.normals)) == (8, 6)
+    assert mesh.shares.sum() == pytest.approx(2.0, abs=1e-4)
+
+
 def test_mass_of_a_box_that_is_off_its_origin():
     half, offset = np.array([0.3, 0.2, 0.1]), np.array([0.5, -0.2, 0.1])
     turn = (0.0, 0.0, math.sin(0.4), math.cos(0.4))

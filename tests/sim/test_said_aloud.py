@@ -81,6 +81,17 @@ def test_inertia_that_a_body_can_have_is_taken():
     refused("principal moments -1, 1, 1 kg m.2", lambda: body(np.diag([1.0, -1.0, 1.0])))
 
 
+@pytest.mark.parametrize("factor", [1e6, 1e-6])
+def test_inertia_in_other_units(factor):
+    """In kg mm^2 or kg km^2: the mass would sit far outside of the box, or in one point."""
+    exact = np.eye(3) * 1.0 * 0.1**2 * 2 / 3
+    silent(lambda: body(exact * 4).finalize())
+    warned(
+        r"inertia of body 'cart': its principal moments .* are those of 1 kg at .* m from the centre, and its shapes reach 0.173 m",
+        lambda: body(exact * factor).finalize(),
+    )
+
+
 # Stiffness and damping
 
 
