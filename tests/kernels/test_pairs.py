@@ -112,7 +112,7 @@ TIGHT = [
 def test_the_table_is_reached_and_not_passed(dtype, device):
     """A pair of each kind that lists as many contacts as there is room for: what a pair needs, and no more."""
     for first, second in TIGHT:
-        met, room = most_listed(first, second, dtype, device, (1e-3, 0.05), 800)
+        met, room = most_listed(first, second, dtype, device, (1e-3, 0.02, 1.0), 1500)
         assert met == room, (first, second)
 
 
