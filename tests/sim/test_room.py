@@ -162,10 +162,10 @@ def test_a_limit_is_a_limit(tight):
 def test_lists_that_are_cut_off_warn_of_nothing_else(tight):
     """With half of the contacts left out bodies sink into each other, which is no fault of the scene."""
     model = crowd()
-    state, control = inputs(model, steps=40)
+    state, control = inputs(model, steps=16)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        Simulator(model, step=0.01, segment=32).rollout(state, control)
+        Simulator(model, step=0.01, segment=8).rollout(state, control)
     assert ["room for" in str(w.message) for w in told] == [True]
 
 
