@@ -17,6 +17,12 @@ __all__ = ["SimulatorOptions"]
 LONG = 1.0
 """Step [s] from which on milliseconds were likely meant."""
 
+ROUGH = 0.01
+"""Tolerance above which a step is hardly solved."""
+
+FAST_STICTION = 0.1
+"""Stiction speed [m/s] above which friction holds nothing."""
+
 
 @dataclass(frozen=True)
 class SimulatorOptions:
@@ -71,13 +77,6 @@ class SimulatorOptions:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
                 raise ModelError(f"{name} must be a positive finite number [{unit}], got {value!r}")
-        if self.step >= LONG and not self.quasi_dynamic:
-            warnings.warn(
-                f"a step of {self.step:g} s: a body falls {4.9 * self.step**2:.2g} m in it. step is in seconds; for "
-                "milliseconds pass 1e-3 times the number",
-                SimulationWarning,
-                stacklevel=4,
-            )
         for name in ("quasi_dynamic", "allow_overlap"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ModelError(f"{name} must be True or False, got {getattr(self, name)!r}")
@@ -92,3 +91,30 @@ class SimulatorOptions:
             value = getattr(self, name)
             if value is not None and index(value, name) < 1:
                 raise ModelError(f"{name} must be at least 1, or None for the default, got {value}")
+        if self.tolerance is not None and self.tolerance >= 1.0:
+            raise ModelError(
+                f"tolerance must be less than 1, got {self.tolerance:g}: it is relative to the momentum change of a step, "
+                "so that every step would count as solved; leave it out for the default"
+            )
+        for doubt in self._doubts():
+            warnings.warn(doubt, SimulationWarning, stacklevel=4)
+
+    def _doubts(self) -> list[str]:
+        """What is possible, and likely not meant."""
+        found = []
+        if self.step >= LONG and not self.quasi_dynamic:
+            found.append(
+                f"a step of {self.step:g} s: a body falls {4.9 * self.step**2:.2g} m in it. step is in seconds; for "
+                "milliseconds pass 1e-3 times the number"
+            )
+        if self.tolerance is not None and self.tolerance > ROUGH:
+            found.append(
+                f"a tolerance of {self.tolerance:g}: a step counts as solved while that part of its momentum change is "
+                "wrong. The default is 1e-4 in float32 and 1e-12 in float64"
+            )
+        if self.stiction > FAST_STICTION:
+            found.append(
+                f"a stiction speed of {self.stiction:g} m/s: below it friction is viscous, so that whatever slips more "
+                "slowly than that is not held. The default is 1e-3 m/s"
+            )
+        return found

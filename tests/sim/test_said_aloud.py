@@ -345,10 +345,13 @@ def test_friction_that_nothing_has():
     )
 
 
-def test_steps_in_milliseconds():
+def test_options_that_cannot_be_meant():
     model = cart().finalize()
     warned(r"a step of 5 s: a body falls 1.2e\+02 m in it.*seconds", lambda: Simulator(model, step=5.0))
     silent(lambda: Simulator(model, step=0.1))
+    warned("a tolerance of 0.1: a step counts as solved", lambda: Simulator(model, tolerance=0.1))
+    refused("tolerance must be less than 1, got 2", lambda: Simulator(model, tolerance=2.0))
+    warned("a stiction speed of 0.5 m/s: below it friction is viscous", lambda: Simulator(model, stiction=0.5))
     for name in ("quasi_dynamic", "allow_overlap"):
         refused(f"{name} must be True or False, got 'no'", lambda name=name: Simulator(model, **{name: "no"}))
 
