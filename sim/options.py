@@ -93,8 +93,8 @@ class SimulatorOptions:
                 raise ModelError(f"{name} must be at least 1, or None for the default, got {value}")
         if self.tolerance is not None and self.tolerance >= 1.0:
             raise ModelError(
-                f"tolerance must be less than 1, got {self.tolerance:g}: it is relative to the momentum change of a step, "
-                "so that every step would count as solved; leave it out for the default"
+                f"tolerance must be less than 1, got {self.tolerance:g}: it is relative to the momentum change of a "
+                "step, so that every step would count as solved; leave it out for the default"
             )
         for doubt in self._doubts():
             warnings.warn(doubt, SimulationWarning, stacklevel=4)
