@@ -111,7 +111,7 @@ class ModelBuilder(ShapeBuilder):
                     f"inertia of body {name!r} must be positive definite, got {tensor.tolist()} with the principal "
                     f"moments {', '.join(f'{x:.4g}' for x in moments)} kg m^2"
                 )
-            fault = triangle_fault(moments) if free[3:].any() else None
+            fault = triangle_fault(moments.tolist()) if free[3:].any() else None
             if fault is not None:
                 raise ModelError(f"inertia of body {name!r} {fault}")
         speed = np.concatenate(
@@ -273,14 +273,14 @@ class ModelBuilder(ShapeBuilder):
         if body.mass is not None:
             inertia, mass = inertia * (body.mass / mass), body.mass
         if body.inertia is not None:
-            self._check_gyration(body, mass)
+            self._check_gyration(body, mass, body.inertia)
         return mass, body.inertia if body.inertia is not None else inertia, com
 
-    def _check_gyration(self, body: BodyDescription, mass: float) -> None:
+    def _check_gyration(self, body: BodyDescription, mass: float, inertia: np.ndarray) -> None:
         """Warn of an inertia that puts the mass far outside of the body's shapes, or all of it in one point."""
         shapes = [s for s in self._shapes if s.body >= 0 and self._bodies[s.body] is body]
         reach = max(float(np.linalg.norm(s.position)) + bounding_radius(s.kind, s.size) for s in shapes)
-        moments = np.linalg.eigvalsh(body.inertia)
+        moments = np.linalg.eigvalsh(inertia)
         arm = math.sqrt(moments[2] / mass)
         if arm > GYRATION * reach or arm < reach / GYRATION**2:
             warnings.warn(

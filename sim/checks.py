@@ -149,7 +149,7 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
         )
     beyond = moments[..., 2] * (2.0 - TRIANGLE) > moments.sum(dim=-1)
     if bool(beyond.any()):
-        turns = model.body_free[:, 3:].any(axis=1)
+        turns = np.asarray(model.body_free[:, 3:].any(axis=1))
         for w, b in torch.nonzero(beyond).tolist():
             fault = triangle_fault(moments[w, b].tolist())
             if turns[b] and fault is not None:
@@ -246,7 +246,7 @@ def far_away(model: Model, q: torch.Tensor, told: set[str]) -> None:
 
 def turn_targets(model: Model, control: torch.Tensor, told: set[str]) -> None:
     """Warn, once, of position targets about an axis that no angle reaches; ``control`` [T, W, A]."""
-    turns = (model.actuator_kind == int(ACTUATOR_POSITION)) & (model.actuator_axis >= 3)
+    turns = np.asarray((model.actuator_kind == int(ACTUATOR_POSITION)) & (model.actuator_axis >= 3))
     if not turns.any() or not control.numel() or "turn targets" in told:
         return
     beyond = control.detach().abs() * torch.as_tensor(turns, device=control.device)
