@@ -19,6 +19,7 @@ from typing import Any
 import warp as wp
 
 from . import collide_writer
+from .features import POLYGON_CORNERS
 from .precision import precision
 
 __all__ = ["make"]
@@ -37,6 +38,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     writer = collide_writer.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
     relative_tolerance = wp.constant(scalar(p.epsilon**0.5))
+    most = wp.constant(POLYGON_CORNERS)  # two rectangles meet in no more; a further corner would repeat one of them
 
     @wp.struct
     class Faces:
@@ -235,23 +237,24 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if not out:
                 if turn >= 4:
                     if enter_side < 0:
-                        nearest = wp.min(nearest, f.sign * v[face] - ref.size[face])
-                        n = writer.put_plane(
-                            table, world, n, ref, inc, f.normal * ref.size[face], f.normal,
-                            vertex_in_own(f, inc, m), scalar(1.0),
-                        )  # fmt: skip
+                        if n - start < most:
+                            nearest = wp.min(nearest, f.sign * v[face] - ref.size[face])
+                            n = writer.put_plane(
+                                table, world, n, ref, inc, f.normal * ref.size[face], f.normal,
+                                vertex_in_own(f, inc, m), scalar(1.0),
+                            )  # fmt: skip
                     else:
                         if left >= 0:
                             for k in range((enter_side - left) & 3):
                                 between = reference_vertex(f, (left + k) & 3)
-                                if covered(f, between) and n - start < 8:
+                                if covered(f, between) and n - start < most:
                                     nearest = wp.min(nearest, drop_height(f, ref, between))
                                     n = put_drop(table, world, n, ref, inc, f, between)
-                        if enter < scalar(1.0) and n - start < 8:
+                        if enter < scalar(1.0) and n - start < most:
                             at = v + (w - v) * enter
                             nearest = wp.min(nearest, f.sign * at[face] - ref.size[face])
                             n = put_clip(table, world, n, ref, inc, f, m, enter_side)
-                    if leave_side >= 0 and leave > enter and n - start < 8:
+                    if leave_side >= 0 and leave > enter and n - start < most:
                         at = v + (w - v) * leave
                         nearest = wp.min(nearest, f.sign * at[face] - ref.size[face])
                         n = put_clip(table, world, n, ref, inc, f, m, leave_side)

@@ -72,6 +72,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.b0[world, n] = b.rotation * b0 + b.position
             if kind != POINT:
                 table.a1[world, n] = a.rotation * a1
+            if kind == POINT or kind == LINE:  # of two contacts that differ in which shape comes first, not to cancel
+                table.sign[world, n] = wp.where(a.shape < b.shape, scalar(1.0), scalar(-1.0))
             if kind >= CROSS:
                 table.b1[world, n] = b.rotation * b1
             table.radius_a[world, n] = a.radius

@@ -14,17 +14,7 @@ from typing import Any
 
 import warp as wp
 
-from . import (
-    broad,
-    collide_box_box,
-    collide_capsule,
-    collide_capsule_box,
-    collide_plane,
-    collide_sphere,
-    collide_writer,
-    detect_convex,
-    nearness,
-)
+from . import broad, collide_writer, detect_convex, nearness, pairs
 from .broad import NearArrays
 from .features import Features
 from .hulls import HullArrays
@@ -47,17 +37,17 @@ def make(dtype: Any) -> types.SimpleNamespace:
     near_by = nearness.make(dtype)
     side = near_by.side
     writer = collide_writer.make(dtype)
-    plane = collide_plane.make(dtype)
-    sphere = collide_sphere.make(dtype)
-    capsule = collide_capsule.make(dtype)
-    capsule_box = collide_capsule_box.make(dtype)
-    box_box = collide_box_box.make(dtype)
+    collide = pairs.functions(
+        dtype, "collide_plane", "collide_sphere", "collide_capsule", "collide_capsule_box", "collide_box_box"
+    )
+    most = pairs.most()
+    broken = pairs.BROKEN
     FeatureTable = writer.FeatureTable
 
     @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
     def detect_kernel(
         # model
-        pairs: wp.array(dtype=wp.vec2i), shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
+        pair_list: wp.array(dtype=wp.vec2i), shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
         shape_size: wp.array2d(dtype=vec3), shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
         # state in
         shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=p.vec2), near_list: wp.array2d(dtype=int),
@@ -81,7 +71,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if append != 0 or more:
             n = count[world]
         for i in range(near_count[world]):
-            pair = pairs[near_list[world, i]]
+            pair = pair_list[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
             near = farthest
@@ -92,6 +82,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if more and (listed[world, i] == 1 or near_gap[world, i] >= near):
                 continue
             start = n
+            room = int(0)
             type_a = shape_type[shape_a]
             type_b = shape_type[shape_b]
             size_a = shape_size[world, shape_a]
@@ -114,28 +105,40 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 b = side(shape_b, type_b, size_b, pose_b)
                 if type_a == _PLANE:
                     if type_b == _SPHERE:
-                        n = plane.plane_sphere(table, world, n, a, b, rotation, position, near)
+                        n = collide.plane_sphere(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.plane_sphere)
                     elif type_b == _CAPSULE:
-                        n = plane.plane_capsule(table, world, n, a, b, rotation, position, near)
+                        n = collide.plane_capsule(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.plane_capsule)
                     elif type_b == _BOX:
-                        n = plane.plane_box(table, world, n, a, b, rotation, position, near)
+                        n = collide.plane_box(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.plane_box)
                 elif type_a == _SPHERE:
                     if type_b == _SPHERE:
-                        n = sphere.sphere_sphere(table, world, n, a, b, rotation, position, near)
+                        n = collide.sphere_sphere(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.sphere_sphere)
                     elif type_b == _CAPSULE:
-                        n = sphere.sphere_capsule(table, world, n, a, b, rotation, position, near)
+                        n = collide.sphere_capsule(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.sphere_capsule)
                     elif type_b == _BOX:
-                        n = sphere.sphere_box(table, world, n, a, b, rotation, position, near)
+                        n = collide.sphere_box(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.sphere_box)
                 elif type_a == _CAPSULE:
                     if type_b == _CAPSULE:
-                        n = capsule.capsule_capsule(table, world, n, a, b, rotation, position, near)
+                        n = collide.capsule_capsule(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.capsule_capsule)
                     elif type_b == _BOX:
-                        n = capsule_box.capsule_box(table, world, n, a, b, rotation, position, near)
+                        n = collide.capsule_box(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.capsule_box)
                 elif type_a == _BOX:
-                    n = box_box.box_box(table, world, n, a, b, rotation, position, near)
+                    n = collide.box_box(table, world, n, a, b, rotation, position, near)
+                    room = wp.static(most.box_box)
             listed[world, i] = int(n > start)
+            if n - start > room:
+                needed[world] = wp.max(needed[world], broken + n - start)
         count[world] = wp.min(n, table.kind.shape[1])
-        needed[world] = wp.max(needed[world], n)
+        if needed[world] <= table.kind.shape[1]:  # once a list was cut off, what follows was not meant to happen
+            needed[world] = wp.max(needed[world], n)
 
     return types.SimpleNamespace(detect_kernel=detect_kernel)
 
@@ -182,8 +185,9 @@ def detect(
         near: The pairs that may touch, and working memory. The first shape's
             type of a pair is not greater than the second's, and never are both static.
         features: Written. ``count`` is set; ``needed`` is raised to the number of contacts found, which may exceed
-            the capacity, in which case the list is cut off. Fields that a contact's kind and share do not use keep
-            what they held.
+            the capacity, in which case the list is cut off and the number stays, or to ``pairs.BROKEN`` and more if a
+            pair goes beyond its count in ``pairs.PAIRS``. Fields that a contact's kind and share do not use keep what
+            they held.
         hulls: Convex meshes, where ``near`` has pairs with any.
         every: Whether all worlds are listed, or those that ``near.again`` marks are listed again or further.
         whole: Whether contacts are listed by the greatest speed in the world, not by that of their own bodies.
@@ -205,8 +209,9 @@ def detect(
 
     if hulls is not None:
         detect_convex.launch(
-            dtype, near.pairs[1], hulls, inputs(1), [table, features.count, near.gaps[1], near.listed[1]]
-        )
+            dtype, near.pairs[1], hulls, inputs(1),
+            [table, features.count, features.needed, near.gaps[1], near.listed[1]],
+        )  # fmt: skip
     wp.launch(
         make(dtype).detect_kernel,
         dim=body_q.shape[0],

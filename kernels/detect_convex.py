@@ -11,16 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from . import (
-    broad,
-    collide_convex,
-    collide_convex_capsule,
-    collide_convex_point,
-    collide_cylinder,
-    collide_writer,
-    hulls,
-    nearness,
-)
+from . import broad, collide_convex, collide_writer, hulls, nearness, pairs
 from .precision import precision
 from .shapes import ShapeType
 
@@ -42,10 +33,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
     hull = hulls.make(dtype)
     Hulls, Hull = hull.Hulls, hull.Hull
     FeatureTable = collide_writer.make(dtype).FeatureTable
-    point = collide_convex_point.make(dtype)
-    capsule = collide_convex_capsule.make(dtype)
-    convex = collide_convex.make(dtype)
-    cylinder = collide_cylinder.make(dtype)
+    collide = pairs.functions(
+        dtype, "collide_convex_point", "collide_convex_capsule", "collide_convex", "collide_cylinder"
+    )
+    separation = collide_convex.make(dtype).separation
+    most = pairs.most()
+    broken = pairs.BROKEN
 
     @wp.func
     def hull_of_shape(hs: Hulls, shape: int, kind: int, size: vec3) -> Hull:
@@ -61,8 +54,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
     def detect_convex_kernel(
         # model
-        pairs: wp.array(dtype=wp.vec2i), hs: Hulls, shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
-        shape_size: wp.array2d(dtype=vec3), shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
+        pair_list: wp.array(dtype=wp.vec2i), hs: Hulls, shape_type: wp.array(dtype=int),
+        shape_body: wp.array(dtype=int), shape_size: wp.array2d(dtype=vec3),
+        shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
         # state in
         shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=p.vec2), near_list: wp.array2d(dtype=int),
         near_count: wp.array(dtype=int), every: int, whole: int, again: wp.array(dtype=int),
@@ -70,8 +64,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # options
         margin: scalar, reach: wp.array(dtype=scalar), step: scalar,
         # features out
-        table: FeatureTable, count: wp.array(dtype=int), near_gap: wp.array2d(dtype=scalar),
-        listed: wp.array2d(dtype=int),
+        table: FeatureTable, count: wp.array(dtype=int), needed: wp.array(dtype=int),
+        near_gap: wp.array2d(dtype=scalar), listed: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
         if every == 0 and again[world] == 0:
@@ -85,7 +79,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if more:
             n = count[world]
         for i in range(near_count[world]):
-            pair = pairs[near_list[world, i]]
+            pair = pair_list[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
             near = farthest
@@ -96,6 +90,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if more and (listed[world, i] == 1 or near_gap[world, i] >= near):
                 continue
             start = n
+            room = int(0)
             type_a = shape_type[shape_a]
             type_b = shape_type[shape_b]
             size_a = shape_size[world, shape_a]
@@ -118,26 +113,33 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 b = side(shape_b, type_b, size_b, pose_b)
                 hb = hull_of_shape(hs, shape_b, type_b, size_b)
                 if type_a == _PLANE and hb.rim > scalar(0.0):
-                    n = cylinder.plane_cylinder(table, world, n, hs, a, b, hb, rotation, position, near)
+                    n = collide.plane_cylinder(table, world, n, hs, a, b, hb, rotation, position, near)
+                    room = wp.static(most.plane_cylinder)
                 elif type_a == _PLANE:
-                    n, beyond = point.plane_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                    n, beyond = collide.plane_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                    room = hb.vertex_end - hb.vertex
                 elif type_a == _SPHERE:
-                    n = point.sphere_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                    n = collide.sphere_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                    room = wp.static(most.sphere_convex)
                 elif type_a == _CAPSULE:
-                    n = capsule.capsule_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                    n = collide.capsule_convex(table, world, n, hs, a, b, hb, rotation, position, near)
+                    room = wp.static(most.capsule_convex)
                 else:
                     ha = hull_of_shape(hs, shape_a, type_a, size_a)
-                    apart, best, face, best_b, face_b = convex.separation(hs, ha, hb, rotation, position, near)
+                    apart, best, face, best_b, face_b = separation(hs, ha, hb, rotation, position, near)
                     beyond = wp.max(beyond, apart)
                     if apart < near:
-                        after = convex.convex_convex(
+                        after = collide.convex_convex(
                             table, world, n, hs, a, b, ha, hb, rotation, position, near, best, face, best_b, face_b
                         )
                         if after > n:  # a patch is listed as a whole
                             beyond = scalar(1.0e30)
                         n = after
+                        room = wp.static(most.convex_convex)
             near_gap[world, i] = wp.max(beyond, near)
             listed[world, i] = int(n > start)
+            if n - start > room:
+                needed[world] = wp.max(needed[world], broken + n - start)
         count[world] = n
 
     return types.SimpleNamespace(kernel=detect_convex_kernel)

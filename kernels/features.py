@@ -101,7 +101,7 @@ class Features:
     """Contact features of every world; see the module's table. All shapes are [worlds, capacity] unless noted."""
 
     count: wp.array  # int32 [worlds]: contacts listed (never more than the capacity)
-    needed: wp.array  # int32 [worlds]: contacts found, running maximum; more than the capacity means overflow
+    needed: wp.array  # int32 [worlds]: contacts found, running maximum until it is more than the capacity: overflow
     kind: wp.array  # int32
     shape_a: wp.array  # int32
     shape_b: wp.array  # int32
@@ -112,7 +112,7 @@ class Features:
     b1: wp.array  # vec3, frame of b's body
     radius_a: wp.array  # scalar [m]
     radius_b: wp.array  # scalar [m]
-    sign: wp.array  # scalar, +1 or -1: orients CROSS
+    sign: wp.array  # scalar, +1 or -1: orients CROSS, and the normal of POINT and LINE where their distance is 0
     weight: wp.array  # scalar [1]
     share: wp.array  # int32
     share_plane: wp.array  # int32

@@ -86,14 +86,21 @@ def make(dtype: Any) -> SimpleNamespace:
         if kind == POINT:
             d = pb - pa
             gap = wp.length(d)
-            n = wp.normalize(d)
+            n = n * sign
+            if gap > dtype(0.0):  # else any direction leads out, and it is the vertical one
+                n = wp.normalize(d)
         elif kind == LINE:
             da = wp.transform_vector(xa, a1)
             r = pb - pa
             foot = da * wp.dot(r, da)
             d = r - foot
             gap = wp.length(d)
-            n = wp.normalize(d)
+            if gap > dtype(0.0):
+                n = wp.normalize(d)
+            else:  # any direction across the line leads out
+                if wp.abs(da[2]) > dtype(0.9):
+                    n = vec3(dtype(1.0), dtype(0.0), dtype(0.0))
+                n = wp.normalize(n - da * wp.dot(n, da)) * sign
             middle = half * (pa + foot + pb)
         elif kind == CROSS:
             da = wp.transform_vector(xa, a1)

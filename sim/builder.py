@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
@@ -12,15 +14,19 @@ import torch
 from ..kernels.dynamics import ACTUATOR_FORCE, ACTUATOR_POSITION, ACTUATOR_VELOCITY
 from .convex import ConvexMesh
 from .devices import check_device, check_dtype
-from .errors import ModelError
-from .mass import combine, quaternion_matrix
+from .errors import ModelError, SimulationWarning
+from .mass import bounding_radius, combine, quaternion_matrix, triangle_fault
 from .model import Model
 from .scene import IDENTITY, STATIC, BodyDescription
 from .shape_builder import ShapeBuilder
 from .state import State
-from .validate import index, not_negative, number, positive, unit_quaternion, vector
+from .validate import index, not_negative, number, positive, text, unit_quaternion, vector
 
 __all__ = ["STATIC", "ModelBuilder"]
+
+GYRATION = 10.0
+"""Factor between the radius of gyration and the reach of a body's shapes that an inertia given may have unremarked; its
+square below, where the mass may sit in the middle."""
 
 AXES = ("x", "y", "z", "rx", "ry", "rz")
 GROUPS = {"linear": AXES[:3], "angular": AXES[3:], "all": AXES}
@@ -66,10 +72,14 @@ class ModelBuilder(ShapeBuilder):
             name: Name for messages; by default "body0", "body1", ...
 
         Raises:
-            ModelError: A number is not finite, the mass or inertia is not positive, an axis is unknown.
+            ModelError: A number is not finite, the mass or inertia is not positive, a principal moment of the inertia
+                is more than the sum of the others, an axis is unknown.
+
+        Warns:
+            SimulationWarning: A velocity along or about a locked axis, which is dropped.
         """
         names = {body.name for body in self._bodies}
-        name = name or next(x for k in count(len(names)) if (x := f"body{k}") not in names)
+        name = text(name or next(x for k in count(len(names)) if (x := f"body{k}") not in names), "name of a body")
         if name in names:
             raise ModelError(f"there is a body called {name!r} already; names must differ")
         free = np.ones(6, dtype=bool)
@@ -95,14 +105,31 @@ class ModelBuilder(ShapeBuilder):
                 or np.abs(tensor - tensor.T).max() > 1e-9 * np.abs(tensor).max()
             ):
                 raise ModelError(f"inertia of body {name!r} must be a finite symmetric 3x3 matrix, got {inertia!r}")
-            if np.linalg.eigvalsh(tensor).min() <= 0.0:
-                raise ModelError(f"inertia of body {name!r} must be positive definite, got {tensor.tolist()}")
+            moments = np.linalg.eigvalsh(tensor)
+            if moments.min() <= 0.0:
+                raise ModelError(
+                    f"inertia of body {name!r} must be positive definite, got {tensor.tolist()} with the principal "
+                    f"moments {', '.join(f'{x:.4g}' for x in moments)} kg m^2"
+                )
+            fault = triangle_fault(moments.tolist()) if free[3:].any() else None
+            if fault is not None:
+                raise ModelError(f"inertia of body {name!r} {fault}")
         speed = np.concatenate(
             [
                 vector(velocity, 3, f"velocity of {name!r}"),
                 vector(angular_velocity, 3, f"angular velocity of {name!r}"),
             ]
         )
+        dropped = [
+            f"{axis} ({v:g})" for axis, v, moves in zip(AXES, speed, free, strict=True) if v != 0.0 and not moves
+        ]
+        if dropped:
+            warnings.warn(
+                f"body {name!r} has a velocity along or about its locked axes {', '.join(dropped)}, and does not move "
+                "along them. Unlock them, or drop the velocity",
+                SimulationWarning,
+                stacklevel=2,
+            )
         self._bodies.append(
             BodyDescription(
                 name, vector(position, 3, f"position of body {name!r}"),
@@ -130,7 +157,7 @@ class ModelBuilder(ShapeBuilder):
             kind: "position", "velocity" or "force".
             stiffness: Of a position actuator [N/m or N m/rad].
             damping: Of a position or velocity actuator [N s/m or N m s/rad].
-            name: By default the body's name and the axis.
+            name: By default the body's name and the axis, and a number where there are several.
         """
         body = index(body, "body of an actuator")
         if not 0 <= body < len(self._bodies):
@@ -139,13 +166,27 @@ class ModelBuilder(ShapeBuilder):
             raise ModelError(f"actuator: unknown axis {axis!r}; use {', '.join(AXES)}")
         if kind not in KINDS:
             raise ModelError(f"actuator: unknown kind {kind!r}; use {', '.join(KINDS)}")
-        name = name or f"{self._bodies[body].name}.{axis}"
+        taken = {x[0] for x in self._actuators}
+        if name in taken:
+            raise ModelError(f"there is an actuator called {name!r} already; names must differ")
+        default = f"{self._bodies[body].name}.{axis}"
+        name = name or next(x for k in count(1) if (x := default + (f".{k}" if k > 1 else "")) not in taken)
+        name = text(name, "name of an actuator")
         if not self._bodies[body].free[AXES.index(axis)]:
             raise ModelError(f"actuator {name!r} drives an axis that is locked; unlock {axis!r} or drop the actuator")
         needed = number({"position": stiffness, "velocity": damping}.get(kind, 1.0), f"gain of actuator {name!r}")
         if needed <= 0.0:
             gain = "stiffness" if kind == "position" else "damping"
             raise ModelError(f"actuator {name!r}: a {kind} actuator needs a positive {gain}")
+        for gain, value, kinds in (
+            ("stiffness", stiffness, ("position",)),
+            ("damping", damping, ("position", "velocity")),
+        ):
+            if kind not in kinds and value != 0.0:
+                raise ModelError(
+                    f"actuator {name!r}: a {kind} actuator has no {gain}, got {value}; leave it out, or use "
+                    f"kind={kinds[0]!r}"
+                )
         gains = [not_negative(v, f"gain of actuator {name!r}") for v in (stiffness, damping)]
         self._actuators.append((name, body, AXES.index(axis), KINDS[kind], gains[0], gains[1]))
         return len(self._actuators) - 1
@@ -231,4 +272,21 @@ class ModelBuilder(ShapeBuilder):
         mass, com, inertia = combine(body.parts)
         if body.mass is not None:
             inertia, mass = inertia * (body.mass / mass), body.mass
+        if body.inertia is not None:
+            self._check_gyration(body, mass, body.inertia)
         return mass, body.inertia if body.inertia is not None else inertia, com
+
+    def _check_gyration(self, body: BodyDescription, mass: float, inertia: np.ndarray) -> None:
+        """Warn of an inertia that puts the mass far outside of the body's shapes, or all of it in one point."""
+        shapes = [s for s in self._shapes if s.body >= 0 and self._bodies[s.body] is body]
+        reach = max(float(np.linalg.norm(s.position)) + bounding_radius(s.kind, s.size) for s in shapes)
+        moments = np.linalg.eigvalsh(inertia)
+        arm = math.sqrt(moments[2] / mass)
+        if arm > GYRATION * reach or arm < reach / GYRATION**2:
+            warnings.warn(
+                f"inertia of body {body.name!r}: its principal moments {', '.join(f'{x:.4g}' for x in moments)} kg m^2 "
+                f"are those of {mass:.4g} kg at {arm:.3g} m from the centre, and its shapes reach {reach:.3g} m. "
+                "Check that it is in kg m^2, or leave it out to have that of the shapes",
+                SimulationWarning,
+                stacklevel=4,
+            )

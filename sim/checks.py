@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -9,21 +10,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..kernels.contact import AUTO
+from ..kernels.dynamics import ACTUATOR_POSITION
 from ..plain import plain
-from .errors import CapacityError, ConvergenceError, DerivativeError, SimulationWarning, StateError
+from .errors import ConvergenceError, DerivativeError, SimulationWarning, StateError
+from .mass import TRIANGLE, triangle_fault
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
+from .scene import MOST_FRICTION
 from .state import Diagnostics, State
 
 if TYPE_CHECKING:
     from .lane import Lane
     from .simulator import Simulator
 
-__all__ = ["overlap", "rollout_inputs", "rollout_result", "spinning", "sunk"]
+__all__ = ["far_away", "mass_alone", "overlap", "rollout_inputs", "rollout_result", "spinning", "sunk", "turn_targets"]
 
 DEEP = 0.1
 """Depth of an overlap, relative to half the width of the thinner shape, that cannot be meant."""
 
+
+MASS_CHANGE = 0.01
+"""Part of its mass by which a body's may change without its inertia and without a word: differences, disturbances."""
+
+COARSE = 1e-3
+"""Spacing of numbers, relative to the smallest shape, from which on contacts are not resolved."""
+
+FINE = 1e-6
+"""Spacing of numbers [m] that resolves whatever is larger than a millimetre."""
 
 FAST = 1.0
 """Turn in a step [rad], times how unlike the moments of inertia are, beyond which free turning is not resolved."""
@@ -132,10 +146,35 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
     if bool((skew > 1e-4 * inertia.abs().amax(dim=(-2, -1))).any()):
         w, b = divmod(int(skew.argmax()), skew.shape[1])
         raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} must be symmetric")
-    low = torch.linalg.eigvalsh(inertia)[..., 0]
+    moments = torch.linalg.eigvalsh(inertia)
+    low = moments[..., 0]
     if not bool((low > 0).all()):
         w, b = torch.nonzero(~(low > 0))[0].tolist()
-        raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} must be positive definite")
+        raise StateError(
+            f"body_inertia of {model.body_names[b]!r} in world {w} must be positive definite; its least principal "
+            f"moment is {float(low[w, b]):.4g} kg m^2"
+        )
+    beyond = moments[..., 2] * (2.0 - TRIANGLE) > moments.sum(dim=-1)
+    if bool(beyond.any()):
+        turns = np.asarray(model.body_free[:, 3:].any(axis=1))
+        for w, b in torch.nonzero(beyond).tolist():
+            fault = triangle_fault(moments[w, b].tolist())
+            if turns[b] and fault is not None:
+                raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} {fault}")
+    for name, unit, least in (("shape_stiffness", "N/m", "positive"), ("shape_damping", "N s/m", "zero or more")):
+        value = values[name].detach()
+        lowest, highest = (float(x) for x in value.aminmax()) if value.numel() else (AUTO, AUTO)
+        if lowest > 0.0 or lowest == highest == AUTO:
+            continue
+        good = (value == AUTO) | (value > 0.0) | ((value == 0.0) & (least != "positive"))
+        if not bool(good.all()):
+            w, i = torch.nonzero(~good)[0].tolist()
+            raise StateError(
+                f"{name} of {model.shape_names[i]!r} in world {w} must be {least} [{unit}], or {AUTO:g} to have it "
+                f"derived from mass and step, got {float(value[w, i]):.4g}. No other number stands for a derived one: "
+                "an optimizer that comes down to zero would get a rigid contact. Keep it above with a bound, or "
+                "optimize its logarithm"
+            )
     for name, labels in (
         ("shape_friction", model.shape_names),
         ("shape_restitution", model.shape_names),
@@ -149,12 +188,86 @@ def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
             w, i = torch.nonzero(~(value >= 0))[0].tolist()
             raise StateError(f"{name} of {labels[i]!r} in world {w} must not be negative, got {float(value[w, i]):.4g}")
 
+    friction = values["shape_friction"].detach()
+    if bool((friction > MOST_FRICTION).any()):
+        w, i = torch.nonzero(friction > MOST_FRICTION)[0].tolist()
+        raise StateError(
+            f"shape_friction of {model.shape_names[i]!r} in world {w} must be at most {MOST_FRICTION:g}, got "
+            f"{float(friction[w, i]):.4g}; no known material exceeds about 4. To hold a body use 1 to 2"
+        )
     bounce = values["shape_restitution"].detach()
     if bool((bounce > 1).any()):
         w, i = torch.nonzero(bounce > 1)[0].tolist()
         raise StateError(
             f"shape_restitution of {model.shape_names[i]!r} in world {w} must be 0 to 1, got {float(bounce[w, i]):.4g}"
         )
+
+
+def mass_alone(
+    model: Model, values: dict[str, torch.Tensor], given: Mapping[str, torch.Tensor], told: set[str]
+) -> None:
+    """Warn, once, of masses that were changed without the inertia of bodies that can turn."""
+    if "body_mass" not in given or "body_inertia" in given or "mass alone" in told:
+        return
+    turns = torch.as_tensor(model.body_free[:, 3:].any(axis=1), device=model.device)
+    mass = values["body_mass"].detach()
+    changed = ((mass / model.body_mass - 1.0).abs() > MASS_CHANGE) & turns
+    if not bool(changed.any()):
+        return
+    told.add("mass alone")
+    w, b = torch.nonzero(changed)[0].tolist()
+    before = float(model.body_mass[w if len(model.body_mass) > 1 else 0, b])
+    warnings.warn(
+        f"body_mass of {model.body_names[b]!r} in world {w} is {float(mass[w, b]):.4g} kg instead of {before:.4g} kg, "
+        "and its inertia stays: it turns like the body of the old mass. If the density was meant to change, pass "
+        '"body_inertia": model.body_inertia * (mass / model.body_mass)[..., None, None] too; if not, pass '
+        '"body_inertia": model.body_inertia. A gradient by the mass is that of what was passed',
+        SimulationWarning,
+        stacklevel=2,
+    )
+
+
+def far_away(model: Model, q: torch.Tensor, told: set[str]) -> None:
+    """Warn, once, of bodies so far from the origin that their precision does not resolve contacts; ``q`` [W, B, 7]."""
+    if not model.shapes or "far away" in told:
+        return
+    low, high = q.detach().aminmax()  # of quaternions too, which are small
+    spacing = max(-float(low), float(high)) * torch.finfo(q.dtype).eps
+    if spacing <= FINE:
+        return
+    radius = model.shape_size[..., 0]
+    least = float(torch.where(radius > 0.0, radius, torch.full_like(radius, math.inf)).min())
+    if spacing <= COARSE * least:
+        return
+    place = q.detach()[..., :3].abs().amax(dim=2)
+    told.add("far away")
+    w, b = divmod(int(place.argmax()), model.bodies)
+    warnings.warn(
+        f"body {model.body_names[b]!r} is {float(place[w, b]):.4g} m from the origin in world {w}, where {q.dtype} "
+        f"resolves {spacing:.2g} m, coarse for shapes as small as {least:.2g} m: contacts there are noise. Move the "
+        "scene to the origin" + ("" if q.dtype == torch.float64 else ", or take dtype='float64'"),
+        SimulationWarning,
+        stacklevel=3,
+    )
+
+
+def turn_targets(model: Model, control: torch.Tensor, told: set[str]) -> None:
+    """Warn, once, of position targets about an axis that no angle reaches; ``control`` [T, W, A]."""
+    turns = np.asarray((model.actuator_kind == int(ACTUATOR_POSITION)) & (model.actuator_axis >= 3))
+    if not turns.any() or not control.numel() or "turn targets" in told:
+        return
+    beyond = control.detach().abs() * torch.as_tensor(turns, device=control.device)
+    if not bool((beyond > math.pi).any()):
+        return
+    told.add("turn targets")
+    t, w, a = torch.nonzero(beyond > math.pi)[0].tolist()
+    warnings.warn(
+        f"the target of actuator {model.actuator_names[a]!r} is {float(control[t, w, a]):.4g} rad at step {t} in world "
+        f"{w}: a position about an axis is measured within -pi to pi, so it is never reached and the actuator turns "
+        "on and on. Use a velocity actuator for whole turns",
+        SimulationWarning,
+        stacklevel=3,
+    )
 
 
 def restitution(model: Model, options: SimulatorOptions, values: dict[str, torch.Tensor]) -> None:
@@ -224,19 +337,6 @@ def spinning(model: Model, options: SimulatorOptions, inertia: torch.Tensor, fin
     )
 
 
-def capacity(simulator: Simulator, contacts: np.ndarray, first: int = 0) -> None:
-    """Raise if one of the worlds ``first``, ``first + 1``, ... listed more contacts than it has room for."""
-    room = simulator.contact_capacity
-    most = int(contacts.max())
-    if most > room:
-        softened = simulator.options.softening.reach > 0.0
-        raise CapacityError(
-            f"world {first + int(contacts.argmax())} met {most} contacts but there is room for {room}; pass "
-            f"contact_capacity={most} or more to Simulator, or reduce "
-            + ("the width of softened contact" if softened else "contact_margin")
-        )
-
-
 def _unsolved(simulator: Simulator, where: str, step: int, residual: float) -> ConvergenceError:
     return ConvergenceError(
         f"the contact solve did not converge {where} at step {step} (relative gradient norm {residual:.3g} after at "
@@ -261,7 +361,6 @@ def solved_again(simulator: Simulator, lane: Lane, what: str, place: Callable[[i
 
 def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
     """Raise what went wrong in a rollout."""
-    capacity(simulator, d.contacts.numpy())
     bad = d.failed_steps > 0
     if bool(bad.any()):
         world = int(torch.nonzero(bad)[0])

@@ -23,6 +23,10 @@ FLAT = 1e-6
 """Triangles within this part of the hull's size from one plane are one face: the rounding of float32 mesh files."""
 
 
+WELD = 1e-5
+"""Points within this part of the hull's size from each other are one: several would carry the load of one each."""
+
+
 @dataclass(frozen=True)
 class ConvexMesh:
     """A convex polyhedron about its centre of mass. V vertices, F polygonal faces, E edges."""
@@ -123,6 +127,7 @@ def _hull(x: np.ndarray, name: str) -> tuple[np.ndarray, list[list[int]]]:
     spread = np.linalg.svd(x - x.mean(axis=0), compute_uv=False) / math.sqrt(len(x))
     if spread[2] < 1e-6 * size:
         raise flat
+    x = _welded(x, WELD * size)
     try:
         hull = ConvexHull(x)
     except QhullError:
@@ -135,6 +140,18 @@ def _hull(x: np.ndarray, name: str) -> tuple[np.ndarray, list[list[int]]]:
     used = sorted({v for loop in loops for v in loop})
     number = {v: i for i, v in enumerate(used)}
     return x[used], [[number[v] for v in loop] for loop in loops]
+
+
+def _welded(x: np.ndarray, distance: float) -> np.ndarray:
+    """The points less those within a distance of one that is kept, [n, 3]."""
+    from scipy.spatial import cKDTree
+
+    near = cKDTree(x).query_pairs(distance, output_type="ndarray")
+    keep = np.ones(len(x), dtype=bool)
+    for i, j in near[np.lexsort((near[:, 1], near[:, 0]))]:
+        if keep[i]:
+            keep[j] = False
+    return x[keep]
 
 
 def _merge(x: np.ndarray, hull: Any, tolerance: float) -> list[list[int]] | None:

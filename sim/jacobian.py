@@ -64,6 +64,7 @@ def step_jacobian(
     steps = 1 if given is None else None
     state, controls, values = checks.rollout_inputs(simulator.model, state, given, parameters or {}, steps)
     checks.restitution(simulator.model, simulator.options, values)
+    checks.mass_alone(simulator.model, values, parameters or {}, simulator.told)
     q0, v0 = state.body_q.detach(), state.body_v.detach()
     values = {name: value.detach() for name, value in values.items()}
     path_q, path_v, _, _, _ = simulator.run_forward(q0, v0, controls, values, True)

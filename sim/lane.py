@@ -21,7 +21,8 @@ from ..kernels import adjoint, broad, forces, integrate, overlap, rows
 from ..kernels.arrays import Adjoints, ModelArrays, Rows, SolverReport
 from ..kernels.contact import CONTACT_PERIOD_STEPS
 from ..kernels.detect import detect
-from ..kernels.features import RIM_POINTS, Features
+from ..kernels.features import Features
+from ..kernels.pairs import most_contacts
 from ..kernels.precision import precision
 from ..kernels.shapes import ShapeType
 from .devices import warp_dtype
@@ -32,25 +33,27 @@ from .options import SimulatorOptions
 from .solver import Solver
 from .streams import hand_to_torch, hand_to_warp
 
-__all__ = ["Lane", "default_capacity", "look_ahead"]
+__all__ = ["Lane", "default_capacity", "greatest_capacity", "look_ahead"]
 
 
 SMALL_SCENE = 256
 """Contacts for which every scene has room: one that cannot list more than this never runs out of it."""
 
 
+def greatest_capacity(model: Model) -> int:
+    """Contacts that a world can have at most: all pairs of shapes with as many as each can have, at once."""
+
+    def most(a: int, b: int) -> int:
+        mesh = model.meshes[model.shape_mesh[b]] if model.shape_mesh[b] >= 0 else None
+        vertices, rim = (0, False) if mesh is None else (len(mesh.vertices), mesh.rim > 0.0)
+        return most_contacts(int(model.shape_type[a]), int(model.shape_type[b]), vertices, rim)
+
+    return max(1, sum(most(a, b) for a, b in model.pairs))
+
+
 def default_capacity(model: Model, softened: bool = False) -> int:
     """Contacts a world has room for by default. Softened ones are listed from afar: there may be several times more."""
-    most = {0: 0, 1: 1, 2: 6, 3: 8, 4: 8}
-
-    def room(a: int, b: int) -> int:
-        if model.shape_type[a] == ShapeType.PLANE and model.shape_mesh[b] >= 0:
-            mesh = model.meshes[model.shape_mesh[b]]
-            return 4 * RIM_POINTS if mesh.rim else len(mesh.vertices)
-        return max(most[int(model.shape_type[a])], most[int(model.shape_type[b])])
-
-    every = sum(room(a, b) for a, b in model.pairs)
-    return max(1, min(every, max(SMALL_SCENE, (256 if softened else 64) * model.bodies)))
+    return min(greatest_capacity(model), max(SMALL_SCENE, (256 if softened else 64) * model.bodies))
 
 
 def look_ahead(values: dict[str, torch.Tensor], step: float, resists: bool) -> torch.Tensor:
@@ -188,6 +191,7 @@ class Lane:
         # torch views of the same memory, for copies in and out
         self.q_view, self.v_view = _view(self.q), _view(self.v)
         self.reach_view = _view(self.reach)
+        self.needed_view = _view(self.features.needed)
         self.control_view = _view(self.control)[..., :actuators]
         self.parameter_views = {name: _view(getattr(self.arrays, name)) for name in (*PARAMETERS, "shape_size")}
         # recording takes a step; of zeros it would be one in which all bodies lie in each other

@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..kernels.shapes import ShapeType
 
-__all__ = ["combine", "quaternion_matrix", "unit_mass"]
+__all__ = ["TRIANGLE", "bounding_radius", "combine", "quaternion_matrix", "triangle_fault", "unit_mass"]
+
+TRIANGLE = 0.01
+"""Part of the largest principal moment by which it may exceed the sum of the others: numbers that were rounded."""
+
+
+def triangle_fault(moments: Sequence[float]) -> str | None:
+    """What is wrong with the principal moments of inertia [kg m^2] (ascending) of a rigid body, or None.
+
+    Each is an integral of two squared coordinates, so none can be more than the sum of the other two.
+    """
+    low, middle, high = (float(x) for x in moments)
+    if high <= low + middle + TRIANGLE * high:
+        return None
+    return (
+        f"cannot be that of a rigid body: of its principal moments {low:.4g}, {middle:.4g} and {high:.4g} kg m^2 the "
+        f"largest is more than the sum of the others, {low + middle:.4g}. Check that all are in kg m^2 and about the "
+        "centre of mass, and the order of the axes; or leave the inertia out, to have that of the shapes"
+    )
+
+
+def bounding_radius(kind: ShapeType, size: np.ndarray) -> float:
+    """Greatest distance of a point of a shape from its origin [m]; 0 for a plane."""
+    if kind == ShapeType.BOX:
+        return float(np.linalg.norm(size))
+    return float(size[0] + size[1]) if kind == ShapeType.CAPSULE else float(size[0])
 
 
 def unit_mass(kind: ShapeType, size: np.ndarray) -> tuple[float, np.ndarray]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import ModelError
+from .errors import ModelError, SimulationWarning
 
 if TYPE_CHECKING:
     import trimesh
 
-__all__ = ["check_closed", "convex_parts", "load_mesh"]
+__all__ = ["check_closed", "check_filled", "check_size", "check_wound", "convex_parts", "load_mesh"]
+
+LARGE = 10.0
+"""Length [m] above which a mesh whose scale was not given is taken for one in millimetres."""
+
+FILLED = 0.05
+"""Part of its volume that the hull of a mesh may add without a word: the roughness of a scan, a chamfer."""
 
 
 def load_mesh(source: Any, scale: float, name: str) -> trimesh.Trimesh:
@@ -70,10 +77,63 @@ def check_closed(mesh: trimesh.Trimesh, name: str, way_out: str) -> None:
     if mesh.is_watertight:
         return
     _, faces = np.unique(mesh.edges_sorted, axis=0, return_counts=True)
+    one, many = int((faces == 1).sum()), int((faces > 2).sum())
+    if one:
+        more = f", and {many} more than two" if many else ""
+        raise ModelError(
+            f"the mesh of shape {name!r} is open: {one} of its {len(faces)} edges have one face{more}. Close it "
+            f"(trimesh.repair.fill_holes closes small holes), or {way_out}"
+        )
     raise ModelError(
-        f"the mesh of shape {name!r} is open: {int((faces == 1).sum())} of its {len(faces)} edges have one face, and "
-        f"{int((faces > 2).sum())} more than two. Close it (trimesh.repair.fill_holes closes small holes), or {way_out}"
+        f"the mesh of shape {name!r} has no holes, but {many} of its {len(faces)} edges have more than two faces: "
+        "several bodies that touch each other, walls inside, or faces given twice. Add the closed bodies one by one "
+        f"(mesh.split() of trimesh returns them, {len(mesh.split())} here), remove the surplus faces, or {way_out}"
     )
+
+
+def check_size(mesh: trimesh.Trimesh, name: str) -> None:
+    """Warn of a mesh that is so large, in units that nobody gave, that its file must be in millimetres."""
+    size = np.ptp(mesh.vertices, axis=0)
+    if size.max() > LARGE:
+        warnings.warn(
+            f"the mesh of shape {name!r} is {size.max():.4g} m long ({' x '.join(f'{x:.4g}' for x in size)} m), in "
+            "metres. Mesh files are mostly in millimetres: pass scale=1e-3, or scale=1.0 if metres are meant",
+            SimulationWarning,
+            stacklevel=4,
+        )
+
+
+def check_filled(mesh: trimesh.Trimesh, name: str, hull: float) -> None:
+    """Warn where the hull of a closed mesh, of the volume ``hull`` [m^3], fills hollows of it."""
+    if not mesh.is_watertight:
+        return
+    if not mesh.is_winding_consistent:
+        warnings.warn(
+            f"the faces of the mesh of shape {name!r} do not all wind the same way round, so its volume is unknown, "
+            "and whether its hull fills hollows; trimesh.repair.fix_normals(mesh) repairs that",
+            SimulationWarning,
+            stacklevel=4,
+        )
+        return
+    volume = abs(float(mesh.volume))
+    if hull > (1.0 + FILLED) * volume:
+        warnings.warn(
+            f"the mesh of shape {name!r} is concave, and the shape is its convex hull: hollows are filled, "
+            f"{1e6 * hull:.4g} cm^3 instead of {1e6 * volume:.4g} cm^3, in contact and in mass. Use "
+            "add_decomposed_mesh for convex parts, or, if the hull is meant, add_convex with the mesh's vertices",
+            SimulationWarning,
+            stacklevel=4,
+        )
+
+
+def check_wound(mesh: trimesh.Trimesh, name: str) -> None:
+    """Raise a ModelError if the faces of a closed mesh do not say what is inside."""
+    if not mesh.is_winding_consistent or mesh.volume <= 0.0:
+        fault = "do not all wind the same way round" if not mesh.is_winding_consistent else "wind inside out"
+        raise ModelError(
+            f"the faces of the mesh of shape {name!r} {fault} (its volume comes out as {1e6 * mesh.volume:.4g} cm^3), "
+            "so there is no inside to cut into parts; trimesh.repair.fix_normals(mesh) repairs that"
+        )
 
 
 def convex_parts(

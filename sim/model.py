@@ -72,9 +72,9 @@ class Model:
     shape_friction: torch.Tensor
     """[W, S]; a pair has the harmonic mean of its two."""
     shape_stiffness: torch.Tensor
-    """[W, S], N/m; negative: derived from mass and step."""
+    """[W, S], N/m; -1: derived from mass and step."""
     shape_damping: torch.Tensor
-    """[W, S], N s/m; negative: derived from mass and stiffness."""
+    """[W, S], N s/m; -1: derived from mass and stiffness."""
     shape_restitution: torch.Tensor
     """[W, S], 0 to 1; a pair has the harmonic mean of its two."""
     shape_rolling_resistance: torch.Tensor

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..plain import plain_numbers
-from .errors import ModelError
+from .errors import ModelError, SimulationWarning
 from .softening import HARD, ContactFunction, Hard, LogBarrier, Softplus
 from .validate import index, number
 
 __all__ = ["SimulatorOptions"]
+
+LONG = 1.0
+"""Step [s] from which on milliseconds were likely meant."""
+
+ROUGH = 0.01
+"""Tolerance above which a step is hardly solved."""
+
+FAST_STICTION = 0.1
+"""Stiction speed [m/s] above which friction holds nothing."""
 
 
 @plain_numbers
@@ -28,8 +40,11 @@ class SimulatorOptions:
         max_iterations: Newton iterations a step.
         restitution_threshold: Impact speed [m/s] up to which nothing bounces; restitution grows from there to its value
             at twice that speed. At 0.1 m/s, hops lower than 0.5 mm are left out.
-        contact_capacity: Contacts a world has room for; by default enough for all pairs of shapes at once where that is
-            256 or less, and 64 a body in larger scenes, 256 where contact is softened.
+        contact_capacity: Limit on the contacts of a world, a statement about memory: more are a ``CapacityError``.
+            By default there is none. Room is made for all pairs of shapes at once where that is 256 or less, in larger
+            scenes for 64 a body (256 where contact is softened), and where it runs out, it grows: the worlds that
+            lacked it are begun anew, with the same results, and a warning says so. What all pairs of shapes together
+            can list (``kernels/pairs.py``) is where it ends.
         contact_margin: Distance [m] within which contacts are listed whatever the speed; by default 0.001 m, and
             0.1 m in quasi-dynamic stepping. Only a matter of time: a step that needs more is listed again.
         quasi_dynamic: Drop momentum: every step starts from rest, and the velocity is only what the step moved.
@@ -64,6 +79,9 @@ class SimulatorOptions:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
                 raise ModelError(f"{name} must be a positive finite number [{unit}], got {value!r}")
+        for name in ("quasi_dynamic", "allow_overlap"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise ModelError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name in ("tolerance", "contact_margin"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(number(value, name)) and value > 0.0):
@@ -75,3 +93,30 @@ class SimulatorOptions:
             value = getattr(self, name)
             if value is not None and index(value, name) < 1:
                 raise ModelError(f"{name} must be at least 1, or None for the default, got {value}")
+        if self.tolerance is not None and self.tolerance >= 1.0:
+            raise ModelError(
+                f"tolerance must be less than 1, got {self.tolerance:g}: it is relative to the momentum change of a "
+                "step, so that every step would count as solved; leave it out for the default"
+            )
+        for doubt in self._doubts():
+            warnings.warn(doubt, SimulationWarning, stacklevel=4)
+
+    def _doubts(self) -> list[str]:
+        """What is possible, and likely not meant."""
+        found = []
+        if self.step >= LONG and not self.quasi_dynamic:
+            found.append(
+                f"a step of {self.step:g} s: a body falls {4.9 * self.step**2:.2g} m in it. step is in seconds; for "
+                "milliseconds pass 1e-3 times the number"
+            )
+        if self.tolerance is not None and self.tolerance > ROUGH:
+            found.append(
+                f"a tolerance of {self.tolerance:g}: a step counts as solved while that part of its momentum change is "
+                "wrong. The default is 1e-4 in float32 and 1e-12 in float64"
+            )
+        if self.stiction > FAST_STICTION:
+            found.append(
+                f"a stiction speed of {self.stiction:g} m/s: below it friction is viscous, so that whatever slips more "
+                "slowly than that is not held. The default is 1e-3 m/s"
+            )
+        return found

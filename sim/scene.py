@@ -9,7 +9,15 @@ import numpy as np
 from ..kernels.shapes import ShapeType
 from .convex import ConvexMesh
 
-__all__ = ["EVERY_GROUP", "IDENTITY", "STATIC", "BodyDescription", "ShapeDescription"]
+__all__ = [
+    "EVERY_GROUP",
+    "GREAT_FRICTION",
+    "IDENTITY",
+    "MOST_FRICTION",
+    "STATIC",
+    "BodyDescription",
+    "ShapeDescription",
+]
 
 STATIC = -1
 """Body of a shape that does not move."""
@@ -19,6 +27,10 @@ IDENTITY = (0.0, 0.0, 0.0, 1.0)
 
 EVERY_GROUP = 0xFFFFFFFF
 """The collision mask that lets a shape meet all groups."""
+
+GREAT_FRICTION, MOST_FRICTION = 5.0, 100.0
+"""Coefficients above which friction is warned of, and refused: what lands while it slides is thrown up at the slip
+speed times the coefficient (docs/contact.md)."""
 
 
 @dataclass

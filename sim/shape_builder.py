@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +15,13 @@ from ..kernels.shapes import ShapeType
 from ..plain import plain
 from .convex import MAX_VERTICES, ConvexMesh, convex_hull, prism_points
 from .errors import ModelError, SimulationWarning
-from .mass import quaternion_matrix, unit_mass
-from .meshes import check_closed, convex_parts, load_mesh
-from .scene import EVERY_GROUP, IDENTITY, STATIC, BodyDescription, ShapeDescription
-from .validate import bit_mask, fraction, index, not_negative, positive, unit_quaternion, vector
+from .mass import bounding_radius, quaternion_matrix, unit_mass
+from .meshes import check_closed, check_filled, check_size, check_wound, convex_parts, load_mesh
+from .scene import EVERY_GROUP, GREAT_FRICTION, IDENTITY, MOST_FRICTION, STATIC, BodyDescription, ShapeDescription
+from .validate import bit_mask, fraction, index, not_negative, positive, text, unit_quaternion, vector
+
+if TYPE_CHECKING:
+    import trimesh
 
 __all__ = ["ShapeBuilder"]
 
@@ -65,9 +68,9 @@ class ShapeBuilder:
             body: Number of the body, or STATIC.
             half_extents: Half of the box's edges along x, y, z [m].
             **options: ``position`` [m] and ``rotation`` (x, y, z, w) in the body's frame; ``density`` = 1000 [kg/m^3];
-                ``friction`` = 0.5; ``stiffness`` [N/m] and ``damping`` [N s/m], by default near-rigid, derived from
-                mass and step; ``restitution`` = 0, speed after over speed before an impact, 0 to 1, of a pair the
-                harmonic mean of its two, so both must have some; ``rolling_resistance`` = 0 and
+                ``friction`` = 0.5, at most 100; ``stiffness`` [N/m] and ``damping`` [N s/m], by default near-rigid,
+                derived from mass and step; ``restitution`` = 0, speed after over speed before an impact, 0 to 1, of a
+                pair the harmonic mean of its two, so both must have some; ``rolling_resistance`` = 0 and
                 ``torsional_resistance`` = 0 [m], the arms of the moments about the tangent and the normal that a
                 normal force can carry, of a pair the sum of its two; ``collision_group`` = 1 and ``collision_mask`` =
                 0xFFFFFFFF, bits of 32: two shapes touch if each one's group has a bit in common with the other's mask;
@@ -102,7 +105,7 @@ class ShapeBuilder:
         self,
         body: int,
         source: Any,
-        scale: float = 1.0,
+        scale: float | None = None,
         *,
         allow_open: bool = False,
         max_vertices: int | None = None,
@@ -118,7 +121,7 @@ class ShapeBuilder:
             body: Number of the body, or STATIC.
             source: Path of a mesh file (OBJ, STL, PLY, GLB), or a mesh or scene of trimesh. The meshes of a scene
                 make one hull together.
-            scale: Metres per unit of the mesh.
+            scale: Metres per unit of the mesh; by default 1, with a warning if the mesh is then longer than 10 m.
             allow_open: Take the hull of a mesh that has holes, too. Such a mesh has no volume of its own, and mostly
                 a fault.
             max_vertices: As in ``add_convex``.
@@ -126,20 +129,26 @@ class ShapeBuilder:
             **options: As in ``add_box``.
 
         Raises:
-            ModelError: No such file, a file that trimesh cannot read, an open mesh, and as in ``add_convex``.
+            ModelError: No such file, a file that trimesh cannot read, a mesh that is open or of several bodies that
+                touch, and as in ``add_convex``.
+
+        Warns:
+            SimulationWarning: The hull has over 5 % more volume than the mesh; the mesh is longer than 10 m and no
+                scale was given.
         """
         name = name or f"mesh{len(self._shapes)}"
-        surface = load_mesh(source, positive(scale, f"scale of shape {name!r}", "m"), name)
+        surface = self._surface(source, scale, name)
         mesh, centre = convex_hull(surface.vertices, name, max_vertices)
         if not allow_open:
             check_closed(surface, name, "pass allow_open=True to take the hull of what there is")
+        check_filled(surface, name, mesh.volume)
         return self._add_mesh(body, mesh, centre, name=name, **options)
 
     def add_decomposed_mesh(
         self,
         body: int,
         source: Any,
-        scale: float = 1.0,
+        scale: float | None = None,
         *,
         threshold: float = 0.05,
         max_parts: int | None = None,
@@ -157,7 +166,7 @@ class ShapeBuilder:
         Args:
             body: Number of the body, or STATIC.
             source: As in ``add_mesh``.
-            scale: Metres per unit of the mesh.
+            scale: As in ``add_mesh``.
             threshold: Concavity that a part may keep [1], relative to the mesh scaled to a cube of half extents 1;
                 0.01 to 1. Smaller: more parts.
             max_parts: Merge parts down to this many, whatever their concavity.
@@ -176,8 +185,9 @@ class ShapeBuilder:
             raise ModelError(f"max_parts of shape {name!r} must be at least 1, got {max_parts}")
         if not 4 <= max_vertices <= MAX_VERTICES:
             raise ModelError(f"shape {name!r}: max_vertices must be 4 to {MAX_VERTICES}, got {max_vertices}")
-        surface = load_mesh(source, positive(scale, f"scale of shape {name!r}", "m"), name)
+        surface = self._surface(source, scale, name)
         check_closed(surface, name, "add its convex parts one by one with add_convex")
+        check_wound(surface, name)
         parts = convex_parts(
             surface, name, threshold=threshold, max_parts=max_parts, max_vertices=max_vertices, seed=seed
         )
@@ -211,6 +221,12 @@ class ShapeBuilder:
         across = volume * (r * r / 4.0 + half * half / 3.0)
         mesh = replace(mesh, volume=volume, inertia=np.diag([across, across, volume * r * r / 2.0]), rim=r)
         return self._add_mesh(body, mesh, centre, **options)
+
+    def _surface(self, source: Any, scale: float | None, name: str) -> trimesh.Trimesh:
+        surface = load_mesh(source, positive(1.0 if scale is None else scale, f"scale of shape {name!r}", "m"), name)
+        if scale is None:
+            check_size(surface, name)
+        return surface
 
     def _add_mesh(
         self,
@@ -250,7 +266,7 @@ class ShapeBuilder:
         mesh: ConvexMesh | None = None,
     ) -> int:
         number = len(self._shapes)
-        name = name or f"{kind.name.lower()}{number}"
+        name = text(name or f"{kind.name.lower()}{number}", "name of a shape")
         body = index(body, f"body of shape {name!r}")
         if body != STATIC and not 0 <= body < len(self._bodies):
             raise ModelError(
@@ -272,6 +288,7 @@ class ShapeBuilder:
         )  # fmt: skip
         if body != STATIC:
             positive(density, f"density of shape {name!r}", "kg/m^3")
+        self._check_coefficients(shape)
         self._shapes.append(shape)
         if body != STATIC:
             volume, inertia = (mesh.volume, mesh.inertia) if mesh else unit_mass(kind, size)
@@ -285,7 +302,33 @@ class ShapeBuilder:
         for shape in (shape_a, shape_b):
             if not 0 <= shape < len(self._shapes):
                 raise ModelError(f"there is no shape {shape} to exclude")
+        if shape_a == shape_b:
+            raise ModelError(
+                f"shape {self._shapes[shape_a].name!r} never meets itself; exclude takes two different shapes"
+            )
         self._excluded.add((min(shape_a, shape_b), max(shape_a, shape_b)))
+
+    @staticmethod
+    def _check_coefficients(shape: ShapeDescription) -> None:
+        """Refuse or warn of friction that nothing has, and of resistance longer than the shape: one without a unit."""
+        great = (
+            f"friction of shape {shape.name!r} is {shape.friction:.4g}; no known material exceeds about 4, and what "
+            "lands while it slides is thrown up at the slip speed times it. To hold a body use 1 to 2, or lock its axes"
+        )
+        if shape.friction > MOST_FRICTION:
+            raise ModelError(f"{great}. More than {MOST_FRICTION:g} is refused")
+        if shape.friction > GREAT_FRICTION:
+            warnings.warn(great, SimulationWarning, stacklevel=4)
+        radius = bounding_radius(shape.kind, shape.size)
+        for what in ("rolling", "torsional"):
+            arm = getattr(shape, f"{what}_resistance")
+            if shape.kind != ShapeType.PLANE and arm > radius:
+                warnings.warn(
+                    f"{what}_resistance of shape {shape.name!r} is {arm:.4g} m, an arm longer than the shape itself "
+                    f"({radius:.4g} m): it is a length [m]. Multiply a coefficient without unit by the radius",
+                    SimulationWarning,
+                    stacklevel=4,
+                )
 
     def _check_restitution(self, pairs: np.ndarray) -> None:
         """Warn of shapes whose restitution has no effect."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..first_order import eager, refuse_transforms
-from . import autodiff, checks
+from . import autodiff, capacity, checks
 from .bounds import warn_of_bounds
 from .errors import ModelError
 from .lane import Lane, default_capacity, look_ahead
@@ -37,6 +37,9 @@ RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")
 
 HESSIAN_BYTES = 2**28
 """Bound on the Hessians that a lane holds [bytes]: scenes of many bodies get narrow lanes."""
+
+CONTACT_BYTES = 2**30
+"""The same of what belongs to contacts, at about 1024 bytes for each that there is room for, on the CPU."""
 
 
 class Simulator:
@@ -71,6 +74,8 @@ class Simulator:
         self.threads = self.options.threads or _cores()
         self.watchers: list[Callable[[State, torch.Tensor, dict[str, torch.Tensor]], None]] = []
         """Called with the checked inputs of every rollout: state, controls, parameters. See ``unroll``."""
+        self.told: set[str] = set()
+        """Warnings that are given once."""
         self._lanes: dict[int, list[Lane]] = {}
         self._lock = threading.Lock()
 
@@ -118,22 +123,20 @@ class Simulator:
             state: Initial state; W is the model's number of worlds, or any if the model has one.
             control: Controls of every step, [T, W, A]; units are those of the actuators.
             parameters: Physical parameters that replace the model's, by name (see ``PARAMETERS``), each of the
-                model's shape or with a leading W.
+                model's shape or with a leading W. Each stands for itself: a mass leaves the inertia as it is.
             steps: T where there are no controls.
             record: Whether the trajectory keeps all states or only the last.
 
         Raises:
-            StateError: A wrong shape, a value that is not finite, a mass that is not positive.
-            CapacityError: A world met more contacts than it has room for.
+            StateError: A wrong shape, a value that is not finite, a mass that is not positive, an inertia that no body
+                can have, a stiffness of zero.
+            CapacityError: A world met more contacts than ``contact_capacity`` allows, where that was given.
             ConvergenceError: A step of a world did not reach the solver's tolerance.
-        <<<<<<< HEAD
+            DerivativeError: A second derivative, one in forward mode, or a call inside torch.vmap.
 
         Warns:
             SimulationWarning: A gradient is asked for with respect to a coefficient at a value where it is zero and not
                 the derivative from above; see "Gradients at a bound" in ``docs/contact.md``.
-        =======
-            DerivativeError: A second derivative, one in forward mode, or a call inside torch.vmap.
-        >>>>>>> torchguard
         """
         given = (parameters or {}).values() if isinstance(parameters, Mapping) else ()
         both = (state.body_q, state.body_v) if isinstance(state, State) else ()
@@ -141,6 +144,9 @@ class Simulator:
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
         checks.restitution(self.model, self.options, values)
         warn_of_bounds(self.model, values)
+        checks.mass_alone(self.model, values, parameters or {}, self.told)
+        checks.far_away(self.model, state.body_q, self.told)
+        checks.turn_targets(self.model, control, self.told)
         for watcher in self.watchers:
             watcher(state, control, values)
         needs = any(x.requires_grad for x in (state.body_q, state.body_v, control, *values.values()))
@@ -183,6 +189,7 @@ class Simulator:
                 path_v[0, start:stop] = v0[start:stop]
             if look:
                 lane.run("overlap", 1)
+                capacity.check(lane, n, start)
                 checks.overlap(self.model, lane, n, start)
             done = 0
             for count in lengths:
@@ -197,6 +204,7 @@ class Simulator:
                     _copy(path_q[done - count + 1 : done + 1, start:stop], lane.q_view[1 : count + 1, :n])
                     _copy(path_v[done - count + 1 : done + 1, start:stop], lane.v_view[1 : count + 1, :n])
                 if done < steps:
+                    capacity.check(lane, n, start)
                     lane.q_view[0] = lane.q_view[count]
                     lane.v_view[0] = lane.v_view[count]
             last = (steps - 1) % lane.segment + 1 if steps else 0
@@ -206,6 +214,8 @@ class Simulator:
                 lane.q_view[0] = lane.q_view[last]
                 lane.v_view[0] = lane.v_view[last]
                 lane.run("overlap", 1)
+            capacity.check(lane, n, start)
+            if look:
                 counts[5, start:stop] = torch.from_numpy(lane.depth.numpy()[:n].astype("float64"))
                 checks.sunk(self.model, lane, n, start)
             for i, array in enumerate((*lane.solver_outcome(), lane.features.needed.numpy())):
@@ -283,7 +293,7 @@ class Simulator:
                 out[name][start:stop] = carry[:n]
             for name in PARAMETERS:
                 out[name][start:stop] = lane.adj_parameter_views[name][:n]
-            checks.capacity(self, lane.features.needed.numpy()[:n], start)
+            capacity.check(lane, n, start)
             checks.solved_again(
                 self, lane, "the backward pass", lambda row, count: (start + min(row, n - 1), steps - 1 - count)
             )
@@ -314,8 +324,10 @@ class Simulator:
             for view, source in zip(views, rows, strict=True):
                 if view.shape[1]:
                     _fill(view, source[start:stop])
+            lane.features.needed.zero_()
             lane.clear_reports()
             lane.run(forces, 1)
+            capacity.check(lane, n, start)
             checks.solved_again(
                 self, lane, "reading the forces",
                 lambda row, _: (int(numbers[start + min(row, n - 1)]), (start + min(row, n - 1)) // worlds),
@@ -363,45 +375,89 @@ class Simulator:
         reach = look_ahead(values, self.options.step, direction.startswith("resisting"))
         _fill(lane.reach_view, reach if reach.shape[0] == 1 else reach[start:stop])
 
-    def _each_block(self, worlds: int, graphs: list[tuple[str, int]], block: Any) -> None:
-        """Run ``block(lane, start, stop)``, which replays ``graphs``, over all worlds, on several threads."""
+    def _width(self, worlds: int) -> int:
+        """Worlds that a lane holds."""
         if self.on_cpu:
-            share, widest = -(-worlds // self.threads), WIDEST_LANE
+            share = -(-worlds // self.threads)
+            widest = min(WIDEST_LANE, CONTACT_BYTES // (1024 * self.contact_capacity))
         else:
             share, widest = worlds, WIDEST_LANE_CUDA
         hessian = 8 * int(self.model.body_free.sum()) ** 2
-        width = max(1, min(widest, HESSIAN_BYTES // max(1, hessian), 1 << max(0, share - 1).bit_length()))
-        starts = range(0, worlds, width)
-        wanted = min(len(starts), self.threads if self.on_cpu else 1)
+        return max(1, min(widest, HESSIAN_BYTES // max(1, hessian), 1 << max(0, share - 1).bit_length()))
+
+    def _each_block(self, worlds: int, graphs: list[tuple[str, int]], block: Any) -> None:
+        """Run ``block(lane, start, stop)``, which replays ``graphs``, over all worlds, on several threads.
+
+        Blocks that run out of room for contacts are run again, from their start, in lanes that have it.
+        """
+        blocks = [(0, worlds)]
+        worst: capacity.OutOfRoom | None = None
         with self._lock:  # lanes are not shared between callers
-            lanes = self._lanes.setdefault(width, [])
-            while len(lanes) < wanted:
-                lanes.append(Lane(self.model, self.options, width, self.contact_capacity))
-            for lane in lanes[:wanted]:
-                for graph in dict.fromkeys(graphs):
-                    lane.record(*graph)
-            if wanted == 1:
-                hand_to_torch(self.model.device)
+            before = self.contact_capacity
+            while True:
+                width = self._width(worlds)
+                blocks = [(i, min(i + width, stop)) for start, stop in blocks for i in range(start, stop, width)]
                 try:
-                    for start in starts:
-                        block(lanes[0], start, min(start + width, worlds))
-                finally:  # a later call may come on another stream of torch, and Warp may free the buffers
-                    hand_to_warp(self.model.device)
-                return
-            free: SimpleQueue[Lane] = SimpleQueue()
-            for lane in lanes[:wanted]:
+                    lanes = self._recorded(width, min(len(blocks), self.threads if self.on_cpu else 1), graphs)
+                except (MemoryError, RuntimeError) as error:
+                    if worst is None or not (isinstance(error, MemoryError) or "alloc" in str(error)):
+                        raise
+                    room, self.contact_capacity = self.contact_capacity, before
+                    self._lanes.clear()
+                    raise capacity.no_memory(worst, room, width, error) from error
+                outcomes = self._run_blocks(lanes, blocks, block)
+                short = [outcome for outcome in outcomes if outcome is not None]
+                if not short:
+                    break
+                blocks = [one for one, outcome in zip(blocks, outcomes, strict=True) if outcome is not None]
+                worst = max(short, key=lambda outcome: outcome.needed)
+                self.contact_capacity = capacity.grown(self, worst)
+                self._lanes.clear()
+        if worst is not None:
+            capacity.tell(before, self.contact_capacity, worst)
+
+    def _recorded(self, width: int, wanted: int, graphs: list[tuple[str, int]]) -> list[Lane]:
+        """As many lanes as wanted, in which these graphs are recorded."""
+        lanes = self._lanes.setdefault(width, [])
+        while len(lanes) < wanted:
+            lanes.append(Lane(self.model, self.options, width, self.contact_capacity))
+        for lane in lanes[:wanted]:
+            for graph in dict.fromkeys(graphs):
+                lane.record(*graph)
+        return lanes[:wanted]
+
+    def _run_blocks(
+        self, lanes: list[Lane], blocks: list[tuple[int, int]], block: Any
+    ) -> list[capacity.OutOfRoom | None]:
+        """Run all blocks; which of them ran out of room."""
+
+        def run(lane: Lane, one: tuple[int, int]) -> capacity.OutOfRoom | None:
+            try:
+                block(lane, *one)
+            except capacity.OutOfRoom as outcome:
+                return outcome
+            return None
+
+        if len(lanes) <= 1:
+            hand_to_torch(self.model.device)
+            try:
+                return [run(lanes[0], one) for one in blocks]
+            finally:  # a later call may come on another stream of torch, and Warp may free the buffers
+                hand_to_warp(self.model.device)
+        free: SimpleQueue[Lane] = SimpleQueue()
+        for lane in lanes:
+            free.put(lane)
+
+        @torch.no_grad()  # the mode is a thread's own
+        def work(one: tuple[int, int]) -> capacity.OutOfRoom | None:
+            lane = free.get()
+            try:
+                return run(lane, one)
+            finally:
                 free.put(lane)
 
-            @torch.no_grad()  # the mode is a thread's own
-            def work(start: int) -> None:
-                lane = free.get()
-                try:
-                    block(lane, start, min(start + width, worlds))
-                finally:
-                    free.put(lane)
-
-            with ThreadPoolExecutor(wanted) as pool:
-                list(pool.map(work, starts))
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            return list(pool.map(work, blocks))
 
 
 def _cores() -> int:

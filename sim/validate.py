@@ -12,7 +12,7 @@ import numpy as np
 from ..plain import plain
 from .errors import ModelError
 
-__all__ = ["bit_mask", "fraction", "index", "not_negative", "number", "positive", "unit_quaternion", "vector"]
+__all__ = ["bit_mask", "fraction", "index", "not_negative", "number", "positive", "text", "unit_quaternion", "vector"]
 
 
 def number(value: Any, what: str) -> float:
@@ -87,4 +87,11 @@ def bit_mask(value: Any, what: str) -> int:
         raise ModelError(f"{what} must be an integer whose bits name groups, got {value!r}; give 1, 2, 4, ... or sums")
     if not 0 <= value < 1 << 32:
         raise ModelError(f"{what} must fit into 32 bits (0 to 0xFFFFFFFF), got {value}")
+    return int(value)
+
+
+def text(value: Any, what: str) -> str:
+    """A string, or a ModelError."""
+    if not isinstance(value, str):
+        raise ModelError(f"{what} must be a string, got {value!r}")
     return value

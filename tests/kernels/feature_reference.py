@@ -197,6 +197,11 @@ class Pair:
 
     def detect(self, body_q, margin, sizes=None):
         """Features and their meaning at the poses body_q [worlds, 2, 7]."""
+        features = self.features(body_q, margin, sizes)
+        return features, evaluate(features, np.asarray(body_q, dtype=np.float64), self.shape_body)
+
+    def features(self, body_q, margin, sizes=None):
+        """Features at the poses body_q [worlds, 2, 7]."""
         worlds = len(body_q)
         sizes = np.broadcast_to(self.sizes if sizes is None else sizes, (worlds, 2, 3))
         features = Features.allocate(worlds, self.capacity, self.dtype, self.device)
@@ -224,4 +229,4 @@ class Pair:
             features=features,
             hulls=self.hulls,
         )
-        return features, evaluate(features, np.asarray(body_q, dtype=np.float64), self.shape_body)
+        return features

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from carom.sim import STATIC, ModelBuilder, ModelError
+from carom.sim import STATIC, ModelBuilder, ModelError, SimulationWarning
 from carom.sim.convex import convex_hull
 
 
@@ -53,6 +53,16 @@ def test_random_hulls_against_trimesh(seed):
     radius, half_width, inner = mesh.size
     assert inner <= half_width * (1 + 1e-12)
     assert half_width <= radius
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1e-12, 1e-9, 1e-8, 1e-7])
+def test_points_given_several_times(jitter):
+    """Copies of a corner, to rounding of whatever made them, are one corner: the shares of a face stay 1 in all."""
+    copies = np.concatenate([shapes.box()] * 4)
+    copies += jitter * np.random.default_rng(0).normal(size=copies.shape).clip(-1, 1) / 4
+    mesh, _ = convex_hull(copies, "box")
+    assert (len(mesh.vertices), len(mesh.normals)) == (8, 6)
+    assert mesh.shares.sum() == pytest.approx(2.0, abs=1e-4)
 
 
 def test_mass_of_a_box_that_is_off_its_origin():
@@ -106,7 +116,8 @@ def test_scene_of_meshes_and_the_hull_of_a_concave_one():
     for x in (-1.0, 1.0):
         shift = trimesh.transformations.translation_matrix((x, 0, 0))
         scene.add_geometry(trimesh.creation.box((1, 1, 1)), transform=shift)
-    m = finished(lambda b, body: b.add_mesh(body, scene))
+    with pytest.warns(SimulationWarning, match=r"is concave.*3e\+06 cm\^3 instead of 2e\+06 cm\^3"):
+        m = finished(lambda b, body: b.add_mesh(body, scene))
     assert float(m.body_mass) == pytest.approx(3000.0, rel=1e-9)  # hollows are filled
 
 
