@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from ...gradients.noise import derive_seed
@@ -63,6 +64,23 @@ class CarrotsControl(ControlTask):
         self.observation_names = tuple(
             f"piece{i}.{part}" for i in range(pieces) for part in ("x", "y", "z", "qx", "qy", "qz", "qw")
         )
+
+    @property
+    def interval(self) -> float:
+        """Simulated time that a push takes [s]."""
+        return self.carrots.push_steps * self.carrots.simulator.step_size
+
+    def goal_outline(self, state: ControlState, world: int) -> np.ndarray:
+        """The target square [4, 2], m."""
+        return np.array(self.carrots.goal_outline)
+
+    def picture_bounds(self) -> np.ndarray:
+        """Pile and target, and the blade beside them, [2, 3], m."""
+        view, margin = self.carrots.view, 0.05  # of the 10 cm that the view has around
+        low, high = (np.array(view.centre) + side * (view.half_side - margin) for side in (-1.0, 1.0))
+        square = np.array(self.carrots.goal_outline)
+        pile = 0.5 * (square[:, 1].max() - square[:, 1].min()) + margin
+        return np.array([[low[0], -pile, 0.0], [high[0], pile, 2.0 * self.carrots.blade_half_extents[2]]])
 
     def fresh(self, keys: Sequence[Key]) -> ControlState:
         """Worlds with the pile at rest, turned and shifted at random."""
