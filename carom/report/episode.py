@@ -124,6 +124,6 @@ class EpisodePicture:
         scale = getattr(self.task, "scale", 1.0)
         return bars(
             values, 3.0, f"{objective.name}: cost {cost:.4g} after {time} of {horizon} actions",
-            f"{len(values)} parameters less the initial ones, in units of {scale:g}; lines at 3 units",
+            f"{len(values)} change{'s' * (len(values) > 1)} from the start; lines at 3 x {scale:g}",
             self.width, self.height,
         )  # fmt: skip

@@ -75,12 +75,11 @@ class CarrotsControl(ControlTask):
         return np.array(self.carrots.goal_outline)
 
     def picture_bounds(self) -> np.ndarray:
-        """Pile and target, and the blade beside them, [2, 3], m."""
-        view, margin = self.carrots.view, 0.05  # of the 10 cm that the view has around
-        low, high = (np.array(view.centre) + side * (view.half_side - margin) for side in (-1.0, 1.0))
-        square = np.array(self.carrots.goal_outline)
-        pile = 0.5 * (square[:, 1].max() - square[:, 1].min()) + margin
-        return np.array([[low[0], -pile, 0.0], [high[0], pile, 2.0 * self.carrots.blade_half_extents[2]]])
+        """Pile, target and most of where a push may go, [2, 3], m."""
+        view, top = self.carrots.view, 2.0 * self.carrots.blade_half_extents[2]
+        half = view.half_side - 0.05  # of the 10 cm that the view has around
+        (x, y) = view.centre
+        return np.array([[x - half, y - half, 0.0], [x + half, y + half, top]])
 
     def fresh(self, keys: Sequence[Key]) -> ControlState:
         """Worlds with the pile at rest, turned and shifted at random."""
