@@ -166,7 +166,7 @@ class ControlTask(ABC):
         if not self.goal_names:
             raise TaskError(f"{self.name}: there is no goal to choose: it is the same in every episode")
         names, count = ", ".join(self.goal_names), len(self.goal_names)
-        given = goal.detach().cpu() if isinstance(goal, torch.Tensor) else goal
+        given = goal.detach().cpu().numpy() if isinstance(goal, torch.Tensor) else goal
         try:
             values = torch.from_numpy(np.array(given, dtype=np.float64))
         except (TypeError, ValueError):
