@@ -40,6 +40,8 @@ class CarrotsControl(ControlTask):
     name: ClassVar[str] = "carrots"
     description: ClassVar[str] = "push a pile of carrot pieces into a square, one push of a blade an action"
 
+    training_steps: ClassVar[int] = 20_000
+    """A push is 219 steps of 11 bodies, an interval of the other pushes 10 of 2."""
     success_distance = 1e-3
     """[m]"""
     action_names = ("x0", "y0", "x1", "y1")

@@ -107,6 +107,8 @@ class ControlTask(ABC):
     action_high: tuple[float, ...]
     """Largest action [m]."""
     observation_names: tuple[str, ...]
+    training_steps: ClassVar[int] = 2_000_000
+    """Control intervals that a training simulates where nothing else is asked for."""
     goal_names: ClassVar[tuple[str, ...]] = ()
     """What a goal that can be chosen consists of, e.g. ("x [m]", "y [m]", "yaw [rad]"); empty where there is none."""
 
