@@ -1,26 +1,28 @@
-"""How many rollouts a comparison may spend: fewer where a rollout takes long."""
+"""How many rollouts a comparison may spend: fewer where a rollout computes much.
+
+Nothing is measured: a budget follows from the task and its options alone, so that the same call gives the same numbers
+on a busy machine.
+"""
 
 from __future__ import annotations
 
-import time
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from .gradients.interface import Objective
-from .gradients.noise import draw_uniforms
-from .gradients.objective import evaluate
+from .gradients.errors import GradientError
 
-__all__ = ["MOST", "Budget", "affordable"]
+__all__ = ["MOST", "Budget", "budget_of"]
 
 MOST = 12_000
 """Rollouts of the reference, at most, where they are cheap."""
 
-_SECONDS = (0.006, 0.024, 0.096)
-"""A rollout that takes longer than each of these costs the budget another factor of four.
+_WORK = (2_500.0, 10_000.0, 40_000.0)
+"""A rollout of more ``rollout_work`` than each of these costs the budget another factor of four.
 
-Coarse steps, so that the same machine chooses the same budget again although no two measurements agree.
+A unit, one step of one body, takes 2 to 4 microseconds of two cores: 6, 24 and 96 ms or so a rollout.
 """
 
 
@@ -57,16 +59,17 @@ class Budget:
         return {"hard_points": 2 * round(self.between(4, 20)) + 1, "spacing": self.between(1.0, 1.0 / 3.0)}
 
 
-def affordable(objective: Objective, theta: torch.Tensor, scale: torch.Tensor) -> Budget:
-    """The budget for what a rollout near theta takes on this machine, as measured, in batches as they will be used."""
-    seconds = 0.0
-    for count in (8, 128):
-        uniforms = draw_uniforms(0, "budget", first=0, rows=count, columns=len(theta))
-        rows = (theta.double().cpu() + torch.special.ndtri(uniforms) * scale.cpu()).to(theta)
-        evaluate(objective, rows)  # prepares buffers of this size
-        clock = time.perf_counter()
-        evaluate(objective, rows)
-        seconds = (time.perf_counter() - clock) / count
-        if seconds > _SECONDS[1]:  # a wider batch, which takes less for each, would not change much
-            break
-    return Budget(MOST // 4 ** sum(seconds > limit for limit in _SECONDS))
+def budget_of(objective: object) -> Budget:
+    """The budget for what the objective says that a rollout computes; the full one where it says nothing.
+
+    Args:
+        objective: Its ``rollout_work``, where it has one, counts steps times bodies of a rollout; a body made of convex
+            hulls counts as four.
+
+    Raises:
+        GradientError: ``rollout_work`` is no number, or negative.
+    """
+    work: Any = getattr(objective, "rollout_work", 0.0)
+    if isinstance(work, bool) or not isinstance(work, (int, float)) or not (math.isfinite(work) and work >= 0.0):
+        raise GradientError(f"the objective's rollout_work is {work!r}: it counts steps times bodies of a rollout")
+    return Budget(MOST // 4 ** sum(work > limit for limit in _WORK))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .budget import Budget, affordable
+from .budget import Budget, budget_of
 from .gradients import Backend, CentralDifferences, Comparison, GradientError, Objective, compare_backends, make_backend
 from .gradients.checks import check_count
 from .gradients.objective import evaluate, evaluate_with_gradient, objective_name
@@ -46,6 +46,7 @@ SOFTENED = "softened"
 _REFERENCE_ERROR = 0.05  # standard error of the reference to aim for, relative to its norm
 _REFERENCE_STEP = 0.75  # of scale: less noise than at the usual 0.5, for a bias of half a percent on a jump
 _SCALE = 0.02
+_LONG = 60.0  # seconds after which the display says how long the reference takes
 _LEAST_ROLLOUTS, _LEAST_SAMPLES = 100, 16
 
 
@@ -245,9 +246,10 @@ def compare(
         samples: Rollouts for each backend that samples.
         reference_samples: Noise draws of the reference, each of 2 * parameters + 1 rollouts; by default as many as a
             pilot says are needed for a standard error of 5 % of the gradient, within ``rollouts``.
-        rollouts: Rollouts of the reference, at most; those of slice and landscape go with them. By default 12,000 where
-            a rollout takes up to 6 ms, as measured, and a quarter of that for every factor of four beyond.
-        seed: Of all randomness; the same seed (and ``rollouts``) gives the same numbers on the same machine.
+        rollouts: Rollouts of the reference, at most; those of slice, landscape and studies go with them. By default
+            12,000; 3,000, 750 or 187 where the objective's ``rollout_work`` (steps times bodies of a rollout) is beyond
+            2,500, 10,000 or 40,000. No time is measured for it.
+        seed: Of all randomness; the same seed gives the same numbers on the same machine, however busy it is.
         settings: Further entries for ``results.json``.
         studies: Whether to make also what a whole report shows: arrows over the plane, single samples, bias and
             variance by samples, noise, horizon and stiffness, growth by step, and descents. Takes a few times as long.
@@ -280,13 +282,16 @@ def compare(
 
     scales = torch.as_tensor(scale, dtype=torch.float64, device="cpu").expand(len(theta))
     if rollouts is None:
-        budget = affordable(objective, theta, scales)
+        budget = budget_of(objective)
     else:
         check_count("rollouts", rollouts, _LEAST_ROLLOUTS, " (so that slice and reference have points enough)")
         budget = Budget(rollouts)
     if reference_samples is None:
         say("how many rollouts the reference needs")
-        reference_samples = _enough_samples(objective, theta, scale, seed, budget)
+        reference_samples, pace = _enough_samples(objective, theta, scale, seed, budget)
+        expected = pace * reference_samples
+        if expected > _LONG:
+            say(f"the reference takes about {expected / 60.0:.1f} min: {budget.rollouts} rollouts; give fewer for less")
     reference = CentralDifferences(scale=scale, samples=reference_samples, step=_REFERENCE_STEP)
 
     def report(name: str, done: int, total: int) -> None:
@@ -376,8 +381,14 @@ def _theta(objective: object, theta: torch.Tensor | None) -> torch.Tensor:
     return theta.detach()  # type: ignore[union-attr]
 
 
-def _enough_samples(objective: Objective, theta: torch.Tensor, scale: Any, seed: int, budget: Budget) -> int:
-    """Noise draws that bring the reference's standard error down to its target, as far as the budget goes."""
+def _enough_samples(
+    objective: Objective, theta: torch.Tensor, scale: Any, seed: int, budget: Budget
+) -> tuple[int, float]:
+    """Noise draws that bring the reference's standard error down to its target, as far as the budget goes.
+
+    Returns:
+        The draws, and the seconds that each has taken so far: for the display alone.
+    """
     width = 2 * len(theta) + 1
     pilot_samples = max(_LEAST_SAMPLES, budget.pilot // width // 2 * 2)
     pilot = CentralDifferences(scale=scale, samples=pilot_samples, step=_REFERENCE_STEP).estimate(
@@ -385,10 +396,11 @@ def _enough_samples(objective: Objective, theta: torch.Tensor, scale: Any, seed:
     )
     most = max(pilot_samples, budget.rollouts // width // 2 * 2)
     norm, error = float(pilot.gradient.norm()), float(pilot.standard_error.norm())  # type: ignore[union-attr]
+    pace = pilot.seconds / pilot_samples
     if error > 0.0 and norm == 0.0:
-        return most
+        return most, pace
     wanted = pilot_samples * (error / (_REFERENCE_ERROR * norm)) ** 2 if error > 0.0 else 0.0
-    return int(min(most, max(pilot_samples, wanted))) // 2 * 2
+    return int(min(most, max(pilot_samples, wanted))) // 2 * 2, pace
 
 
 def _steepest(slope: torch.Tensor) -> tuple[int, int]:

@@ -123,6 +123,18 @@ class Billiards(Task):
         """Poses, contacts and forces of the shot; a world for each row of ``theta`` [batch, 4]."""
         return record(self.simulator, self.rollout(self.check(theta)))
 
+    @property
+    def goal_outline(self) -> list[tuple[float, float]]:
+        """The target ball's outline at its goal, from above [m]."""
+        (x, y), r = self.goal, self.radius
+        turn = [2.0 * math.pi * i / 32 for i in range(32)]
+        return [(x + r * math.cos(a), y + r * math.sin(a)) for a in turn]
+
+    @property
+    def body_colors(self) -> dict[str, str]:
+        """Colours for pictures, by the body's name: the cue ball white, the target ball as its goal."""
+        return {"cue": "#F4F4F2", f"ball{self.target}": "#D9BC1E"}
+
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """Final position of the target ball x, y [m], [batch, 2]."""
         return self.rollout(theta, record=False).final.body_q[:, self.target, :2]

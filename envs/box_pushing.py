@@ -154,11 +154,19 @@ class BoxPushing(Task):
         theta = self.check(theta)
         return record(self.simulator, self.rollout(theta), self.controls(theta))
 
+    body_colors: ClassVar[dict[str, str]] = {"box": "#D2BC94"}
+    """Colours for pictures: its joint dampers do not make the box a driven body."""
+
+    @property
+    def outline(self) -> list[tuple[float, float]]:
+        """Corners of the box in its own frame, from above [m]."""
+        a, b, _ = self.box_half_extents
+        return [(-a, -b), (a, -b), (a, b), (-a, b)]
+
     @property
     def goal_outline(self) -> list[tuple[float, float]]:
         """Corners of the box at the goal pose, from above [m]."""
-        a, b, _ = self.box_half_extents
-        return outline_at([(-a, -b), (a, -b), (a, b), (-a, b)], self.goal)
+        return outline_at(self.outline, self.goal)
 
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """Poses of the box x [m], y [m], yaw [rad] in the states 0 to T, one after the other; [batch, 3 (T + 1)]."""

@@ -125,6 +125,12 @@ class CornerPush(Task):
         """Where the stroke ends, [batch, 1, 2] [m]."""
         return torch.stack([self.start_x + theta[:, 1], theta[:, 0]], dim=-1)[:, None]
 
+    @property
+    def goal_outline(self) -> list[tuple[float, float]]:
+        """Where the box stood and is to stay: its corners from above [m]."""
+        a, b, _ = self.box_half_extents
+        return [(-a, -b), (a, -b), (a, b), (-a, b)]
+
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """Final position of the box x, y [m], [batch, 2]."""
         return self.rollout(theta, record=False).final.body_q[:, 0, :2]

@@ -69,6 +69,18 @@ class Task(ABC):
     simulator: Simulator
     """Where there is one: what the rollouts are made with."""
 
+    @property
+    def rollout_steps(self) -> int:
+        """Steps of the simulator in a rollout."""
+        return int(self.steps)  # type: ignore[attr-defined]
+
+    @property
+    def rollout_work(self) -> float:
+        """What a rollout computes: steps times bodies, one of convex hulls counted as four. Comparisons plan by it."""
+        model = self.simulator.model
+        hulls = {int(body) for body, mesh in zip(model.shape_body, model.shape_mesh, strict=True) if mesh >= 0}
+        return float(self.rollout_steps * (len(model.body_names) + 3 * len(hulls - {-1})))
+
     def unroll(self, theta: torch.Tensor) -> Unrolled:
         """The evaluation of one theta [1, parameters] step by step: Jacobians, gradient by time."""
         return unroll(self.simulator, self, self.check(theta))

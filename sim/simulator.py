@@ -30,7 +30,7 @@ WIDEST_LANE = 128
 
 WIDEST_LANE_CUDA = 65536
 
-_OWN = ("threads", "watchers", "_lanes", "_lock")
+_OWN = ("threads", "watchers", "told", "_lanes", "_lock")
 """What a copy of a simulator makes anew."""
 
 RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")

@@ -29,13 +29,14 @@ class Compare:
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Replace the results of an earlier run in that folder."""
     seed: int = 0
-    """Seed of all randomness; the same seed gives the same numbers on the same machine."""
+    """Seed of all randomness; the same seed gives the same numbers on the same machine, however busy it is."""
     samples: int = 256
     """Rollouts for each backend that samples."""
     reference_samples: Annotated[int | None, option("INT")] = None
     """Noise draws of the reference, each of 2 * parameters + 1 rollouts. By default as many as a pilot finds needed."""
     rollouts: Annotated[int | None, option("INT")] = None
-    """Most rollouts of the reference; slice and landscape go with it. By default 12000, fewer where they are slow."""
+    """Most rollouts of the reference; slice, landscape and studies go with it. By default 12000, fewer for tasks whose
+    rollouts compute much (carrots: 3000)."""
     scale: Annotated[float | None, option("FLOAT")] = None
     """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
     backends: Annotated[str | None, option("NAME,...")] = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,6 +31,10 @@ class Camera:
 
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Unit vectors to the right, downwards and ahead."""
+        return self._axes
+
+    @cached_property
+    def _axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         ahead = (self.target - self.position) / np.linalg.norm(self.target - self.position)
         right = np.cross(ahead, [0.0, 0.0, 1.0])
         right /= np.linalg.norm(right)
@@ -46,7 +52,8 @@ class Camera:
         """
         right, down, ahead = self.axes()
         x = np.asarray(points, dtype=float) - self.position
-        depth = np.where(x @ ahead > 0.0, x @ ahead, np.nan)
+        depth = x @ ahead
+        depth = np.where(depth > 0.0, depth, np.nan)
         place = np.stack([x @ right, x @ down], axis=-1) * (self.focal / depth)[..., None]
         return place + 0.5 * np.array([self.width - 1, self.height - 1])  # type: ignore[no-any-return]
 
@@ -57,19 +64,33 @@ class Camera:
         return {"position": self.position, "right": right, "down": down, "ahead": corner}
 
 
-def looking_at(bounds: np.ndarray, width: int, height: int, fov: float = 0.7) -> Camera:
-    """A camera from the front and above that sees all of a box [2, 3] (m), from as near as it can."""
+FRONT = (0.0, -0.74, 0.67)
+"""From the front and above."""
+
+
+def looking_at(
+    bounds: np.ndarray, width: int, height: int, fov: float = 0.7, direction: Sequence[float] = FRONT
+) -> Camera:
+    """A camera that sees all of a box [2, 3] (m), from as near as it can.
+
+    Args:
+        bounds: Lowest and highest corner of the box [m].
+        width: [pixels]
+        height: [pixels]
+        fov: Angle between the picture's upper and lower edge [rad].
+        direction: From the box's middle to the camera, a unit vector.
+    """
     corners = np.array([[bounds[i, 0], bounds[j, 1], bounds[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
     target = bounds.mean(axis=0)
-    direction = np.array([0.0, -0.74, 0.67])
+    towards = np.asarray(direction, dtype=float)
     size = float(np.linalg.norm(bounds[1] - bounds[0])) or 1.0
     near, far = 0.5 * size, 50.0 * size
     for _ in range(50):
         distance = 0.5 * (near + far)
-        camera = Camera(target + distance * direction, target, fov, width, height)
+        camera = Camera(target + distance * towards, target, fov, width, height)
         off = np.abs(camera.project(corners) / (0.5 * np.array([width - 1, height - 1])) - 1.0)
         if np.isfinite(off).all() and off.max() <= _MARGIN:
             far = distance
         else:
             near = distance
-    return Camera(target + far * direction, target, fov, width, height)
+    return Camera(target + far * towards, target, fov, width, height)

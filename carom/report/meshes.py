@@ -10,7 +10,7 @@ from ..kernels.shapes import ShapeType
 from ..sim import Recording
 from .outlines import Solid, rotate, solids
 
-__all__ = ["BodyMesh", "body_meshes", "placed", "plane_poses", "scene_bounds"]
+__all__ = ["BodyMesh", "body_meshes", "placed", "plane_poses", "scene_bounds", "surface"]
 
 _AROUND = 24
 """Segments of a circle."""
@@ -32,7 +32,7 @@ def body_meshes(recording: Recording, world: int = 0) -> list[BodyMesh]:
     """One mesh for each body that has shapes, the static ones first; planes are left out: see ``plane_poses``."""
     parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     for solid in solids(recording, world):
-        parts.setdefault(solid.body, []).append(_surface(solid))
+        parts.setdefault(solid.body, []).append(surface(solid))
     return [BodyMesh(body, *_merged(parts[body])) for body in sorted(parts)]
 
 
@@ -60,7 +60,8 @@ def placed(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
     return rotate(pose[3:], points) + pose[:3]
 
 
-def _surface(solid: Solid) -> tuple[np.ndarray, np.ndarray]:
+def surface(solid: Solid) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices [n, 3] in the body's frame [m] and faces, int [m, 3], counter-clockwise seen from outside."""
     if solid.radius == 0.0:
         corners = solid.points[solid.triangles].reshape(-1, 3)
         return corners, np.arange(len(corners)).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""How much of each study a report makes: less where a rollout takes long."""
+"""How much of each study a report makes: less where a rollout computes much."""
 
 from __future__ import annotations
 

@@ -27,6 +27,9 @@ from .worlds import Worlds
 
 __all__ = ["ActorCritic"]
 
+_WINDOW = 10
+"""Control intervals of a window where nothing else is asked for and they divide an episode."""
+
 
 @plain_numbers
 @dataclass(frozen=True)
@@ -45,8 +48,9 @@ class ActorCritic:
     """``Analytic()``, ``Analytic(Softplus(...))``, ``ScoreFunction()``, ``Mixture()`` or ``LAX()``."""
     worlds: int = 128
     """W. Fewer of them make a gradient noisier and leave more steps of the policy for as many intervals."""
-    window: int = 10
-    """Control intervals of a window; a divisor of the task's horizon, so that no episode ends within one."""
+    window: int | None = None
+    """Control intervals of a window; a divisor of the task's horizon, so that no episode ends within one. None: the
+    divisor that is nearest to 10 by ratio (10 of the 40 of a push, 5 of the 5 of the carrots)."""
     hidden: Sequence[int] = (64, 64)
     """Widths of the hidden layers of policy and critic."""
     discount: float = 0.99
@@ -79,8 +83,9 @@ class ActorCritic:
         if not callable(getattr(self.gradient, "estimate", None)):
             raise TrainingError(f"gradient is {self.gradient!r}: give Analytic(), ScoreFunction(), Mixture() or LAX()")
         check_count("worlds", self.worlds, getattr(self.gradient, "least_worlds", 2))
-        for name in ("window", "critic_epochs"):
-            check_count(name, getattr(self, name))
+        check_count("critic_epochs", self.critic_epochs)
+        if self.window is not None:
+            check_count("window", self.window)
         for name in ("noise", "final_noise", "learning_rate", "critic_learning_rate", "clip"):
             check_positive(name, getattr(self, name))
         for name in ("discount", "decay", "target_rate", "final_rate", "average"):
@@ -94,14 +99,21 @@ class ActorCritic:
 
     def steps(self, task: ControlTask) -> int:
         """Control intervals simulated in an iteration, over all worlds."""
-        return self.worlds * self.window
+        return self.worlds * self.length(task)
+
+    def length(self, task: ControlTask) -> int:
+        """Control intervals of a window on this task."""
+        if self.window is not None:
+            return self.window
+        return min(_divisors(task.horizon), key=lambda one: (abs(math.log(one / _WINDOW)), one))
 
     def check(self, task: ControlTask) -> None:
         """Refuse a window that episodes would end in."""
-        if task.horizon % self.window:
+        if task.horizon % self.length(task):
+            divisors = ", ".join(map(str, _divisors(task.horizon)))
             raise TrainingError(
                 f"a window of {self.window} intervals does not divide the {task.horizon} of an episode of "
-                f"{task.name!r}: give a divisor"
+                f"{task.name!r}: give a divisor ({divisors}), or leave window out"
             )
 
     def begin(self, task: ControlTask, seed: int) -> State:
@@ -114,7 +126,7 @@ class ActorCritic:
             "target": snapshot(critic),
             "actor_adam": snapshot(actor_adam),
             "critic_adam": snapshot(critic_adam),
-            "worlds": Worlds.begin(task, self.worlds, seed, stagger=self.window).snapshot(),
+            "worlds": Worlds.begin(task, self.worlds, seed, stagger=self.length(task)).snapshot(),
             "gradient": self.gradient.begin(task, seed),
         }
 
@@ -134,10 +146,10 @@ class ActorCritic:
         _set_rate(critic_adam, self.critic_learning_rate * left)
 
         noise = self.noise + progress * (self.final_noise - self.noise)
-        setting = Setting(task, self.window, self.discount, noise, self._charge())
+        setting = Setting(task, self.length(task), self.discount, noise, self._charge())
         window = Window(worlds.state, _value(target), derive_seed(seed, "window", iteration))
         gradient, played, carried = self.gradient.estimate(setting, policy, window, state["gradient"])
-        norm = self._step(policy, actor_adam, gradient)
+        norm = self._step(policy, actor_adam, gradient, setting.length)
         loss = self._fit(critic, critic_adam, target, played, derive_seed(seed, "critic", iteration))
         for mine, theirs in zip(target.parameters(), critic.parameters(), strict=True):
             mine.data.lerp_(theirs.data, self.target_rate)
@@ -173,9 +185,9 @@ class ActorCritic:
         root = self.root
         return (lambda cost: (cost + root**2).sqrt() - root) if root else (lambda cost: cost)
 
-    def _step(self, policy: Policy, adam: torch.optim.Optimizer, gradient: list[torch.Tensor]) -> float:
+    def _step(self, policy: Policy, adam: torch.optim.Optimizer, gradient: list[torch.Tensor], length: int) -> float:
         for parameter, slope in zip(policy.parameters(), gradient, strict=True):
-            parameter.grad = slope / self.window
+            parameter.grad = slope / length
         norm = float(torch.nn.utils.clip_grad_norm_(policy.parameters(), self.clip))
         if not math.isfinite(norm):
             raise NotFiniteError("the gradient of the policy is not finite")
@@ -202,6 +214,10 @@ class ActorCritic:
         if not math.isfinite(last):
             raise NotFiniteError("the critic's error is not finite. Try a smaller critic_learning_rate")
         return last
+
+
+def _divisors(count: int) -> list[int]:
+    return [one for one in range(1, count + 1) if count % one == 0]
 
 
 def _value(critic: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -119,6 +119,11 @@ class Carrots(Task):
         self.occupancy = Occupancy([piece.mesh for piece in self.pieces], self.view)
 
     @property
+    def rollout_steps(self) -> int:
+        """Steps of the simulator in an episode."""
+        return self.pushes * self.push_steps
+
+    @property
     def piece_count(self) -> int:
         """Number of pieces."""
         return len(self.pieces)

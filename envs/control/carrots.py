@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from ...gradients.noise import derive_seed
@@ -41,6 +42,8 @@ class CarrotsControl(ControlTask):
     name: ClassVar[str] = "carrots"
     description: ClassVar[str] = "push a pile of carrot pieces into a square, one push of a blade an action"
 
+    training_steps: ClassVar[int] = 20_000
+    """A push is 219 steps of 11 bodies, an interval of the other pushes 10 of 2."""
     success_distance = 1e-3
     """[m]"""
     action_names = ("x0", "y0", "x1", "y1")
@@ -65,6 +68,22 @@ class CarrotsControl(ControlTask):
         self.observation_names = tuple(
             f"piece{i}.{part}" for i in range(pieces) for part in ("x", "y", "z", "qx", "qy", "qz", "qw")
         )
+
+    @property
+    def interval(self) -> float:
+        """Simulated time that a push takes [s]."""
+        return self.carrots.push_steps * self.carrots.simulator.step_size
+
+    def goal_outline(self, state: ControlState, world: int) -> np.ndarray:
+        """The target square [4, 2], m."""
+        return np.array(self.carrots.goal_outline)
+
+    def picture_bounds(self) -> np.ndarray:
+        """Pile, target and most of where a push may go, [2, 3], m."""
+        view, top = self.carrots.view, 2.0 * self.carrots.blade_half_extents[2]
+        half = view.half_side - 0.05  # of the 10 cm that the view has around
+        (x, y) = view.centre
+        return np.array([[x - half, y - half, 0.0], [x + half, y + half, top]])
 
     def fresh(self, keys: Sequence[Key]) -> ControlState:
         """Worlds with the pile at rest, turned and shifted at random."""

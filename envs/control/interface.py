@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -116,6 +117,15 @@ class ControlTask(ABC):
     action_high: tuple[float, ...]
     """Largest action [m]."""
     observation_names: tuple[str, ...]
+    training_steps: ClassVar[int] = 2_000_000
+    """Control intervals that a training simulates where nothing else is asked for."""
+    goal_names: ClassVar[tuple[str, ...]] = ()
+    """What a goal that can be chosen consists of, e.g. ("x [m]", "y [m]", "yaw [rad]"); empty where there is none."""
+
+    @property
+    def interval(self) -> float | None:
+        """Simulated time that an action takes [s]; None where an action is no motion."""
+        return None
 
     @property
     def device(self) -> str:
@@ -147,15 +157,59 @@ class ControlTask(ABC):
     def success(self, state: ControlState) -> torch.Tensor:
         """Whether each world is where it should be, bool [W]."""
 
-    def reset(self, worlds: int, seed: int | Sequence[int] = 0) -> ControlState:
+    def goal_outline(self, state: ControlState, world: int) -> np.ndarray | None:
+        """Outline of a world's goal on the table for pictures [n, 2], m; None where there is none."""
+        return None
+
+    def picture_bounds(self) -> np.ndarray | None:
+        """Lowest and highest corner of what pictures show [2, 3], m; None: what the bodies reach at the start."""
+        return None
+
+    def checked_goal(self, goal: Any, worlds: int) -> torch.Tensor:
+        """A goal as numbers, float64 [worlds, g].
+
+        Args:
+            goal: Numbers as ``goal_names`` says, [g] for all worlds or [worlds, g].
+            worlds: How many.
+
+        Raises:
+            TaskError: The task has no goal to choose; a wrong shape; a number that is not finite.
+        """
+        if not self.goal_names:
+            raise TaskError(f"{self.name}: there is no goal to choose: it is the same in every episode")
+        names, count = ", ".join(self.goal_names), len(self.goal_names)
+        given = goal.detach().cpu().numpy() if isinstance(goal, torch.Tensor) else goal
+        try:
+            values = torch.from_numpy(np.array(given, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise TaskError(f"{self.name}: the goal must be the numbers {names}, got {goal!r}") from None
+        if tuple(values.shape) not in ((count,), (worlds, count)):
+            each = "" if worlds == 1 else f" for all worlds, or ({worlds}, {count}) for one each"
+            raise TaskError(
+                f"{self.name}: the goal must be {names}, of shape ({count},){each}; got shape {tuple(values.shape)}"
+            )
+        if not bool(torch.isfinite(values).all()):
+            raise TaskError(f"{self.name}: the goal {names} is not finite: {values.tolist()}")
+        return values.expand(worlds, count).clone()
+
+    def with_goal(self, state: ControlState, goal: Any) -> ControlState:
+        """The same worlds with another goal: numbers as ``goal_names`` says, [g] for all worlds or [W, g].
+
+        Raises:
+            TaskError: The task has no goal to choose; a wrong shape; a number that is not finite.
+        """
+        return dataclasses.replace(state, goal=self.checked_goal(goal, state.worlds).to(state.goal))
+
+    def reset(self, worlds: int, seed: int | Sequence[int] = 0, goal: Any = None) -> ControlState:
         """``worlds`` worlds at the start of their first episode.
 
         Args:
             worlds: How many.
             seed: World i has the seed ``seed`` + i, as in gymnasium; or a seed for each world.
+            goal: In place of the random ones, as in ``with_goal``.
 
         Raises:
-            TaskError: Not a positive number of worlds, or not as many seeds as worlds.
+            TaskError: Not a positive number of worlds, not as many seeds as worlds, or a goal that cannot be.
         """
         worlds = plain(worlds)
         if isinstance(worlds, bool) or not isinstance(worlds, int) or worlds < 1:
@@ -164,7 +218,8 @@ class ControlTask(ABC):
             seed = [int(seed) + i for i in range(worlds)]
         if isinstance(seed, (bool, str)) or not isinstance(seed, Sequence) or len(seed) != worlds:
             raise TaskError(f"{self.name}: seed must be an integer, or one for each of {worlds} worlds, got {seed!r}")
-        return self.fresh([(one, 0) for one in seed])
+        state = self.fresh([(one, 0) for one in seed])
+        return state if goal is None else self.with_goal(state, goal)
 
     def step(self, state: ControlState, action: torch.Tensor) -> StepResult:
         """The state one control interval later, its cost [W] and the observation of it.

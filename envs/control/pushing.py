@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, cast
 
+import numpy as np
 import torch
 
 from ...plain import plain_numbers
@@ -13,7 +14,7 @@ from ...sim import Recording, Simulator, State, record
 from ..box_pushing import BoxPushing
 from ..errors import TaskError
 from ..objective import Task
-from ..planar import planar_pose, pose_cost, wrap_angle
+from ..planar import outline_at, planar_pose, pose_cost, wrap_angle
 from ..push import Push
 from ..push_t import PushT
 from .interface import ControlState, ControlTask, Key, uniforms
@@ -46,6 +47,13 @@ class PushingScene(Protocol):
 
     simulator: Simulator
     pusher_start: tuple[float, float]
+    pusher_radius: float
+    box_half_extents: tuple[float, float, float]
+
+    @property
+    def outline(self) -> list[tuple[float, float]]:
+        """Corners of the block in its own frame, from above [m]."""
+        ...
 
 
 @plain_numbers
@@ -68,6 +76,7 @@ class PlanarPushing(ControlTask):
     spread_axis: ClassVar[int] = 1
     """Along which the near face lies."""
     action_names = ("dx", "dy")
+    goal_names = ("x [m]", "y [m]", "yaw [rad]")
 
     def __init__(
         self, objective: Task, *, horizon: int, substeps: int, bound: float, goals: tuple[Pose, Pose], spread: float,
@@ -101,6 +110,28 @@ class PlanarPushing(ControlTask):
         start.body_q[:, 1, self.spread_axis] += self.spread * (2.0 * u[:, 3] - 1.0)
         time = torch.zeros(len(keys), dtype=torch.int64, device=start.body_q.device)
         return ControlState(start, low + (high - low) * u[:, :3], start.body_q[:, 1, :2].clone(), time)
+
+    @property
+    def interval(self) -> float:
+        """Simulated time that an action takes [s]."""
+        return self.substeps * self.scene.simulator.step_size
+
+    def goal_outline(self, state: ControlState, world: int) -> np.ndarray:
+        """The block's outline at its goal [n, 2], m."""
+        return np.array(outline_at(self.scene.outline, state.goal[world].tolist()))
+
+    def picture_bounds(self) -> np.ndarray:
+        """Block and pusher at the start, and the block at every goal that is drawn, [2, 3], m."""
+        body_q = self.scene.simulator.model.state(1).body_q[0].double().cpu().numpy()
+        outline = np.array(self.scene.outline)
+        turn = np.linspace(self.goals[0][2], self.goals[1][2], 9)
+        turned = np.concatenate([outline_at(self.scene.outline, (0.0, 0.0, one)) for one in turn])
+        reach = [outline + body_q[0, :2], *(turned + np.array(row[:2]) for row in self.goals)]
+        pusher = np.full(2, self.scene.pusher_radius)
+        pusher[self.spread_axis] += self.spread
+        points = np.concatenate([*reach, body_q[1:, :2] - pusher, body_q[1:, :2] + pusher])
+        middle, half = body_q[0, 2], self.scene.box_half_extents[2]
+        return np.array([[*points.min(axis=0), middle - half], [*points.max(axis=0), middle + half]])
 
     def full_control(self, command: torch.Tensor) -> torch.Tensor:
         """Controls of all actuators of targets of the pusher [..., 2] [m]."""

@@ -37,6 +37,8 @@ class SearchControl(ControlTask):
     """
 
     name: ClassVar[str] = "search"
+    training_steps: ClassVar[int] = 100_000
+    """Each is a whole rollout."""
     description: ClassVar[str] = "search for the best parameters of any objective; option: objective"
 
     def __init__(

@@ -11,15 +11,13 @@ import torch
 from ..control import ControlTask, make_control
 from ..errors import TaskError
 
-__all__ = ["array", "checked_actions", "checked_seed", "limit_of", "refuse_options", "spaces_of", "task_of"]
+__all__ = ["array", "checked_actions", "checked_seed", "limit_of", "reset_goal", "spaces_of", "task_of"]
+
+_ROUNDING = 1e-6  # by how much actions within [-1, 1] may leave it
 
 
-def task_of(task: str | ControlTask, render_mode: str | None, options: dict[str, Any]) -> ControlTask:
+def task_of(task: str | ControlTask, options: dict[str, Any]) -> ControlTask:
     """The task by its name and options, or as it is."""
-    if render_mode is not None:
-        raise gymnasium.error.UnsupportedMode(
-            f"render_mode {render_mode!r}: these environments draw nothing; carom.animate draws recordings"
-        )
     if isinstance(task, str):
         return make_control(task, **options)
     if options:
@@ -27,9 +25,13 @@ def task_of(task: str | ControlTask, render_mode: str | None, options: dict[str,
     return task
 
 
-def spaces_of(task: ControlTask) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
-    """Spaces of observations and actions of one world."""
+def spaces_of(task: ControlTask, normalize_actions: bool) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
+    """Spaces of observations and actions of one world; with ``normalize_actions`` those are within [-1, 1]."""
+    if not isinstance(normalize_actions, bool):
+        raise TaskError(f"{task.name}: normalize_actions must be True or False, got {normalize_actions!r}")
     low, high = (np.array(bound, dtype=np.float32) for bound in (task.action_low, task.action_high))
+    if normalize_actions:
+        low, high = -np.ones_like(low), np.ones_like(high)
     size = (len(task.observation_names),)
     return gymnasium.spaces.Box(-np.inf, np.inf, size, np.float32), gymnasium.spaces.Box(low, high, dtype=np.float32)
 
@@ -55,21 +57,37 @@ def checked_seed(task: ControlTask, seed: Any) -> int:
     return int(seed)
 
 
-def refuse_options(task: ControlTask, options: dict[str, Any] | None) -> None:
-    """There are no options of a reset."""
-    if options:
+def reset_goal(task: ControlTask, options: dict[str, Any] | None, *further: str) -> Any:
+    """The goal that the options of a reset choose, or None.
+
+    Args:
+        task: Whose.
+        options: Of the reset.
+        *further: Names of options that are looked at elsewhere.
+
+    Raises:
+        TaskError: Other options.
+    """
+    known = ("goal", *further)
+    unknown = [name for name in options or {} if name not in known]
+    if unknown:
         raise TaskError(
-            f"{task.name}: reset takes no options, got {', '.join(options)}; give those of the task to make"
+            f"{task.name}: reset knows the options {', '.join(known)}, got {', '.join(map(str, unknown))}; options of "
+            "the task itself are given to make"
         )
+    return (options or {}).get("goal")
 
 
-def checked_actions(task: ControlTask, actions: Any, active: np.ndarray, *, single: bool = False) -> torch.Tensor:
-    """Actions [worlds, m] as a tensor; those of worlds that are not active (bool [worlds]) are not looked at.
+def checked_actions(
+    task: ControlTask, actions: Any, active: np.ndarray, *, normalized: bool = False, single: bool = False
+) -> torch.Tensor:
+    """The task's actions [worlds, m] as a tensor; those of worlds that are not ``active`` are not looked at.
 
     Args:
         task: Whose actions.
         actions: [worlds, m]; with ``single`` of one world, [m].
-        active: Worlds that are stepped.
+        active: Worlds that are stepped, bool [worlds].
+        normalized: Whether -1 and 1 stand for the task's bounds.
         single: Whether there is one world, without a dimension of its own.
 
     Raises:
@@ -91,7 +109,17 @@ def checked_actions(task: ControlTask, actions: Any, active: np.ndarray, *, sing
     if values.shape != wanted:
         raise gymnasium.error.InvalidAction(f"{task.name}: actions must have shape {wanted}, got {values.shape}")
     values = values.reshape(len(active), -1)
-    values[~active] = task.action_low
+    low, high = np.array(task.action_low), np.array(task.action_high)
+    if normalized:
+        out = active[:, None] & (np.abs(values) > 1.0 + _ROUNDING)
+        if out.any():
+            row, column = np.argwhere(out)[0]
+            raise gymnasium.error.InvalidAction(
+                f"{task.name}: action {task.action_names[column]!r} of world {row} is {values[row, column]:.6g}, out "
+                "of bounds [-1, 1] (normalize_actions=True); squash the policy's output (tanh) or clip it"
+            )
+        values = low + 0.5 * (np.clip(values, -1.0, 1.0) + 1.0) * (high - low)
+    values[~active] = low
     try:
         return task.check_action(torch.from_numpy(values), len(active))
     except TaskError as error:

@@ -27,7 +27,7 @@ def register() -> None:
         if name not in gymnasium.registry:
             gymnasium.register(
                 name,
-                entry_point="carom.envs.gym.single:CaromEnv",
+                entry_point="carom.envs.gym.single:make_single",
                 vector_entry_point="carom.envs.gym.vector:CaromVectorEnv",
                 kwargs=dict(options),
             )

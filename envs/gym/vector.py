@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from ...plain import plain_numbers
 from ..control import ControlState, ControlTask
 from ..errors import TaskError
-from .common import array, checked_actions, checked_seed, limit_of, refuse_options, spaces_of, task_of
+from .common import array, checked_actions, checked_seed, limit_of, reset_goal, spaces_of, task_of
+from .rendering import MODES, Picture, checked_mode, frames_per_second, picture_of
 
 __all__ = ["CaromVectorEnv"]
 
@@ -39,12 +42,17 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         terminate_on_success: Whether an episode ends where the task succeeds.
         max_episode_steps: Steps after which an episode is truncated; by default the task's horizon.
         autoreset_mode: "NextStep", "SameStep" or "Disabled", or gymnasium's constants.
-        render_mode: None; there is nothing to render.
+        render_mode: None, or "rgb_array": ``render`` gives a picture of every world.
+        render_width: Width of a picture [pixels]; it is 0.7 times as high.
+        normalize_actions: Whether actions are within [-1, 1], which stand for the task's bounds, in place of SI units.
         **options: Options of the task.
 
     Raises:
         TaskError: An unknown task or option.
+        UnsupportedMode: Another render mode.
     """
+
+    metadata: dict[str, Any] = {"render_modes": list(MODES), "render_fps": 10}  # noqa: RUF012 - gymnasium's name
 
     def __init__(
         self,
@@ -55,6 +63,8 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        render_width: int = 480,
+        normalize_actions: bool = False,
         **options: Any,
     ):
         if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
@@ -65,16 +75,33 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         except ValueError:
             modes = ", ".join(repr(mode.value) for mode in AutoresetMode)
             raise TaskError(f"autoreset_mode is {autoreset_mode!r}: give one of {modes}") from None
-        self.task = task_of(task, render_mode, options)
+        self.render_mode, self.render_width = checked_mode(render_mode, render_width), render_width
+        self.task = task_of(task, options)
         self.num_envs = num_envs
         self.terminate_on_success, self.limit = terminate_on_success, limit_of(self.task, max_episode_steps)
-        self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
-        self.single_observation_space, self.single_action_space = spaces_of(self.task)
+        self.metadata = {
+            "render_modes": list(MODES),
+            "render_fps": frames_per_second(self.task),
+            "autoreset_mode": self.autoreset_mode,
+        }
+        self.normalize_actions = normalize_actions
+        self.single_observation_space, self.single_action_space = spaces_of(self.task, normalize_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.state: ControlState | None = None
         self._keys: list[tuple[int, int]] = []
         self._ended = np.zeros(num_envs, dtype=bool)
+        self._picture: Picture | None = None
+        self._spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]
+        """What ``gymnasium.make_vec`` made it from; ``max_episode_steps`` is the limit of its episodes."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = None if spec is None else dataclasses.replace(spec, max_episode_steps=self.limit)
 
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
@@ -84,14 +111,18 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         Args:
             seed: World i begins the first episode of seed + i (or of seed[i]); None, for all or for a world: the next
                 of its own, or, where there was none, of a random seed.
-            options: None, or ``{"reset_mask": mask}``, bool [num_envs]: only worlds where it is True begin an episode.
+            options: None, or some of ``"reset_mask"``, bool [num_envs]: only worlds where it is True begin an episode;
+                and ``"goal"`` in place of the random ones, as ``task.goal_names`` says (pushes: x [m], y [m], yaw
+                [rad]), [g] for all worlds or [num_envs, g]. It holds for the episodes that begin now.
 
         Raises:
             ClosedEnvironmentError: The environment is closed.
             ResetNeeded: A mask leaves out worlds before all have begun.
-            TaskError: Bad seeds, a bad mask, other options; nothing was reset.
+            TaskError: Bad seeds, a bad mask, a goal that cannot be, other options; nothing was reset.
         """
         self._refuse_closed()
+        goal = reset_goal(self.task, options, "reset_mask")
+        goals = None if goal is None else self.task.checked_goal(goal, self.num_envs)
         chosen = self._mask(options)
         if self.state is None and not chosen.all():
             raise gymnasium.error.ResetNeeded(f"{self.task.name}: reset all worlds before some by reset_mask")
@@ -100,6 +131,8 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._ended[chosen] = False
         with torch.no_grad():
             begun = self.task.fresh([key for key, one in zip(self._keys, chosen, strict=True) if one])
+            if goals is not None:
+                begun = self.task.with_goal(begun, goals[torch.from_numpy(chosen)])
             before = self.state
             state = begun if before is None or chosen.all() else before.replaced(self._index(chosen), begun)
             self.state = state
@@ -123,7 +156,7 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 'reset(options={"reset_mask": terminated | truncated})'
             )
         active = ~self._ended
-        checked = checked_actions(self.task, actions, active)
+        checked = checked_actions(self.task, actions, active, normalized=self.normalize_actions)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         success = np.zeros(self.num_envs, dtype=bool)
         with torch.no_grad():
@@ -151,6 +184,36 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.state, self._ended = state, over
         return observations, rewards, terminated, truncated, infos
 
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """A picture of every world as it stands, uint8 [height, width, 3] each; see ``CaromEnv.render``.
+
+        Raises:
+            ClosedEnvironmentError: The environment is closed.
+            ResetNeeded: There was no reset.
+        """
+        self._refuse_closed()
+        if self.render_mode is None:
+            gymnasium.logger.warn(f"{self.task.name}: nothing is rendered: give make_vec render_mode='rgb_array'")
+            return None
+        return tuple(self.picture(world) for world in range(self.num_envs))
+
+    def picture(self, world: int) -> np.ndarray:
+        """A picture of one world as it stands, uint8 [height, width, 3]; whatever the render mode.
+
+        Raises:
+            ClosedEnvironmentError: The environment is closed.
+            ResetNeeded: There was no reset.
+            IndexError: There is no such world.
+        """
+        self._refuse_closed()
+        if self.state is None:
+            raise gymnasium.error.ResetNeeded(f"{self.task.name}: call reset before render")
+        if not 0 <= world < self.num_envs:
+            raise IndexError(f"{self.task.name}: there are worlds 0 to {self.num_envs - 1}, no {world}")
+        if self._picture is None:
+            self._picture = picture_of(self.task, self.render_width)
+        return self._picture(self.state, world)
+
     def _begin_next(self, state: ControlState, worlds: np.ndarray) -> ControlState:
         """The next episode in ``worlds`` (bool [num_envs])."""
         if not worlds.any():
@@ -176,9 +239,7 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
         """Worlds that a reset is for, bool [num_envs]."""
-        left = dict(options or {})
-        mask = left.pop("reset_mask", None)
-        refuse_options(self.task, left)
+        mask = (options or {}).get("reset_mask")
         if mask is None:
             return np.ones(self.num_envs, dtype=bool)
         chosen = np.asarray(mask)

@@ -58,6 +58,11 @@ class DiscPacking(Testbed):
             raise TaskError(f"{self.name}: momentum is {self.momentum}: give a number from 0 to below 1")
 
     @property
+    def rollout_work(self) -> float:
+        """What a rollout computes, in steps of one body of the simulator: a step here is about one for each disc."""
+        return float(self.steps * self.discs)
+
+    @property
     def experiment(self) -> Experiment:
         """Noise and samples of our own: the paper gives curves, the sizes are those of a small run."""
         return Experiment(source="Metz, Freeman, Schoenholz, Kachman 2021, section 3", noise=0.02, samples=256)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
 import torch
 
 import carom
-from carom.budget import MOST, Budget, affordable
+from carom.budget import MOST, Budget
 from carom.gradients import GradientError
 from carom.report.landscape import cost_over_plane
 
@@ -76,16 +75,6 @@ def test_an_objective_that_names_two_parameters_gets_a_map() -> None:
     np.testing.assert_allclose(stored["hard"]["cost"], expected, atol=1e-14)
     left, right, *_ = result.figure("landscape").axes
     assert (left.get_xlabel(), left.get_ylabel(), right.get_xlabel()) == ("second", "first", "second")
-
-
-def test_slow_rollouts_get_fewer_and_quick_ones_all() -> None:
-    def slow(theta: torch.Tensor) -> torch.Tensor:
-        time.sleep(0.035 * len(theta))
-        return theta.sum(-1)
-
-    theta, scale = torch.zeros(2).double(), torch.ones(2).double()
-    assert affordable(slow, theta, scale).rollouts == MOST // 16
-    assert affordable(lambda t: t.sum(-1), theta, scale).rollouts == MOST
 
 
 def test_a_budget_scales_every_part() -> None:

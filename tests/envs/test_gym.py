@@ -149,8 +149,8 @@ def test_bad_input():
             env.step(actions)
     with pytest.raises(gymnasium.error.InvalidAction, match=r"must have shape \(3, 2\), got \(2, 2\)"):
         env.step(forward(env)[:2])
-    with pytest.raises(TaskError, match="reset takes no options, got goal"):
-        env.reset(options={"goal": 1})
+    with pytest.raises(TaskError, match="reset knows the options goal, reset_mask, got colour"):
+        env.reset(options={"colour": 1})
     env.close()
     with pytest.raises(gymnasium.error.ClosedEnvironmentError):
         env.step(forward(env))
