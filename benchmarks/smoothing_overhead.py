@@ -40,7 +40,7 @@ def main() -> int:
     }
     rows, verdicts = [], {}
     for name, backend in kinds.items():
-        run = backend.prepare(task, theta, seed=0)
+        run = backend.start_run(task, theta, seed=0)
         signs = torch.tensor(run.signs, dtype=theta.dtype, device=theta.device)[:, None]
         moved = (theta + signs * run.perturbation.draw(0, run.units).moves.to(theta)[:, None]).flatten(0, 1)
 

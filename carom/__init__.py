@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .quiet import quiet_warp
 
 if TYPE_CHECKING:
-    from . import envs, gradients, sim
+    from . import envs, gradients, optimization, runs, sim, training, viewer
     from .comparison import CompareResult, compare
     from .report.animation import animate
     from .sim import Model, ModelBuilder, Recording, Simulator, State, record
@@ -35,8 +35,12 @@ __all__ = [
     "compare",
     "envs",
     "gradients",
+    "optimization",
     "record",
+    "runs",
     "sim",
+    "training",
+    "viewer",
 ]
 
 _HOME = {
@@ -50,7 +54,7 @@ _HOME = {
     "compare": ".comparison",
     "record": ".sim",
 }
-_PACKAGES = ("envs", "gradients", "sim")
+_PACKAGES = ("envs", "gradients", "optimization", "runs", "sim", "training", "viewer")
 
 quiet_warp()
 

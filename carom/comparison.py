@@ -276,8 +276,9 @@ def compare(
     say("compiling kernels (about a minute the first time)")
     _warm_up(objective, theta)
     for backend in backends.values():
-        if prepare := getattr(backend, "prepare", None):
-            prepare(objective, theta)
+        if warm_up := getattr(backend, "warm_up", None):
+            with suppress(GradientError):  # a backend that does not apply here gets a row that says so
+                warm_up(objective, theta)
     timings["compile"] = time.perf_counter() - began
 
     scales = torch.as_tensor(scale, dtype=torch.float64, device="cpu").expand(len(theta))

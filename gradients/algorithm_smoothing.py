@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from .interface import Estimate, Objective
 from .jackknife import corrected, group_sizes, jackknife_variance
 from .objective import assemble, objective_name, refuse_non_finite
 from .smoothing import Smoothing
+from .smoothing_run import in_calls, rows_at_once
 
 __all__ = ["AlgorithmSmoothing"]
 
@@ -115,8 +117,11 @@ class AlgorithmSmoothing:
         sign = torch.tensor(signs, dtype=batch.dtype, device=batch.device)[:, None]
         centre = None
         if smoothing.baseline == "value" and not smoothing.antithetic:
-            centre = _call(objective, outputs, batch)
-        limit = perturbation.units if smoothing.chunk is None else max(1, smoothing.chunk // (thetas * len(signs)))
+            most = rows_at_once(smoothing.chunk, thetas, batch.shape[1])
+            centre = in_calls(partial(_call, objective, outputs), batch, most)
+        unit = thetas * len(signs)
+        most = rows_at_once(smoothing.chunk, perturbation.units * unit, batch.shape[1])
+        limit = max(1, most // unit)
         groups = self._groups(perturbation.points, perturbation.replications)
         edges = [0, *accumulate(groups)]
         sums: _Sums | None = None
@@ -124,7 +129,7 @@ class AlgorithmSmoothing:
             count = min(limit, perturbation.units - first)
             draw = perturbation.draw(first, count)
             rows = batch[:, None] + sign * draw.moves.to(batch)[:, None, None]  # [units, T, signs, parameters]
-            found = _call(objective, outputs, rows.flatten(0, 2)).view(*rows.shape[:3], -1)
+            found = in_calls(partial(_call, objective, outputs), rows.flatten(0, 2), most).view(*rows.shape[:3], -1)
             scores = draw.scores()
             if sums is None:
                 sums = _Sums.zeros(len(groups), found, batch.shape[1])

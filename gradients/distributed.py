@@ -21,7 +21,7 @@ __all__ = ["Distributed", "Shareable"]
 class Shareable(Protocol):
     """A backend whose work splits into numbered units, e.g. :class:`Smoothing`."""
 
-    def prepare(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Any:
+    def start_run(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Any:
         """Work with ``units``, ``measure(first, count)``, ``empty()`` and ``finish(moments)``."""
         ...
 
@@ -80,7 +80,7 @@ class Distributed:
         problem: Exception | None = None
         call = ""
         try:
-            run = self.backend.prepare(objective, theta, seed=seed)
+            run = self.backend.start_run(objective, theta, seed=seed)
             call = _fingerprint(self.backend, theta, seed)
             first, end = (run.units * r // size for r in (rank, rank + 1))
             moments = run.measure(first, end - first, progress=progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -14,7 +15,7 @@ from .interface import Estimate
 from .objective import assemble, objective_name, refuse_non_finite
 from .smoothing import Smoothing
 from .smoothing_moments import SmoothingMoments
-from .smoothing_run import Progress, rows_at_once
+from .smoothing_run import Progress, in_calls, rows_at_once
 
 __all__ = ["smoothed_jacobian"]
 
@@ -46,9 +47,11 @@ def smoothed_jacobian(
     perturbation = smoothing.perturbation(batch, seed=seed)
     order, signs = smoothing.zeroth_order(with_scale=with_scale), (1.0, -1.0) if smoothing.antithetic else (1.0,)
     sign = torch.tensor(signs, dtype=batch.dtype, device=batch.device)[:, None]
-    centre = _outputs(outputs, batch).flatten()[None] if order.wants_centre else None  # [1, thetas * K]
     unit = thetas * len(signs)
-    step = max(1, rows_at_once(smoothing.chunk, perturbation.units * unit, parameters) // unit)
+    most = rows_at_once(smoothing.chunk, perturbation.units * unit, parameters)
+    step = max(1, most // unit)
+    run = partial(_outputs, outputs)
+    centre = in_calls(run, batch, most).flatten()[None] if order.wants_centre else None  # [1, thetas * K]
     columns = torch.arange(parameters, device=batch.device)
     moments: SmoothingMoments | None = None
     total = perturbation.units * thetas * len(signs)
@@ -56,7 +59,7 @@ def smoothed_jacobian(
         count = min(step, perturbation.units - first)
         draw = perturbation.draw(first, count)
         rows = batch[:, None] + sign * draw.moves.to(batch)[:, None, None]  # [units, thetas, signs, parameters]
-        found = _outputs(outputs, rows.flatten(0, 2)).view(count, thetas, len(signs), -1)
+        found = in_calls(run, rows.flatten(0, 2), most).view(count, thetas, len(signs), -1)
         found = found.transpose(2, 3).flatten(1, 2)  # [units, thetas * K, signs]
         if moments is None:
             moments = order.empty(

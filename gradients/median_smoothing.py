@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -15,6 +16,7 @@ from .interface import Estimate, Objective
 from .jackknife import group_sizes, jackknife_variance
 from .objective import assemble, evaluate
 from .smoothing import Smoothing
+from .smoothing_run import in_calls, rows_at_once
 
 __all__ = ["MedianSmoothing", "mean_median"]
 
@@ -87,13 +89,15 @@ class MedianSmoothing:
         thetas, smoothing = len(batch), self.smoothing
         perturbation = smoothing.perturbation(batch, seed=seed)
         samples = perturbation.units
-        centre = evaluate(objective, batch).double() if smoothing.baseline == "value" else None
-        step = samples if smoothing.chunk is None else max(1, smoothing.chunk // thetas)
+        most = rows_at_once(smoothing.chunk, samples * thetas, batch.shape[1])
+        run = partial(evaluate, objective)
+        centre = in_calls(run, batch, most).double() if smoothing.baseline == "value" else None
+        step = max(1, most // thetas)
         costs, scores = [], []
         for first in range(0, samples, step):
             draw = perturbation.draw(first, min(step, samples - first))
             rows = batch + draw.moves.to(batch)[:, None]  # [samples, T, parameters]
-            costs.append(evaluate(objective, rows.flatten(0, 1)).double().view(len(rows), thetas))
+            costs.append(in_calls(run, rows.flatten(0, 1), most).double().view(len(rows), thetas))
             scores.append(draw.scores())
         cost, score = torch.cat(costs), torch.cat(scores)
         value, gradient = (part[0] for part in self._statistic(cost[None], score[None], centre))

@@ -140,7 +140,7 @@ class Smoothing:
 
         ``progress(done, total)`` is called with the rollouts done after each chunk.
         """
-        run = self.prepare(objective, theta, seed=seed)
+        run = self.start_run(objective, theta, seed=seed)
         return run.finish(run.measure(0, run.units, progress=progress))[0]
 
     def estimate_with_scale(
@@ -151,12 +151,12 @@ class Smoothing:
         The second has the shape of ``scale``: [], [smoothed parameters] or [smoothed, smoothed] (batch first where
         theta is a batch), with its own standard error. Zeroth order: E[f L^-T (s w^T - I)]; first: E[grad f w^T].
         """
-        run = self.prepare(objective, theta, seed=seed, with_scale=True)
+        run = self.start_run(objective, theta, seed=seed, with_scale=True)
         main, scale = run.finish(run.measure(0, run.units, progress=progress))
         assert scale is not None
         return main, scale
 
-    def prepare(
+    def start_run(
         self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, with_scale: bool = False
     ) -> SmoothingRun:
         """The work of an estimate, not yet done: ``measure`` any ranges of its units, ``merge``, and ``finish``."""

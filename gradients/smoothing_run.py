@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from .perturbation import Draw, Perturbation
 from .smoothing_moments import SmoothingMoments
 from .smoothing_orders import Order
 
-__all__ = ["Progress", "SmoothingRun", "rows_at_once"]
+__all__ = ["Progress", "SmoothingRun", "in_calls", "rows_at_once"]
 
 Progress = Callable[[int, int], None]
 """Called with (rollouts done, rollouts in all)."""
@@ -33,6 +34,12 @@ _ADVICE = ', or non_finite="drop" to leave such samples out and count them'
 def rows_at_once(chunk: int | None, wanted: int, parameters: int) -> int:
     """Most rows in one call of the objective: ``chunk``, else all that are ``wanted`` as long as memory is sure."""
     return min(wanted, _MOST_ROWS, max(1, _MOST_ENTRIES // parameters)) if chunk is None else chunk
+
+
+def in_calls(function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, most: int) -> torch.Tensor:
+    """``function`` of all ``rows`` [n, parameters], at most ``most`` of them in one call."""
+    parts = [function(part) for part in rows.split(most)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Block:
 
 
 class SmoothingRun:
-    """One estimate in progress; made by ``Smoothing.prepare``. ``order`` holds what differs between the orders."""
+    """One estimate in progress; made by ``Smoothing.start_run``. ``order`` holds what differs between the orders."""
 
     def __init__(
         self,
@@ -205,8 +212,8 @@ class SmoothingRun:
     def centre(self) -> torch.Tensor:
         """Values at theta itself, shape [T], computed once; float64."""
         if self._centre is None:
-            parts = self.batch.split(self.chunk or len(self.batch))
-            self._centre = torch.cat([evaluate(self.objective, part) for part in parts]).double()
+            most = rows_at_once(self.chunk, *self.batch.shape)
+            self._centre = in_calls(partial(evaluate, self.objective), self.batch, most).double()
         return self._centre
 
     def _blocks(self, first: int, count: int) -> Iterator[Block]:
@@ -253,7 +260,9 @@ class SmoothingRun:
                 refuse_non_finite(name, flat, costs, "cost", first=first, total=total, advice=_ADVICE)
                 refuse_non_finite(name, flat, slopes, "gradient", first=first, total=total, advice=_ADVICE)
             return costs.double().view(shape), slopes.double().view(rows.shape)
-        joined = self.order.wants_centre and self._centre is None and self.chunk is None
+        wanted = len(self.batch) + len(flat)
+        room = self.chunk is None and wanted <= rows_at_once(None, wanted, self.batch.shape[1])
+        joined = self.order.wants_centre and self._centre is None and room
         costs = evaluate(self.objective, torch.cat([self.batch, flat]) if joined else flat, finite=False)
         if joined:
             self._centre, costs = costs[: len(self.batch)].double(), costs[len(self.batch) :]

@@ -68,7 +68,7 @@ class Softened:
         exact = Autodiff().estimate(softened, theta)
         return replace(exact, diagnostics={**exact.diagnostics, "width": width})
 
-    def prepare(self, objective: Objective, theta: torch.Tensor) -> None:
+    def warm_up(self, objective: Objective, theta: torch.Tensor) -> None:
         """Have everything compiled and recorded that ``estimate`` needs at ``theta``, so that it can be timed."""
         self.estimate(objective, theta)
 

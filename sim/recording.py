@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import struct
-import tempfile
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..files.atomic import atomic_file
 from . import checks
 from .errors import RecordingError, StateError
 from .recording_checks import recording_fault
@@ -151,23 +149,11 @@ class Recording:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             entries[field.name] = np.array(value, dtype=np.str_) if isinstance(value, tuple) else np.asarray(value)
-        temporary = None
         try:
-            handle, temporary = tempfile.mkstemp(prefix=".carom-", suffix=".npz", dir=path.parent)
-            with os.fdopen(handle, "wb") as file:
+            with atomic_file(path) as file:
                 np.savez_compressed(file, **entries)
-                file.flush()
-                os.fsync(file.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes a private file
-            os.replace(temporary, path)
         except OSError as error:
             raise RecordingError(f"cannot write the recording {path}: {error.strerror or error}") from None
-        finally:
-            if temporary is not None:
-                with suppress(OSError):
-                    os.unlink(temporary)
         return path
 
     @classmethod

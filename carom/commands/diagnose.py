@@ -52,7 +52,7 @@ class Diagnose:
             found = diagnose(task, theta, scale=scale, samples=self.samples, seed=self.seed)
         table = Table.grid(padding=(0, 2))
         for name, verdict in found.verdicts.items():
-            table.add_row(Text(name, "bold"), verdict)
+            table.add_row(Text(name, "bold"), verdict.text)
         out.print(table)
         norms = found.gradient_norm_by_step
         if found.spectrum is not None:

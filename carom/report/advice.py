@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..gradients.compare import Comparison, ComparisonRow
+from ..gradients.diagnosis import DiagnosisVerdict
 from .verdicts import Verdict
 
 __all__ = ["Advice", "advise"]
@@ -34,7 +35,8 @@ _CHEAPER = 0.1
 _UNSURE = 0.5
 _TARGET = 0.1
 """Error relative to the gradient that is to be reached."""
-_DISQUALIFIES = ("not finite", "blind", "overwhelmed")
+_DISQUALIFIES = ("not finite", "blind", "blind to contact", "overwhelmed by growth")
+"""Labels of the diagnosis with which an exact gradient is no candidate."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def advise(
     verdicts: Mapping[str, Verdict],
     *,
     squared_errors: Mapping[str, float] | None = None,
-    diagnosis: Mapping[str, str] | None = None,
+    diagnosis: Mapping[str, DiagnosisVerdict] | None = None,
 ) -> Advice:
     """The backend to use, by the rules above.
 
@@ -139,7 +141,7 @@ def _agreement(
     candidates: list[ComparisonRow],
     comparison: Comparison,
     verdicts: Mapping[str, Verdict],
-    found: Mapping[str, str],
+    found: Mapping[str, DiagnosisVerdict],
     work: Mapping[str, float],
     measured: Mapping[str, float],
 ) -> Advice:
@@ -190,7 +192,10 @@ def _needed(work: float, reference: ComparisonRow) -> int | None:
 
 
 def _against(
-    rows: Iterable[ComparisonRow], best: ComparisonRow | None, verdicts: Mapping[str, Verdict], found: Mapping[str, str]
+    rows: Iterable[ComparisonRow],
+    best: ComparisonRow | None,
+    verdicts: Mapping[str, Verdict],
+    found: Mapping[str, DiagnosisVerdict],
 ) -> tuple[str, ...]:
     """Why not each of those that do not agree."""
     said = []
@@ -205,8 +210,8 @@ def _against(
     return tuple(said)
 
 
-def _rejected(row: ComparisonRow, found: Mapping[str, str]) -> bool:
-    return found.get(row.name, "").startswith(_DISQUALIFIES)
+def _rejected(row: ComparisonRow, found: Mapping[str, DiagnosisVerdict]) -> bool:
+    return row.name in found and found[row.name].label in _DISQUALIFIES
 
 
 def _near(row: ComparisonRow) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ..files.atomic import atomic_path
 from ..sim import Recording, RecordingError
 from .folder import OutputError
 
@@ -65,21 +63,10 @@ def write_film(path: Path, frames: Iterable[Image.Image], interval: float) -> No
     if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder. Name a file in it")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".carom-", suffix=ending, dir=path.parent)
-        os.close(handle)
+        with atomic_path(path) as temporary:
+            (_write_gif if ending == ".gif" else _write_mp4)(frames, str(temporary), interval)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
-    try:
-        (_write_gif if ending == ".gif" else _write_mp4)(frames, temporary, interval)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)
 
 
 def _write_gif(pictures: Iterable[Image.Image], path: str, interval: float) -> None:

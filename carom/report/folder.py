@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -104,7 +104,8 @@ def _make_parents(folder: Path, target: Path) -> list[Path]:
 
 def _make_staging(where: Path, target: Path) -> Path:
     try:
-        staging = Path(tempfile.mkdtemp(prefix=".carom-", dir=where))
+        staging = where / f".carom-{secrets.token_hex(8)}"
+        staging.mkdir()
     except OSError as error:
         raise _unwritable(target, error) from None
     try:
@@ -118,9 +119,6 @@ def _make_staging(where: Path, target: Path) -> Path:
 
 def _publish(staging: Path, target: Path, existing: list[str] | None) -> None:
     if existing is None:
-        mask = os.umask(0)
-        os.umask(mask)
-        staging.chmod(0o777 & ~mask)  # mkdtemp makes a private folder
         os.rename(staging, target)
         return
     written = sorted(os.listdir(staging), key=lambda name: (name == LAST, name))

@@ -9,17 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..files.atomic import atomic_file
 from .errors import RunError
 
 __all__ = ["FORMAT", "read_checkpoint", "write_checkpoint"]
@@ -45,24 +43,13 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     torch.save(dict(content), buffer)
     body = buffer.getvalue()
     head = {"format": _KIND, "version": FORMAT, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
+        with atomic_file(path) as file:
             file.write(json.dumps(head).encode() + b"\n")
             file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
-        if isinstance(error, OSError):
-            kept = f"; the checkpoint before it is kept: {path}" if path.exists() else ""
-            raise RunError(f"cannot write checkpoint {path}: {error.strerror}{kept}") from None
-        raise
-    _sync_folder(path.parent)
+    except OSError as error:
+        kept = f"; the checkpoint before it is kept: {path}" if path.exists() else ""
+        raise RunError(f"cannot write checkpoint {path}: {error.strerror}{kept}") from None
 
 
 def read_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[str, Any]:
@@ -96,13 +83,3 @@ def read_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
     if not isinstance(content, dict):
         raise RunError(f"{path} holds a {type(content).__name__}, not the content of a checkpoint")
     return content
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that the new name survives a power cut too; not every file system lets a folder be synced."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -11,7 +11,7 @@ import torch
 
 from ..gradients.checks import suggest
 from ..gradients.compare import Comparison
-from ..gradients.diagnosis import Diagnosis, diagnose
+from ..gradients.diagnosis import Diagnosis, DiagnosisVerdict, diagnose
 from ..gradients.errors import GradientError
 from ..gradients.interface import Backend, Objective
 from ..gradients.reference import CentralDifferences
@@ -55,8 +55,8 @@ class Studies:
         return {name: point.squared_error for name, point in last.items() if point is not None and point.repeats > 1}
 
     @property
-    def verdicts(self) -> dict[str, str]:
-        """The diagnosis' words by backend; empty without one."""
+    def verdicts(self) -> dict[str, DiagnosisVerdict]:
+        """The diagnosis' verdicts by backend; empty without one."""
         return {} if self.diagnosis is None else self.diagnosis.verdicts
 
     def as_dict(self) -> dict[str, Any]:
@@ -299,7 +299,7 @@ STUDIES: dict[str, tuple[str, Callable[[_Work], Any]]] = {
 def _growth(diagnosis: Diagnosis) -> dict[str, Any]:
     norms, spectrum = diagnosis.gradient_norm_by_step, diagnosis.spectrum
     return {
-        "verdicts": diagnosis.verdicts,
+        "verdicts": {name: found.text for name, found in diagnosis.verdicts.items()},
         "notes": list(diagnosis.notes),
         "kinks": [str(kink) for kink in diagnosis.kinks],
         "gradient_norm_by_step": None if norms is None else norms.tolist(),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..envs.control import ControlTask
+from ..files.atomic import atomic_path
 from ..report.results import versions
 from ..report.run_folder import recording_entry
 from ..report.style import RC
@@ -104,9 +105,8 @@ def draw_curve(path: Path, training: Training, title: str) -> None:
         bottom.set_yscale("log")
         bottom.set_ylabel("cost of an episode")
         bottom.set_xlabel("control intervals simulated [million]")
-        temporary = path.with_name(f".{path.name}")
-        figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
-        temporary.replace(path)
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
 
 
 def _curve(training: Training) -> list[list[float]]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..envs.control import ControlTask
+from ..files.atomic import atomic_file
 from ..plain import plain_numbers
 from .errors import PolicyFileError
 
@@ -129,16 +127,8 @@ def save_policy(path: Path, policy: Policy, task: ControlTask, options: Mapping[
         "kind": policy.kind,
         "weights": {name: value.detach().cpu() for name, value in policy.state_dict().items()},
     }
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+    with atomic_file(path) as file:
+        torch.save(content, file)
 
 
 def load_policy(path: str | Path, task: ControlTask | None = None) -> Policy:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 
+from ...files.atomic import atomic_file
 from .cutting import Piece
 from .spilling import Spill, spill
 
@@ -93,14 +93,6 @@ def _read(path: Path, count: int, key: str) -> np.ndarray:
 
 
 def _write(path: Path, **arrays: Any) -> None:
-    """Write beside the final name and then move there, so that no reader ever sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        try:
-            np.savez(file, **arrays)
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            file.close()
-            os.unlink(file.name)
-            raise
+    with atomic_file(path) as file:
+        np.savez(file, **arrays)

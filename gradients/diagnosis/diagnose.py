@@ -20,7 +20,7 @@ from .horizon import HorizonVariance, variance_by_horizon
 from .kinks import Kink, nearby_kinks
 from .spectrum import Spectrum, spectrum
 from .unrolled import offers, steps_of
-from .words import Evidence, verdict
+from .words import DiagnosisVerdict, Evidence, verdict
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -33,8 +33,8 @@ class Diagnosis:
     """By backend: ``"autodiff"``, ``"first"``, ``"zeroth"``, and those asked for."""
     errors: dict[str, str]
     """Why a backend gave no gradient."""
-    verdicts: dict[str, str]
-    """What to think of each, in words; the rules are in ``words.py``."""
+    verdicts: dict[str, DiagnosisVerdict]
+    """What to think of each, a label and a sentence; the rules are in ``words.py``."""
     variance_ratio: float | None
     """Trace variance of one sample, first over zeroth order."""
     gradient_norm_by_step: torch.Tensor | None

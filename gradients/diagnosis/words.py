@@ -34,10 +34,37 @@ from .contacts import ContactChanges
 from .kinks import Kink
 from .spectrum import Spectrum
 
-__all__ = ["GROWTH", "Evidence", "verdict"]
+__all__ = ["GROWTH", "LABELS", "DiagnosisVerdict", "Evidence", "verdict"]
 
 GROWTH = 100.0
 """Growth of a disturbance over an evaluation that counts as overwhelming."""
+
+LABELS = (
+    "not finite", "blind", "blind to contact", "overwhelmed by growth", "biased by jumps", "local", "exactly 0",
+    "noisy", "off", "to be believed",
+)  # fmt: skip
+"""All labels of a verdict."""
+
+
+@dataclass(frozen=True)
+class DiagnosisVerdict:
+    """A label for programs, and the sentence for people."""
+
+    label: str
+    """One of ``LABELS``."""
+    detail: str = ""
+    """The rest of the sentence, with its punctuation."""
+
+    def __post_init__(self) -> None:
+        assert self.label in LABELS, self.label
+
+    @property
+    def text(self) -> str:
+        """The sentence, without a full stop."""
+        return self.label + self.detail
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -53,26 +80,27 @@ class Evidence:
     norm_by_step: torch.Tensor | None
 
 
-def verdict(name: str, estimate: Estimate, evidence: Evidence) -> str:
+def verdict(name: str, estimate: Estimate, evidence: Evidence) -> DiagnosisVerdict:
     """What to think of this estimate."""
     gradient, truth = estimate.gradient.double(), evidence.zeroth.gradient.double()
     error = evidence.zeroth.standard_error
     assert error is not None
     if not bool(torch.isfinite(gradient).all()):
-        return "not finite: of no use" + _worst_step(evidence)
+        return DiagnosisVerdict("not finite", ": of no use" + _worst_step(evidence))
     k = critical_z(len(truth))
     floor = 1e-9 * float(truth.norm()) + 1e-300
     missed = (gradient == 0.0) & (truth.abs() > k * error.double().clamp_min(floor))
     if bool(missed.any()):
         count = int(missed.sum())
-        return f"blind: exactly 0 in {count} of {len(gradient)} parameters where the cost is not flat{_unmet(evidence)}"
+        where = f"exactly 0 in {count} of {len(gradient)} parameters where the cost is not flat"
+        return DiagnosisVerdict("blind", f": {where}{_unmet(evidence)}")
     if (
         name == "autodiff"
         and _unmet(evidence)
         and evidence.norm_by_step is not None
         and not evidence.norm_by_step.any()
     ):
-        return f"blind to contact: no step's controls change the cost{_unmet(evidence)}"
+        return DiagnosisVerdict("blind to contact", f": no step's controls change the cost{_unmet(evidence)}")
     own = None if name == "autodiff" or estimate.standard_error is None else estimate.standard_error.double()
     both = torch.hypot(error.double(), torch.zeros_like(truth) if own is None else own).clamp_min(floor)
     z = float(((gradient - truth).abs() / both).max()) if name != "zeroth" else 0.0
@@ -81,27 +109,34 @@ def verdict(name: str, estimate: Estimate, evidence: Evidence) -> str:
     growth = _growth(evidence)
     if exact and growth > GROWTH and (z > k or noisier):
         many = f" and its variance is {evidence.variance_ratio:.2g} times the zeroth order's" if noisier else ""
-        return (
-            f"overwhelmed by growth: a disturbance of the state grows {growth:.2g} times over the evaluation{many}; "
-            "use the zeroth order, a shorter horizon or feedback"
+        return DiagnosisVerdict(
+            "overwhelmed by growth",
+            f": a disturbance of the state grows {growth:.2g} times over the evaluation{many}; "
+            "use the zeroth order, a shorter horizon or feedback",
         )
     if name == "first" and z > k:
-        return f"biased by jumps: {z:.1f} standard errors from the zeroth order, and its own error bar cannot show it"
+        return DiagnosisVerdict(
+            "biased by jumps",
+            f": {z:.1f} standard errors from the zeroth order, and its own error bar cannot show it",
+        )
     if name == "autodiff" and z > k:
-        return (
-            f"local: the slope of the cost as it is, {z:.1f} standard errors from that of its average{_near(evidence)}"
+        return DiagnosisVerdict(
+            "local",
+            f": the slope of the cost as it is, {z:.1f} standard errors from that of its average{_near(evidence)}",
         )
     length = float(gradient.norm())
     if own is not None and float(own.norm()) > 0.5 * length:
         if length == 0.0 and float(own.norm()) == 0.0:
-            return "exactly 0: no sample changed the cost; use a larger scale" + _unmet(evidence)
+            return DiagnosisVerdict("exactly 0", ": no sample changed the cost; use a larger scale" + _unmet(evidence))
         need = evidence.samples * (float(own.norm()) / (0.1 * length)) ** 2 if length > 0.0 else math.inf
         more = f"; about {need:.2g} samples would make it a tenth" if math.isfinite(need) else ""
-        return f"noisy: its error bar is {float(own.norm()) / max(length, 1e-300):.0%} of it{more}"
+        share = float(own.norm()) / max(length, 1e-300)
+        return DiagnosisVerdict("noisy", f": its error bar is {share:.0%} of it{more}")
     if z > k:
-        return f"off: {z:.1f} standard errors from the zeroth order"
+        return DiagnosisVerdict("off", f": {z:.1f} standard errors from the zeroth order")
     bar = "" if own is None or length == 0.0 else f", error bar {float(own.norm()) / length:.1%}"
-    return f"to be believed{bar}{_noise(name, evidence)}{_unmet(evidence) if name == 'autodiff' else ''}"
+    unmet = _unmet(evidence) if name == "autodiff" else ""
+    return DiagnosisVerdict("to be believed", f"{bar}{_noise(name, evidence)}{unmet}")
 
 
 def _noise(name: str, evidence: Evidence) -> str:

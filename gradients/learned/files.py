@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...files.atomic import atomic_file
 from ..errors import GradientError
 
 __all__ = ["read_model", "require", "write_model"]
@@ -35,17 +34,8 @@ def write_model(path: str | Path, kind: str, header: Mapping[str, Any], arrays: 
     target.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format": "carom model", "version": VERSION, "kind": kind, **header}, allow_nan=False)
     everything: dict[str, Any] = {_HEADER: np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
-    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False) as file:
-        try:
-            np.savez(file, **everything)
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            os.replace(file.name, target)
-        except BaseException:
-            file.close()
-            os.unlink(file.name)
-            raise
+    with atomic_file(target) as file:
+        np.savez(file, **everything)
 
 
 def read_model(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

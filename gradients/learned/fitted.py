@@ -270,15 +270,15 @@ class FittedSurrogate:
             seed=derive_seed(seed, "refresh", self.rollouts),
             progress=self.progress,
         )
-        self.rollouts += count
-        before = self.data
-        self.data = (*before, new)[-self.options.regions_kept :] if extend else (new,)
+        before = self.data, self.refits, self.extensions, self.rollouts
+        self.data = (*self.data, new)[-self.options.regions_kept :] if extend else (new,)
         self.refits += not extend
         self.extensions += extend
+        self.rollouts += count
         try:
             self.fit = self._fit()
-        except GradientError:
-            self.data = before
+        except BaseException:  # Ctrl-C too: the counts decide the seeds of the next fit
+            self.data, self.refits, self.extensions, self.rollouts = before
             raise
         return count
 

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from carom.gradients import Comparison, ComparisonRow
+from carom.gradients.diagnosis import DiagnosisVerdict
 from carom.report.advice import Advice, advise
 from carom.report.verdicts import Verdict
 
@@ -73,13 +74,13 @@ def test_a_spread_is_no_error_bar() -> None:
     assert advice((fitted, AGREES), (row("zeroth", variance=0.3), AGREES)).backend == "fitted"
 
 
-@pytest.mark.parametrize("word", ["blind to contact: no step's controls", "overwhelmed by growth: 1e6", "not finite"])
+@pytest.mark.parametrize("word", ["blind", "blind to contact", "overwhelmed by growth", "not finite"])
 def test_an_exact_gradient_that_the_diagnosis_rejects_is_no_candidate(word: str) -> None:
     judged = (row("exact", rollouts=1), AGREES), (row("zeroth", variance=0.5), AGREES)
-    found = advice(*judged, diagnosis={"exact": word})
+    found = advice(*judged, diagnosis={"exact": DiagnosisVerdict(word, ": in words that nothing reads")})
     assert found.backend == "zeroth"
     assert any(reason.startswith("Not exact, though it agrees") for reason in found.reasons)
-    assert advice(*judged, diagnosis={"exact": "to be believed"}).backend == "exact"
+    assert advice(*judged, diagnosis={"exact": DiagnosisVerdict("to be believed")}).backend == "exact"
 
 
 def test_a_cheap_direction_is_named_beside_the_number() -> None:
@@ -105,7 +106,8 @@ def test_without_agreement_a_direction_then_more_samples_then_nothing() -> None:
 
 
 def test_a_direction_that_the_diagnosis_rejects_is_not_followed() -> None:
-    turned, words = row("turned", gradient=(5.0, 4.0), rollouts=1), {"turned": "overwhelmed by growth: 1e3 times"}
+    turned = row("turned", gradient=(5.0, 4.0), rollouts=1)
+    words = {"turned": DiagnosisVerdict("overwhelmed by growth")}
     assert advice((turned, DIFFERS)).backend == "turned"
     assert advice((turned, DIFFERS), diagnosis=words).backend is None
     beside = advice((row("zeroth", variance=0.5), AGREES), (turned, DIFFERS), diagnosis=words)

@@ -140,3 +140,12 @@ def test_a_cost_that_never_changes_is_no_failure(tmp_path) -> None:
     assert all(found.label == "agrees" for found in result.verdicts.values()), result.verdicts
     result.save(tmp_path / "flat")
     assert load(tmp_path / "flat")["backends"][0]["cosine"] is None
+
+
+def test_a_backend_that_does_not_apply_is_a_row_with_its_reason() -> None:
+    task = carom.envs.make("quadratic")
+    result = carom.compare(task, backends=["autodiff", "softened"], rollouts=500, studies=["samples"])
+    exact, softened = result.comparison.rows
+    assert exact.error is None
+    assert "no contacts to soften" in (softened.error or "")
+    assert result.verdicts["softened"].label == "failed"

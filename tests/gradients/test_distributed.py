@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from carom.gradients import Autodiff, Distributed, GradientError, Smoothing, join_processes
+from carom.gradients import Autodiff, Distributed, GradientError, Smoothing, Softened, join_processes
 
 from .distributed_worker import CASES, THETA, cost
 
@@ -93,6 +93,8 @@ def test_refusals(monkeypatch):
     with join_processes() as processes:
         with pytest.raises(GradientError, match="whose samples can be shared out"):
             Distributed(Autodiff(), processes)
+        with pytest.raises(GradientError, match="whose samples can be shared out"):
+            Distributed(Softened(), processes)
         with pytest.raises(GradientError, match="join_processes"):
             Distributed(Smoothing(), None)
     with pytest.raises(GradientError, match="Did you mean 'gloo'"), join_processes("glo"):

@@ -160,6 +160,26 @@ def test_a_theta_outside_is_met_by_the_policy(box, fitted):
         fitted.with_options(outside="refit").estimate(waves, torch.stack([away, -away]))
 
 
+@pytest.mark.parametrize("outside", ["refit", "extend"])
+@pytest.mark.parametrize("problem", [GradientError, KeyboardInterrupt])
+def test_a_refit_that_fails_leaves_no_trace(fitted, monkeypatch, outside, problem):
+    waves, away = Waves(), torch.tensor([2.5, 0.0], dtype=torch.float64)
+    smooth, troubled = (fitted.with_options(outside=outside) for _ in range(2))
+    expected = smooth.estimate(waves, away, seed=4)
+
+    def fail(*_, **__):
+        raise problem("no fit")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("carom.gradients.learned.fitted.fit_costs", fail)
+        with pytest.raises(problem):
+            troubled.estimate(waves, away, seed=4)
+    assert (troubled.refits, troubled.extensions, troubled.rollouts) == (0, 0, 256)
+    found = troubled.estimate(waves, away, seed=4)
+    assert torch.equal(found.gradient, expected.gradient)
+    assert found.diagnostics["rollouts"] == 512
+
+
 def test_it_follows_an_optimizer():
     objective = Quadratic()
     theta = objective.initial_parameters().requires_grad_()

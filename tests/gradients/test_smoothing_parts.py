@@ -54,11 +54,11 @@ def same(one, other, digits=1e-11):
 def test_any_ranges_merge_into_the_whole(backend):
     batch = torch.stack([THETA, -THETA])
     whole = backend.estimate_with_scale(WAVES, batch, seed=3)
-    run = backend.prepare(WAVES, batch, seed=3, with_scale=True)
+    run = backend.start_run(WAVES, batch, seed=3, with_scale=True)
     for cuts in ([0, 1, 20, run.units], [0, 16, 16, 32, run.units], [0, run.units // 2, run.units]):
         # Ranges in reverse, as different processes might finish them, and sent as tensors.
         parts = [
-            backend.prepare(WAVES, batch, seed=3, with_scale=True).measure(low, high - low)
+            backend.start_run(WAVES, batch, seed=3, with_scale=True).measure(low, high - low)
             for low, high in reversed(list(itertools.pairwise(cuts)))
         ][::-1]
         merged = run.empty()
