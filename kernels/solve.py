@@ -32,19 +32,16 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.func
     def set_up(
-        world: int, body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int),
-        gravity: wp.array(dtype=vec3), body_inertia: wp.array2d(dtype=mat33), body_q: wp.array2d(dtype=transform),
+        world: int, body_mask: wp.array(dtype=spatial), gravity: wp.array(dtype=vec3),
+        body_inertia: wp.array2d(dtype=mat33), body_q: wp.array2d(dtype=transform),
         body_v0: wp.array2d(dtype=spatial), h: dtype, inertia: wp.array2d(dtype=mat33),
         target: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """World inertia and free velocity of every body."""
         for body in range(body_q.shape[1]):
-            pose = body_q[world, body]
-            local = body_inertia[world, body]
-            inertia[world, body] = dyn.world_inertia(wp.transform_get_rotation(pose), local)
-            target[world, body] = dyn.free_velocity(
-                body_gyroscopic[body], pose, body_v0[world, body], body_mask[body], local, gravity[world], h
-            )
+            rotation = wp.transform_get_rotation(body_q[world, body])
+            inertia[world, body] = dyn.world_inertia(rotation, body_inertia[world, body])
+            target[world, body] = dyn.free_velocity(body_v0[world, body], body_mask[body], gravity[world], h)
 
     @wp.func
     def momentum(m: dtype, inertia: mat33, v: spatial):
@@ -108,7 +105,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     def solve_kernel(
         # model
         dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
-        body_gyroscopic: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
         body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
         actuator_damping: wp.array2d(dtype=dtype),
@@ -132,7 +129,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         zero = dtype(0.0)
         bodies = body_q.shape[1]
         contacts = count[world]
-        set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         if every != 0:
             for body in range(bodies):
                 body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
@@ -334,7 +331,7 @@ def solve(
         make(dtype, contact_rows.resists, contact_rows.softens).kernel,
         dim=body_q.shape[0],
         inputs=[
-            dofs, m.dof_index, m.body_mask, m.body_gyroscopic,
+            dofs, m.dof_index, m.body_mask,
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,

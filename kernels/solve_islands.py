@@ -297,7 +297,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def solve_islands_kernel(
         # model
-        body_takes_part: wp.array(dtype=int), body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int),
+        body_takes_part: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
         actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
@@ -320,7 +320,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             return
         bodies = body_q.shape[1]
         stride = slip.shape[1]
-        small.set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        small.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         if every != 0:
             for body in range(bodies):
                 body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
@@ -443,7 +443,7 @@ def solve_islands(
         make(dtype, contact_rows.resists, contact_rows.softens).kernel,
         dim=body_q.shape[0],
         inputs=[
-            m.body_takes_part, m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind,
+            m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind,
             m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
             r.coefficients, h, eps, tolerance, max_iterations, int(again is None), again,
