@@ -65,7 +65,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         lin.hessian(
             world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
             actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, coefficients,
-            slip, h, eps, hessian,
+            slip, h, eps, dtype(1.0), 0, normal, hessian,
         )  # fmt: skip
         lin.gather(adj_v1, dof_index, world, dtype(1.0), vector)
         lin.solve(hessian, vector, world, dofs)

@@ -1,8 +1,8 @@
 """The contact solve of worlds of many bodies: Newton's method island by island, each with a line search of its own.
 
 The energy of a world is the sum of its islands' (``graph.py``), so each is minimized by itself: what rests stops at
-once, and a hard corner of the scene does not shorten the steps of the rest. The stopping rule is that of
-``solve.py``, per island. One thread a world.
+once, and a hard corner of the scene does not shorten the steps of the rest. The stopping rule of ``stopping.py`` holds
+per island. One thread a world.
 """
 
 import functools
@@ -11,17 +11,12 @@ from typing import Any
 
 import warp as wp
 
-from . import blocks, contact_lanes, dynamics, graph, law, line_search, solve
+from . import blocks, contact_lanes, dynamics, graph, law, line_search, solve, stopping
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .line_search import CHANGE, MOTION
 from .precision import UNROLLED, precision
-from .solve import IMPULSE_ROUNDING, ROUNDING
 
 __all__ = ["make", "solve_islands"]
-
-ROUNDING_IN_SIGHT = 1000.0
-"""The rounding of impulses is looked at once the gradient is within this factor of the tolerance."""
-
 
 WAKING_SPEED = 0.1
 """Contacts sleep that would only act if they closed faster than at the start by this speed [m/s]."""
@@ -50,9 +45,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     hard = not resists and not softens  # contact of which eight are handled at a time
     eight = contact_lanes.make(dtype)
     Graph, arrange = graph.make().Graph, graph.make().arrange
-    momentum, mass_norm2 = small.momentum, small.mass_norm2
+    momentum, stop = small.momentum, stopping.make(dtype, resists, softens)
+    mass_norm2 = stop.mass_norm2
     stickiest = STICKIEST / p.epsilon
-    rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
 
     @wp.func
     def energy_gradient(
@@ -159,16 +154,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
                     v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
                 )  # fmt: skip
-                if axis < 3:
-                    noise2 += term * term / body_mass[world, body]
-                else:
-                    noise2 += term * term / inertia[world, body][axis - 3, axis - 3]
+                noise2 += stop.axis_norm2(body_mass[world, body], inertia[world, body], axis, term)
         at = int(0)  # slip may be that of the other body, which the noise does not depend on
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                 if line.acts(course, world, at, stride):
-                    noise2 += small.contact_noise2(
+                    noise2 += stop.contact_noise2(
                         world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
                         coefficients[world, c], line.motion(course, world, at, stride, normal[world, c]), eps,
                         body_mass, inertia, v,
@@ -353,14 +345,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         course, h, body_v1, gradient, slip,
                     )  # fmt: skip
                     norm = wp.sqrt(norm2)
-                    size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
-                    if norm > size and norm < dtype(ROUNDING_IN_SIGHT) * size:
+                    size = stop.sufficient(tolerance, size2, speed2)
+                    if stop.in_sight(norm, size):
                         noise2 = impulse_noise(
                             world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
                             actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
                             arm_b, coefficients, course, stride, h, eps, body_v1,
                         )  # fmt: skip
-                        size += dtype(impulse_rounding) * wp.sqrt(noise2)
+                        size += stop.impulses_known(noise2)
                     if norm <= size:
                         converged = 1
                     elif iteration >= max_iterations or not wp.isfinite(norm):
@@ -377,7 +369,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                             lin.assemble(
                                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
                                 actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
-                                coefficients, slip, g.acts, h, eps, diagonal, below,
+                                coefficients, slip, g.acts, h, eps * (dtype(stickiest) / sticks), diagonal, below,
                             )  # fmt: skip
                         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                             body = g.order[world, k]
