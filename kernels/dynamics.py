@@ -1,4 +1,4 @@
-"""Motion of a free body: world inertia, gyroscopic free motion, actuators, exponential map. Pure and differentiated."""
+"""Motion of a free body: world inertia, free turn, actuators, exponential map. Pure and differentiated."""
 
 import functools
 from types import SimpleNamespace
