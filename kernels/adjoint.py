@@ -35,7 +35,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     def linear_kernel(
         # model
         dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
-        body_gyroscopic: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
         body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
         actuator_damping: wp.array2d(dtype=dtype),
@@ -51,7 +51,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
-        solver.set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        solver.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         for c in range(count[world]):
             u = contact_law.relative_motion(
                 body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
@@ -65,7 +65,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         lin.hessian(
             world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
             actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, coefficients,
-            slip, h, eps, hessian,
+            slip, h, eps, dtype(1.0), 0, normal, hessian,
         )  # fmt: skip
         lin.gather(adj_v1, dof_index, world, dtype(1.0), vector)
         lin.solve(hessian, vector, world, dofs)
@@ -116,7 +116,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.kernel(module="unique")
     def body_kernel(
         # model
-        body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int), gravity: wp.array(dtype=vec3),
+        body_mask: wp.array(dtype=spatial), gravity: wp.array(dtype=vec3),
         body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
@@ -125,12 +125,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, body = wp.tid()
-        pose = body_q[world, body]
-        local = body_inertia[world, body]
-        change = body_v1[world, body] - dyn.free_velocity(
-            body_gyroscopic[body], pose, body_v0[world, body], body_mask[body], local, gravity[world], h
-        )
-        inertia = dyn.world_inertia(wp.transform_get_rotation(pose), local)
+        target = dyn.free_velocity(body_v0[world, body], body_mask[body], gravity[world], h)
+        change = body_v1[world, body] - target
+        rotation = wp.transform_get_rotation(body_q[world, body])
+        inertia = dyn.world_inertia(rotation, body_inertia[world, body])
         zb = z[world, body]
         power[world, body] = -(
             body_mass[world, body] * wp.dot(dyn.linear(zb), dyn.linear(change))
@@ -169,7 +167,7 @@ def solve_adjoint(
         make(dtype, contact_rows.resists, contact_rows.softens).linear,
         dim=body_q.shape[0],
         inputs=[
-            dofs, m.dof_index, m.body_mask, m.body_gyroscopic,
+            dofs, m.dof_index, m.body_mask,
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, body_v1, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,
@@ -231,11 +229,11 @@ def body_adjoint(
         k.body,
         dim=body_q.shape,
         inputs=[
-            m.body_mask, m.body_gyroscopic, m.gravity, m.body_mass, m.body_inertia, body_q, body_v0, body_v1, g.z, h,
+            m.body_mask, m.gravity, m.body_mass, m.body_inertia, body_q, body_v0, body_v1, g.z, h,
         ],
         outputs=[g.body_power],
         adjoint=True,
-        adj_inputs=[None, None, g.gravity, g.body_mass, g.body_inertia, g.body_q, g.body_v0, None, None, None],
+        adj_inputs=[None, g.gravity, g.body_mass, g.body_inertia, g.body_q, g.body_v0, None, None, None],
         adj_outputs=[g.body_seed],
         device=device,
     )  # fmt: skip

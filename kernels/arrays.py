@@ -96,6 +96,7 @@ class Scratch:
     vector: wp.array  # [W, n]; of small worlds
     slip: wp.array  # Motion of ``law.py`` [W, C]: relative velocities
     slip_change: wp.array  # the same [W, C]
+    friction: wp.array  # vec3 [W, C]: of hard contacts, in parts of its limit; of small worlds
     course: wp.array  # [W, R C + 8], R numbers a contact, see ``line_search.py``; of large worlds
     graph: GraphArrays | None  # of worlds too large for one dense system
     blocks: BlockArrays | None
@@ -119,6 +120,7 @@ class Scratch:
             vector=zeros((worlds, max(dofs, 1) if small else 1), p.scalar),
             slip=zeros((worlds, capacity), p.vec3),
             slip_change=zeros((worlds, capacity), p.vec3),
+            friction=zeros((worlds, capacity if small else 1), p.vec3),
             course=zeros((worlds, 1 if small else line_search.rows_of(False) * capacity + LANES), p.scalar),
             graph=None if small else GraphArrays.allocate(worlds, bodies, capacity, device),
             blocks=None if small else BlockArrays.allocate(worlds, bodies, dtype, device),

@@ -1,4 +1,4 @@
-"""Motion of a free body: world inertia, gyroscopic free motion, actuators, exponential map. Pure and differentiated."""
+"""Motion of a free body: world inertia, free turn, actuators, exponential map. Pure and differentiated."""
 
 import functools
 from types import SimpleNamespace
@@ -15,7 +15,13 @@ ACTUATOR_VELOCITY = wp.constant(1)
 ACTUATOR_FORCE = wp.constant(2)
 
 GAIN = 1e-3
-"""Part by which the Runge-Kutta step of a free rotation may raise the energy before that is taken for instability."""
+"""Part by which the turn of a free body may change its energy before that is taken for a motion too fast for a step."""
+
+CHANGE = 4.0
+"""Times the spin itself that a stage of the Runge-Kutta step may change it by, as part of the same."""
+
+WOBBLE = 1e-6
+"""Square of the angle between spin and momentum below which the energy is left as it comes out: it hardly changes."""
 
 
 @functools.cache
@@ -86,69 +92,98 @@ def make(dtype: Any) -> SimpleNamespace:
         return quat(r[0] * scale, r[1] * scale, r[2] * scale, w)
 
     @wp.func
-    def bounded(w: vec3, change: vec3, inertia: mat33):
-        """Change of the body-frame angular velocity ``w``, less what would raise the rotational energy.
-
-        Gains below GAIN are the truncation error of steps that resolve the motion, and stay; from there to twice that
-        the gain goes to zero, so that the result is continuous.
-        """
-        result = change
-        after = w + change
-        energy = wp.dot(w, inertia * w)
-        energy_after = wp.dot(after, inertia * after)
-        if energy_after > dtype(1.0 + GAIN) * energy:
-            ratio = energy / energy_after
-            gain = wp.max(dtype(2.0 + 2.0 * GAIN) - dtype(1.0) / ratio, dtype(1.0))
-            result = after * wp.sqrt(gain * ratio) - w
-        return result
+    def turned(e: quat, x: vec3):
+        """What the turn ``e`` adds to ``x``, so that its rounding is relative to that."""
+        axis = vec3(e[0], e[1], e[2])
+        return wp.cross(axis, wp.cross(axis, x) + x * e[3]) * dtype(2.0)
 
     @wp.func
-    def free_rotation(gyroscopic: int, rotation: quat, w0: vec3, inertia: mat33, h: dtype):
-        """Torque-free motion over a step: the angular velocity after it, and the mean one during it (world) [rad/s].
-
-        The body-frame Euler equations are advanced by one classical Runge-Kutta step, which keeps energy and the size
-        of the momentum to O(h^5) a step; turning by the mean velocity keeps the momentum's direction to second order.
-        That step loses energy from about one radian a step on and is unstable from about 2.8 on: where it would gain
-        energy, the new velocity is made smaller. In steps that resolve the motion this never happens.
-        """
-        w1 = w0
-        mean = w0
-        if gyroscopic != 0:
-            inverse = wp.inverse(inertia)
-            o = wp.quat_rotate_inv(rotation, w0)
-            k1 = euler_rate(o, inertia, inverse)
-            k2 = euler_rate(o + k1 * (dtype(0.5) * h), inertia, inverse)
-            k3 = euler_rate(o + k2 * (dtype(0.5) * h), inertia, inverse)
-            k4 = euler_rate(o + k3 * h, inertia, inverse)
-            change = bounded(o, (k1 + k2 * dtype(2.0) + k3 * dtype(2.0) + k4) * (h / dtype(6.0)), inertia)
-            # as increments of w0, so that the rounding of a turn is relative to what it changes
-            turned = wp.quat_rotate(rotation, change)
-            mean = w0 + turned * dtype(0.5)
-            e = quat_exp(mean * h)
-            axis = vec3(e[0], e[1], e[2])
-            x = w0 + turned
-            w1 = x + wp.cross(axis, wp.cross(axis, x) + x * e[3]) * dtype(2.0)
-        return w1, mean
+    def energy_gain(turn: vec3, x: vec3, momentum: vec3, inverse: mat33):
+        """Half of what a turn of a body that spins by ``x`` would add to its ``momentum`` times spin."""
+        change = turned(wp.quat_inverse(quat_exp(turn)), momentum)
+        return dtype(0.5) * wp.dot(change, x + inverse * (momentum + change))
 
     @wp.func
-    def free_velocity(
-        gyroscopic: int, pose: transform, v0: spatial, mask: spatial, inertia: mat33, gravity: vec3, h: dtype
-    ):
-        """Velocity after a step without contacts and actuators: v* of the design. Locked axes (mask 0) stand still."""
-        w1, _mean = free_rotation(gyroscopic, wp.transform_get_rotation(pose), angular(v0), inertia, h)
-        return wp.cw_mul(join(linear(v0) + gravity * h, w1), mask)
+    def free_turn(w: vec3, inertia: mat33, h: dtype):
+        """Turn of a torque-free body over a step that starts with ``w`` [rad/s], both in the body's frame.
+
+        Fourth order: Magnus' series of the spin, which one Runge-Kutta step of Euler's equations gives, then a slight
+        turn that restores the energy. (``carried`` keeps the momentum.) A motion that a step does not resolve,
+        from about 1.5 rad on, fades into a steady turn about the momentum, which keeps the energy too. All is in units
+        of turns and of the mean inertia, so that no size of a body leaves the range of single precision.
+        """
+        j = inertia / wp.trace(inertia)
+        inverse = wp.inverse(j)
+        x = w * h
+        momentum = j * x
+        power = wp.dot(momentum, x)
+        steady = x
+        if wp.dot(momentum, momentum) > dtype(0.0):
+            steady = momentum * (power / wp.dot(momentum, momentum))
+        turn = steady
+        most = dtype(CHANGE * CHANGE) * wp.dot(x, x)
+        k1 = euler_rate(x, j, inverse)
+        if wp.dot(k1, k1) <= most:
+            k2 = euler_rate(x + k1 * dtype(0.5), j, inverse)
+            if wp.dot(k2, k2) <= most:
+                k3 = euler_rate(x + k2 * dtype(0.5), j, inverse)
+                if wp.dot(k3, k3) <= most:
+                    k4 = euler_rate(x + k3, j, inverse)
+                    if wp.dot(k4, k4) <= most:
+                        y = x + (k1 + k2 * dtype(2.0) + k3 * dtype(2.0) + k4) / dtype(6.0)
+                        k5 = euler_rate(y, j, inverse)
+                        resolved = (x + y) * dtype(0.5) + (k1 - k5 + wp.cross(x, y)) / dtype(12.0)
+                        off = wp.abs(energy_gain(resolved, x, momentum, inverse)) / (
+                            dtype(GAIN) * power + dtype(1.0e-30)
+                        )
+                        fade = dtype(1.0)
+                        if off > dtype(1.0):
+                            fade = wp.max(dtype(2.0) - off, dtype(0.0))
+                        turn = steady + (resolved - steady) * fade
+        e = quat_exp(turn)
+        gain = energy_gain(turn, x, momentum, inverse)
+        after = momentum + turned(wp.quat_inverse(e), momentum)
+        n = wp.cross(after, inverse * after)
+        limit = dtype(WOBBLE) * power * power + dtype(1.0e-30)
+        return e * quat_exp(n * (gain / (wp.dot(n, n) + limit)))
 
     @wp.func
-    def advance(gyroscopic: int, pose: transform, v0: spatial, v1: spatial, inertia: mat33, h: dtype):
-        """Pose after a step that starts with velocity ``v0`` and ends with ``v1``: x + h v1, exp(h w) q.
+    def carried(before: quat, after: quat, w: vec3, inertia: mat33):
+        """Angular velocity [rad/s] in the attitude ``after`` of a body that had ``w`` in ``before``: one momentum.
 
-        The turn is corrected by the difference between the mean and the final velocity of the torque-free motion.
+        Swapping the two attitudes is the inverse, to rounding. An increment of ``w``, for the sake of rounding.
         """
+        j = inertia / wp.trace(inertia)
+        start = wp.normalize(before)
+        turn = wp.normalize(wp.quat_inverse(start) * after)
+        o = wp.quat_rotate_inv(start, w)
+        change = wp.inverse(j) * turned(wp.quat_inverse(turn), j * o)
+        return w + wp.quat_rotate(start, change + turned(turn, o + change))
+
+    @wp.func
+    def free_velocity(v0: spatial, mask: spatial, gravity: vec3, h: dtype):
+        """Velocity v* that gravity alone gives at the attitude of the start. Locked axes (mask 0) stand still."""
+        return wp.cw_mul(join(linear(v0) + gravity * h, angular(v0)), mask)
+
+    @wp.func
+    def advance(gyroscopic: int, pose: transform, v: spatial, inertia: mat33, h: dtype):
+        """Pose after a step in which a body that is free to turn moves on by itself from the velocity ``v``."""
         rotation = wp.transform_get_rotation(pose)
-        w1, mean = free_rotation(gyroscopic, rotation, angular(v0), inertia, h)
-        turn = quat_exp((angular(v1) + mean - w1) * h)
-        position = wp.transform_get_translation(pose) + linear(v1) * h
-        return wp.transformation(position, wp.normalize(turn * rotation), dtype=dtype)
+        position = wp.transform_get_translation(pose) + linear(v) * h
+        after = rotation
+        if gyroscopic != 0:
+            after = rotation * free_turn(wp.quat_rotate_inv(rotation, angular(v)), inertia, h)
+        else:
+            after = quat_exp(angular(v) * h) * rotation
+        return wp.transformation(position, wp.normalize(after), dtype=dtype)
+
+    @wp.func
+    def turned_velocity(gyroscopic: int, before: transform, after: transform, v: spatial, inertia: mat33):
+        """Velocity of a free body in the pose ``after`` that has ``v`` in the pose ``before``."""
+        w = angular(v)
+        if gyroscopic != 0:
+            w = carried(wp.transform_get_rotation(before), wp.transform_get_rotation(after), angular(v), inertia)
+        return join(linear(v), w)
 
     @wp.func
     def coordinate(pose: transform, axis: int):
@@ -203,6 +238,6 @@ def make(dtype: Any) -> SimpleNamespace:
     return SimpleNamespace(
         linear=linear, angular=angular, join=join, join_blocks=join_blocks, point_velocity=point_velocity,
         relative_velocity=relative_velocity, world_inertia=world_inertia, quat_exp=quat_exp,
-        free_rotation=free_rotation, free_velocity=free_velocity, advance=advance, coordinate=coordinate,
+        free_velocity=free_velocity, advance=advance, turned_velocity=turned_velocity, coordinate=coordinate,
         actuator_impulse=actuator_impulse, actuator_terms=actuator_terms, actuator_curvature=actuator_curvature,
     )  # fmt: skip

@@ -1,4 +1,8 @@
-"""Integration of the poses: one kernel, used forward and, through Warp's adjoint of it, backward."""
+"""Integration of poses, and of velocities as bodies turn: one kernel, forward and, through Warp's adjoint, backward.
+
+The solve gives velocities in the attitude at the start of a step, where its impulses act. From there a body moves on by
+itself: its momentum stays, so what a body free to turn has at the end of the step differs from what the solve gave.
+"""
 
 import functools
 from types import SimpleNamespace
@@ -10,12 +14,12 @@ from . import dynamics
 from .arrays import ModelArrays
 from .precision import precision
 
-__all__ = ["integrate", "integrate_adjoint", "make"]
+__all__ = ["integrate", "integrate_adjoint", "make", "solved_velocity"]
 
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """The kernel for one precision."""
+    """The kernels for one precision."""
     p = precision(dtype)
     mat33, spatial, transform = p.mat33, p.spatial, p.transform
     dyn = dynamics.make(dtype)
@@ -25,46 +29,78 @@ def make(dtype: Any) -> SimpleNamespace:
         # model
         body_gyroscopic: wp.array(dtype=int), body_inertia: wp.array2d(dtype=mat33),
         # state in
-        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        body_q: wp.array2d(dtype=transform), body_vm: wp.array2d(dtype=spatial), body_vs: wp.array2d(dtype=spatial),
         h: dtype,
         # state out
-        body_q1: wp.array2d(dtype=transform),
+        body_q1: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         world, body = wp.tid()
-        body_q1[world, body] = dyn.advance(
-            body_gyroscopic[body], body_q[world, body], body_v0[world, body], body_v1[world, body],
-            body_inertia[world, body], h,
+        gyroscopic = body_gyroscopic[body]
+        inertia = body_inertia[world, body]
+        before = body_q[world, body]
+        after = dyn.advance(gyroscopic, before, body_vm[world, body], inertia, h)
+        body_q1[world, body] = after
+        body_v1[world, body] = dyn.turned_velocity(gyroscopic, before, after, body_vs[world, body], inertia)
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def solved_kernel(
+        body_gyroscopic: wp.array(dtype=int), body_inertia: wp.array2d(dtype=mat33),
+        body_q: wp.array2d(dtype=transform), body_q1: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial),
+        # out
+        body_vs: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        world, body = wp.tid()
+        body_vs[world, body] = dyn.turned_velocity(
+            body_gyroscopic[body], body_q1[world, body], body_q[world, body], body_v1[world, body],
+            body_inertia[world, body],
         )  # fmt: skip
 
-    return SimpleNamespace(kernel=integrate_kernel)
+    return SimpleNamespace(kernel=integrate_kernel, solved=solved_kernel)
 
 
 def integrate(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, body_q1: wp.array,
-    *, h: float,
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_vm: wp.array, body_vs: wp.array, body_q1: wp.array,
+    body_v1: wp.array, *, h: float,
 ) -> None:  # fmt: skip
-    """Poses ``body_q1`` after a step of ``h`` [s] from ``body_q``; all arrays [worlds, bodies]."""
+    """Poses ``body_q1`` and velocities ``body_v1`` after a step of ``h`` [s]; all arrays are [worlds, bodies].
+
+    ``body_vs`` are the velocities that the solve gave, ``body_vm`` those that move the poses: the same without impacts.
+    """
     wp.launch(
         make(dtype).kernel,
         dim=body_q.shape,
-        inputs=[model.body_gyroscopic, model.body_inertia, body_q, body_v0, body_v1, h],
-        outputs=[body_q1],
+        inputs=[model.body_gyroscopic, model.body_inertia, body_q, body_vm, body_vs, h],
+        outputs=[body_q1, body_v1],
         device=body_q.device,
     )
 
 
 def integrate_adjoint(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, body_q1: wp.array,
-    adj_q1: wp.array, adj_q: wp.array, adj_v0: wp.array, adj_v1: wp.array, adj_inertia: wp.array, *, h: float,
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_vm: wp.array, body_vs: wp.array, body_q1: wp.array,
+    body_v1: wp.array, adj_q1: wp.array, adj_v1: wp.array, adj_q: wp.array, adj_vm: wp.array, adj_vs: wp.array,
+    adj_inertia: wp.array, *, h: float,
 ) -> None:  # fmt: skip
-    """Add to ``adj_q``, ``adj_v0``, ``adj_v1``, ``adj_inertia`` what the new poses' adjoint ``adj_q1`` implies."""
+    """Add to ``adj_q``, ``adj_vm``, ``adj_vs`` (may be one array), ``adj_inertia`` what the outputs' adjoints imply."""
     wp.launch(
         make(dtype).kernel,
         dim=body_q.shape,
-        inputs=[model.body_gyroscopic, model.body_inertia, body_q, body_v0, body_v1, h],
-        outputs=[body_q1],
+        inputs=[model.body_gyroscopic, model.body_inertia, body_q, body_vm, body_vs, h],
+        outputs=[body_q1, body_v1],
         adjoint=True,
-        adj_inputs=[None, adj_inertia, adj_q, adj_v0, adj_v1, None],
-        adj_outputs=[adj_q1],
+        adj_inputs=[None, adj_inertia, adj_q, adj_vm, adj_vs, None],
+        adj_outputs=[adj_q1, adj_v1],
+        device=body_q.device,
+    )
+
+
+def solved_velocity(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_q1: wp.array, body_v1: wp.array, body_vs: wp.array
+) -> None:
+    """Velocities ``body_vs`` that the solve of a step gave, from the poses before it and the state after it."""
+    wp.launch(
+        make(dtype).solved,
+        dim=body_q.shape,
+        inputs=[model.body_gyroscopic, model.body_inertia, body_q, body_q1, body_v1],
+        outputs=[body_vs],
         device=body_q.device,
     )

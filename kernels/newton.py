@@ -28,6 +28,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     small_matrix, small_vector = wp.types.matrix((SMALL, SMALL), dtype), wp.types.vector(SMALL, dtype)
     contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    hard = not resists and not softens
     Curvature = wp.types.matrix((6, 6), dtype) if resists else mat33
 
     @wp.func
@@ -68,6 +69,31 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             add_block(hessian, world, dofs, dof_index, row, 3, column, 3, -(rg * wp.skew(arm_column)))
 
     @wp.func
+    def dual_curvature(u: Motion, n: vec3, q: Coefficients, w: vec3, eps: dtype):
+        """As ``law.curvature`` of hard contact, with friction ``w`` on its way in place of one ut/s."""
+        s = contact_law.slip_speed(u, n, eps)
+        e = (u - n * wp.dot(n, u)) / s
+        g = n - e * q[2]
+        across = (wp.outer(e, w) + wp.outer(w, e)) * dtype(0.5)
+        rest = wp.identity(n=3, dtype=dtype) - wp.outer(n, n) - across
+        return wp.outer(g, g) * q[1] + rest * (contact_law.excess(u, n, q, eps) * q[2] / s)
+
+    @wp.func
+    def friction_after(w: vec3, u: Motion, du: Motion, n: vec3, q: Coefficients, eps: dtype):
+        """Friction in parts of its limit after the motion of a hard contact changes from ``u`` by ``du``.
+
+        w s = ut to first order, and at most 1.
+        """
+        result = w
+        if contact_law.excess(u, n, q, eps) > dtype(0.0):
+            s = contact_law.slip_speed(u, n, eps)
+            e = (u - n * wp.dot(n, u)) / s
+            d = (du - n * wp.dot(n, du)) / s
+            result = e + d - w * wp.dot(e, d)
+            result = result / wp.max(wp.length(result), dtype(1.0))
+        return result
+
+    @wp.func
     def hessian(
         world: int, dofs: int, dof_index: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype),
         inertia: wp.array2d(dtype=mat33),
@@ -75,9 +101,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         contacts: int, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype, out: wp.array2d(dtype=dtype),
+        slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype, loose: dtype, dual: int,
+        friction: wp.array2d(dtype=vec3), out: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        """Write the lower triangle of the Hessian at the relative velocities ``slip`` into ``out``."""
+        """Write the lower triangle of the Hessian at the relative velocities ``slip`` into ``out``.
+
+        With ``loose`` above 1, that of a stiction speed as many times as large. With ``dual`` 1, that of the
+        primal-dual method of ``line_search.py``, with ``friction`` on its way.
+        """
         for k in range(dofs * dofs):
             out[world, k] = dtype(0.0)
         for body in range(body_mass.shape[1]):
@@ -96,7 +127,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             q = coefficients[world, c]
             u = slip[world, c]
             if contact_law.excess(u, n, q, eps) > dtype(0.0):
-                g = contact_law.curvature(u, n, q, eps)
+                if wp.static(resists):
+                    q[6] = q[6] * loose
+                g = contact_law.curvature(u, n, q, eps * loose)
+                if wp.static(hard):
+                    if dual == 1:
+                        g = dual_curvature(u, n, q, friction[world, c], eps * loose)
                 a = row_a[world, c]
                 b = row_b[world, c]
                 ra = arm_a[world, c]
@@ -175,4 +211,4 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     value[i] = x[world, d]
             out[world, body] = value
 
-    return SimpleNamespace(hessian=hessian, solve=solve, gather=gather, spread=spread)
+    return SimpleNamespace(hessian=hessian, friction_after=friction_after, solve=solve, gather=gather, spread=spread)

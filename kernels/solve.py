@@ -6,7 +6,7 @@ from typing import Any
 
 import warp as wp
 
-from . import dynamics, law, newton
+from . import dynamics, law, newton, stopping
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .precision import FUSED, precision
@@ -14,11 +14,11 @@ from .report import step_failed
 
 __all__ = ["make", "solve"]
 
-ROUNDING = 64.0
-"""Velocities are known to this many units of rounding; a gradient that small cannot be reduced."""
+PATIENCE = 12
+"""Iterations after which hard contacts' friction is solved for as well, see ``newton.py``."""
 
-IMPULSE_ROUNDING = 8.0
-"""Impulses of contacts and actuators are known to this many units of rounding of the terms in them."""
+LOOSER = 30.0
+"""Factor on the stiction speed in the Hessian where the factor lost the masses in rounding; halved after each step."""
 
 
 @functools.cache
@@ -29,87 +29,31 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
     lin = newton.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
-    rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
+    stop = stopping.make(dtype, resists, softens)
+    hard = not resists and not softens
 
     @wp.func
     def set_up(
-        world: int, body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int),
-        gravity: wp.array(dtype=vec3), body_inertia: wp.array2d(dtype=mat33), body_q: wp.array2d(dtype=transform),
+        world: int, body_mask: wp.array(dtype=spatial), gravity: wp.array(dtype=vec3),
+        body_inertia: wp.array2d(dtype=mat33), body_q: wp.array2d(dtype=transform),
         body_v0: wp.array2d(dtype=spatial), h: dtype, inertia: wp.array2d(dtype=mat33),
         target: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """World inertia and free velocity of every body."""
         for body in range(body_q.shape[1]):
-            pose = body_q[world, body]
-            local = body_inertia[world, body]
-            inertia[world, body] = dyn.world_inertia(wp.transform_get_rotation(pose), local)
-            target[world, body] = dyn.free_velocity(
-                body_gyroscopic[body], pose, body_v0[world, body], body_mask[body], local, gravity[world], h
-            )
+            rotation = wp.transform_get_rotation(body_q[world, body])
+            inertia[world, body] = dyn.world_inertia(rotation, body_inertia[world, body])
+            target[world, body] = dyn.free_velocity(body_v0[world, body], body_mask[body], gravity[world], h)
 
     @wp.func
     def momentum(m: dtype, inertia: mat33, v: spatial):
         return dyn.join(dyn.linear(v) * m, inertia * dyn.angular(v))
 
-    @wp.func
-    def lightness_at(m: dtype, inertia: mat33, arm: vec3):
-        """Squared norm of a unit impulse at ``arm``, for a body as round as its mean inertia [1/kg]."""
-        return dtype(1.0) / m + dtype(3.0) * wp.dot(arm, arm) / wp.trace(inertia)
-
-    @wp.func
-    def mass_norm2(m: dtype, inertia: mat33, f: spatial):
-        """Squared norm of an impulse in the inverse of the mass matrix's diagonal [J]."""
-        s = wp.dot(dyn.linear(f), dyn.linear(f)) / m
-        for i in range(3):
-            s += f[3 + i] * f[3 + i] / inertia[i, i]
-        return s
-
-    @wp.func
-    def contact_noise2(
-        world: int, a: int, b: int, n: vec3, arm_a: vec3, arm_b: vec3, q: Coefficients, u: Motion, eps: dtype,
-        body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33), v: wp.array2d(dtype=spatial),
-    ):  # fmt: skip
-        """Squared norm of what the terms in an active contact's impulse do to its bodies [J]; 0 for an inactive one."""
-        z = contact_law.excess(u, n, q, eps)
-        if z <= dtype(0.0):
-            return dtype(0.0)
-        s = contact_law.slip_speed(u, n, eps)
-        term = wp.abs(q[0]) + q[1] * (wp.abs(contact_law.normal_part(u, n)) + q[2] * (q[3] + s))
-        if wp.static(resists):
-            term += q[1] * contact_law.resisted(dyn.angular(u), n, q)
-        if wp.static(softens):
-            term *= contact_law.slope(u, n, q, eps)
-        moment = term
-        term = term * (dtype(1.0) + q[2])
-        lightness = dtype(0.0)
-        if b >= 0:
-            lightness += lightness_at(body_mass[world, b], inertia[world, b], arm_b)
-        if a >= 0:
-            lightness += lightness_at(body_mass[world, a], inertia[world, a], arm_a)
-        # friction holds like a damper of load mu / s, and the slip it sees is a difference of two speeds
-        fast = wp.length(dyn.point_velocity(v, world, a, arm_a)) + wp.length(dyn.point_velocity(v, world, b, arm_b))
-        term += z * q[2] / s * fast / dtype(IMPULSE_ROUNDING)
-        noise2 = term * term * lightness
-        if wp.static(resists):
-            w = dyn.angular(u)
-            stiff = q[4] / contact_law.rolling_speed(w, n, q[6]) + q[5] / contact_law.spin_speed(w, n, q[6])
-            spinning = dtype(0.0)
-            turn = dtype(0.0)
-            if b >= 0:
-                spinning += wp.length(dyn.angular(v[world, b]))
-                turn += dtype(3.0) / wp.trace(inertia[world, b])
-            if a >= 0:
-                spinning += wp.length(dyn.angular(v[world, a]))
-                turn += dtype(3.0) / wp.trace(inertia[world, a])
-            moment = moment * (q[4] + q[5]) + z * stiff * spinning / dtype(IMPULSE_ROUNDING)
-            noise2 += moment * moment * turn
-        return noise2
-
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def solve_kernel(
         # model
         dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
-        body_gyroscopic: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
         body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
         actuator_damping: wp.array2d(dtype=dtype),
@@ -122,7 +66,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype), vector: wp.array2d(dtype=dtype),
-        slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion),
+        slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion), friction: wp.array2d(dtype=vec3),
         # state out
         body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
         failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), last_failure: wp.array(dtype=int),
@@ -134,7 +78,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         zero = dtype(0.0)
         bodies = body_q.shape[1]
         contacts = count[world]
-        set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         if every != 0:
             for body in range(bodies):
                 body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
@@ -146,18 +90,18 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         iteration = int(0)
         converged = int(0)
         relative = dtype(0.0)
+        loose = dtype(1.0)
         while converged == 0:
             # gradient of the energy, and the size of the terms that balance in it
             size2 = zero
             speed2 = zero
-            noise2 = zero
             for body in range(bodies):
                 v = body_v1[world, body]
                 m = body_mass[world, body]
                 jm = inertia[world, body]
                 f = wp.cw_mul(momentum(m, jm, v - target[world, body]), body_mask[body])
                 gradient[world, body] = f
-                size2 += mass_norm2(m, jm, f)
+                size2 += stop.mass_norm2(m, jm, f)
                 speed2 += m * wp.dot(dyn.linear(v), dyn.linear(v)) + wp.dot(dyn.angular(v), jm * dyn.angular(v))
             for i in range(actuator_body.shape[0]):
                 body = actuator_body[i]
@@ -170,11 +114,6 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     kd = actuator_damping[world, i]
                     f[axis] = f[axis] - dyn.actuator_impulse(actuator_kind[i], control[world, i], x, w, kp, kd, h)
                     gradient[world, body] = f
-                    term = dyn.actuator_terms(actuator_kind[i], control[world, i], x, w, kp, kd, h)
-                    if axis < 3:
-                        noise2 += term * term / body_mass[world, body]
-                    else:
-                        noise2 += term * term / inertia[world, body][axis - 3, axis - 3]
             for c in range(contacts):
                 n = normal[world, c]
                 q = coefficients[world, c]
@@ -182,10 +121,6 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 if contact_law.normal_part(push, n) > zero:
                     a = row_a[world, c]
                     b = row_b[world, c]
-                    noise2 += contact_noise2(
-                        world, a, b, n, arm_a[world, c], arm_b[world, c], q, slip[world, c], eps, body_mass, inertia,
-                        body_v1,
-                    )  # fmt: skip
                     if b >= 0:
                         gradient[world, b] = gradient[world, b] - wp.cw_mul(
                             contact_law.on_body(push, arm_b[world, c]), body_mask[b]
@@ -196,10 +131,26 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         )
             norm2 = zero
             for body in range(bodies):
-                norm2 += mass_norm2(body_mass[world, body], inertia[world, body], gradient[world, body])
-            size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
-            size += dtype(impulse_rounding) * wp.sqrt(noise2)
+                norm2 += stop.mass_norm2(body_mass[world, body], inertia[world, body], gradient[world, body])
             norm = wp.sqrt(norm2)
+            size = stop.sufficient(tolerance, size2, speed2)
+            if stop.in_sight(norm, size):
+                noise2 = zero
+                for i in range(actuator_body.shape[0]):
+                    body = actuator_body[i]
+                    axis = actuator_axis[i]
+                    if dof_index[6 * body + axis] >= 0:
+                        term = dyn.actuator_terms(
+                            actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                            body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                        )  # fmt: skip
+                        noise2 += stop.axis_norm2(body_mass[world, body], inertia[world, body], axis, term)
+                for c in range(contacts):
+                    noise2 += stop.contact_noise2(
+                        world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
+                        coefficients[world, c], slip[world, c], eps, body_mass, inertia, body_v1,
+                    )  # fmt: skip
+                size += stop.impulses_known(noise2)
             relative = tolerance * norm / (size + dtype(1.0e-30))
             if norm <= size:
                 converged = 1
@@ -207,10 +158,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 converged = -1
             else:
                 iteration += 1
+                dual = int(0)
+                if wp.static(hard):
+                    if iteration > PATIENCE:
+                        dual = int(1)
+                        if iteration == PATIENCE + 1:
+                            for c in range(contacts):
+                                friction[world, c] = vec3()
                 lin.hessian(
                     world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
                     actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, coefficients,
-                    slip, h, eps, hessian,
+                    slip, h, eps, loose, dual, friction, hessian,
                 )  # fmt: skip
                 lin.gather(gradient, dof_index, world, dtype(-1.0), vector)
                 lin.solve(hessian, vector, world, dofs)
@@ -226,68 +184,78 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     slope_0 += wp.dot(d, gradient[world, body])
                     linear += wp.dot(f, body_v1[world, body] - target[world, body])
                     curve += wp.dot(f, d)
-                for i in range(actuator_body.shape[0]):
-                    body = actuator_body[i]
-                    axis = actuator_axis[i]
-                    along = direction[world, body][axis]
-                    linear -= along * dyn.actuator_impulse(
-                        actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
-                        body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
-                    )  # fmt: skip
-                    curve += (
-                        along
-                        * along
-                        * dyn.actuator_curvature(
-                            actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                if slope_0 < zero:
+                    for i in range(actuator_body.shape[0]):
+                        body = actuator_body[i]
+                        axis = actuator_axis[i]
+                        along = direction[world, body][axis]
+                        linear -= along * dyn.actuator_impulse(
+                            actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                            body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                        )  # fmt: skip
+                        curve += (
+                            along
+                            * along
+                            * dyn.actuator_curvature(
+                                actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                            )
                         )
-                    )
-                for c in range(contacts):
-                    slip_change[world, c] = contact_law.relative_motion(
-                        direction, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
-                    )
-                alpha = dtype(1.0)
-                low = zero
-                high = dtype(-1.0)  # none yet
-                evaluation = int(0)
-                searching = int(1)
-                while searching == 1:
-                    slope = linear + alpha * curve
-                    bend = curve
                     for c in range(contacts):
-                        n = normal[world, c]
-                        q = coefficients[world, c]
-                        du = slip_change[world, c]
-                        u = slip[world, c] + du * alpha
-                        push = contact_law.impulse(u, n, q, eps)
-                        if contact_law.normal_part(push, n) > zero:
-                            slope -= wp.dot(push, du)
-                            if evaluation > 0:
-                                bend += wp.dot(du, contact_law.curvature(u, n, q, eps) * du)
-                    evaluation += 1
-                    if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):
-                        searching = 0
-                    elif evaluation >= LINE_SEARCH_EVALUATIONS:
-                        searching = 0
-                    else:
-                        if slope < zero:
-                            low = alpha
+                        slip_change[world, c] = contact_law.relative_motion(
+                            direction, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
+                        )
+                    alpha = dtype(1.0)
+                    low = zero
+                    high = dtype(-1.0)  # none yet
+                    evaluation = int(0)
+                    searching = int(1)
+                    while searching == 1:
+                        slope = linear + alpha * curve
+                        bend = curve
+                        for c in range(contacts):
+                            n = normal[world, c]
+                            q = coefficients[world, c]
+                            du = slip_change[world, c]
+                            u = slip[world, c] + du * alpha
+                            push = contact_law.impulse(u, n, q, eps)
+                            if contact_law.normal_part(push, n) > zero:
+                                slope -= wp.dot(push, du)
+                                if evaluation > 0:
+                                    bend += wp.dot(du, contact_law.curvature(u, n, q, eps) * du)
+                        evaluation += 1
+                        if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):
+                            searching = 0
+                        elif evaluation >= LINE_SEARCH_EVALUATIONS:
+                            searching = 0
                         else:
-                            high = alpha
-                        trial = alpha - slope / bend
-                        if evaluation == 1:  # no curvature there yet: secant with the slope at zero
-                            trial = alpha * slope_0 / (slope_0 - slope)
                             if slope < zero:
-                                trial = wp.min(wp.max(trial, dtype(1.5)), dtype(4.0))
-                        if high < zero:
-                            if trial <= low:
-                                trial = low * dtype(2.0)
-                        elif trial <= low or trial >= high:
-                            trial = dtype(0.5) * (low + high)
-                        alpha = trial
-                for body in range(bodies):
-                    body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
-                for c in range(contacts):
-                    slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
+                                low = alpha
+                            else:
+                                high = alpha
+                            trial = alpha - slope / bend
+                            if evaluation == 1:  # no curvature there yet: secant with the slope at zero
+                                trial = alpha * slope_0 / (slope_0 - slope)
+                                if slope < zero:
+                                    trial = wp.min(wp.max(trial, dtype(1.5)), dtype(4.0))
+                            if high < zero:
+                                if trial <= low:
+                                    trial = low * dtype(2.0)
+                            elif trial <= low or trial >= high:
+                                trial = dtype(0.5) * (low + high)
+                            alpha = trial
+                    for body in range(bodies):
+                        body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
+                    for c in range(contacts):
+                        if wp.static(hard):
+                            if dual == 1:
+                                friction[world, c] = lin.friction_after(
+                                    friction[world, c], slip[world, c], slip_change[world, c] * alpha, normal[world, c],
+                                    coefficients[world, c], eps,
+                                )  # fmt: skip
+                        slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
+                    loose = wp.max(dtype(0.5) * loose, dtype(1.0))
+                else:  # the factor lost the masses in rounding
+                    loose *= dtype(LOOSER)
 
         iterations[world] = iterations[world] + iteration
         if every != 0 and further == 0:
@@ -298,8 +266,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             residual[world] = relative
 
     return SimpleNamespace(
-        kernel=solve_kernel, set_up=set_up, momentum=momentum, mass_norm2=mass_norm2,
-        contact_noise2=contact_noise2,
+        kernel=solve_kernel, set_up=set_up, momentum=momentum,
     )  # fmt: skip
 
 
@@ -336,12 +303,12 @@ def solve(
         make(dtype, contact_rows.resists, contact_rows.softens).kernel,
         dim=body_q.shape[0],
         inputs=[
-            dofs, m.dof_index, m.body_mask, m.body_gyroscopic,
+            dofs, m.dof_index, m.body_mask,
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,
             h, eps, tolerance, max_iterations, int(again is None), int(further), again,
-            s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change,
+            s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change, s.friction,
         ],
         outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
         device=body_q.device,

@@ -1,8 +1,8 @@
 """The contact solve of worlds of many bodies: Newton's method island by island, each with a line search of its own.
 
 The energy of a world is the sum of its islands' (``graph.py``), so each is minimized by itself: what rests stops at
-once, and a hard corner of the scene does not shorten the steps of the rest. The stopping rule is that of
-``solve.py``, per island. One thread a world.
+once, and a hard corner of the scene does not shorten the steps of the rest. The stopping rule of ``stopping.py`` holds
+per island. One thread a world.
 """
 
 import functools
@@ -11,18 +11,13 @@ from typing import Any
 
 import warp as wp
 
-from . import blocks, contact_lanes, dynamics, graph, law, line_search, solve
+from . import blocks, contact_lanes, dynamics, graph, law, line_search, solve, stopping
 from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .line_search import CHANGE, MOTION
 from .precision import UNROLLED, precision
 from .report import step_failed
-from .solve import IMPULSE_ROUNDING, ROUNDING
 
 __all__ = ["make", "solve_islands"]
-
-ROUNDING_IN_SIGHT = 1000.0
-"""The rounding of impulses is looked at once the gradient is within this factor of the tolerance."""
-
 
 WAKING_SPEED = 0.1
 """Contacts sleep that would only act if they closed faster than at the start by this speed [m/s]."""
@@ -51,9 +46,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     hard = not resists and not softens  # contact of which eight are handled at a time
     eight = contact_lanes.make(dtype, own_arms)
     Graph, arrange = graph.make().Graph, graph.make().arrange
-    momentum, mass_norm2 = small.momentum, small.mass_norm2
+    momentum, stop = small.momentum, stopping.make(dtype, resists, softens)
+    mass_norm2 = stop.mass_norm2
     stickiest = STICKIEST / p.epsilon
-    rounding, impulse_rounding = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon
 
     @wp.func
     def energy_gradient(
@@ -160,16 +155,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                     actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
                     v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
                 )  # fmt: skip
-                if axis < 3:
-                    noise2 += term * term / body_mass[world, body]
-                else:
-                    noise2 += term * term / inertia[world, body][axis - 3, axis - 3]
+                noise2 += stop.axis_norm2(body_mass[world, body], inertia[world, body], axis, term)
         at = int(0)  # slip may be that of the other body, which the noise does not depend on
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                 if line.acts(course, world, at, stride):
-                    noise2 += small.contact_noise2(
+                    noise2 += stop.contact_noise2(
                         world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
                         coefficients[world, c], line.motion(course, world, at, stride, normal[world, c]), eps,
                         body_mass, inertia, v,
@@ -298,7 +290,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def solve_islands_kernel(
         # model
-        body_takes_part: wp.array(dtype=int), body_mask: wp.array(dtype=spatial), body_gyroscopic: wp.array(dtype=int),
+        body_takes_part: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
         actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
@@ -322,7 +314,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             return
         bodies = body_q.shape[1]
         stride = slip.shape[1]
-        small.set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        small.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         if every != 0:
             for body in range(bodies):
                 body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
@@ -355,14 +347,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         course, h, body_v1, gradient, slip,
                     )  # fmt: skip
                     norm = wp.sqrt(norm2)
-                    size = tolerance * wp.sqrt(size2) + dtype(rounding) * wp.sqrt(speed2)
-                    if norm > size and norm < dtype(ROUNDING_IN_SIGHT) * size:
+                    size = stop.sufficient(tolerance, size2, speed2)
+                    if stop.in_sight(norm, size):
                         noise2 = impulse_noise(
                             world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
                             actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
                             arm_b, coefficients, course, stride, h, eps, body_v1,
                         )  # fmt: skip
-                        size += dtype(impulse_rounding) * wp.sqrt(noise2)
+                        size += stop.impulses_known(noise2)
                     if norm <= size:
                         converged = 1
                     elif iteration >= max_iterations or not wp.isfinite(norm):
@@ -379,7 +371,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                             lin.assemble(
                                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
                                 actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
-                                coefficients, slip, g.acts, h, eps, diagonal, below,
+                                coefficients, slip, g.acts, h, eps * (dtype(stickiest) / sticks), diagonal, below,
                             )  # fmt: skip
                         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                             body = g.order[world, k]
@@ -444,7 +436,7 @@ def solve_islands(
         make(dtype, *contact_rows.law).kernel,
         dim=body_q.shape[0],
         inputs=[
-            m.body_takes_part, m.body_mask, m.body_gyroscopic, m.actuator_body, m.actuator_axis, m.actuator_kind,
+            m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind,
             m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
             r.coefficients, h, eps, tolerance, max_iterations, int(again is None), int(further), again,

@@ -330,7 +330,7 @@ def spinning(model: Model, options: SimulatorOptions, inertia: torch.Tensor, fin
     warnings.warn(
         f"body {model.body_names[b]!r} ended spinning at {speed:.3g} rad/s in world {w}, "
         f"{speed * options.step:.2g} rad a step: a step resolves less than about 1, and beyond that "
-        "spin is lost and its axis wanders. Take a step of "
+        "its axis wanders. Take a step of "
         f"{0.5 / speed:.1g} s or less, or look for a torque that is too great or an inertia that is too small",
         SimulationWarning,
         stacklevel=2,

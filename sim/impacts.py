@@ -63,22 +63,25 @@ class ImpactSteps:
         real, arrays = lane.real, lane.arrays
         for t in range(steps):
             start = self._prepare(t)
-            q, v1 = lane.q[t], lane.v[t + 1]
-            self._solve(t, start, own.total, v1)
-            impact.select(real, own, v1)
-            impact.impact_velocity(real, v1, own, h=lane.options.step)
-            integrate.integrate(real, arrays, q, start, own.body_vm, lane.q[t + 1], h=lane.options.step)
+            solved = lane.solved
+            self._solve(t, start, own.total, solved)
+            impact.select(real, own, solved)
+            impact.impact_velocity(real, solved, own, h=lane.options.step)
+            integrate.integrate(
+                real, arrays, lane.q[t], own.body_vm, solved, lane.q[t + 1], lane.v[t + 1], h=lane.options.step
+            )
 
     def forces(self) -> None:
         """What acted in the step from the first to the second state of the lane."""
         lane, own = self.lane, self.own
         assert lane.forces is not None
         self._prepare(0)
+        lane.find_solved(0)
         forces.forces(
-            lane.real, lane.arrays, lane.q[0], lane.v[1], lane.control[0], lane.features, self.law.rows, lane.forces,
+            lane.real, lane.arrays, lane.q[0], lane.solved, lane.control[0], lane.features, self.law.rows, lane.forces,
             **self._plain,
         )  # fmt: skip
-        impact.impact_forces(lane.real, lane.v[1], own, lane.forces.force, lane.forces.torque, **self._plain)
+        impact.impact_forces(lane.real, lane.solved, own, lane.forces.force, lane.forces.torque, **self._plain)
 
     def backward(self, steps: int) -> None:
         """Launch the adjoints of ``steps`` steps, the last first."""
@@ -88,7 +91,9 @@ class ImpactSteps:
         real, arrays, features, h = lane.real, lane.arrays, lane.features, lane.options.step
         for t in reversed(range(steps)):
             start = self._prepare(t)
-            q, v1, adj_v1, control = lane.q[t], lane.v[t + 1], lane.adj_v[t + 1], lane.control[t]
+            lane.find_solved(t)
+            lane.adj_solved.zero_()
+            q, v1, adj_v1, control = lane.q[t], lane.solved, lane.adj_solved, lane.control[t]
             g = dataclasses.replace(
                 lane.adjoints, body_q=lane.adj_q[t], body_v0=lane.adj_v[t], control=lane.adj_control[t]
             )
@@ -96,8 +101,8 @@ class ImpactSteps:
             # from the last launch of the forward step to its first
             impact.impact_velocity(real, v1, own, h=lane.options.step)
             integrate.integrate_adjoint(
-                real, arrays, q, start, own.body_vm, lane.q[t + 1], lane.adj_q[t + 1], g.body_q, g.body_v0,
-                mine.body_vm, g.body_inertia, h=h,
+                real, arrays, q, own.body_vm, v1, lane.q[t + 1], lane.v[t + 1], lane.adj_q[t + 1], lane.adj_v[t + 1],
+                g.body_q, mine.body_vm, adj_v1, g.body_inertia, h=h,
             )  # fmt: skip
             impact_adjoint.velocity_adjoint(real, arrays, q, start, v1, features, own, mine, adj_v1, g, **self._impact)
             impact_adjoint.select_adjoint(real, own, mine, adj_v1)

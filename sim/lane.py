@@ -157,6 +157,8 @@ class Lane:
         p = precision(self.real)
         self.capacity = capacity
         self.arrays = model_arrays(model, width)
+        if options.quasi_dynamic:  # without momentum nothing is left to turn with a body
+            self.arrays.body_gyroscopic.zero_()
         self.arrays.shape_softening.assign(options.softening.of_shapes(model))
         bodies, actuators, t = model.bodies, model.actuators, self.segment
         self.q = wp.zeros((t + 1, width, bodies), dtype=p.transform, device=self.device)
@@ -165,6 +167,8 @@ class Lane:
         self.control = wp.zeros((t, width, max(actuators, 1)), dtype=p.scalar, device=self.device)
         self.reach = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.rest = wp.zeros((width, bodies), dtype=p.spatial, device=self.device)
+        self.solved = wp.zeros_like(self.rest)
+        """What the solve of a step gave: velocities in the attitudes at its start. See ``kernels/integrate.py``."""
         self.near = broad.NearArrays.allocate(
             width,
             bodies,
@@ -222,6 +226,7 @@ class Lane:
         self.adj_v = wp.zeros((t + 1, width, bodies), dtype=p.spatial, device=self.device)
         self.adj_control = wp.zeros_like(self.control)
         self.adj_rest = wp.zeros_like(self.rest)
+        self.adj_solved = wp.zeros_like(self.rest)
         self.adj_q_view, self.adj_v_view = _view(self.adj_q), _view(self.adj_v)
         self.adj_control_view = _view(self.adj_control)[..., : self.control_view.shape[2]]
         self.adj_parameter_views = {name: _view(getattr(self.adjoints, name)) for name in PARAMETERS}
@@ -265,17 +270,21 @@ class Lane:
         """Gap up to which bodies that do not approach feel each other [m]."""
         return self.options.softening.reach if law.rows.softens else 0.0
 
+    def find_solved(self, t: int) -> None:
+        """Write ``solved`` of step ``t`` from the states before and after it."""
+        integrate.solved_velocity(self.real, self.arrays, self.q[t], self.q[t + 1], self.v[t + 1], self.solved)
+
     def _overlooked(self, t: int, law: ContactLaw, *, every: bool = True, last: bool = False) -> None:
         """Mark the worlds whose solution of step ``t`` meets contacts that were not listed; at last they failed."""
         broad.overlooked(
-            self.real, self.arrays.shape_body, self.v[t + 1], self.near, reach=self.reach, felt=self._felt(law),
+            self.real, self.arrays.shape_body, self.solved, self.near, reach=self.reach, felt=self._felt(law),
             every=every, failures=self.report if last else None,
         )  # fmt: skip
 
     def _velocities(self, t: int, law: ContactLaw, start: wp.array, every: bool) -> None:
         """Solve step ``t`` for the velocities after it."""
         law.solver.solve(
-            self.q[t], start, self.control[t], self.features.count, law.rows, self.v[t + 1], self.report,
+            self.q[t], start, self.control[t], self.features.count, law.rows, self.solved, self.report,
             None if every else self.near.again,
         )  # fmt: skip
 
@@ -286,8 +295,9 @@ class Lane:
             self._overlooked(t, law)
             self._where_marked(0, functools.partial(self._look_again, t, law, start))
             integrate.integrate(
-                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1], h=self.options.step
-            )
+                self.real, self.arrays, self.q[t], self.solved, self.solved, self.q[t + 1], self.v[t + 1],
+                h=self.options.step,
+            )  # fmt: skip
 
     def _where_marked(self, look: int, launches: Callable[[], None]) -> None:
         """Launch what works on marked worlds, if any was marked after a look."""
@@ -312,9 +322,10 @@ class Lane:
 
     def _forces(self, steps: int, law: ContactLaw) -> None:
         assert self.forces is not None
-        self.list_contacts(0, law, self.v[1])
+        self.find_solved(0)
+        self.list_contacts(0, law, self.solved)
         forces.forces(
-            self.real, self.arrays, self.q[0], self.v[1], self.control[0], self.features, law.rows, self.forces,
+            self.real, self.arrays, self.q[0], self.solved, self.control[0], self.features, law.rows, self.forces,
             h=self.options.step, eps=self.options.stiction,
         )  # fmt: skip
 
@@ -322,16 +333,18 @@ class Lane:
         assert self.adjoints is not None
         h, eps = self.options.step, self.options.stiction
         for t in reversed(range(steps)):
-            start = self.list_contacts(t, law, self.v[t + 1])
+            self.find_solved(t)
+            start = self.list_contacts(t, law, self.solved)
             adj_start = self.adj_rest if self.options.quasi_dynamic else self.adj_v[t]
             g = dataclasses.replace(self.adjoints, body_q=self.adj_q[t], body_v0=adj_start, control=self.adj_control[t])
+            self.adj_solved.zero_()
             integrate.integrate_adjoint(
-                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.q[t + 1],
-                self.adj_q[t + 1], g.body_q, g.body_v0, self.adj_v[t + 1], g.body_inertia, h=h,
+                self.real, self.arrays, self.q[t], self.solved, self.solved, self.q[t + 1], self.v[t + 1],
+                self.adj_q[t + 1], self.adj_v[t + 1], g.body_q, self.adj_solved, self.adj_solved, g.body_inertia, h=h,
             )  # fmt: skip
-            law.solver.adjoint(self.q[t], start, self.v[t + 1], self.features.count, law.rows, self.adj_v[t + 1], g)
+            law.solver.adjoint(self.q[t], start, self.solved, self.features.count, law.rows, self.adj_solved, g)
             adjoint.residual_adjoint(
-                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, g, h=h,
+                self.real, self.arrays, self.q[t], start, self.solved, self.control[t], self.features, g, h=h,
                 eps=eps, angular_eps=self.options.angular_stiction, resists=law.resists, softens=law.rows.softens,
             )  # fmt: skip
 

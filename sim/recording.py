@@ -210,7 +210,7 @@ def record(
     """The contacts and forces of a finished rollout, found again at its stored states.
 
     Contacts are not stored in a rollout: they follow from its states, as in the backward pass. So the forces are those
-    of the run to the last bit, and the run itself costs no more for being recorded.
+    of the run (to rounding where bodies turn freely), and the run itself costs no more for being recorded.
 
     Args:
         simulator: The simulator of the rollout.

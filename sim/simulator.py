@@ -311,7 +311,8 @@ class Simulator:
         Steps do not depend on each other here: every step of every world is a row of its own.
         """
         steps, worlds = control.shape[:2]
-        rows = [x.reshape(steps * worlds, *x.shape[2:]) for x in (path_q[:-1], path_v[:-1], path_v[1:], control)]
+        states = (path_q[:-1], path_q[1:], path_v[:-1], path_v[1:])
+        rows = [x.reshape(steps * worlds, *x.shape[2:]) for x in (*states, control)]
         numbers = np.arange(steps * worlds) % worlds
         forces = self._direction("forces", values)
         parts: dict[int, list[np.ndarray]] = {}
@@ -320,7 +321,7 @@ class Simulator:
             n = stop - start
             own = torch.as_tensor(numbers[start:stop], device=path_q.device)
             self._load(lane, {k: x if x.shape[0] == 1 else x[own] for k, x in values.items()}, 0, n, forces)
-            views = (lane.q_view[0], lane.v_view[0], lane.v_view[1], lane.control_view[0])
+            views = (lane.q_view[0], lane.q_view[1], lane.v_view[0], lane.v_view[1], lane.control_view[0])
             for view, source in zip(views, rows, strict=True):
                 if view.shape[1]:
                     _fill(view, source[start:stop])

@@ -47,12 +47,17 @@ class Solver:
         device = old.target.device
         motion = law.make(self.real, self.resists).Motion
         slips = [wp.zeros((worlds, capacity), dtype=motion, device=device) for _ in range(2)]
+        friction = old.friction
+        if old.graph is None:
+            friction = wp.zeros((worlds, capacity), dtype=friction.dtype, device=device)
         own = None if old.graph is None else GraphArrays.allocate(worlds, bodies, capacity, device)
         course = old.course
         if own is not None:
             numbers = line_search.rows_of(self.resists) * capacity + LANES
             course = wp.zeros((worlds, numbers), dtype=self.real, device=device)
-        scratch = dataclasses.replace(old, slip=slips[0], slip_change=slips[1], course=course, graph=own)
+        scratch = dataclasses.replace(
+            old, slip=slips[0], slip_change=slips[1], friction=friction, course=course, graph=own
+        )
         return dataclasses.replace(self, scratch=scratch)
 
     def resisting(self) -> Solver:

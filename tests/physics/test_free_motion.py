@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from itertools import pairwise
 
 import pytest
 import torch
@@ -41,8 +40,8 @@ def tumble(h, seconds=2.0, w=(3, 7, 2), **options):
 
 
 def test_tumbling_keeps_energy_and_momentum(device):
-    """One fourth-order step of Euler's equations a step: both drift by O(h^4), 4e-8 in 2 s at 10 ms and 8 rad/s."""
-    for h, bound in ((0.01, 1e-6), (0.005, 1e-6 / 16)):
+    """Both to rounding, where a step resolves the motion (0.08 and 0.04 rad)."""
+    for h, bound in ((0.01, 1e-13), (0.005, 1e-13)):
         momentum, energy = tumble(h, dtype="float64", device=device)
         size = momentum.norm(dim=-1)
         assert ((energy - energy[0]).abs() / energy[0]).max() < bound
@@ -92,15 +91,11 @@ def test_spin_beyond_what_a_step_resolves_is_named():
         spun(1000.0, 0.005, "ball")
 
 
-def test_direction_of_angular_momentum_is_second_order():
-    errors = []
+def test_direction_of_angular_momentum_stays():
+    """A step keeps the momentum as a vector: it used to turn by the order of h^2."""
     for h in (0.01, 0.005, 0.0025):
         momentum, _ = tumble(h, dtype="float64")
-        direction = momentum / momentum.norm(dim=-1, keepdim=True)
-        errors.append(float((direction - direction[0]).norm(dim=-1).max()))
-    orders = [math.log2(a / b) for a, b in pairwise(errors)]
-    assert all(abs(order - 2.0) < 0.1 for order in orders), (errors, orders)
-    assert errors[0] < 1e-3
+        assert (momentum - momentum[0]).norm(dim=-1).max() < 1e-13 * momentum[0].norm()
 
 
 def test_spin_about_the_middle_axis_flips():
