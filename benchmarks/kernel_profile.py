@@ -59,7 +59,7 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
         ),
         "solve, adjoint": lambda: law.solver.adjoint(q, v, v1, f.count, law.rows, lane.adj_v[STEP + 1], g),
         "residual, adjoint": lambda: adjoint.residual_adjoint(
-            real, a, q, v, v1, lane.control[STEP], f, g, h=h, resists=law.resists, **eps
+            real, a, q, v, v1, lane.control[STEP], f, law.rows, g, h=h, **eps
         ),
     }  # fmt: skip
 

@@ -330,8 +330,8 @@ class Lane:
             )  # fmt: skip
             law.solver.adjoint(self.q[t], start, self.v[t + 1], self.features.count, law.rows, self.adj_v[t + 1], g)
             adjoint.residual_adjoint(
-                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, g, h=h,
-                eps=eps, angular_eps=self.options.angular_stiction, resists=law.resists, softens=law.rows.softens,
+                self.real, self.arrays, self.q[t], start, self.v[t + 1], self.control[t], self.features, law.rows, g,
+                h=h, eps=eps, angular_eps=self.options.angular_stiction,
             )  # fmt: skip
 
     def _impact_forward(self, steps: int, law: ContactLaw) -> None:
