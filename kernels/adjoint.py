@@ -220,7 +220,7 @@ def contact_adjoint(
         adj_outputs=[g.contact_seed],
         device=body_q.device,
     )  # fmt: skip
-    patches.find_adjoint(dtype, m, body_q, body_v0, f, r, g, h=h, eps=eps)
+    patches.find_adjoint(dtype, m, body_q, f, r, g)
 
 
 def body_adjoint(

@@ -278,7 +278,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 table, world, n, b, a, centre, u, high, high_cut, high_sign, face, face_sign,
                 margin, scalar(0.5), SHARE_PARALLEL,
             )  # fmt: skip
-            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0))
+            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), a.size[1])
         elif outside > 1:
             corner = x - e
             n = along_edge(table, world, n, b, a, centre, u, corner, edge, scalar(1.0), rotation, position, margin)

@@ -243,7 +243,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             n = over_face(
                 table, world, n, hs, b, a, h, centre, u, high, high_cut, face, margin, scalar(0.5), SHARE_PARALLEL
             )  # fmt: skip
-            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0))
+            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), a.size[1])
         elif what != ON_FACE and edge >= 0:
             one = hull.vertex(hs, h, hs.edges[edge][0])
             two = hull.vertex(hs, h, hs.edges[edge][1])

@@ -127,7 +127,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 n = writer.put_plane(table, world, n, a, b, vec3(), up, x, hs.shares[v])
         if n > start + 1:
             face = hull.most_opposed(hs, h, rise)
-            writer.lie_on_face(table, world, start, n, hs.arms[face][0], hs.arms[face][1])
+            arm = hs.arms[face]
+            writer.lie_on_face(table, world, start, n, arm[0], arm[1], arm[2])
         return n, beyond
 
     return types.SimpleNamespace(

@@ -72,7 +72,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 if tilt2 < tilted2 and height + wp.dot(rise, x) < margin:
                     n = writer.put_plane(table, world, n, a, b, vec3(), up, centre + x, weight)
                     writer.share_by_angle(table, world, n - 1, a, b, SHARE_UPRIGHT, 0, up, up)
-        writer.lie_on_face(table, world, start, n, disc_arm, scalar(1.0))
+        writer.lie_on_face(table, world, start, n, disc_arm, scalar(1.0), h.rim)
         return n
 
     return types.SimpleNamespace(plane_cylinder=plane_cylinder)

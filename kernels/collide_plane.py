@@ -32,12 +32,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def rectangle(a: scalar, b: scalar):
-        """Arm and roundness of a rectangle with the half sides a and b, see ``patches.py``."""
+        """Arm, roundness and size of a rectangle with the half sides a and b, see ``patches.py``."""
         d2 = a * a + b * b
         d = wp.sqrt(d2)
         mean = d / scalar(3.0) + a * a / (scalar(6.0) * b) * wp.log((b + d) / a)
         mean += b * b / (scalar(6.0) * a) * wp.log((a + d) / b)
-        return mean / d, scalar(4.0) * a * a * b * b / (d2 * d2)
+        return mean / d, scalar(4.0) * a * a * b * b / (d2 * d2), d
 
     @wp.func
     def plane_sphere(
@@ -62,7 +62,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if position[2] - rise - b.radius < margin:
             end = vec3(scalar(0.0), scalar(0.0), -b.size[1])
             n = writer.put_plane(table, world, n, a, b, vec3(), up, end, scalar(0.5))
-        writer.lie_on_face(table, world, start, n, line_arm, scalar(1.0))
+        writer.lie_on_face(table, world, start, n, line_arm, scalar(1.0), b.size[1])
         return n
 
     @wp.func
@@ -85,8 +85,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
             for i in range(1, 3):
                 if wp.abs(rotation[2, i]) > wp.abs(rotation[2, low]):
                     low = i
-            arm, roundness = rectangle(half[(low + 1) % 3], half[(low + 2) % 3])
-            writer.lie_on_face(table, world, start, n, arm, roundness)
+            arm, roundness, size = rectangle(half[(low + 1) % 3], half[(low + 2) % 3])
+            writer.lie_on_face(table, world, start, n, arm, roundness, size)
         return n
 
     return types.SimpleNamespace(plane_sphere=plane_sphere, plane_capsule=plane_capsule, plane_box=plane_box)

@@ -21,7 +21,7 @@ __all__ = ["feature_table", "make"]
 def make(dtype: Any) -> types.SimpleNamespace:
     """Feature table and writing functions for one precision."""
     p = precision(dtype)
-    scalar, vec2, vec3, mat33, mat63 = p.scalar, p.vec2, p.vec3, p.mat33, p.mat63
+    scalar, vec3, mat33, mat63 = p.scalar, p.vec3, p.mat33, p.mat63
 
     @wp.struct
     class FeatureTable:
@@ -45,7 +45,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         s1: wp.array2d(dtype=vec3)
         patch_start: wp.array2d(dtype=wp.int32)
         patch_count: wp.array2d(dtype=wp.int32)
-        patch_arm: wp.array2d(dtype=vec2)
+        patch_arm: wp.array2d(dtype=vec3)
         blend: wp.array2d(dtype=wp.int32)
         blend_edges: wp.array2d(dtype=mat63)
 
@@ -154,15 +154,17 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.s1[world, n] = b.rotation * s1
 
     @wp.func
-    def lie_on_face(table: FeatureTable, world: int, start: int, end: int, arm: scalar, roundness: scalar):
+    def lie_on_face(
+        table: FeatureTable, world: int, start: int, end: int, arm: scalar, roundness: scalar, size: scalar
+    ):  # fmt: skip
         """Make the contacts start .. end - 1 a patch (what was written of them), see ``patches.py``.
 
         ``arm`` is the mean distance of the face from its centre over that of its corners, ``roundness`` that of the
-        corners: 0 of a line, 1 where they lie equally far in all directions.
+        corners: 0 of a line, 1 where they lie equally far in all directions. ``size`` is their mean distance [m].
         """
         stop = wp.min(end, table.kind.shape[1])
         if stop > start + 1:
-            table.patch_arm[world, start] = vec2(arm, roundness)
+            table.patch_arm[world, start] = vec3(arm, roundness, size)
             for n in range(start, stop):
                 table.patch_start[world, n] = start
                 table.patch_count[world, n] = stop - start

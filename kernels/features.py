@@ -47,8 +47,8 @@ face, and (sign of the normal, width w [m] of the change, offset of the slot of 
 
 Contacts of a pair that lie on one flat face are a *patch*: ``patch_start``, ``patch_count`` as for polygons; a count of
 0 stands for a contact of its own. Friction of a patch acts as under even pressure, see ``patches.py``: ``patch_arm``,
-in the slot of its first corner, holds what even pressure makes of its corners' mean distance from their centre, and how
-round they lie. Polygons find both from their corners instead.
+in the slot of its first corner, holds (arm, roundness, size): the even face's mean distance from its centre over that
+of its corners, how round these lie, and their mean distance [m]. Polygons find them from their corners instead.
 
 For all but the polygon the directions are ``s0`` (on a) and ``s1`` (on b); ``share_plane`` says whether s0
 is a plane's normal instead of a direction.
@@ -131,7 +131,7 @@ class Features:
     s1: wp.array  # vec3, frame of b's body
     patch_start: wp.array  # int32
     patch_count: wp.array  # int32
-    patch_arm: wp.array  # vec2 [1]
+    patch_arm: wp.array  # vec3 (1, 1, m)
     blend: wp.array  # int32
     blend_edges: wp.array  # mat63
 
@@ -157,7 +157,7 @@ class Features:
             a0=vectors(), a1=vectors(), a2=vectors(), b0=vectors(), b1=vectors(),
             radius_a=scalars(), radius_b=scalars(), sign=scalars(), weight=scalars(),
             share=ints(), share_plane=ints(), s0=vectors(), s1=vectors(),
-            patch_start=ints(), patch_count=ints(), patch_arm=wp.zeros(shape, dtype=p.vec2, device=device),
+            patch_start=ints(), patch_count=ints(), patch_arm=vectors(),
             blend=wp.full(shape, -1, dtype=wp.int32, device=device),
             blend_edges=wp.zeros(shape, dtype=p.mat63, device=device),
         )  # fmt: skip

@@ -28,7 +28,7 @@ class HullArrays:
     shares: wp.array  # scalar [V]: share of the stiffness against a plane
     normals: wp.array  # vec3 [F], outward
     offsets: wp.array  # scalar [F]: of the faces' planes from the origin, at scale 1 [m]
-    arms: wp.array  # vec2 [F]: for friction of the faces on a plane, see ``patches.py``
+    arms: wp.array  # vec3 [F]: for friction of the faces on a plane, see ``patches.py``
     loop_start: wp.array  # int32 [F + 1]: where each face's corners start in loop
     loop: wp.array  # int32: vertices of the faces, counter-clockwise
     sides: wp.array  # vec3, as loop: unit normals in the plane of a face, out of the side that begins there
@@ -46,7 +46,7 @@ class HullArrays:
 def make(dtype: Any) -> types.SimpleNamespace:
     """Structs ``Hulls`` (all meshes) and ``Hull`` (one shape's) and functions of them, for one precision."""
     p = precision(dtype)
-    scalar, vec2, vec3, mat33 = p.scalar, p.vec2, p.vec3, p.mat33
+    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
     lanes = hull_lanes.make(dtype)
 
     @wp.struct
@@ -58,7 +58,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         shares: wp.array1d(dtype=scalar)
         normals: wp.array1d(dtype=vec3)
         offsets: wp.array1d(dtype=scalar)
-        arms: wp.array1d(dtype=vec2)
+        arms: wp.array1d(dtype=vec3)
         loop_start: wp.array1d(dtype=wp.int32)
         loop: wp.array1d(dtype=wp.int32)
         sides: wp.array1d(dtype=vec3)

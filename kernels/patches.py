@@ -4,35 +4,45 @@ The load of a face rests on its corners, which is right for its tilt, but fricti
 that turns on its corners is held 1.85 times as much as one under even pressure. So the friction of a corner acts at a
 point that is drawn in towards the centre of pressure, while its normal force stays where it is:
 
-    centre   = sum z r / sum z             z the corners' normal forces at the start of the step, r their positions
+    centre   = sum w r / sum w             r the corners' positions, w their weights
     point    = r + d,  d = (1 - arm) (centre - r)
     velocity = u + twist (n.w),  twist = n x d,  w the relative angular velocity, u the relative velocity at r
 
 d lies in the face, so only turning about the normal changes; the velocity is linear in those of the bodies as before,
-and the energy stays convex. As the shifts are weighted by z they cancel: sliding alone feels nothing of them, wherever
-the load is. One loaded corner is its own centre and has no shift.
+and the energy stays convex.
+
+Weights follow from the poses: w = part log(1 + exp(-gap / l)), part the corner's share of the stiffness and l TILT
+times the face's size. Corners that touch less deeply than l count alike, as they do in near-rigid contact, soft ones by
+their depths, and what stands off does not count: one corner alone is its own centre, and its friction has no shift.
+(The corners' forces cannot be had before the solve. Those at the start of the step hold, while slip changes, several
+times the load that the slip-corrected law makes up for in depth, or none.)
 
 ``arm`` is the mean distance of the face from its centre over that of its corners (square 0.541, hexagon 0.608, disc
-2/3, line 1/2). The load decides between face and line: with the roundness e = 4 det C / (tr C)^2 of the loads'
-covariance C, and q = min(e / that of an evenly loaded face, 1), it is 1/2 + (arm of the face - 1/2) q (2 - q).
+2/3, line 1/2). The weights decide between face and line: with the roundness e = 4 det C / (tr C)^2 of their
+covariance C, and q = min(e / that of the face, 1), it is 1/2 + (arm of the face - 1/2) q (2 - q).
 Faces on planes bring their arms along (``features.py``); those of polygons follow from their second moments.
 """
 
 import functools
+import math
 from types import SimpleNamespace
 from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics, geometry, softening
+from . import geometry
 from .arrays import Adjoints, ModelArrays, Rows
 from .features import LINE_ARM, SHARE_POLYGON, Features
 from .precision import precision
 
 __all__ = ["find", "find_adjoint", "make"]
 
-FAINT = 0.03
-"""Loads of a patch below this times the stiction speed and the pair's mass leave friction at the corners."""
+TILT = 2e-3
+"""Height in parts of a face's size (the mean distance of its corners from their centre) over which a corner that lifts
+off ceases to count: an angle of some milliradians."""
+
+FARTHEST, FAR = 60.0, 20.0
+"""Heights in that unit from which a corner has no weight, and from which friction stays at the corners: a landing."""
 
 LINE, SQUARE = 3.0**0.5 / 2.0, 0.9372
 """Mean over root mean square distance from the middle, of an even line and of an even square."""
@@ -42,14 +52,13 @@ BEND = 1.17
 
 
 @functools.cache
-def make(dtype: Any, softens: bool = False) -> SimpleNamespace:
+def make(dtype: Any) -> SimpleNamespace:
     """``twist`` and the kernel that finds centre and pull of the patches, for one precision."""
     p = precision(dtype)
-    vec2, vec3, spatial, transform = p.vec2, p.vec3, p.spatial, p.transform
+    vec3, transform = p.vec3, p.transform
     vec10 = wp.types.vector(10, dtype)
-    geo, pair, dyn = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype)
-    function = softening.make_function(dtype)
-    tiny = 16.0 * p.epsilon
+    geo = geometry.make(dtype)
+    tiny, small, faint = 16.0 * p.epsilon, p.epsilon**0.5, math.exp(-FAR)
     bulge = (SQUARE - LINE) * (1.0 + BEND)
 
     @wp.func
@@ -135,26 +144,35 @@ def make(dtype: Any, softens: bool = False) -> SimpleNamespace:
         return total
 
     @wp.func
-    def load_sums(
-        world: int, start: int, count: int, origin: vec3, k: dtype, d: dtype, h: dtype, a: int, b: int,
-        xa: transform, xb: transform, body_v0: wp.array2d(dtype=spatial), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    def weight_at(x: dtype):
+        """log(1 + exp(x)), zero far below."""
+        result = dtype(0.0)
+        if x > dtype(0.0):
+            result = x + wp.log(dtype(1.0) + wp.exp(-x))
+        elif x > dtype(-FARTHEST):
+            e = wp.exp(x)
+            result = wp.log(dtype(1.0) + e)
+            if e < dtype(small):
+                result = e
+        return result
+
+    @wp.func
+    def weight_sums(
+        world: int, start: int, count: int, origin: vec3, depth: dtype, xa: transform, xb: transform,
+        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
+        a2: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3), soft: vec2,
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
     ):  # fmt: skip
-        """Moments about ``origin`` of the corners' normal forces at the start of the step, times h [N s]."""
+        """Moments about ``origin`` of the corners' weights; they halve towards zero over ``depth`` [m]."""
         total = vec10()
         for i in range(count):
             c = start + i
-            gap, n, point = geo.locate(
+            gap, _n, point = geo.locate(
                 kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
                 radius_a[world, c], radius_b[world, c], sign[world, c],
             )  # fmt: skip
-            arm_a = point - wp.transform_get_translation(xa)
-            arm_b = point - wp.transform_get_translation(xb)
-            closing = wp.dot(n, dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b))
             part = weight[world, c]
             if share[world, c] == SHARE_POLYGON:
                 part = part * half_sides(world, c, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
@@ -162,28 +180,12 @@ def make(dtype: Any, softens: bool = False) -> SimpleNamespace:
                 part = part * geo.fixed_share(
                     share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
                 )
-            push = -h * (k * gap + d * closing)
-            if wp.static(softens):
-                load = function.load(push, h * k * soft[0], soft[1])
-            else:
-                load = wp.max(push, dtype(0.0))
-            total += moments(load * part, point - origin)
+            total += moments(part * weight_at(-gap / depth), point - origin)
         return total
-
-    @wp.func
-    def mass_of(body_mass: wp.array2d(dtype=dtype), world: int, body: int):
-        mass = dtype(0.0)
-        if body >= 0:
-            mass = body_mass[world, body]
-        return mass
 
     @wp.kernel(module="unique")
     def find_kernel(
-        # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        # state in
-        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
+        shape_body: wp.array(dtype=int), body_q: wp.array2d(dtype=transform),
         count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
         kind: wp.array2d(dtype=int),
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
@@ -191,8 +193,8 @@ def make(dtype: Any, softens: bool = False) -> SimpleNamespace:
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec2),
-        h: dtype, eps: dtype, soft: wp.array(dtype=vec2), every: int, again: wp.array(dtype=int),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
+        every: int, again: wp.array(dtype=int),
         # out, in the slot of a patch's first corner
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -204,104 +206,84 @@ def make(dtype: Any, softens: bool = False) -> SimpleNamespace:
         corners = patch_count[world, c]
         if corners == 0 or patch_start[world, c] != c:
             return
-        sa = shape_a[world, c]
-        sb = shape_b[world, c]
-        a = shape_body[sa]
-        b = shape_body[sb]
-        xa = geo.body_pose(body_q, world, a)
-        xb = geo.body_pose(body_q, world, b)
-        mass = pair.effective_mass(mass_of(body_mass, world, a), mass_of(body_mass, world, b))
-        k, d = pair.compliance(
-            shape_stiffness[world, sa], shape_stiffness[world, sb],
-            shape_damping[world, sa], shape_damping[world, sb], mass, h,
-        )  # fmt: skip
+        xa = geo.body_pose(body_q, world, shape_body[shape_a[world, c]])
+        xb = geo.body_pose(body_q, world, shape_body[shape_b[world, c]])
         origin = geo.core_point_b(
             kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c]
         )
-        width = vec2(dtype(0.0), dtype(0.0))
-        if wp.static(softens):
-            width = soft[sa]
-            if soft[sb][0] > width[0]:
-                width = soft[sb]
-        loads = load_sums(
-            world, c, corners, origin, k, d, h, a, b, xa, xb, body_v0, kind, a0, a1, a2, b0, b1, radius_a, radius_b,
-            sign, weight, share, share_plane, s0, s1, width,
+        arm = patch_arm[world, c][0]
+        even = patch_arm[world, c][1]
+        size = patch_arm[world, c][2]
+        scale = dtype(1.0)
+        if share[world, c] == SHARE_POLYGON:
+            n = wp.normalize(wp.transform_vector(xa, a1[world, c]))
+            outline = polygon_sums(world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1)
+            across, even_polygon = spread(outline)
+            scale = outline[0]
+            even = even_polygon
+            size = wp.sqrt(across)
+            arm = dtype(LINE_ARM)
+            area = area_sums(world, c, corners, origin, n, xa, xb, kind, a0, a1, a2, b0, b1)
+            if wp.abs(area[0]) > dtype(1.0e-6) * scale * scale:
+                within, compact = spread(area)
+                shape = dtype(LINE) + dtype(bulge) * compact / (compact + dtype(BEND))
+                arm = shape * wp.sqrt(within / across)
+        sums = weight_sums(
+            world, c, corners, origin, dtype(TILT) * size, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign,
+            weight, share, share_plane, s0, s1,
         )  # fmt: skip
         middle = origin
         drawn = dtype(0.0)
-        if loads[0] > dtype(0.0):
-            total = loads[0]
-            arm = patch_arm[world, c][0]
-            even = patch_arm[world, c][1]
-            if share[world, c] == SHARE_POLYGON:
-                n = wp.normalize(wp.transform_vector(xa, a1[world, c]))
-                outline = polygon_sums(world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1)
-                total = loads[0] / outline[0]
-                across, even_polygon = spread(outline)
-                even = even_polygon
-                arm = dtype(LINE_ARM)
-                area = area_sums(world, c, corners, origin, n, xa, xb, kind, a0, a1, a2, b0, b1)
-                if wp.abs(area[0]) > dtype(1.0e-6) * outline[0] * outline[0]:
-                    within, compact = spread(area)
-                    shape = dtype(LINE) + dtype(bulge) * compact / (compact + dtype(BEND))
-                    arm = shape * wp.sqrt(within / across)
-            _size, roundness = spread(loads)
+        if sums[0] > dtype(0.0):
+            _size, roundness = spread(sums)
             q = dtype(0.0)
             if even > dtype(1.0e-6):
                 q = wp.clamp(roundness / even, dtype(0.0), dtype(1.0))
             arm = dtype(LINE_ARM) + (arm - dtype(LINE_ARM)) * q * (dtype(2.0) - q)
-            faint = dtype(FAINT) * mass * eps
-            drawn = (dtype(1.0) - arm) * total * total / (total * total + faint * faint)
-            middle = origin + mean(loads)
+            drawn = (dtype(1.0) - arm) * sums[0] / (sums[0] + dtype(faint) * scale)
+            middle = origin + mean(sums)
         centre[world, c] = middle
         pull[world, c] = drawn
 
     return SimpleNamespace(twist=twist, kernel=find_kernel)
 
 
-def _inputs(
-    model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, h: float, eps: float,
-    again: wp.array | None,
-) -> list[Any]:  # fmt: skip
-    m, f = model, features
+def _inputs(model: ModelArrays, body_q: wp.array, features: Features, again: wp.array | None) -> list[Any]:
+    f = features
     return [
-        m.shape_body, m.body_mass, m.shape_stiffness, m.shape_damping, body_q, body_v0, f.count, f.shape_a, f.shape_b,
-        f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign, f.weight, f.share, f.share_plane,
-        f.s0, f.s1, f.patch_start, f.patch_count, f.patch_arm, h, eps, m.shape_softening, int(again is None), again,
+        model.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a,
+        f.radius_b, f.sign, f.weight, f.share, f.share_plane, f.s0, f.s1, f.patch_start, f.patch_count, f.patch_arm,
+        int(again is None), again,
     ]  # fmt: skip
 
 
 def find(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: Rows,
-    *, h: float, eps: float, again: wp.array | None = None,
-) -> None:  # fmt: skip
+    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, again: wp.array | None = None
+) -> None:
     """Write ``rows.centre`` and ``rows.pull`` of all patches; the arguments are those of ``rows.prepare``."""
     wp.launch(
-        make(dtype, rows.softens).kernel,
+        make(dtype).kernel,
         dim=features.kind.shape,
-        inputs=_inputs(model, body_q, body_v0, features, h, eps, again),
+        inputs=_inputs(model, body_q, features, again),
         outputs=[rows.centre, rows.pull],
         device=body_q.device,
     )
 
 
 def find_adjoint(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: Rows,
-    adjoints: Adjoints, *, h: float, eps: float,
-) -> None:  # fmt: skip
-    """Hand the adjoints of centre and pull to poses, velocities and parameters, and clear them."""
+    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, adjoints: Adjoints
+) -> None:
+    """Hand the adjoints of centre and pull to the poses, and clear them."""
     g = adjoints
     wp.launch(
-        make(dtype, rows.softens).kernel,
+        make(dtype).kernel,
         dim=features.kind.shape,
-        inputs=_inputs(model, body_q, body_v0, features, h, eps, None),
+        inputs=_inputs(model, body_q, features, None),
         outputs=[rows.centre, rows.pull],
         adjoint=True,
-        adj_inputs=[
-            None, g.body_mass, g.shape_stiffness, g.shape_damping, g.body_q, g.body_v0, *[None] * 25,
-        ],
+        adj_inputs=[None, g.body_q, *[None] * 22],
         adj_outputs=[g.centre, g.pull],
         device=body_q.device,
-    )  # fmt: skip
+    )
     g.centre.zero_()
     g.pull.zero_()

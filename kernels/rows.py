@@ -258,7 +258,7 @@ def prepare(
         angular_eps: Stiction tolerance of resistance [rad/s].
         again: Marks the worlds to fill, [worlds]; all by default.
     """
-    patches.find(dtype, model, body_q, body_v0, features, rows, h=h, eps=eps, again=again)
+    patches.find(dtype, model, body_q, features, rows, again)
     worlds, capacity = features.kind.shape
     # on a GPU some threads share the contacts of a world, most of whose room is empty
     stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1

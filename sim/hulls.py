@@ -40,7 +40,7 @@ def hull_arrays(model: Model, real: Any) -> HullArrays:
         shares=put([m.shares for m in meshes], p.scalar),
         normals=put([m.normals for m in meshes], p.vec3),
         offsets=put([_face_offsets(m) for m in meshes], p.scalar),
-        arms=put([_face_arms(m) for m in meshes], p.vec2),
+        arms=put([_face_arms(m) for m in meshes], p.vec3),
         loop_start=put([*(m.loop_start[:-1] + c for m, _, _, c in offsets), corners[-1:]], wp.int32),
         loop=put([m.loop + v for m, v, _, _ in offsets], wp.int32),
         sides=put([_side_normals(m) for m in meshes], p.vec3),
@@ -61,8 +61,8 @@ def _face_offsets(mesh: ConvexMesh) -> np.ndarray:
 
 
 def _face_arms(mesh: ConvexMesh) -> np.ndarray:
-    """Arm and roundness of every face for friction on a plane, see ``kernels/patches.py``; [faces, 2]."""
-    result = np.empty((len(mesh.normals), 2))
+    """Arm, roundness and size of every face for friction on a plane, see ``kernels/patches.py``; [faces, 3]."""
+    result = np.empty((len(mesh.normals), 3))
     for face, normal in enumerate(mesh.normals):
         corners = mesh.loop[mesh.loop_start[face] : mesh.loop_start[face + 1]]
         x, share = mesh.vertices[corners], mesh.shares[corners]
@@ -78,11 +78,11 @@ def _face_arms(mesh: ConvexMesh) -> np.ndarray:
         first, last = ((y * side).sum(axis=1) / length for y in (x, after))
         near, far = np.linalg.norm(x, axis=1), np.linalg.norm(after, axis=1)
         moment = height / 6.0 * (last * far - first * near + height**2 * np.log((last + far) / (first + near)))
+        # loads of a body whose weight acts over the centre of the face
+        share = share * (1.0 - x @ np.linalg.solve((x * share[:, None]).T @ x, share @ x))
         c = (x * share[:, None]).T @ x / share.sum()
-        result[face] = (
-            moment.sum() / area.sum() / (share @ near / share.sum()),
-            4.0 * np.linalg.det(c) / np.trace(c) ** 2,
-        )
+        size = share @ near / share.sum()
+        result[face] = moment.sum() / area.sum() / size, 4.0 * np.linalg.det(c) / np.trace(c) ** 2, size
     return result
 
 
