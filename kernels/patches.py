@@ -11,9 +11,10 @@ point that is drawn in towards the centre of pressure, while its normal force st
 d lies in the face, so only turning about the normal changes; the velocity is linear in those of the bodies as before,
 and the energy stays convex.
 
-Weights follow from the poses: w = part log(1 + exp(-gap / l)), part the corner's share of the stiffness and l TILT
-times the face's size. Corners that touch less deeply than l count alike, as they do in near-rigid contact, soft ones by
-their depths, and what stands off does not count: one corner alone is its own centre, and its friction has no shift.
+Weights follow from the poses: w = part f(-gap / height), part the corner's share of the stiffness, f(x) = (1 + x)^2
+from the height at which a corner ceases to count to the same depth, 4 x below. Corners that touch less deeply than that
+count alike, as they do in near-rigid contact, soft ones by their depths. One corner alone is its own centre, and its friction
+has no shift. The height is TILT times the face's size, and less than the margin up to which contacts are listed.
 (The corners' forces cannot be had before the solve. Those at the start of the step hold, while slip changes, several
 times the load that the slip-corrected law makes up for in depth, or none.)
 
@@ -24,7 +25,6 @@ Faces on planes bring their arms along (``features.py``); those of polygons foll
 """
 
 import functools
-import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,12 +37,12 @@ from .precision import precision
 
 __all__ = ["find", "find_adjoint", "make"]
 
-TILT = 2e-3
-"""Height in parts of a face's size (the mean distance of its corners from their centre) over which a corner that lifts
+TILT = 4e-3
+"""Height in parts of a face's size (the mean distance of its corners from their centre) at which a corner that lifts
 off ceases to count: an angle of some milliradians."""
 
-FARTHEST, FAR = 60.0, 20.0
-"""Heights in that unit from which a corner has no weight, and from which friction stays at the corners: a landing."""
+FAINT = 0.02
+"""Sum of the weights, 1 of a face that touches, below which friction stays at the corners."""
 
 LINE, SQUARE = 3.0**0.5 / 2.0, 0.9372
 """Mean over root mean square distance from the middle, of an even line and of an even square."""
@@ -58,7 +58,7 @@ def make(dtype: Any) -> SimpleNamespace:
     vec3, transform = p.vec3, p.transform
     vec10 = wp.types.vector(10, dtype)
     geo = geometry.make(dtype)
-    tiny, small, faint = 16.0 * p.epsilon, p.epsilon**0.5, math.exp(-FAR)
+    tiny = 16.0 * p.epsilon
     bulge = (SQUARE - LINE) * (1.0 + BEND)
 
     @wp.func
@@ -145,27 +145,23 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def weight_at(x: dtype):
-        """log(1 + exp(x)), zero far below."""
         result = dtype(0.0)
-        if x > dtype(0.0):
-            result = x + wp.log(dtype(1.0) + wp.exp(-x))
-        elif x > dtype(-FARTHEST):
-            e = wp.exp(x)
-            result = wp.log(dtype(1.0) + e)
-            if e < dtype(small):
-                result = e
+        if x > dtype(1.0):
+            result = dtype(4.0) * x
+        elif x > dtype(-1.0):
+            result = (dtype(1.0) + x) * (dtype(1.0) + x)
         return result
 
     @wp.func
     def weight_sums(
-        world: int, start: int, count: int, origin: vec3, depth: dtype, xa: transform, xb: transform,
+        world: int, start: int, count: int, origin: vec3, height: dtype, xa: transform, xb: transform,
         kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
         a2: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
     ):  # fmt: skip
-        """Moments about ``origin`` of the corners' weights; they halve towards zero over ``depth`` [m]."""
+        """Moments about ``origin`` of the corners' weights, which end at ``height`` [m]."""
         total = vec10()
         for i in range(count):
             c = start + i
@@ -180,7 +176,7 @@ def make(dtype: Any) -> SimpleNamespace:
                 part = part * geo.fixed_share(
                     share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
                 )
-            total += moments(part * weight_at(-gap / depth), point - origin)
+            total += moments(part * weight_at(-gap / height), point - origin)
         return total
 
     @wp.kernel(module="unique")
@@ -194,7 +190,7 @@ def make(dtype: Any) -> SimpleNamespace:
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
-        every: int, again: wp.array(dtype=int),
+        margin: dtype, every: int, again: wp.array(dtype=int),
         # out, in the slot of a patch's first corner
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -228,8 +224,9 @@ def make(dtype: Any) -> SimpleNamespace:
                 within, compact = spread(area)
                 shape = dtype(LINE) + dtype(bulge) * compact / (compact + dtype(BEND))
                 arm = shape * wp.sqrt(within / across)
+        height = wp.min(dtype(TILT) * size, dtype(0.5) * margin)
         sums = weight_sums(
-            world, c, corners, origin, dtype(TILT) * size, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign,
+            world, c, corners, origin, height, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign,
             weight, share, share_plane, s0, s1,
         )  # fmt: skip
         middle = origin
@@ -240,7 +237,8 @@ def make(dtype: Any) -> SimpleNamespace:
             if even > dtype(1.0e-6):
                 q = wp.clamp(roundness / even, dtype(0.0), dtype(1.0))
             arm = dtype(LINE_ARM) + (arm - dtype(LINE_ARM)) * q * (dtype(2.0) - q)
-            drawn = (dtype(1.0) - arm) * sums[0] / (sums[0] + dtype(faint) * scale)
+            total = sums[0] / scale
+            drawn = (dtype(1.0) - arm) * total * total / (total * total + dtype(FAINT * FAINT))
             middle = origin + mean(sums)
         centre[world, c] = middle
         pull[world, c] = drawn
@@ -248,40 +246,44 @@ def make(dtype: Any) -> SimpleNamespace:
     return SimpleNamespace(twist=twist, kernel=find_kernel)
 
 
-def _inputs(model: ModelArrays, body_q: wp.array, features: Features, again: wp.array | None) -> list[Any]:
+def _inputs(
+    model: ModelArrays, body_q: wp.array, features: Features, margin: float, again: wp.array | None
+) -> list[Any]:
     f = features
     return [
         model.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a,
         f.radius_b, f.sign, f.weight, f.share, f.share_plane, f.s0, f.s1, f.patch_start, f.patch_count, f.patch_arm,
-        int(again is None), again,
+        margin, int(again is None), again,
     ]  # fmt: skip
 
 
 def find(
-    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, again: wp.array | None = None
-) -> None:
+    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, *, margin: float,
+    again: wp.array | None = None,
+) -> None:  # fmt: skip
     """Write ``rows.centre`` and ``rows.pull`` of all patches; the arguments are those of ``rows.prepare``."""
     wp.launch(
         make(dtype).kernel,
         dim=features.kind.shape,
-        inputs=_inputs(model, body_q, features, again),
+        inputs=_inputs(model, body_q, features, margin, again),
         outputs=[rows.centre, rows.pull],
         device=body_q.device,
     )
 
 
 def find_adjoint(
-    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, adjoints: Adjoints
-) -> None:
+    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, adjoints: Adjoints,
+    *, margin: float,
+) -> None:  # fmt: skip
     """Hand the adjoints of centre and pull to the poses, and clear them."""
     g = adjoints
     wp.launch(
         make(dtype).kernel,
         dim=features.kind.shape,
-        inputs=_inputs(model, body_q, features, None),
+        inputs=_inputs(model, body_q, features, margin, None),
         outputs=[rows.centre, rows.pull],
         adjoint=True,
-        adj_inputs=[None, g.body_q, *[None] * 22],
+        adj_inputs=[None, g.body_q, *[None] * 23],
         adj_outputs=[g.centre, g.pull],
         device=body_q.device,
     )

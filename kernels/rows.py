@@ -242,7 +242,7 @@ def feature_inputs(f: Features) -> list[wp.array]:
 
 def prepare(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: Rows,
-    *, h: float, eps: float, angular_eps: float, again: wp.array | None = None,
+    *, h: float, eps: float, angular_eps: float, margin: float, again: wp.array | None = None,
 ) -> None:  # fmt: skip
     """Fill ``rows`` for all listed contacts at poses ``body_q`` and start velocities ``body_v0`` [worlds, bodies].
 
@@ -256,9 +256,10 @@ def prepare(
         h: Step [s].
         eps: Stiction tolerance [m/s].
         angular_eps: Stiction tolerance of resistance [rad/s].
+        margin: Gap up to which detection lists every contact [m].
         again: Marks the worlds to fill, [worlds]; all by default.
     """
-    patches.find(dtype, model, body_q, features, rows, again)
+    patches.find(dtype, model, body_q, features, rows, margin=margin, again=again)
     worlds, capacity = features.kind.shape
     # on a GPU some threads share the contacts of a world, most of whose room is empty
     stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1

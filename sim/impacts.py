@@ -118,5 +118,15 @@ class ImpactSteps:
                 adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=h)
             self.law.solver.adjoint(q, start, own.body_vi, features.count, self.law.rows, mine.body_vi, g)
             adjoint.residual_adjoint(
-                real, arrays, q, start, own.body_vi, control, features, self.law.rows, g, **self._full
+                real,
+                arrays,
+                q,
+                start,
+                own.body_vi,
+                control,
+                features,
+                self.law.rows,
+                g,
+                margin=lane.margin,
+                **self._full,
             )
