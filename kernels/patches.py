@@ -12,9 +12,11 @@ d lies in the face, so only turning about the normal changes; the velocity is li
 and the energy stays convex.
 
 Weights follow from the poses: w = part f(-gap / height), part the corner's share of the stiffness, f(x) = (1 + x)^2
-from the height at which a corner ceases to count to the same depth, 4 x below. Corners that touch less deeply than that
-count alike, as they do in near-rigid contact, soft ones by their depths. One corner alone is its own centre, and its friction
-has no shift. The height is TILT times the face's size, and less than the margin up to which contacts are listed.
+from the height at which a corner ceases to count to the same depth, 4 x below. Corners that touch less deeply than
+that count alike, as they do in near-rigid contact, soft ones by their depths. One corner alone is its own centre, and
+its friction has no shift. The height is TILT times the face's size, and less than the margin up to which contacts are
+listed. Friction of a face that is loaded to one side, though still flat, acts at arm times the load's distance from the
+middle, neither at the middle, as under even pressure, nor at the load.
 (The corners' forces cannot be had before the solve. Those at the start of the step hold, while slip changes, several
 times the load that the slip-corrected law makes up for in depth, or none.)
 

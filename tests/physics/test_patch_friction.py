@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from scenes import G, about
 
-from carom.sim import STATIC, ModelBuilder, Simulator, record
+from carom.sim import STATIC, ModelBuilder, Simulator, State, record
 
 MU, MASS, INERTIA, HEIGHT, H = 0.3, 1.3, 1e-2, 0.006, 0.001
 
@@ -86,7 +85,7 @@ def test_torsion_on_a_plane_is_that_of_even_pressure(name):
     even = even_arm(outline)
     for others, dtype in ((0, "float64"), (2, "float64"), (0, "float32")):
         found = arm(scene(add, others=others, **SPIN), dtype=dtype)
-        assert found == pytest.approx(even, rel=0.01), (others, dtype)
+        assert found == pytest.approx(even, rel=0.02 if name == "right triangle" else 0.005), (others, dtype)
 
 
 @pytest.mark.parametrize("below", ["box", "hull"])
@@ -100,7 +99,8 @@ def test_torsion_on_a_face_is_that_of_even_pressure(name, below):
     else:
         points = np.concatenate([np.c_[table, np.full(4, z)] for z in (-0.2, 0.0)])
         b.add_convex(STATIC, points, friction=MU)
-    assert arm(b) == pytest.approx(even_arm(outline), rel=0.02)
+    # a right triangle's corners have not the loads that the lengths of its sides would give them
+    assert arm(b) == pytest.approx(even_arm(outline), rel=0.08 if name == "right triangle" else 0.02)
 
 
 def test_torsion_where_faces_overlap_in_part():
@@ -141,11 +141,14 @@ def test_a_lying_capsule_turns_as_an_even_line():
 
 @pytest.mark.parametrize(("name", "off"), [("box", 0.09), ("6", 0.065), ("cylinder", 0.055), ("box 1:3", 0.11)])
 def test_sliding_and_turning_keep_to_the_limit_surface(name, off):
-    """The power that friction takes, against even pressure: the distance to the limit surface in every direction."""
+    """The power that friction takes, against even pressure: the distance to the limit surface in every direction.
+
+    By quadrature, points at the drawn-in corners are off by 8.2 % (square), 5.7 (hexagon), 4.9 (disc), 10.5 (1:3).
+    """
     outline, add = SHAPES[name]
     worst = 0.0
-    for ratio in (0.1, 0.3, 0.6, 1.0, 1.5, 3.0):  # speed over spin times arm
-        for direction in (0.0, 0.4, 0.8):
+    for ratio in (0.3, 0.6, 1.0, 1.5):  # speed over spin times arm
+        for direction in (0.0, 0.5):
             size = ratio * even_arm(outline) * 10.0
             velocity = (size * math.cos(direction), size * math.sin(direction), 0.0)
             b = scene(add, velocity=velocity, angular_velocity=(0, 0, 10.0))
@@ -153,5 +156,39 @@ def test_sliding_and_turning_keep_to_the_limit_surface(name, off):
             lost = MASS * slower[:2] @ v[:2] + INERTIA * slower[5] * v[5]
             x = even_points(outline)
             slip = np.hypot(v[0] - v[5] * x[:, 1], v[1] + v[5] * x[:, 0]).mean()
-            worst = max(worst, abs(lost / (MU * MASS * G * slip) - 1.0))
+            worst = max(worst, abs(lost / (MU * MASS * (G - slower[2]) * slip) - 1.0))
     assert worst < off
+
+
+def test_one_loaded_corner_has_no_moment():
+    """A box that slides on one corner, tilted by 1 to 50 mrad: friction acts there, without a moment about it."""
+    for tilt in (0.01, 0.02, 0.05):
+        b = scene(
+            lambda b, body: b.add_box(body, (0.05, 0.05, 0.05), friction=MU), height=0.2, velocity=(0.5, 0.3, 0),
+            rotation=about((1, 0.7, 0), tilt),
+        )  # fmt: skip
+        model = b.finalize(dtype="float64")
+        q = model.state().body_q.clone()
+        x, y, _, w = q[0, 0, 3:].tolist()
+        # height of the corners under the centre, by the third row of the rotation matrix
+        low = min(
+            2 * (-w * y) * cx + 2 * (w * x) * cy - (1 - 2 * (x * x + y * y)) * 0.05
+            for cx in (-0.05, 0.05) for cy in (-0.05, 0.05)
+        )  # fmt: skip
+        q[0, 0, 2] = -low - 1e-5
+        simulator = Simulator(model, step=H, threads=1)
+        run = record(simulator, simulator.rollout(State(q, model.state().body_v), steps=1))
+        acting = run.contact_force[:, 2] > 0
+        assert acting.sum() == 1
+        assert np.linalg.norm(run.contact_force[acting][0, :2]) > 0.1
+        assert np.abs(run.contact_torque[acting]).max() < 1e-12
+
+
+def test_forces_of_a_recording_change_the_spin():
+    _, add = SHAPES["6"]
+    model = scene(add, velocity=(0.3, 0.1, 0), **SPIN).finalize(dtype="float64")
+    simulator = Simulator(model, step=H, threads=1)
+    t = simulator.rollout(model.state(), steps=30)
+    change = INERTIA * (t.body_v[1:, 0, 0, 5] - t.body_v[:-1, 0, 0, 5]).numpy()
+    wrench = record(simulator, t).contact_wrench()[:, 0, 0, 5] * H
+    assert np.abs(change - wrench).max() < 1e-6 * np.abs(change).max()
