@@ -55,7 +55,7 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
             **lane._detect,
         ),
         "overlooked": lambda: lane._overlooked(STEP, law),
-        "rows": lambda: rows.prepare(real, a, q, v, f, law.rows, h=h, **eps),
+        "rows": lambda: rows.prepare(real, a, q, v, f, law.rows, h=h, margin=lane.margin, **eps),
         "solve": lambda: law.solver.solve(q, v, lane.control[STEP], f.count, law.rows, v1, lane.report),
         "integrate": lambda: integrate.integrate(real, a, q, v, v1, q1, h=h),
         "integrate, adjoint": lambda: integrate.integrate_adjoint(
@@ -63,7 +63,7 @@ def kernels(lane: Lane) -> dict[str, Callable[[], object]]:
         ),
         "solve, adjoint": lambda: law.solver.adjoint(q, v, v1, f.count, law.rows, lane.adj_v[STEP + 1], g),
         "residual, adjoint": lambda: adjoint.residual_adjoint(
-            real, a, q, v, v1, lane.control[STEP], f, g, h=h, resists=law.resists, **eps
+            real, a, q, v, v1, lane.control[STEP], f, law.rows, g, h=h, margin=lane.margin, **eps
         ),
     }  # fmt: skip
 

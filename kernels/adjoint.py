@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from . import dynamics, law, newton, rows, solve
+from . import dynamics, law, newton, patches, rows, solve
 from .arrays import Adjoints, ModelArrays, Rows, Scratch
 from .features import Features
 from .precision import FUSED, precision
@@ -43,7 +43,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
+        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
+        adj_v1: wp.array2d(dtype=spatial),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype),
         vector: wp.array2d(dtype=dtype), slip: wp.array2d(dtype=Motion),
@@ -54,8 +55,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         solver.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         for c in range(count[world]):
             u = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
-            )
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                normal[world, c], twist[world, c],
+            )  # fmt: skip
             slip[world, c] = u
             q = coefficients[world, c]
             flag = int(0)
@@ -64,7 +66,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             active[world, c] = flag
         lin.hessian(
             world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
-            actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, coefficients,
+            actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, twist, coefficients,
             slip, h, eps, dtype(1.0), 0, normal, hessian,
         )  # fmt: skip
         lin.gather(adj_v1, dof_index, world, dtype(1.0), vector)
@@ -86,7 +88,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63), h: dtype, eps: dtype,
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         softening: wp.array(dtype=p.vec2),
         # out
@@ -101,16 +104,16 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         sb = shape_b[world, c]
         a = shape_body[sa]
         b = shape_body[sb]
-        n, arm_a, arm_b, coefficient, _gap, _part = row_ns.row(
+        n, arm_a, arm_b, twist, coefficient, _gap, _part = row_ns.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, body_q, body_v0, body_mass, shape_friction,
-            shape_stiffness, shape_damping, h, eps,
+            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_mass,
+            shape_friction, shape_stiffness, shape_damping, h, eps,
         )  # fmt: skip
         if wp.static(softens):
             coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
         q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
-        u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b)
-        uz = contact_law.relative_motion(z, world, a, b, arm_a, arm_b)
+        u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
+        uz = contact_law.relative_motion(z, world, a, b, arm_a, arm_b, n, twist)
         power[world, c] = wp.dot(contact_law.impulse(u, n, q, eps), uz)
 
     @wp.kernel(module="unique")
@@ -170,7 +173,7 @@ def solve_adjoint(
             dofs, m.dof_index, m.body_mask,
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v0, body_v1, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,
+            body_q, body_v0, body_v1, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients,
             h, eps, adj_v1, s.inertia, s.target, s.hessian, s.vector, s.slip,
         ],
         outputs=[adjoints.z, adjoints.active],
@@ -180,42 +183,43 @@ def solve_adjoint(
 
 def residual_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, control: wp.array,
-    features: Features, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, resists: bool,
-    softens: bool = False,
+    features: Features, contact_rows: Rows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float,
+    margin: float,
 ) -> None:  # fmt: skip
     """Add d(-z . r)/d(inputs) to ``adjoints``, for all contacts, bodies and actuators of all worlds."""
     contact_adjoint(
-        dtype, model, body_q, body_v0, body_v1, features, adjoints, h=h, eps=eps, angular_eps=angular_eps,
-        resists=resists, softens=softens,
+        dtype, model, body_q, body_v0, body_v1, features, contact_rows, adjoints, h=h, eps=eps,
+        angular_eps=angular_eps, margin=margin,
     )  # fmt: skip
     body_adjoint(dtype, model, body_q, body_v0, body_v1, control, adjoints, h=h)
 
 
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, resists: bool,
-    softens: bool = False,
+    contact_rows: Rows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, margin: float,
 ) -> None:  # fmt: skip
-    """The contacts' part of ``residual_adjoint``."""
-    m, g, f = model, adjoints, features
+    """The contacts' part of ``residual_adjoint``: those of the rows, then the patches that these have been found in."""
+    m, g, f, r = model, adjoints, features, contact_rows
     wp.launch(
-        make(dtype, resists, softens).contact,
+        make(dtype, r.resists, r.softens).contact,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
-            body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f), h, eps,
-            m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps, m.shape_softening,
+            body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f),
+            r.centre, r.pull, h, eps, m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
+            m.shape_softening,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=[
             None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping,
-            g.body_q, g.body_v0, *[None] * (2 + 4 + 18 + 2),
+            g.body_q, g.body_v0, *[None] * (2 + 4 + 18), g.centre, g.pull, None, None,
             g.shape_rolling_resistance, g.shape_torsional_resistance, None, None,
         ],
         adj_outputs=[g.contact_seed],
         device=body_q.device,
     )  # fmt: skip
+    patches.find_adjoint(dtype, m, body_q, f, r, g, margin=margin)
 
 
 def body_adjoint(

@@ -34,7 +34,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         # state in
         body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), count: wp.array(dtype=int),
         g: Graph, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
         h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
         # scratch
         inertia: wp.array2d(dtype=mat33), diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
@@ -50,8 +51,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             z[world, body] = wp.cw_mul(adj_v1[world, body], body_mask[body])
         for c in range(count[world]):
             u = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
-            )
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                normal[world, c], twist[world, c],
+            )  # fmt: skip
             slip[world, c] = u
             flag = int(contact_law.excess(u, normal[world, c], coefficients[world, c], eps) > dtype(0.0))
             active[world, c] = flag
@@ -60,7 +62,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         for island in range(g.islands[world]):
             lin.assemble(
                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
-                actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, coefficients, slip, active, h,
+                actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, twist, coefficients, slip, active, h,
                 eps, diagonal, below,
             )  # fmt: skip
             lin.factor(world, island, g, bodies, diagonal, below)
@@ -84,7 +86,7 @@ def solve_adjoint(
             m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass,
             m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v1, count, graph.table(s.graph), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
-            r.coefficients, h, eps, adj_v1, s.inertia, s.blocks.diagonal, s.blocks.below, s.slip,
+            r.twist, r.coefficients, h, eps, adj_v1, s.inertia, s.blocks.diagonal, s.blocks.below, s.slip,
         ],
         outputs=[adjoints.z, adjoints.active],
         device=body_q.device,

@@ -62,7 +62,10 @@ class Rows:
     normal: wp.array  # vec3
     arm_a: wp.array  # vec3, m
     arm_b: wp.array  # vec3, m
+    twist: wp.array  # vec3, m; see ``patches.py``
     coefficients: wp.array  # of ``law.py``; vec4 without resistance: a [N s], b [kg], mu, s0 [m/s]
+    centre: wp.array  # vec3, m: of pressure, of the patch that begins with a contact
+    pull: wp.array  # scalar [1]: how far its friction is drawn in there
     resists: bool = False  # whether the contacts have rolling and torsional resistance
     softens: bool = False  # whether the contacts have a contact function, see ``softening.py``
     own_arms: bool = False  # whether arm_a - arm_b may differ among the contacts of a pair; else bodies' offset in all
@@ -80,7 +83,7 @@ class Rows:
         """Rows for ``worlds`` worlds of at most ``capacity`` contacts."""
         p = precision(dtype)
         shape = (worlds, capacity)
-        types = (wp.int32, wp.int32, p.vec3, p.vec3, p.vec3, law.make(dtype, resists, softens).Coefficients)
+        types = (wp.int32, wp.int32, *[p.vec3] * 4, law.make(dtype, resists, softens).Coefficients, p.vec3, dtype)
         return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types), resists, softens, own_arms)
 
 
@@ -176,6 +179,8 @@ class Adjoints:
     shape_torsional_resistance: wp.array  # [W, S]
     actuator_stiffness: wp.array  # [W, A]
     actuator_damping: wp.array  # [W, A]
+    centre: wp.array  # vec3 [W, C]; of ``Rows``, as pull: zero between launches
+    pull: wp.array  # [W, C]
     z: wp.array  # spatial [W, B]
     active: wp.array  # int32 [W, C]
     contact_power: wp.array  # [W, C]
@@ -215,6 +220,8 @@ class Adjoints:
             shape_torsional_resistance=zeros(model.shape_friction.shape, p.scalar),
             actuator_stiffness=zeros(actuators, p.scalar),
             actuator_damping=zeros(actuators, p.scalar),
+            centre=zeros(contacts, p.vec3),
+            pull=zeros(contacts, p.scalar),
             z=zeros((worlds, bodies), p.spatial),
             active=zeros(contacts, wp.int32),
             contact_power=zeros(contacts, p.scalar), contact_seed=ones(contacts),

@@ -138,7 +138,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
         actuator_damping: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
         slip: wp.array2d(dtype=Motion), active: wp.array2d(dtype=int), h: dtype, eps: dtype,
         diagonal: wp.array2d(dtype=mat68), below: wp.array2d(dtype=mat68),
     ):  # fmt: skip
@@ -160,15 +161,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                     if active[world, c] == 1:
                         c6 = contact_law.curvature(slip[world, c], normal[world, c], coefficients[world, c], eps)
+                        n = normal[world, c]
+                        t = twist[world, c]
                         ri = arm_a[world, c]
                         rj = arm_b[world, c]
                         if row_a[world, c] != bi:
                             ri = arm_b[world, c]
                             rj = arm_a[world, c]
-                        sum6_ii += contact_law.carried(c6, ri, ri)
+                        sum6_ii += contact_law.carried(c6, ri, ri, n, t)
                         if bj >= 0:
-                            sum6_jj += contact_law.carried(c6, rj, rj)
-                            sum6_ij += contact_law.carried(c6, ri, rj)
+                            sum6_jj += contact_law.carried(c6, rj, rj, n, t)
+                            sum6_ij += contact_law.carried(c6, ri, rj, n, t)
                 diagonal[world, bi] = diagonal[world, bi] + padded(sum6_ii)
                 if bj >= 0:
                     diagonal[world, bj] = diagonal[world, bj] + padded(sum6_jj)
@@ -178,7 +181,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                     else:
                         below[world, s] = below[world, s] - padded(sum6_ij)
             else:
-                # sums over the contacts of G, G [ri]x and [ri]x G [ri]x
+                # sums over the contacts of G, G Bi and -Bi^T G Bi, with Bi = [ri]x - twist n^T
                 sum_g = mat33()
                 sum_gi = mat33()
                 sum_ii = mat33()
@@ -197,16 +200,19 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                             ri = arm_b[world, c]
                             rj = arm_a[world, c]
                         between = ri - rj
-                        gi = crossed(c3, ri)
+                        t = twist[world, c]
+                        n = normal[world, c]
+                        gi = crossed(c3, ri) - wp.outer(c3 * t, n)
                         sum_g += c3
                         sum_gi += gi
-                        sum_ii += crossing(ri, gi)
+                        sum_ii += crossing(ri, gi) + wp.outer(n, wp.transpose(gi) * t)
                         if wp.static(own_arms):
                             if bj >= 0:
-                                gj = crossed(c3, rj)
+                                gj = crossed(c3, rj) - wp.outer(c3 * t, n)
+                                turning = wp.outer(n, wp.transpose(gj) * t)
                                 sum_gj += gj
-                                sum_ij += crossing(ri, gj)
-                                sum_jj += crossing(rj, gj)
+                                sum_ij += crossing(ri, gj) + turning
+                                sum_jj += crossing(rj, gj) + turning
                 if touching == 1:
                     back = wp.transpose(sum_gi)
                     diagonal[world, bi] = diagonal[world, bi] + join(sum_g, -sum_gi, -back, -sum_ii)

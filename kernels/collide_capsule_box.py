@@ -25,7 +25,7 @@ from typing import Any
 import warp as wp
 
 from . import collide_sphere, collide_writer
-from .features import SHARE_CROSSED, SHARE_PARALLEL
+from .features import LINE_ARM, SHARE_CROSSED, SHARE_PARALLEL
 from .precision import precision
 
 __all__ = ["make"]
@@ -44,6 +44,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     FeatureTable, Side = writer.FeatureTable, writer.Side
     # Sine of an angle below which an axis is parallel: where it crosses a plane would be lost in rounding.
     parallel = wp.constant(scalar(p.epsilon**0.5))
+    line_arm = wp.constant(scalar(LINE_ARM))
 
     @wp.func
     def sign_of(x: scalar) -> scalar:
@@ -268,6 +269,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         # The two points that take over where the axis is parallel to the box.
         if empty == 0:
+            ends = n
             n = over_face(
                 table, world, n, b, a, centre, u, low, low_cut, low_sign, face, face_sign,
                 margin, scalar(0.5), SHARE_PARALLEL,
@@ -276,6 +278,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 table, world, n, b, a, centre, u, high, high_cut, high_sign, face, face_sign,
                 margin, scalar(0.5), SHARE_PARALLEL,
             )  # fmt: skip
+            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), a.size[1])
         elif outside > 1:
             corner = x - e
             n = along_edge(table, world, n, b, a, centre, u, corner, edge, scalar(1.0), rotation, position, margin)

@@ -16,7 +16,7 @@ import warp as wp
 
 from . import collide_box_edges, collide_convex_point, collide_sphere, collide_writer, hulls
 from .collide_convex_point import ON_EDGE, ON_FACE, ON_VERTEX
-from .features import SHARE_CROSSED, SHARE_PARALLEL
+from .features import LINE_ARM, SHARE_CROSSED, SHARE_PARALLEL
 from .precision import precision
 
 __all__ = ["make"]
@@ -38,6 +38,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     # Sine of an angle below which an axis is parallel: where it crosses a plane would be lost in rounding.
     parallel = wp.constant(scalar(p.epsilon**0.5))
+    line_arm = wp.constant(scalar(LINE_ARM))
 
     @wp.func
     def edge_direction(hs: Hulls, h: Hull, e: int) -> vec3:
@@ -235,12 +236,14 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         # The two points that take over where the axis is parallel to the hull.
         if not empty:
+            ends = n
             n = over_face(
                 table, world, n, hs, b, a, h, centre, u, low, low_cut, face, margin, scalar(0.5), SHARE_PARALLEL
             )  # fmt: skip
             n = over_face(
                 table, world, n, hs, b, a, h, centre, u, high, high_cut, face, margin, scalar(0.5), SHARE_PARALLEL
             )  # fmt: skip
+            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), a.size[1])
         elif what != ON_FACE and edge >= 0:
             one = hull.vertex(hs, h, hs.edges[edge][0])
             two = hull.vertex(hs, h, hs.edges[edge][1])

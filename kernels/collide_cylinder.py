@@ -22,7 +22,7 @@ from typing import Any
 import warp as wp
 
 from . import collide_writer, hulls
-from .features import RIM_POINTS, SHARE_LOWEST, SHARE_RIM, SHARE_UPRIGHT, TILTED, UPRIGHT
+from .features import DISC_ARM, RIM_POINTS, SHARE_LOWEST, SHARE_RIM, SHARE_UPRIGHT, TILTED, UPRIGHT
 from .precision import precision
 
 __all__ = ["make"]
@@ -43,6 +43,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     upright2 = wp.constant(scalar(UPRIGHT * UPRIGHT))
     tilted2 = wp.constant(scalar(TILTED * TILTED))
     part = wp.constant(scalar(2.0 * math.pi / RIM_POINTS))
+    disc_arm = wp.constant(scalar(DISC_ARM))
     weight = wp.constant(scalar(1.0 / RIM_POINTS))
 
     @wp.func
@@ -53,6 +54,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
         rise = wp.transpose(rotation) * up
         tilt2 = rise[0] * rise[0] + rise[1] * rise[1]
+        start = n
         half = wp.abs(hull.vertex(hs, h, h.vertex)[2])
         for cap in range(2):
             centre = up * (half * scalar(1 - 2 * cap))
@@ -70,6 +72,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 if tilt2 < tilted2 and height + wp.dot(rise, x) < margin:
                     n = writer.put_plane(table, world, n, a, b, vec3(), up, centre + x, weight)
                     writer.share_by_angle(table, world, n - 1, a, b, SHARE_UPRIGHT, 0, up, up)
+        writer.lie_on_face(table, world, start, n, disc_arm, scalar(1.0), h.rim)
         return n
 
     return types.SimpleNamespace(plane_cylinder=plane_cylinder)

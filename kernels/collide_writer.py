@@ -45,6 +45,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         s1: wp.array2d(dtype=vec3)
         patch_start: wp.array2d(dtype=wp.int32)
         patch_count: wp.array2d(dtype=wp.int32)
+        patch_arm: wp.array2d(dtype=vec3)
         blend: wp.array2d(dtype=wp.int32)
         blend_edges: wp.array2d(dtype=mat63)
 
@@ -80,6 +81,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.radius_b[world, n] = b.radius
             table.weight[world, n] = weight
             table.share[world, n] = SHARE_FIXED
+            table.patch_count[world, n] = 0
             table.blend[world, n] = -1
         return n + 1
 
@@ -154,6 +156,22 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.s1[world, n] = b.rotation * s1
 
     @wp.func
+    def lie_on_face(
+        table: FeatureTable, world: int, start: int, end: int, arm: scalar, roundness: scalar, size: scalar
+    ):  # fmt: skip
+        """Make the contacts start .. end - 1 a patch (what was written of them), see ``patches.py``.
+
+        ``arm`` is the mean distance of the face from its centre over that of its corners, ``roundness`` that of the
+        corners: 0 of a line, 1 where they lie equally far in all directions. ``size`` is their mean distance [m].
+        """
+        stop = wp.min(end, table.kind.shape[1])
+        if stop > start + 1:
+            table.patch_arm[world, start] = vec3(arm, roundness, size)
+            for n in range(start, stop):
+                table.patch_start[world, n] = start
+                table.patch_count[world, n] = stop - start
+
+    @wp.func
     def share_by_polygon(table: FeatureTable, world: int, start: int, end: int):
         """Make the contacts start .. end - 1 the corners of one polygon (of what was written of it)."""
         stop = wp.min(end, table.kind.shape[1])
@@ -189,7 +207,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(
         FeatureTable=FeatureTable, Side=Side, put_point=put_point, put_line=put_line, put_plane=put_plane,
         put_cross=put_cross, put_clip=put_clip, put_drop=put_drop, put_rim=put_rim,
-        share_by_angle=share_by_angle, share_by_polygon=share_by_polygon, hand_over=hand_over,
+        share_by_angle=share_by_angle, lie_on_face=lie_on_face, share_by_polygon=share_by_polygon, hand_over=hand_over,
     )  # fmt: skip
 
 

@@ -25,9 +25,11 @@ _RELATIVE = """
         const row n0 = load(y), n1 = load(y + n), n2 = load(y + 2 * n);
         const row i0 = load(y + 3 * n), i1 = load(y + 4 * n), i2 = load(y + 5 * n);
         const row j0 = load(y + 6 * n), j1 = load(y + 7 * n), j2 = load(y + 8 * n);
-        const row u0 = (j2 * vj[4] - j1 * vj[5] + vj[0]) - (i2 * vi[4] - i1 * vi[5] + vi[0]);
-        const row u1 = (j0 * vj[5] - j2 * vj[3] + vj[1]) - (i0 * vi[5] - i2 * vi[3] + vi[1]);
-        const row u2 = (j1 * vj[3] - j0 * vj[4] + vj[2]) - (i1 * vi[3] - i0 * vi[4] + vi[2]);
+        const row about = n0 * (vj[3] - vi[3]) + n1 * (vj[4] - vi[4]) + n2 * (vj[5] - vi[5]);
+        const row t0 = load(y + 12 * n), t1 = load(y + 13 * n), t2 = load(y + 14 * n);
+        const row u0 = (j2 * vj[4] - j1 * vj[5] + vj[0]) - (i2 * vi[4] - i1 * vi[5] + vi[0]) + t0 * about;
+        const row u1 = (j0 * vj[5] - j2 * vj[3] + vj[1]) - (i0 * vi[5] - i2 * vi[3] + vi[1]) + t1 * about;
+        const row u2 = (j1 * vj[3] - j0 * vj[4] + vj[2]) - (i1 * vi[3] - i0 * vi[4] + vi[2]) + t2 * about;
         const row along = n0 * u0 + n1 * u1 + n2 * u2;
         const row values[4] = {along, u0 - n0 * along, u1 - n1 * along, u2 - n2 * along};
         TYPE* z = x + c + to * n;
@@ -60,18 +62,23 @@ _IMPULSES = (
 """
     + _ACTING
     + """        const row f = load(y + 13 * n);
-        row p[3], i[3], j[3];
+        row p[3], i[3], j[3], turn = {};
         for (int k = 0; k < 3; ++k) {
             const row push = (load(y + (FIRST + k) * n) - load(y + (5 + k) * n) * f) * z;
             p[k] = acts ? push : row {};
             i[k] = acts ? load(y + (FIRST + 3 + k) * n) : row {};
             j[k] = acts ? load(y + (FIRST + 6 + k) * n) : row {};
+            turn += load(y + (FIRST + 12 + k) * n) * push;
         }
         for (int k = 0; k < 3; ++k) {
             const int l = (k + 1) % 3, m = (k + 2) % 3;
             on[k] += p[k];
             on[3 + k] += i[l] * p[m] - i[m] * p[l];
             on[6 + k] += j[l] * p[m] - j[m] * p[l];
+            const row about = load(y + (FIRST + k) * n) * turn;
+            const row acting = acts ? about : row {};
+            on[3 + k] += acting;
+            on[6 + k] += acting;
         }
     }
     wp::vec_t<10, TYPE> result;
@@ -116,44 +123,57 @@ _CURVATURE = (
                 m[i][j] = acts ? m[i][j] : row {};
                 m[j][i] = m[i][j];
             }
-        row r[3];
-        for (int k = 0; k < 3; ++k)
+        row r[3], t[3], normal[3] = {n0, n1, n2};
+        for (int k = 0; k < 3; ++k) {
             r[k] = acts ? load(y + (FIRST + 3 + k) * n) : row {};
+            t[k] = acts ? load(y + (FIRST + 12 + k) * n) : row {};
+            normal[k] = acts ? normal[k] : row {};
+        }
+        // G Bi with Bi = [ri]x - t n^T; below, -Bi^T G Bi
         row gi[3][3];
-        for (int i = 0; i < 3; ++i)
+        for (int i = 0; i < 3; ++i) {
+            const row across = m[i][0] * t[0] + m[i][1] * t[1] + m[i][2] * t[2];
             for (int j = 0; j < 3; ++j) {
                 const int k = (j + 1) % 3, l = (j + 2) % 3;
-                gi[i][j] = m[i][k] * r[l] - m[i][l] * r[k];
+                gi[i][j] = m[i][k] * r[l] - m[i][l] * r[k] - across * normal[j];
                 c9[3 * i + j] += gi[i][j];
             }
+        }
+        row about[3];
+        for (int j = 0; j < 3; ++j)
+            about[j] = t[0] * gi[0][j] + t[1] * gi[1][j] + t[2] * gi[2][j];
         c6[0] += m[0][0];
         c6[1] += m[0][1];
         c6[2] += m[0][2];
         c6[3] += m[1][1];
         c6[4] += m[1][2];
         c6[5] += m[2][2];
-        s6[0] += gi[2][0] * r[1] - gi[1][0] * r[2];
-        s6[1] += gi[2][1] * r[1] - gi[1][1] * r[2];
-        s6[2] += gi[2][2] * r[1] - gi[1][2] * r[2];
-        s6[3] += gi[0][1] * r[2] - gi[2][1] * r[0];
-        s6[4] += gi[0][2] * r[2] - gi[2][2] * r[0];
-        s6[5] += gi[1][2] * r[0] - gi[0][2] * r[1];
+        s6[0] += gi[2][0] * r[1] - gi[1][0] * r[2] + normal[0] * about[0];
+        s6[1] += gi[2][1] * r[1] - gi[1][1] * r[2] + normal[0] * about[1];
+        s6[2] += gi[2][2] * r[1] - gi[1][2] * r[2] + normal[0] * about[2];
+        s6[3] += gi[0][1] * r[2] - gi[2][1] * r[0] + normal[1] * about[1];
+        s6[4] += gi[0][2] * r[2] - gi[2][2] * r[0] + normal[1] * about[2];
+        s6[5] += gi[1][2] * r[0] - gi[0][2] * r[1] + normal[2] * about[2];
 #if OWN_ARMS
         row q[3], own[3][3];
         for (int k = 0; k < 3; ++k)
             q[k] = acts ? load(y + (FIRST + 6 + k) * n) : row {};
-        for (int i = 0; i < 3; ++i)
+        for (int i = 0; i < 3; ++i) {
+            const row across = m[i][0] * t[0] + m[i][1] * t[1] + m[i][2] * t[2];
             for (int j = 0; j < 3; ++j) {
                 const int k = (j + 1) % 3, l = (j + 2) % 3;
-                own[i][j] = m[i][k] * q[l] - m[i][l] * q[k];
+                own[i][j] = m[i][k] * q[l] - m[i][l] * q[k] - across * normal[j];
                 j9[3 * i + j] += own[i][j];
             }
+        }
+        for (int j = 0; j < 3; ++j)
+            about[j] = t[0] * own[0][j] + t[1] * own[1][j] + t[2] * own[2][j];
         for (int i = 0, at = 0; i < 3; ++i)
             for (int j = 0; j < 3; ++j) {
                 const int k = (i + 1) % 3, l = (i + 2) % 3;
-                x9[3 * i + j] += own[l][j] * r[k] - own[k][j] * r[l];
+                x9[3 * i + j] += own[l][j] * r[k] - own[k][j] * r[l] + normal[i] * about[j];
                 if (j >= i)
-                    j6[at++] += own[l][j] * q[k] - own[k][j] * q[l];
+                    j6[at++] += own[l][j] * q[k] - own[k][j] * q[l] + normal[i] * about[j];
             }
 #endif
     }
@@ -246,12 +266,13 @@ def make(dtype: Any, own_arms: bool = False) -> SimpleNamespace:
         return lanes.native(dtype, code.replace("FIRST", str(first)).replace("OWN_ARMS", str(int(own_arms))))
 
     @wp.func
-    def put_arms(course: rows, world: int, c: int, stride: int, normal: vec3, arm_i: vec3, arm_j: vec3):
-        """Store the normal of contact ``c`` from i to j, and its arms [m]."""
+    def put_arms(course: rows, world: int, c: int, stride: int, normal: vec3, arm_i: vec3, arm_j: vec3, twist: vec3):
+        """Store the normal of contact ``c`` from i to j, its arms [m] and the twist of that normal [m]."""
         for k in range(3):
             course[world, (first + k) * stride + c] = normal[k]
             course[world, (first + 3 + k) * stride + c] = arm_i[k]
             course[world, (first + 6 + k) * stride + c] = arm_j[k]
+            course[world, (first + 12 + k) * stride + c] = twist[k]
 
     @wp.func_native(native(_RELATIVE))
     def put_relative(course: rows, world: int, begin: int, end: int, stride: int, vi: spatial, vj: spatial, to: int):

@@ -70,6 +70,27 @@ def make(dtype: Any) -> SimpleNamespace:
         return point_velocity(body_v, world, b, arm_b) - point_velocity(body_v, world, a, arm_a)
 
     @wp.func
+    def relative_turning(body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int):
+        """Angular velocity of b relative to a [rad/s]."""
+        w = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        if b >= 0:
+            w = w + angular(body_v[world, b])
+        if a >= 0:
+            w = w - angular(body_v[world, a])
+        return w
+
+    @wp.func
+    def twisted_velocity(
+        body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int, arm_a: vec3, arm_b: vec3, n: vec3, twist: vec3
+    ):  # fmt: skip
+        """Velocity of b's contact point relative to a's [m/s], its tangential part that where friction acts.
+
+        ``twist`` [m] is that of ``patches.py``.
+        """
+        u = relative_velocity(body_v, world, a, b, arm_a, arm_b)
+        return u + twist * wp.dot(n, relative_turning(body_v, world, a, b))
+
+    @wp.func
     def world_inertia(rotation: quat, inertia: mat33):
         """Inertia about the centre of mass in world axes [kg m^2]."""
         r = wp.quat_to_matrix(rotation)
@@ -237,7 +258,8 @@ def make(dtype: Any) -> SimpleNamespace:
 
     return SimpleNamespace(
         linear=linear, angular=angular, join=join, join_blocks=join_blocks, point_velocity=point_velocity,
-        relative_velocity=relative_velocity, world_inertia=world_inertia, quat_exp=quat_exp,
+        relative_velocity=relative_velocity, relative_turning=relative_turning, twisted_velocity=twisted_velocity,
+        world_inertia=world_inertia, quat_exp=quat_exp,
         free_velocity=free_velocity, advance=advance, turned_velocity=turned_velocity, coordinate=coordinate,
         actuator_impulse=actuator_impulse, actuator_terms=actuator_terms, actuator_curvature=actuator_curvature,
     )  # fmt: skip

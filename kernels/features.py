@@ -45,6 +45,11 @@ is the polygon's b; all others -1. The rows of ``blend_edges`` in that first slo
 the polygon's a and b: a point and the unit direction of a's edge, the same of b's edge, b's lowest vertex over the
 face, and (sign of the normal, width w [m] of the change, offset of the slot of the lowest corner).
 
+Contacts of a pair that lie on one flat face are a *patch*: ``patch_start``, ``patch_count`` as for polygons; a count of
+0 stands for a contact of its own. Friction of a patch acts as under even pressure, see ``patches.py``: ``patch_arm``,
+in the slot of its first corner, holds (arm, roundness, size): the even face's mean distance from its centre over that
+of its corners, how round these lie, and their mean distance [m]. Polygons find them from their corners instead.
+
 For all but the polygon the directions are ``s0`` (on a) and ``s1`` (on b); ``share_plane`` says whether s0
 is a plane's normal instead of a direction.
 """
@@ -59,7 +64,7 @@ import warp as wp
 from .precision import precision
 
 __all__ = [
-    "CLIP", "CROSS", "DROP", "LINE", "PARALLEL", "PLANE", "POINT", "POLYGON_CORNERS", "RIM",
+    "CLIP", "CROSS", "DISC_ARM", "DROP", "LINE", "LINE_ARM", "PARALLEL", "PLANE", "POINT", "POLYGON_CORNERS", "RIM",
     "RIM_POINTS",
     "SHARE_CROSSED", "SHARE_FIXED", "SHARE_LOWEST", "SHARE_PARALLEL", "SHARE_POLYGON", "SHARE_RIM",
     "SHARE_UPRIGHT", "TILTED", "UPRIGHT",
@@ -91,6 +96,12 @@ PARALLEL = 0.05
 RIM_POINTS = 8
 """Points of a cylinder's rim that a plane may touch; even."""
 
+LINE_ARM = 0.5
+"""Mean distance of an even line from its middle, over that of its ends [1]."""
+
+DISC_ARM = 2.0 / 3.0
+"""Mean distance of a disc from its middle, over that of its rim [1]."""
+
 UPRIGHT, TILTED = 1e-4, 3e-4
 """Sines of the angle [1] between a cylinder's axis and a plane's normal between which its contact points, fixed on the
 rim below, begin to follow the lowest point."""
@@ -120,6 +131,7 @@ class Features:
     s1: wp.array  # vec3, frame of b's body
     patch_start: wp.array  # int32
     patch_count: wp.array  # int32
+    patch_arm: wp.array  # vec3 (1, 1, m)
     blend: wp.array  # int32
     blend_edges: wp.array  # mat63
 
@@ -145,6 +157,7 @@ class Features:
             a0=vectors(), a1=vectors(), a2=vectors(), b0=vectors(), b1=vectors(),
             radius_a=scalars(), radius_b=scalars(), sign=scalars(), weight=scalars(),
             share=ints(), share_plane=ints(), s0=vectors(), s1=vectors(),
-            patch_start=ints(), patch_count=ints(), blend=wp.full(shape, -1, dtype=wp.int32, device=device),
+            patch_start=ints(), patch_count=ints(), patch_arm=vectors(),
+            blend=wp.full(shape, -1, dtype=wp.int32, device=device),
             blend_edges=wp.zeros(shape, dtype=p.mat63, device=device),
         )  # fmt: skip

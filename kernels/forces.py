@@ -26,7 +26,7 @@ class Forces:
     point: wp.array  # vec3, m, world frame
     normal: wp.array  # vec3, from a to b
     force: wp.array  # vec3, N, on b
-    torque: wp.array  # vec3, N m, on b about the point: resistance to rolling and torsion; stays zero without
+    torque: wp.array  # vec3, N m, on b about the point: of friction beside it, and resistance to rolling and torsion
     actuator: wp.array  # scalar, N or N m
 
     @classmethod
@@ -55,7 +55,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
         h: dtype, eps: dtype,
         # out
         gap: wp.array2d(dtype=dtype), point: wp.array2d(dtype=vec3), direction: wp.array2d(dtype=vec3),
@@ -74,14 +75,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         gap[world, c] = distance
         point[world, c] = place
         direction[world, c] = normal[world, c]
-        u = contact_law.relative_motion(body_v1, world, a, b, arm_a[world, c], arm_b[world, c])
+        u = contact_law.relative_motion(
+            body_v1, world, a, b, arm_a[world, c], arm_b[world, c], normal[world, c], twist[world, c]
+        )
         push = contact_law.impulse(u, normal[world, c], coefficients[world, c], eps) / h
         if wp.static(resists):
             force[world, c] = dyn.linear(push)
-            torque[world, c] = dyn.angular(push)
         else:
             force[world, c] = push
-            torque[world, c] = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        torque[world, c] = contact_law.moment(push, normal[world, c], twist[world, c])
 
     @wp.kernel(enable_backward=False, module="unique")
     def actuators_kernel(
@@ -134,7 +136,7 @@ def forces(
         dim=f.kind.shape,
         inputs=[
             body_q, body_v1, f.count, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign,
-            r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, h, eps,
+            r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, h, eps,
         ],
         outputs=[out.gap, out.point, out.normal, out.force, out.torque],
         device=body_q.device,

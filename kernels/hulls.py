@@ -28,6 +28,7 @@ class HullArrays:
     shares: wp.array  # scalar [V]: share of the stiffness against a plane
     normals: wp.array  # vec3 [F], outward
     offsets: wp.array  # scalar [F]: of the faces' planes from the origin, at scale 1 [m]
+    arms: wp.array  # vec3 [F]: for friction of the faces on a plane, see ``patches.py``
     loop_start: wp.array  # int32 [F + 1]: where each face's corners start in loop
     loop: wp.array  # int32: vertices of the faces, counter-clockwise
     sides: wp.array  # vec3, as loop: unit normals in the plane of a face, out of the side that begins there
@@ -57,6 +58,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         shares: wp.array1d(dtype=scalar)
         normals: wp.array1d(dtype=vec3)
         offsets: wp.array1d(dtype=scalar)
+        arms: wp.array1d(dtype=vec3)
         loop_start: wp.array1d(dtype=wp.int32)
         loop: wp.array1d(dtype=wp.int32)
         sides: wp.array1d(dtype=vec3)
@@ -125,6 +127,18 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return wp.dot(normal, x) - offset
 
     @wp.func
+    def most_opposed(hulls: Hulls, h: Hull, direction: vec3) -> int:
+        """The face whose normal is most opposed to a direction."""
+        result = h.face
+        least = scalar(2.0)
+        for f in range(h.face, h.face_end):
+            cosine = wp.dot(hulls.normals[f], direction)
+            if cosine < least:
+                least = cosine
+                result = f
+        return result
+
+    @wp.func
     def side_normal(hulls: Hulls, face: int, k: int) -> vec3:
         """Unit normal out of the side of a face from corner k to the next, in the face. A box has it at any scale."""
         return hulls.sides[hulls.loop_start[face] + k]
@@ -183,7 +197,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     return types.SimpleNamespace(
         Hulls=Hulls, Hull=Hull, hull_of=hull_of, vertex=vertex, corner=corner, corners=corners, height=height,
-        side_normal=side_normal, lowest=lowest, inside=inside, best_face=best_face, reaches=reaches,
+        side_normal=side_normal, lowest=lowest, most_opposed=most_opposed, inside=inside, best_face=best_face,
+        reaches=reaches,
     )  # fmt: skip
 
 

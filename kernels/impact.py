@@ -161,21 +161,22 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_vi: wp.array2d(dtype=spatial),
         body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
         shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
         shape_restitution: wp.array2d(dtype=dtype), h: dtype, eps: dtype, threshold: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
     ):  # fmt: skip
-        """Normal and arms as ``rows.row``; coefficients of ``law.py``; the contact's mu; the time of its impact [s].
+        """Normal, arms and twist as ``rows.row``; coefficients of ``law.py``; the contact's mu; its impact's time [s].
 
         The time is negative where there is none. A row of an impact is frictionless, and free to roll: see
         ``friction_row``.
         """
-        n, arm_a, arm_b, q, gap, part = plain.row(
+        n, arm_a, arm_b, twist, q, gap, part = plain.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, body_q, body_v0, body_mass, shape_friction,
-            shape_stiffness, shape_damping, h, eps,
+            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_mass,
+            shape_friction, shape_stiffness, shape_damping, h, eps,
         )  # fmt: skip
         e = pair.friction(shape_restitution[world, sa], shape_restitution[world, sb])
         u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
@@ -194,7 +195,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                 complete = contact_law.full(
                     coefficients, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps
                 )
-        return n, arm_a, arm_b, complete, q[2], delay
+        return n, arm_a, arm_b, twist, complete, q[2], delay
 
     @wp.kernel(enable_backward=False, module="unique")
     def leave_out_kernel(
@@ -235,11 +236,13 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
         number: wp.array(dtype=int), h: dtype, eps: dtype, threshold: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         # rows out
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
         friction: wp.array2d(dtype=dtype), delay: wp.array2d(dtype=dtype), reduced: wp.array(dtype=int),
     ):  # fmt: skip
         world, c = wp.tid()
@@ -251,16 +254,18 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         sb = shape_b[world, c]
         a = shape_body[sa]
         b = shape_body[sb]
-        n, ra, rb, k, mu, tau = row(
+        n, ra, rb, turning, k, mu, tau = row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, body_q, body_v0, body_vi, body_mass, shape_friction,
-            shape_stiffness, shape_damping, shape_restitution, h, eps, threshold, rolling, torsional, angular_eps,
+            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_vi, body_mass,
+            shape_friction, shape_stiffness, shape_damping, shape_restitution, h, eps, threshold, rolling, torsional,
+            angular_eps,
         )  # fmt: skip
         row_a[world, c] = a
         row_b[world, c] = b
         normal[world, c] = n
         arm_a[world, c] = ra
         arm_b[world, c] = rb
+        twist[world, c] = turning
         coefficients[world, c] = k
         friction[world, c] = mu
         delay[world, c] = tau
@@ -272,7 +277,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         # rows in and out: the first half is there, the second is written
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
         # out
         total: wp.array(dtype=int),
     ):  # fmt: skip
@@ -283,12 +289,15 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             if delay[world, c] >= dtype(0.0):
                 a = row_a[world, c]
                 b = row_b[world, c]
-                u = contact_law.relative_motion(body_vn, world, a, b, arm_a[world, c], arm_b[world, c])
+                u = contact_law.relative_motion(
+                    body_vn, world, a, b, arm_a[world, c], arm_b[world, c], normal[world, c], twist[world, c]
+                )
                 row_a[world, n] = a
                 row_b[world, n] = b
                 normal[world, n] = normal[world, c]
                 arm_a[world, n] = arm_a[world, c]
                 arm_b[world, n] = arm_b[world, c]
+                twist[world, n] = twist[world, c]
                 coefficients[world, n] = friction_row(
                     coefficients[world, c], normal[world, c], u, friction[world, c], eps, world, shape_a[world, c],
                     shape_b[world, c], rolling, torsional, angular_eps,
@@ -361,7 +370,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     def forces_kernel(
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients), delay: wp.array2d(dtype=dtype),
+        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), delay: wp.array2d(dtype=dtype),
         body_v1: wp.array2d(dtype=spatial), h: dtype, eps: dtype,
         # out
         force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
@@ -372,8 +381,9 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             n = normal[world, c]
             q = coefficients[world, c]
             u = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
-            )
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                normal[world, c], twist[world, c],
+            )  # fmt: skip
             push = contact_law.impulse(u, n, q, eps)
             if delay[world, c] >= dtype(0.0):
                 q = coefficients[world, f]
@@ -382,9 +392,9 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             push = push / h
             if wp.static(resists):
                 force[world, c] = dyn.linear(push)
-                torque[world, c] = dyn.angular(push)
             else:
                 force[world, c] = push
+            torque[world, c] = contact_law.moment(push, n, twist[world, c])
 
     return SimpleNamespace(
         row=row, share=share, friction_row=friction_row, leave_out=leave_out_kernel, rows=rows_kernel,
@@ -413,20 +423,24 @@ def leave_out(
 
 
 def impact_rows(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, impacts: Impacts,
-    *, h: float, eps: float, angular_eps: float, threshold: float,
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, plain: Rows,
+    impacts: Impacts, *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
-    """Rows of all contacts for the second solve, from the velocities of the first; and the times of the impacts."""
+    """Rows of all contacts for the second solve, from the velocities of the first; and the times of the impacts.
+
+    Patches are those of the ``plain`` rows.
+    """
     m, f, i, r = model, features, impacts, impacts.rows
     wp.launch(
         make(dtype, r.resists).rows,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.shape_restitution,
-            body_q, body_v0, i.body_vi, f.count, f.shape_a, f.shape_b, *feature_inputs(f), i.struck, h, eps, threshold,
+            body_q, body_v0, i.body_vi, f.count, f.shape_a, f.shape_b, *feature_inputs(f), plain.centre, plain.pull,
+            i.struck, h, eps, threshold,
             m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
         ],
-        outputs=[r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, i.friction, i.delay, i.count],
+        outputs=[r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, i.friction, i.delay, i.count],
         device=body_q.device,
     )  # fmt: skip
 
@@ -443,7 +457,7 @@ def friction_rows(
             i.count, i.body_vn, i.friction, i.delay, eps, f.shape_a, f.shape_b, m.shape_rolling_resistance,
             m.shape_torsional_resistance, angular_eps,
         ],
-        outputs=[r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, i.total],
+        outputs=[r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, i.total],
         device=i.count.device,
     )  # fmt: skip
 
@@ -464,10 +478,12 @@ def impact_forces(
     wp.launch(
         make(dtype, r.resists).forces,
         dim=i.count.shape,
-        inputs=[i.count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, i.delay, body_v1, h, eps],
+        inputs=[
+            i.count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, i.delay, body_v1, h, eps,
+        ],
         outputs=[force, torque],
         device=body_v1.device,
-    )
+    )  # fmt: skip
 
 
 def impact_velocity(dtype: Any, body_v1: wp.array, impacts: Impacts, *, h: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import warp as wp
 
 from . import impact, law
-from .arrays import Adjoints, ModelArrays
+from .arrays import Adjoints, ModelArrays, Rows
 from .features import Features
 from .impact import Impacts
 from .precision import precision
@@ -85,6 +85,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
         h: dtype, eps: dtype, threshold: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
         # out
@@ -101,30 +102,32 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         sb = shape_b[world, c]
         a = shape_body[sa]
         b = shape_body[sb]
-        n, arm_a, arm_b, q, mu, delay = struck.row(
+        n, arm_a, arm_b, twist, q, mu, delay = struck.row(
             world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, body_q, body_v0, body_vi, body_mass, shape_friction,
-            shape_stiffness, shape_damping, shape_restitution, h, eps, threshold, rolling, torsional, angular_eps,
+            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_vi, body_mass,
+            shape_friction, shape_stiffness, shape_damping, shape_restitution, h, eps, threshold, rolling, torsional,
+            angular_eps,
         )  # fmt: skip
         if solve == POSE:
             scale = value_of(by_load, world, a) + value_of(by_load, world, b)
             scale += (value_of(by_moment, world, a) + value_of(by_moment, world, b)) * delay
             power[world, c] = struck.share(q[1], delay, h) * scale
         else:
-            u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b)
+            u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
             push = contact_law.impulse(u, n, q, eps)
             if solve == THIRD and delay >= dtype(0.0):
-                un = contact_law.relative_motion(body_vn, world, a, b, arm_a, arm_b)
+                un = contact_law.relative_motion(body_vn, world, a, b, arm_a, arm_b, n, twist)
                 f = struck.friction_row(q, n, un, mu, eps, world, sa, sb, rolling, torsional, angular_eps)
                 push += contact_law.impulse(u, n, f, eps)
-            power[world, c] = wp.dot(push, contact_law.relative_motion(by_impulse, world, a, b, arm_a, arm_b))
+            weight_of = contact_law.relative_motion(by_impulse, world, a, b, arm_a, arm_b, n, twist)
+            power[world, c] = wp.dot(push, weight_of)
 
     return SimpleNamespace(contact=contact_kernel)
 
 
 def _power_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    impacts: Impacts, own: ImpactAdjoints, weights: list[wp.array], solve: Any, adj_v1: wp.array | None,
+    plain: Rows, impacts: Impacts, own: ImpactAdjoints, weights: list[wp.array], solve: Any, adj_v1: wp.array | None,
     adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     m, f, g = model, features, adjoints
@@ -134,7 +137,8 @@ def _power_adjoint(
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.shape_restitution,
             body_q, body_v0, impacts.body_vi, impacts.body_vn, body_v1, *weights, int(solve), impacts.delay,
-            own.active, impacts.count, f.shape_a, f.shape_b, *feature_inputs(f), h, eps, threshold,
+            own.active, impacts.count, f.shape_a, f.shape_b, *feature_inputs(f), plain.centre,
+            plain.pull, h, eps, threshold,
             m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
         ],
         outputs=[g.contact_power],
@@ -142,7 +146,8 @@ def _power_adjoint(
         adj_inputs=[
             None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping, g.shape_restitution,
             g.body_q, g.body_v0, own.body_vi, own.body_vn, adj_v1,
-            *[None] * (3 + 6 + 18 + 3), g.shape_rolling_resistance, g.shape_torsional_resistance, None,
+            *[None] * (3 + 6 + 18), g.centre, g.pull, None, None, None,
+            g.shape_rolling_resistance, g.shape_torsional_resistance, None,
         ],
         adj_outputs=[g.contact_seed],
         device=body_q.device,
@@ -151,7 +156,7 @@ def _power_adjoint(
 
 def velocity_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    impacts: Impacts, own: ImpactAdjoints, adj_v1: wp.array, adjoints: Adjoints,
+    plain: Rows, impacts: Impacts, own: ImpactAdjoints, adj_v1: wp.array, adjoints: Adjoints,
     *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     """Add to the adjoints of a step's inputs, of ``body_v1`` and of ``own.body_vi`` what ``own.body_vm`` implies."""
@@ -168,14 +173,14 @@ def velocity_adjoint(
     )
     weights = [adjoints.z, own.load, own.moment]
     _power_adjoint(
-        dtype, model, body_q, body_v0, body_v1, features, impacts, own, weights, POSE, adj_v1, adjoints,
+        dtype, model, body_q, body_v0, body_v1, features, plain, impacts, own, weights, POSE, adj_v1, adjoints,
         h=h, eps=eps, angular_eps=angular_eps, threshold=threshold,
     )  # fmt: skip
 
 
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    impacts: Impacts, own: ImpactAdjoints, solve: Any, adjoints: Adjoints,
+    plain: Rows, impacts: Impacts, own: ImpactAdjoints, solve: Any, adjoints: Adjoints,
     *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     """As ``adjoint.contact_adjoint`` for the ``SECOND`` or ``THIRD`` solve, whose solution is ``body_v1``.
@@ -184,7 +189,7 @@ def contact_adjoint(
     """
     weights = [adjoints.z, own.no_scalar, own.no_scalar]
     _power_adjoint(
-        dtype, model, body_q, body_v0, body_v1, features, impacts, own, weights, solve, None, adjoints,
+        dtype, model, body_q, body_v0, body_v1, features, plain, impacts, own, weights, solve, None, adjoints,
         h=h, eps=eps, angular_eps=angular_eps, threshold=threshold,
     )  # fmt: skip
 

@@ -33,9 +33,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     base, dyn = contact.make(dtype), dynamics.make(dtype)
 
     @wp.func
-    def between(va: spatial, vb: spatial, arm_a: vec3, arm_b: vec3):
+    def between(va: spatial, vb: spatial, arm_a: vec3, arm_b: vec3, n: vec3, twist: vec3):
         """Motion of b's contact point relative to a's, for bodies of velocities ``va`` and ``vb``."""
-        return (dyn.linear(vb) + wp.cross(dyn.angular(vb), arm_b)) - (dyn.linear(va) + wp.cross(dyn.angular(va), arm_a))
+        u = (dyn.linear(vb) + wp.cross(dyn.angular(vb), arm_b)) - (dyn.linear(va) + wp.cross(dyn.angular(va), arm_a))
+        return u + twist * wp.dot(n, dyn.angular(vb) - dyn.angular(va))
 
     @wp.func
     def bare(q: vec4):
@@ -85,12 +86,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return wp.dot(x, n)
 
     @wp.func
-    def on_body(push: vec3, arm: vec3):
-        """Impulse and moment about the centre of mass of an impulse at ``arm``."""
-        return dyn.join(push, wp.cross(arm, push))
+    def on_body(push: vec3, arm: vec3, n: vec3, twist: vec3):
+        """Impulse and moment about the centre of mass of an impulse at ``arm``, whose friction acts beside it."""
+        return dyn.join(push, wp.cross(arm, push) + n * wp.dot(twist, push))
+
+    @wp.func
+    def moment(push: vec3, n: vec3, twist: vec3):
+        """Moment of an impulse about the contact point."""
+        return n * wp.dot(twist, push)
 
     return SimpleNamespace(
-        Motion=vec3, Coefficients=vec4, relative_motion=dyn.relative_velocity, between=between, bare=bare, full=full,
+        Motion=vec3, Coefficients=vec4, relative_motion=dyn.twisted_velocity, between=between, bare=bare, full=full,
         held=held, slip_speed=slip_speed, excess=excess, impulse=impulse, direction=direction, curvature=curvature,
-        normal_part=normal_part, on_body=on_body,
+        normal_part=normal_part, on_body=on_body, moment=moment,
     )  # fmt: skip

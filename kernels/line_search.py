@@ -40,6 +40,9 @@ OTHER_ROWS = 9
 FRICTION_ROWS = 3
 """Rows for the friction of hard contact on its way."""
 
+TWIST_ROWS = 3
+"""Rows for where that friction acts; see ``patches.py``."""
+
 
 def law_rows(resists: bool) -> int:
     """How many numbers a hard contact's impulse depends on, or is found with.
@@ -54,9 +57,10 @@ def rows_of(resists: bool) -> int:
     """How many numbers a contact has.
 
     Softened, the law's are followed by beta and mode, and of a place along the step z, the rate of y, and what bends
-    beside it; hard and without resistance by the normal, the arms (``contact_lanes.py``) and w, friction on its way.
+    beside it; hard and without resistance by the normal, the arms (``contact_lanes.py``), w, friction on its
+    way, and twists.
     """
-    return law_rows(resists) + OTHER_ROWS + FRICTION_ROWS
+    return law_rows(resists) + OTHER_ROWS + FRICTION_ROWS + TWIST_ROWS
 
 
 _SLOPE = """

@@ -49,24 +49,26 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.func
     def add_contact_blocks(
         hessian: wp.array2d(dtype=dtype), world: int, dofs: int, dof_index: wp.array(dtype=int),
-        row: int, column: int, arm_row: vec3, arm_column: vec3, g: Curvature,
+        row: int, column: int, arm_row: vec3, arm_column: vec3, n: vec3, twist: vec3,
+        g: Curvature,
     ):  # fmt: skip
-        """Add J_row^T G J_column, with J = [1, -[arm]x]; ``g`` carries the sign."""
+        """Add J_row^T G J_column, with J = [1, -[arm]x + twist n^T]; ``g`` carries the sign."""
         if wp.static(resists):
-            m = contact_law.carried(g, arm_row, arm_column)
+            m = contact_law.carried(g, arm_row, arm_column, n, twist)
             add_block(hessian, world, dofs, dof_index, row, 0, column, 0, contact_law.block(m, 0, 0))
             if row != column:
                 add_block(hessian, world, dofs, dof_index, row, 0, column, 3, contact_law.block(m, 0, 3))
             add_block(hessian, world, dofs, dof_index, row, 3, column, 0, contact_law.block(m, 3, 0))
             add_block(hessian, world, dofs, dof_index, row, 3, column, 3, contact_law.block(m, 3, 3))
         else:
-            gc = g * wp.skew(arm_column)
-            rg = wp.skew(arm_row) * g
+            across = wp.skew(arm_column) - wp.outer(twist, n)
+            gc = g * across
+            rg = (wp.skew(arm_row) + wp.outer(n, twist)) * g
             add_block(hessian, world, dofs, dof_index, row, 0, column, 0, g)
             if row != column:
                 add_block(hessian, world, dofs, dof_index, row, 0, column, 3, -gc)
             add_block(hessian, world, dofs, dof_index, row, 3, column, 0, rg)
-            add_block(hessian, world, dofs, dof_index, row, 3, column, 3, -(rg * wp.skew(arm_column)))
+            add_block(hessian, world, dofs, dof_index, row, 3, column, 3, -(rg * across))
 
     @wp.func
     def dual_curvature(u: Motion, n: vec3, q: Coefficients, w: vec3, eps: dtype):
@@ -100,9 +102,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         contacts: int, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype, loose: dtype, dual: int,
-        friction: wp.array2d(dtype=vec3), out: wp.array2d(dtype=dtype),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients), slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype,
+        loose: dtype, dual: int, friction: wp.array2d(dtype=vec3), out: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         """Write the lower triangle of the Hessian at the relative velocities ``slip`` into ``out``.
 
@@ -137,15 +139,16 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 b = row_b[world, c]
                 ra = arm_a[world, c]
                 rb = arm_b[world, c]
+                t = twist[world, c]
                 if a >= 0:
-                    add_contact_blocks(out, world, dofs, dof_index, a, a, ra, ra, g)
+                    add_contact_blocks(out, world, dofs, dof_index, a, a, ra, ra, n, t, g)
                 if b >= 0:
-                    add_contact_blocks(out, world, dofs, dof_index, b, b, rb, rb, g)
+                    add_contact_blocks(out, world, dofs, dof_index, b, b, rb, rb, n, t, g)
                 if a >= 0 and b >= 0:
                     if b > a:
-                        add_contact_blocks(out, world, dofs, dof_index, b, a, rb, ra, -g)
+                        add_contact_blocks(out, world, dofs, dof_index, b, a, rb, ra, n, t, -g)
                     else:
-                        add_contact_blocks(out, world, dofs, dof_index, a, b, ra, rb, -g)
+                        add_contact_blocks(out, world, dofs, dof_index, a, b, ra, rb, n, t, -g)
 
     @wp.func
     def solve(a: wp.array2d(dtype=dtype), x: wp.array2d(dtype=dtype), world: int, n: int):

@@ -38,23 +38,17 @@ def make(dtype: Any) -> SimpleNamespace:
     base, dyn = contact.make(dtype), dynamics.make(dtype)
 
     @wp.func
-    def turning(body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int):
-        """Angular velocity of b relative to a [rad/s]."""
-        w = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
-        if b >= 0:
-            w = w + dyn.angular(body_v[world, b])
-        if a >= 0:
-            w = w - dyn.angular(body_v[world, a])
-        return w
+    def relative_motion(
+        body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int, arm_a: vec3, arm_b: vec3, n: vec3, twist: vec3
+    ):  # fmt: skip
+        w = dyn.relative_turning(body_v, world, a, b)
+        return dyn.join(dyn.relative_velocity(body_v, world, a, b, arm_a, arm_b) + twist * wp.dot(n, w), w)
 
     @wp.func
-    def relative_motion(body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int, arm_a: vec3, arm_b: vec3):
-        return dyn.join(dyn.relative_velocity(body_v, world, a, b, arm_a, arm_b), turning(body_v, world, a, b))
-
-    @wp.func
-    def between(va: spatial, vb: spatial, arm_a: vec3, arm_b: vec3):
+    def between(va: spatial, vb: spatial, arm_a: vec3, arm_b: vec3, n: vec3, twist: vec3):
         u = (dyn.linear(vb) + wp.cross(dyn.angular(vb), arm_b)) - (dyn.linear(va) + wp.cross(dyn.angular(va), arm_a))
-        return dyn.join(u, dyn.angular(vb) - dyn.angular(va))
+        w = dyn.angular(vb) - dyn.angular(va)
+        return dyn.join(u + twist * wp.dot(n, w), w)
 
     @wp.func
     def rolling_speed(w: vec3, n: vec3, eps: dtype):
@@ -79,7 +73,7 @@ def make(dtype: Any) -> SimpleNamespace:
         """A pair has the sums of the coefficients of its two shapes."""
         mu_r = rolling[world, sa] + rolling[world, sb]
         mu_t = torsional[world, sa] + torsional[world, sb]
-        w0 = turning(body_v0, world, a, b)
+        w0 = dyn.relative_turning(body_v0, world, a, b)
         start = mu_r * rolling_speed(w0, n, angular_eps) + mu_t * spin_speed(w0, n, angular_eps)
         return vec7(q[0] - q[1] * start, q[1], q[2], q[3], mu_r, mu_t, angular_eps)
 
@@ -164,10 +158,13 @@ def make(dtype: Any) -> SimpleNamespace:
         return dyn.join_blocks(slip, gk, wp.transpose(gk), turn)
 
     @wp.func
-    def carried(m: mat66, arm_row: vec3, arm_column: vec3):
-        """J_row^T m J_column, with J = [[1, -[arm]x], [0, 1]]: from motions at the contact to those of two bodies."""
-        r = wp.skew(arm_row)
-        c = wp.skew(arm_column)
+    def carried(m: mat66, arm_row: vec3, arm_column: vec3, n: vec3, twist: vec3):
+        """J_row^T m J_column: from motions at the contact to those of two bodies.
+
+        J = [[1, -[arm]x + twist n^T], [0, 1]].
+        """
+        r = wp.skew(arm_row) + wp.outer(n, twist)
+        c = wp.skew(arm_column) - wp.outer(twist, n)
         uu = block(m, 0, 0)
         rows_w = r * uu + block(m, 3, 0)
         corner = r * block(m, 0, 3) + block(m, 3, 3)
@@ -178,13 +175,17 @@ def make(dtype: Any) -> SimpleNamespace:
         return wp.dot(dyn.linear(x), n)
 
     @wp.func
-    def on_body(push: spatial, arm: vec3):
+    def moment(push: spatial, n: vec3, twist: vec3):
+        return dyn.angular(push) + n * wp.dot(twist, dyn.linear(push))
+
+    @wp.func
+    def on_body(push: spatial, arm: vec3, n: vec3, twist: vec3):
         force = dyn.linear(push)
-        return dyn.join(force, wp.cross(arm, force) + dyn.angular(push))
+        return dyn.join(force, wp.cross(arm, force) + moment(push, n, twist))
 
     return SimpleNamespace(
         Motion=spatial, Coefficients=vec7, relative_motion=relative_motion, between=between, bare=bare, full=full,
         held=held, slip_speed=slip_speed, resisted=resisted, rolling_speed=rolling_speed, spin_speed=spin_speed,
         excess=excess, impulse=impulse, direction=direction, curvature=curvature, carried=carried, block=block,
-        normal_part=normal_part, on_body=on_body,
+        normal_part=normal_part, on_body=on_body, moment=moment,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 import warp as wp
 
-from . import contact, dynamics, geometry, handover, law
+from . import contact, dynamics, geometry, handover, law, patches
 from .arrays import ModelArrays, Rows
 from .features import POLYGON_CORNERS, SHARE_POLYGON, Features
 from .precision import precision
@@ -26,7 +26,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     vec3, vec4, spatial, transform, mat63 = p.vec3, p.vec4, p.spatial, p.transform, p.mat63
     vec2, vec6 = p.vec2, wp.types.vector(6, dtype)
     geo, pair, dyn = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype)
-    contact_law, hand = law.make(dtype, resists, softens), handover.make(dtype)
+    contact_law, hand, patch_ns = law.make(dtype, resists, softens), handover.make(dtype), patches.make(dtype)
     Coefficients = contact_law.Coefficients
     corners_type = wp.types.matrix((POLYGON_CORNERS, 3), dtype)
 
@@ -63,7 +63,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        xa: transform, xb: transform, body_v0: wp.array2d(dtype=spatial), h: dtype, eps: dtype,
+        xa: transform, xb: transform, body_v0: wp.array2d(dtype=spatial), centre: vec3, pull: dtype, h: dtype,
+        eps: dtype,
     ):  # fmt: skip
         """As ``row``, of a contact with the share ``part`` of its pair's stiffness; without that in the result."""
         gap, n, point = geo.locate(
@@ -74,13 +75,16 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         arm_b = point - wp.transform_get_translation(xb)
         k = stiffness
         d = damping
-        u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
+        twist = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        if pull > dtype(0.0):
+            twist = patch_ns.twist(n, point, centre, pull)
+        u0 = dyn.twisted_velocity(body_v0, world, a, b, arm_a, arm_b, n, twist)
         s = pair.slip_speed(u0, n, eps)
         if wp.static(softens):
             coefficients = vec6(-h * k * gap * part, (h * h * k + h * d) * part, mu, s, h * k * part, dtype(0.0))
         else:
             coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, s)
-        return n, arm_a, arm_b, coefficients, gap
+        return n, arm_a, arm_b, twist, coefficients, gap
 
     @wp.func
     def row(
@@ -93,12 +97,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
         body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
         shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
         h: dtype, eps: dtype,
     ):  # fmt: skip
-        """Normal, arms of a and b [m], (a, b, mu, s0) of ``contact.py``, gap [m] and share of a patch.
+        """Normal, arms of a and b and twist [m], (a, b, mu, s0) of ``contact.py``, gap [m] and share of a patch.
 
         Softened contacts have h k times the share [N s/m] as a fifth coefficient.
         """
@@ -118,10 +123,16 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         if blend[world, c] >= 0:
             part *= hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
         k, d, mu = of_pair(world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h)
-        n, arm_a, arm_b, coefficients, gap = row_of(
-            world, c, a, b, part, k, d, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0, h, eps
-        )
-        return n, arm_a, arm_b, coefficients, gap, part
+        drawn = dtype(0.0)
+        to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        if patch_count[world, c] > 0:
+            drawn = pull[world, patch_start[world, c]]
+            to = centre[world, patch_start[world, c]]
+        n, arm_a, arm_b, twist, coefficients, gap = row_of(
+            world, c, a, b, part, k, d, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0, to,
+            drawn, h, eps,
+        )  # fmt: skip
+        return n, arm_a, arm_b, twist, coefficients, gap, part
 
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
@@ -139,11 +150,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
         h: dtype, eps: dtype, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
         angular_eps: dtype, softening: wp.array(dtype=vec2), every: int, again: wp.array(dtype=int), stride: int,
         # rows out
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
     ):  # fmt: skip
         world, first = wp.tid()
         if every == 0 and again[world] == 0:
@@ -195,15 +208,21 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 )
             if blend[world, c] >= 0:
                 part = part * hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
-            n, ra, rb, coefficient, _gap = row_of(
+            drawn = dtype(0.0)
+            to = vec3()
+            if patch_count[world, c] > 0:
+                drawn = pull[world, patch_start[world, c]]
+                to = centre[world, patch_start[world, c]]
+            n, ra, rb, turning, coefficient, _gap = row_of(
                 world, c, a, b, part, stiffness, damping, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa,
-                xb, body_v0, h, eps,
+                xb, body_v0, to, drawn, h, eps,
             )  # fmt: skip
             row_a[world, c] = a
             row_b[world, c] = b
             normal[world, c] = n
             arm_a[world, c] = ra
             arm_b[world, c] = rb
+            twist[world, c] = turning
             if wp.static(softens):
                 coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
             coefficients[world, c] = contact_law.full(
@@ -223,7 +242,7 @@ def feature_inputs(f: Features) -> list[wp.array]:
 
 def prepare(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: Rows,
-    *, h: float, eps: float, angular_eps: float, again: wp.array | None = None,
+    *, h: float, eps: float, angular_eps: float, margin: float, again: wp.array | None = None,
 ) -> None:  # fmt: skip
     """Fill ``rows`` for all listed contacts at poses ``body_q`` and start velocities ``body_v0`` [worlds, bodies].
 
@@ -237,8 +256,10 @@ def prepare(
         h: Step [s].
         eps: Stiction tolerance [m/s].
         angular_eps: Stiction tolerance of resistance [rad/s].
+        margin: Gap up to which detection lists every contact [m].
         again: Marks the worlds to fill, [worlds]; all by default.
     """
+    patches.find(dtype, model, body_q, features, rows, margin=margin, again=again)
     worlds, capacity = features.kind.shape
     # on a GPU some threads share the contacts of a world, most of whose room is empty
     stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
@@ -247,10 +268,11 @@ def prepare(
         dim=(worlds, stride),
         inputs=[
             model.shape_body, model.body_mass, model.shape_friction, model.shape_stiffness, model.shape_damping,
-            body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features), h, eps,
-            model.shape_rolling_resistance, model.shape_torsional_resistance, angular_eps, model.shape_softening,
+            body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features),
+            rows.centre, rows.pull, h, eps, model.shape_rolling_resistance, model.shape_torsional_resistance,
+            angular_eps, model.shape_softening,
             int(again is None), again, stride,
         ],
-        outputs=[rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.coefficients],
+        outputs=[rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.twist, rows.coefficients],
         device=body_q.device,
     )  # fmt: skip

@@ -61,7 +61,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
+        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
+        tolerance: dtype, max_iterations: int,
         every: int, further: int, again: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
@@ -84,8 +85,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
         for c in range(contacts):
             slip[world, c] = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
-            )
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                normal[world, c], twist[world, c],
+            )  # fmt: skip
 
         iteration = int(0)
         converged = int(0)
@@ -123,11 +125,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     b = row_b[world, c]
                     if b >= 0:
                         gradient[world, b] = gradient[world, b] - wp.cw_mul(
-                            contact_law.on_body(push, arm_b[world, c]), body_mask[b]
+                            contact_law.on_body(push, arm_b[world, c], n, twist[world, c]), body_mask[b]
                         )
                     if a >= 0:
                         gradient[world, a] = gradient[world, a] + wp.cw_mul(
-                            contact_law.on_body(push, arm_a[world, c]), body_mask[a]
+                            contact_law.on_body(push, arm_a[world, c], n, twist[world, c]), body_mask[a]
                         )
             norm2 = zero
             for body in range(bodies):
@@ -167,7 +169,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                                 friction[world, c] = vec3()
                 lin.hessian(
                     world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
-                    actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, coefficients,
+                    actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, twist,
+                    coefficients,
                     slip, h, eps, loose, dual, friction, hessian,
                 )  # fmt: skip
                 lin.gather(gradient, dof_index, world, dtype(-1.0), vector)
@@ -202,8 +205,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         )
                     for c in range(contacts):
                         slip_change[world, c] = contact_law.relative_motion(
-                            direction, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
-                        )
+                            direction, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                            normal[world, c], twist[world, c],
+                        )  # fmt: skip
                     alpha = dtype(1.0)
                     low = zero
                     high = dtype(-1.0)  # none yet
@@ -306,7 +310,7 @@ def solve(
             dofs, m.dof_index, m.body_mask,
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients,
+            body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients,
             h, eps, tolerance, max_iterations, int(again is None), int(further), again,
             s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change, s.friction,
         ],

@@ -57,7 +57,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), course: wp.array2d(dtype=dtype), h: dtype,
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        course: wp.array2d(dtype=dtype), h: dtype,
         v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial), slip: wp.array2d(dtype=Motion),
     ):  # fmt: skip
         """Write the gradient; returns its squared norm, that of the momentum change, and twice the kinetic energy [J].
@@ -121,8 +122,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                             push = -push
                             ri = arm_b[world, c]
                             rj = arm_a[world, c]
-                        on_i += contact_law.on_body(push, ri)
-                        on_j += contact_law.on_body(push, rj)
+                        on_i += contact_law.on_body(push, ri, n, twist[world, c])
+                        on_j += contact_law.on_body(push, rj, n, twist[world, c])
                     at += 1
                 if touching == 1:
                     gradient[world, bi] = gradient[world, bi] + wp.cw_mul(on_i, body_mask[bi])
@@ -202,7 +203,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     @wp.func
     def put_contacts(
         world: int, island: int, g: Graph, row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
         v: wp.array2d(dtype=spatial), change: int, stride: int, course: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         """Store an island's contacts at the velocities ``v``, or their ``change`` if v is one; returns their number."""
@@ -227,12 +229,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         line.put_law(course, world, k_at, stride, coefficients[world, c])
                         if row_a[world, c] == bi:
                             eight.put_arms(
-                                course, world, k_at, stride, normal[world, c], arm_a[world, c], arm_b[world, c]
-                            )
+                                course, world, k_at, stride, normal[world, c], arm_a[world, c], arm_b[world, c],
+                                twist[world, c],
+                            )  # fmt: skip
                         else:
                             eight.put_arms(
-                                course, world, k_at, stride, -normal[world, c], arm_b[world, c], arm_a[world, c]
-                            )
+                                course, world, k_at, stride, -normal[world, c], arm_b[world, c], arm_a[world, c],
+                                -twist[world, c],
+                            )  # fmt: skip
                 eight.put_relative(course, world, at, end, stride, vi, vj, to)
                 at = end
             else:
@@ -242,7 +246,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                     if row_a[world, c] != bi:
                         va = vj
                         vb = vi
-                    u = contact_law.between(va, vb, arm_a[world, c], arm_b[world, c])
+                    u = contact_law.between(va, vb, arm_a[world, c], arm_b[world, c], normal[world, c], twist[world, c])
                     if change == 1:
                         line.put_change(course, world, at, stride, normal[world, c], u)
                     else:
@@ -298,7 +302,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
         g: Graph, count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
+        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
+        tolerance: dtype, max_iterations: int,
         every: int, further: int, again: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
@@ -322,8 +327,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         for c in range(count[world]):
             q = coefficients[world, c]
             u = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
-            )
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                normal[world, c], twist[world, c],
+            )  # fmt: skip
             g.awake[world, c] = int(contact_law.excess(u, normal[world, c], q, eps) > -q[1] * dtype(WAKING_SPEED))
         bad = int(0)
         worst = dtype(0.0)
@@ -334,8 +340,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             worst = dtype(0.0)
             for island in range(g.islands[world]):
                 contacts = put_contacts(
-                    world, island, g, row_a, normal, arm_a, arm_b, coefficients, body_v1, 0, stride, course
-                )
+                    world, island, g, row_a, normal, arm_a, arm_b, twist, coefficients, body_v1, 0, stride,
+                    course,
+                )  # fmt: skip
                 line.advance(course, world, stride, contacts, dtype(0.0), eps)
                 iteration = int(0)
                 sticks = dtype(stickiest)
@@ -344,7 +351,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                     norm2, size2, speed2 = energy_gradient(
                         world, island, g, body_mask, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
                         actuator_kind, actuator_stiffness, actuator_damping, control, row_a, normal, arm_a, arm_b,
-                        course, h, body_v1, gradient, slip,
+                        twist, course, h, body_v1, gradient, slip,
                     )  # fmt: skip
                     norm = wp.sqrt(norm2)
                     size = stop.sufficient(tolerance, size2, speed2)
@@ -371,7 +378,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                             lin.assemble(
                                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
                                 actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
-                                coefficients, slip, g.acts, h, eps * (dtype(stickiest) / sticks), diagonal, below,
+                                twist, coefficients, slip, g.acts, h, eps * (dtype(stickiest) / sticks), diagonal,
+                                below,
                             )  # fmt: skip
                         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                             body = g.order[world, k]
@@ -383,8 +391,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                             actuator_stiffness, actuator_damping, h, gradient, direction,
                         )  # fmt: skip
                         put_contacts(
-                            world, island, g, row_a, normal, arm_a, arm_b, coefficients, direction, 1, stride, course
-                        )
+                            world, island, g, row_a, normal, arm_a, arm_b, twist, coefficients, direction, 1,
+                            stride, course,
+                        )  # fmt: skip
                         if slope_0 < dtype(0.0):
                             alpha = line.search(course, world, stride, contacts, eps, slope_0, curve)
                             for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
@@ -406,8 +415,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             for c in range(count[world]):
                 if g.awake[world, c] == 0 and bad == 0:
                     u = contact_law.relative_motion(
-                        body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
-                    )
+                        body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                        normal[world, c], twist[world, c],
+                    )  # fmt: skip
                     if contact_law.excess(u, normal[world, c], coefficients[world, c], eps) > dtype(0.0):
                         g.awake[world, c] = 1
                         solving = int(1)
@@ -439,7 +449,7 @@ def solve_islands(
             m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind,
             m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
-            r.coefficients, h, eps, tolerance, max_iterations, int(again is None), int(further), again,
+            r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(again is None), int(further), again,
             s.inertia, s.target, s.gradient, s.direction,
             s.blocks.diagonal, s.blocks.below, s.slip, s.course,
         ],

@@ -40,6 +40,7 @@ def hull_arrays(model: Model, real: Any) -> HullArrays:
         shares=put([m.shares for m in meshes], p.scalar),
         normals=put([m.normals for m in meshes], p.vec3),
         offsets=put([_face_offsets(m) for m in meshes], p.scalar),
+        arms=put([_face_arms(m) for m in meshes], p.vec3),
         loop_start=put([*(m.loop_start[:-1] + c for m, _, _, c in offsets), corners[-1:]], wp.int32),
         loop=put([m.loop + v for m, v, _, _ in offsets], wp.int32),
         sides=put([_side_normals(m) for m in meshes], p.vec3),
@@ -57,6 +58,32 @@ def hull_arrays(model: Model, real: Any) -> HullArrays:
 def _face_offsets(mesh: ConvexMesh) -> np.ndarray:
     """Heights of the faces' planes over the origin [m], [faces]."""
     return np.einsum("ij,ij->i", mesh.normals, mesh.vertices[mesh.loop[mesh.loop_start[:-1]]])
+
+
+def _face_arms(mesh: ConvexMesh) -> np.ndarray:
+    """Arm, roundness and size of every face for friction on a plane, see ``kernels/patches.py``; [faces, 3]."""
+    result = np.empty((len(mesh.normals), 3))
+    for face, normal in enumerate(mesh.normals):
+        corners = mesh.loop[mesh.loop_start[face] : mesh.loop_start[face + 1]]
+        x, share = mesh.vertices[corners], mesh.shares[corners]
+        across = np.cross(normal, x[1] - x[0])
+        x = x @ np.stack([x[1] - x[0], across], axis=1) / np.linalg.norm(across)
+        after = np.roll(x, -1, axis=0)
+        area = 0.5 * (x[:, 0] * after[:, 1] - x[:, 1] * after[:, 0])
+        centre = area @ (x + after) / (3.0 * area.sum())
+        x, after = x - centre, after - centre
+        side = after - x
+        length = np.linalg.norm(side, axis=1)
+        height = (x[:, 0] * after[:, 1] - x[:, 1] * after[:, 0]) / length  # of the centre over the sides
+        first, last = ((y * side).sum(axis=1) / length for y in (x, after))
+        near, far = np.linalg.norm(x, axis=1), np.linalg.norm(after, axis=1)
+        moment = height / 6.0 * (last * far - first * near + height**2 * np.log((last + far) / (first + near)))
+        # loads of a body whose weight acts over the centre of the face
+        share = share * (1.0 - x @ np.linalg.solve((x * share[:, None]).T @ x, share @ x))
+        c = (x * share[:, None]).T @ x / share.sum()
+        size = share @ near / share.sum()
+        result[face] = moment.sum() / area.sum() / size, 4.0 * np.linalg.det(c) / np.trace(c) ** 2, size
+    return result
 
 
 def _edge_columns(mesh: ConvexMesh) -> list[np.ndarray]:

@@ -50,7 +50,7 @@ class ImpactSteps:
             real, arrays, start, lane.features, self.law.rows, own, threshold=lane.options.restitution_threshold
         )
         self.law.solver.solve(q, start, lane.control[t], lane.features.count, self.law.rows, own.body_vi, lane.report)
-        impact.impact_rows(real, arrays, q, start, lane.features, own, **self._impact)
+        impact.impact_rows(real, arrays, q, start, lane.features, self.law.rows, own, **self._impact)
         self._solve(t, start, own.count, own.body_vn)
         impact.friction_rows(
             real, arrays, lane.features, own, eps=options.stiction, angular_eps=options.angular_stiction
@@ -104,7 +104,9 @@ class ImpactSteps:
                 real, arrays, q, own.body_vm, v1, lane.q[t + 1], lane.v[t + 1], lane.adj_q[t + 1], lane.adj_v[t + 1],
                 g.body_q, mine.body_vm, adj_v1, g.body_inertia, h=h,
             )  # fmt: skip
-            impact_adjoint.velocity_adjoint(real, arrays, q, start, v1, features, own, mine, adj_v1, g, **self._impact)
+            impact_adjoint.velocity_adjoint(
+                real, arrays, q, start, v1, features, self.law.rows, own, mine, adj_v1, g, **self._impact
+            )
             impact_adjoint.select_adjoint(real, own, mine, adj_v1)
             ours = dataclasses.replace(g, active=mine.active)
             for solution, count, adj, number in (
@@ -113,10 +115,20 @@ class ImpactSteps:
             ):
                 self.solver.adjoint(q, start, solution, count, own.rows, adj, ours)
                 impact_adjoint.contact_adjoint(
-                    real, arrays, q, start, solution, features, own, mine, number, ours, **self._impact
+                    real, arrays, q, start, solution, features, self.law.rows, own, mine, number, ours, **self._impact
                 )
                 adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=h)
             self.law.solver.adjoint(q, start, own.body_vi, features.count, self.law.rows, mine.body_vi, g)
             adjoint.residual_adjoint(
-                real, arrays, q, start, own.body_vi, control, features, g, resists=self.law.resists, **self._full
+                real,
+                arrays,
+                q,
+                start,
+                own.body_vi,
+                control,
+                features,
+                self.law.rows,
+                g,
+                margin=lane.margin,
+                **self._full,
             )

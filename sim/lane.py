@@ -188,7 +188,7 @@ class Lane:
         self.adjoints: Adjoints | None = None
         self.forces: forces.Forces | None = None
         self._graphs: dict[tuple[str, int], Any] = {}
-        self._margin = options.contact_margin or (0.1 if options.quasi_dynamic else 0.001)
+        self.margin = options.contact_margin or (0.1 if options.quasi_dynamic else 0.001)
         self._detect: dict[str, Any] = {
             "reach": self.reach, "step": options.step,
         }  # fmt: skip
@@ -257,12 +257,12 @@ class Lane:
         detect(
             self.real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
             shape_pose=a.shape_pose, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], body_v1=v1, near=self.near,
-            features=self.features, hulls=a.hulls, every=every, whole=whole, margin=self._margin + self._felt(law),
+            features=self.features, hulls=a.hulls, every=every, whole=whole, margin=self.margin + self._felt(law),
             **self._detect,
         )  # fmt: skip
         rows.prepare(
             self.real, a, self.q[t], start, self.features, law.rows, h=self.options.step, eps=self.options.stiction,
-            angular_eps=self.options.angular_stiction, again=again,
+            angular_eps=self.options.angular_stiction, margin=self.margin, again=again,
         )  # fmt: skip
         return start
 
@@ -344,8 +344,8 @@ class Lane:
             )  # fmt: skip
             law.solver.adjoint(self.q[t], start, self.solved, self.features.count, law.rows, self.adj_solved, g)
             adjoint.residual_adjoint(
-                self.real, self.arrays, self.q[t], start, self.solved, self.control[t], self.features, g, h=h,
-                eps=eps, angular_eps=self.options.angular_stiction, resists=law.resists, softens=law.rows.softens,
+                self.real, self.arrays, self.q[t], start, self.solved, self.control[t], self.features, law.rows, g,
+                h=h, eps=eps, angular_eps=self.options.angular_stiction, margin=self.margin,
             )  # fmt: skip
 
     def _impact_forward(self, steps: int, law: ContactLaw) -> None:

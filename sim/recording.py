@@ -75,8 +75,8 @@ class Recording:
     contact_force: np.ndarray
     """Force on b, and its opposite on a, world axes [N], [N, 3]."""
     contact_torque: np.ndarray
-    """Moment on b about the contact point, and its opposite on a, world axes [N m], [N, 3]: rolling and torsional
-    resistance; zero without."""
+    """Moment on b about the contact point, and its opposite on a, world axes [N m], [N, 3]: friction of a flat
+    face acts beside its corners, and there may be rolling and torsional resistance."""
     body_names: tuple[str, ...]
     shape_names: tuple[str, ...]
     actuator_names: tuple[str, ...]
