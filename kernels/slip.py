@@ -1,13 +1,14 @@
 """Slip that starts or stops within a step. See "Slip that changes" in ``docs/contact.md``.
 
 The energy's separation speed y = un - T holds T = mu (s(ut) - s(ut0)), with resistance more of the kind, at zero only
-while slip is steady. Where |T| is large, the step is taken in three solves: the first is that of the energy as it is;
-the next two leave T out of y, and limit friction by a normal impulse held fixed, that of the solve before. So the
-normal law is exact in the last one, whatever friction does, and what lands while it slides does not hop.
+while slip is steady. Where |T| is large, a step takes three solves. The first is that of the energy as it is. The
+second leaves T out of y and limits friction by a normal impulse held fixed, guessed from the first. Its slip is that
+which the contact has after the step; the third solve is that of the energy again, with this slip in place of s(ut0).
 
 Each contact has a weight between 0 (all as in the first solve) and 1, smooth in the velocities of the first solve.
-Worlds in which all are 0 keep the first solve. With weight w a contact is two rows: its own with the part 1 - w of
-friction and T, and one of friction alone, of the load w times the impulse held fixed.
+Worlds in which all are 0 keep the first solve. With weight w a contact is two rows in the second solve: its own with
+the part 1 - w of friction and T, and one of friction alone, of the load w times the impulse held fixed. In the third,
+s(ut0) goes w of the way to the slip after the second.
 """
 
 import functools
@@ -24,11 +25,17 @@ from .precision import precision
 
 __all__ = ["FRICTION_SCALE", "Slips", "make", "slip_forces", "slip_rows", "weigh"]
 
-UNSTEADY = 3.0
-"""Change of T over the step from which on a contact counts as unsteady [m/s^2]; its weight is 1 at twice that."""
+UNSTEADY = 0.1
+"""|T| over the step from which on a contact counts as unsteady, in parts of gravity; its weight is 1 at thrice that.
 
-LANDING = 1.5
-"""Speed of approach over the step at which that falls to a half [m/s^2]; it goes on falling with the square."""
+What T leaves behind, a depth h |T|, changes the load of the next step by |T| in parts of g h, and so the T there. At
+0.3 instead, sliding bodies go back and forth between one solve and three."""
+
+WEIGHTLESS = 0.1
+"""Acceleration that stands for gravity where there is less [m/s^2]."""
+
+LANDING = 0.2
+"""Speed of approach over the step at which that falls to a half, in parts of gravity; it falls on with the square."""
 
 IDLE = 0.002
 """Contacts whose normal impulse is smaller than b |T| times this have a weight below 1: it is 0 for no impulse."""
@@ -41,7 +48,7 @@ FRICTION_SCALE = 1000.0
 class Slips:
     """What a step with changing slip writes. W worlds, B bodies, C contacts."""
 
-    rows: Rows  # [W, 2 C]: of the second and third solve: all contacts, then friction of those with a weight
+    rows: Rows  # [W, 2 C]: of the second solve: all contacts, then friction of those with a weight; of the third
     weight: wp.array  # [W, C]: by which a contact is taken apart
     total: wp.array  # int32 [W]: rows; 0 where all weights are 0
     staged: wp.array  # int32 [W]: whether there are more solves than one
@@ -100,10 +107,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return g
 
     @wp.func
-    def apart(x0: Motion, xa: Motion, fall: vec3, n: vec3, q: Coefficients, h: dtype, eps: dtype):
+    def apart(x0: Motion, xa: Motion, fall: vec3, weigh: dtype, n: vec3, q: Coefficients, h: dtype, eps: dtype):
         """Weight of a contact with row ``q``, and the first guess of its normal impulse without T [N s].
 
-        ``x0`` and ``xa`` are its motions at the start of the step and after the first solve. Where that gave it gamma
+        ``x0`` and ``xa`` are its motions at the start of the step and after the first solve, ``fall`` how gravity
+        accelerates b from a, ``weigh`` the size of gravity [m/s^2]. Where that gave it gamma
         and changed its normal velocity by D = un - un*, it would without T have changed by P = a/b - gamma'/b - un*,
         and impulses are as these changes: gamma' = gamma P / (P + T) if P is the change to a/b. That is exact where
         all contacts of a body share one ratio, so for one contact, and for a face that lands flat.
@@ -114,16 +122,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         drift = contact_law.drag(xa, n, q, eps) - contact_law.drag(x0, n, q, eps)
         size = wp.abs(drift)
         start = contact_law.normal_part(x0, n)
-        approach = wp.max(-start, zero) / (dtype(LANDING) * h)
-        unsteady = dtype(UNSTEADY) * h / (dtype(1.0) + approach * approach)
+        fallen = h * (weigh + dtype(WEIGHTLESS))
+        approach = wp.max(-start, zero) / (dtype(LANDING) * fallen)
+        unsteady = dtype(UNSTEADY) * fallen / (dtype(1.0) + approach * approach)
         if size > unsteady and q[1] > zero:
             gamma = load_of(xa, n, q, eps)
             bare = load_of(xa, n, contact_law.lessened(q, x0, n, zero), eps)
-            weight = rise(size / unsteady - dtype(1.0)) * rise((gamma + bare) / (q[1] * size * dtype(IDLE)))
+            weight = rise(dtype(0.5) * (size / unsteady - dtype(1.0))) * rise((gamma + bare) / (q[1] * size * dtype(IDLE)))
             # 1 where P is nothing: the load is then not that of the contact's own approach
             change = wp.max(contact_law.ahead(q, x0, n) - start - h * wp.dot(fall, n), zero)
             left = wp.max(change + drift, zero)
-            load = gamma * (dtype(1.0) - drift * change / (left * change + dtype(0.01) * drift * drift))
+            load = gamma * (dtype(1.0) - drift * change / (left * change + dtype(0.003) * drift * drift))
         return weight, load
 
     @wp.func
@@ -161,7 +170,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             weight, _load = apart(
                 contact_law.relative_motion(body_v0, world, a, b, ra, rb),
                 contact_law.relative_motion(body_va, world, a, b, ra, rb),
-                falls(gravity[world], body_mask, a, b), normal[world, c], coefficients[world, c], h, eps,
+                falls(gravity[world], body_mask, a, b), wp.length(gravity[world]), normal[world, c],
+                coefficients[world, c], h, eps,
             )  # fmt: skip
             weights[world, c] = weight
             if weight > dtype(0.0):
@@ -197,21 +207,20 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             q = plain[world, c]
             weight = weights[world, c]
             x0 = contact_law.relative_motion(body_v0, world, a, b, ra, rb)
-            kept = contact_law.lessened(q, x0, n, dtype(1.0) - weight)
             row_a[world, c] = a
             row_b[world, c] = b
             normal[world, c] = n
             arm_a[world, c] = ra
             arm_b[world, c] = rb
-            coefficients[world, c] = kept
-            if weight > dtype(0.0):
-                load = dtype(0.0)
-                if first != 0:
-                    xa = contact_law.relative_motion(body_va, world, a, b, ra, rb)
-                    fall = falls(gravity[world], body_mask, a, b)
-                    _weight, load = apart(x0, xa, fall, n, q, h, eps)
-                else:
-                    load = load_of(contact_law.relative_motion(body_vb, world, a, b, ra, rb), n, kept, eps)
+            coefficients[world, c] = q
+            if weight > dtype(0.0) and first == 0:
+                xb = contact_law.relative_motion(body_vb, world, a, b, ra, rb)
+                coefficients[world, c] = contact_law.resumed(q, x0, xb, n, weight, eps)
+            elif weight > dtype(0.0):
+                xa = contact_law.relative_motion(body_va, world, a, b, ra, rb)
+                fall = falls(gravity[world], body_mask, a, b)
+                _weight, load = apart(x0, xa, fall, wp.length(gravity[world]), n, q, h, eps)
+                coefficients[world, c] = contact_law.lessened(q, x0, n, dtype(1.0) - weight)
                 row_a[world, at] = a
                 row_b[world, at] = b
                 normal[world, at] = n
@@ -228,7 +237,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     def forces_kernel(
         count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients), weights: wp.array2d(dtype=dtype), staged: wp.array(dtype=int),
+        coefficients: wp.array2d(dtype=Coefficients), staged: wp.array(dtype=int),
         body_v1: wp.array2d(dtype=spatial), h: dtype, eps: dtype,
         # out
         force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
@@ -236,17 +245,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         world = wp.tid()
         if staged[world] == 0:
             return
-        at = int(count[world])
         for c in range(count[world]):
             n = normal[world, c]
             u = contact_law.relative_motion(
                 body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c]
             )
-            push = contact_law.impulse(u, n, coefficients[world, c], eps)
-            if weights[world, c] > dtype(0.0):
-                push += contact_law.impulse(u, n, coefficients[world, at], eps)
-                at += 1
-            push = push / h
+            push = contact_law.impulse(u, n, coefficients[world, c], eps) / h
             if wp.static(resists):
                 force[world, c] = dyn.linear(push)
                 torque[world, c] = dyn.angular(push)
@@ -314,7 +318,7 @@ def slip_forces(
         make(dtype, r.resists, r.softens).forces,
         dim=features.count.shape,
         inputs=[
-            features.count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, s.weight, s.staged,
+            features.count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, s.staged,
             body_v1, h, eps,
         ],
         outputs=[force, torque],

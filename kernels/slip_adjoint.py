@@ -76,7 +76,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             return
         if c >= count[world]:
             return
-        if active[world, c] == 0 and weights[world, c] == dtype(0.0):
+        if active[world, c] == 0 and (first == 0 or weights[world, c] == dtype(0.0)):
             return
         sa = shape_a[world, c]
         sb = shape_b[world, c]
@@ -92,17 +92,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
         x0 = contact_law.relative_motion(body_v0, world, a, b, arm_a, arm_b)
         xa = contact_law.relative_motion(body_va, world, a, b, arm_a, arm_b)
-        part, load = slips.apart(x0, xa, slips.falls(gravity[world], body_mask, a, b), n, q, h, eps)
-        kept = contact_law.lessened(q, x0, n, dtype(1.0) - part)
+        fall = slips.falls(gravity[world], body_mask, a, b)
+        part, load = slips.apart(x0, xa, fall, wp.length(gravity[world]), n, q, h, eps)
         u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b)
-        push = contact_law.impulse(u, n, kept, eps)
-        if weights[world, c] > dtype(0.0):
-            held = part * load
-            if first == 0:
-                held = part * slips.load_of(
-                    contact_law.relative_motion(body_vb, world, a, b, arm_a, arm_b), n, kept, eps
-                )
-            friction = slips.friction_row(held, q[2], eps, world, sa, sb, rolling, torsional, angular_eps)
+        if first == 0:
+            xb = contact_law.relative_motion(body_vb, world, a, b, arm_a, arm_b)
+            push = contact_law.impulse(u, n, contact_law.resumed(q, x0, xb, n, part, eps), eps)
+        else:
+            push = contact_law.impulse(u, n, contact_law.lessened(q, x0, n, dtype(1.0) - part), eps)
+            friction = slips.friction_row(part * load, q[2], eps, world, sa, sb, rolling, torsional, angular_eps)
             push += contact_law.impulse(u, n, friction, eps)
         power[world, c] = wp.dot(push, contact_law.relative_motion(z, world, a, b, arm_a, arm_b))
 

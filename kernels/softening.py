@@ -218,6 +218,10 @@ def make(dtype: Any, hard: Any, resists: bool) -> SimpleNamespace:
         return extended(hard.lessened(plain(q), u0, n, part), q[number], q[number + 1])
 
     @wp.func
+    def resumed(q: Coefficients, u0: Motion, u1: Motion, n: vec3, part: dtype, eps: dtype):
+        return extended(hard.resumed(plain(q), u0, u1, n, part, eps), q[number], q[number + 1])
+
+    @wp.func
     def excess(u: Motion, n: vec3, q: Coefficients, eps: dtype):
         z = hard.excess(u, n, plain(q), eps)
         beta = q[number]
@@ -250,7 +254,7 @@ def make(dtype: Any, hard: Any, resists: bool) -> SimpleNamespace:
 
     functions = vars(hard) | {
         "Coefficients": Coefficients, "softened": softened, "full": full, "excess": excess, "slope": slope,
-        "held": held, "drag": drag, "ahead": ahead, "lessened": lessened, "impulse": impulse, "curvature": curvature,
+        "held": held, "drag": drag, "ahead": ahead, "lessened": lessened, "resumed": resumed, "impulse": impulse, "curvature": curvature,
     }  # fmt: skip
     if resists:
 
