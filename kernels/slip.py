@@ -1,14 +1,18 @@
 """Slip that starts or stops within a step. See "Slip that changes" in ``docs/contact.md``.
 
 The energy's separation speed y = un - T holds T = mu (s(ut) - s(ut0)), with resistance more of the kind, at zero only
-while slip is steady. Where |T| is large, a step takes three solves. The first is that of the energy as it is. The
-second leaves T out of y and limits friction by a normal impulse held fixed, guessed from the first. Its slip is that
-which the contact has after the step; the third solve is that of the energy again, with this slip in place of s(ut0).
+while slip is steady. Where |T| is large, a step takes four solves:
+
+1. That of the energy as it is.
+2. Without T in y, and with friction limited by a normal impulse held fixed, which is guessed from the first.
+3. The same with the normal impulse of the second, where friction is not yet quite right, but the normal law is. Its
+   slip is that which the contact has after the step.
+4. That of the energy again, with this slip in place of s(ut0).
 
 Each contact has a weight between 0 (all as in the first solve) and 1, smooth in the velocities of the first solve.
-Worlds in which all are 0 keep the first solve. With weight w a contact is two rows in the second solve: its own with
-the part 1 - w of friction and T, and one of friction alone, of the load w times the impulse held fixed. In the third,
-s(ut0) goes w of the way to the slip after the second.
+Worlds in which all are 0 keep the first solve. With weight w a contact is two rows in the second and third solve: its
+own with the part 1 - w of friction and T, and one of friction alone, of the load w times the impulse held fixed. In
+the fourth, s(ut0) goes w of the way to the slip after the third.
 """
 
 import functools
@@ -23,7 +27,12 @@ from .arrays import ModelArrays, Rows
 from .features import Features
 from .precision import precision
 
-__all__ = ["FRICTION_SCALE", "Slips", "make", "slip_forces", "slip_rows", "weigh"]
+__all__ = ["FOURTH", "FRICTION_SCALE", "SECOND", "THIRD", "Slips", "make", "slip_forces", "slip_rows", "weigh"]
+
+SECOND = wp.constant(2)
+THIRD = wp.constant(3)
+FOURTH = wp.constant(4)
+"""The further solves."""
 
 UNSTEADY = 0.1
 """|T| over the step from which on a contact counts as unsteady, in parts of gravity; its weight is 1 at thrice that.
@@ -37,6 +46,10 @@ WEIGHTLESS = 0.1
 LANDING = 0.2
 """Speed of approach over the step at which that falls to a half, in parts of gravity; it falls on with the square."""
 
+MOST = 4.0
+"""A guess is at most 1 + 4 mu^2 times the normal impulse with T: for a ball that slides, with two fifths m r^2, the
+factor is 1 + 3.5 mu^2."""
+
 IDLE = 0.002
 """Contacts whose normal impulse is smaller than b |T| times this have a weight below 1: it is 0 for no impulse."""
 
@@ -48,7 +61,7 @@ FRICTION_SCALE = 1000.0
 class Slips:
     """What a step with changing slip writes. W worlds, B bodies, C contacts."""
 
-    rows: Rows  # [W, 2 C]: of the second solve: all contacts, then friction of those with a weight; of the third
+    rows: Rows  # [W, 2 C]: of the further solves: all contacts, then, but in the last, friction of those with a weight
     weight: wp.array  # [W, C]: by which a contact is taken apart
     total: wp.array  # int32 [W]: rows; 0 where all weights are 0
     staged: wp.array  # int32 [W]: whether there are more solves than one
@@ -56,6 +69,7 @@ class Slips:
     every: wp.array  # int32 [W], ones
     body_va: wp.array  # spatial [W, B]: velocities of the first solve
     body_vb: wp.array  # spatial [W, B]: velocities of the second solve
+    body_vc: wp.array  # spatial [W, B]: velocities of the third solve
 
     @classmethod
     def allocate(
@@ -74,6 +88,7 @@ class Slips:
             every=wp.full(worlds, 1, dtype=wp.int32, device=device),
             body_va=wp.zeros((worlds, bodies), dtype=spatial, device=device),
             body_vb=wp.zeros((worlds, bodies), dtype=spatial, device=device),
+            body_vc=wp.zeros((worlds, bodies), dtype=spatial, device=device),
         )  # fmt: skip
 
 
@@ -128,11 +143,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         if size > unsteady and q[1] > zero:
             gamma = load_of(xa, n, q, eps)
             bare = load_of(xa, n, contact_law.lessened(q, x0, n, zero), eps)
-            weight = rise(dtype(0.5) * (size / unsteady - dtype(1.0))) * rise((gamma + bare) / (q[1] * size * dtype(IDLE)))
+            weight = rise(dtype(0.5) * (size / unsteady - dtype(1.0))) * rise(
+                (gamma + bare) / (q[1] * size * dtype(IDLE))
+            )
             # 1 where P is nothing: the load is then not that of the contact's own approach
             change = wp.max(contact_law.ahead(q, x0, n) - start - h * wp.dot(fall, n), zero)
             left = wp.max(change + drift, zero)
-            load = gamma * (dtype(1.0) - drift * change / (left * change + dtype(0.003) * drift * drift))
+            gain = dtype(1.0) - drift * change / (left * change + dtype(0.003) * drift * drift)
+            load = gamma * wp.min(gain, dtype(1.0) + dtype(MOST) * q[2] * q[2])
         return weight, load
 
     @wp.func
@@ -181,12 +199,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
         gravity: wp.array(dtype=vec3), body_mask: wp.array(dtype=spatial), body_v0: wp.array2d(dtype=spatial),
-        body_va: wp.array2d(dtype=spatial), body_vb: wp.array2d(dtype=spatial), staged: wp.array(dtype=int),
-        weights: wp.array2d(dtype=dtype), count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int),
-        shape_b: wp.array2d(dtype=int), plain_a: wp.array2d(dtype=int), plain_b: wp.array2d(dtype=int),
+        body_va: wp.array2d(dtype=spatial), body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial),
+        staged: wp.array(dtype=int), weights: wp.array2d(dtype=dtype), count: wp.array(dtype=int),
+        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), plain_a: wp.array2d(dtype=int), plain_b: wp.array2d(dtype=int),
         plain_normal: wp.array2d(dtype=vec3), plain_arm_a: wp.array2d(dtype=vec3),
         plain_arm_b: wp.array2d(dtype=vec3), plain: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype, first: int,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype, solve: int,
         # rows out
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
@@ -213,14 +231,19 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             arm_a[world, c] = ra
             arm_b[world, c] = rb
             coefficients[world, c] = q
-            if weight > dtype(0.0) and first == 0:
-                xb = contact_law.relative_motion(body_vb, world, a, b, ra, rb)
-                coefficients[world, c] = contact_law.resumed(q, x0, xb, n, weight, eps)
+            if weight > dtype(0.0) and solve == FOURTH:
+                xc = contact_law.relative_motion(body_vc, world, a, b, ra, rb)
+                coefficients[world, c] = contact_law.resumed(q, x0, xc, n, weight, eps)
             elif weight > dtype(0.0):
-                xa = contact_law.relative_motion(body_va, world, a, b, ra, rb)
-                fall = falls(gravity[world], body_mask, a, b)
-                _weight, load = apart(x0, xa, fall, wp.length(gravity[world]), n, q, h, eps)
-                coefficients[world, c] = contact_law.lessened(q, x0, n, dtype(1.0) - weight)
+                kept = contact_law.lessened(q, x0, n, dtype(1.0) - weight)
+                coefficients[world, c] = kept
+                load = dtype(0.0)
+                if solve == SECOND:
+                    xa = contact_law.relative_motion(body_va, world, a, b, ra, rb)
+                    fall = falls(gravity[world], body_mask, a, b)
+                    _weight, load = apart(x0, xa, fall, wp.length(gravity[world]), n, q, h, eps)
+                else:
+                    load = load_of(contact_law.relative_motion(body_vb, world, a, b, ra, rb), n, kept, eps)
                 row_a[world, at] = a
                 row_b[world, at] = b
                 normal[world, at] = n
@@ -290,18 +313,19 @@ def weigh(
 
 def slip_rows(
     dtype: Any, model: ModelArrays, body_v0: wp.array, features: Features, plain: Rows, found: Slips, out: Slips,
-    *, first: bool, h: float, eps: float, angular_eps: float,
+    *, solve: int, h: float, eps: float, angular_eps: float,
 ) -> None:  # fmt: skip
-    """Rows of the second solve (``first``) or of the third, where ``found`` marks worlds, into ``out``."""
+    """Rows of a further ``solve``, where ``found`` marks worlds, into ``out``."""
     m, f, r, s = model, features, plain, found
     o = out.rows
     wp.launch(
         make(dtype, r.resists, r.softens).rows,
         dim=f.count.shape,
         inputs=[
-            m.gravity, m.body_mask, body_v0, s.body_va, s.body_vb, s.staged, s.weight, f.count, f.shape_a, f.shape_b,
+            m.gravity, m.body_mask, body_v0, s.body_va, s.body_vb, s.body_vc, s.staged, s.weight, f.count,
+            f.shape_a, f.shape_b,
             r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.coefficients, h, eps, m.shape_rolling_resistance,
-            m.shape_torsional_resistance, angular_eps, int(first),
+            m.shape_torsional_resistance, angular_eps, solve,
         ],
         outputs=[o.body_a, o.body_b, o.normal, o.arm_a, o.arm_b, o.coefficients, out.total],
         device=body_v0.device,

@@ -1,4 +1,4 @@
-"""Adjoint of the second and third solve of a step in which slip changes (``slip.py``).
+"""Adjoint of the further solves of a step in which slip changes (``slip.py``).
 
 One kernel, the power of the impulses along given velocities, whose adjoint Warp generates; see ``adjoint.py``. Rows are
 made anew in it, so that what they take from the solves before flows back to those.
@@ -16,17 +16,18 @@ from .arrays import Adjoints, ModelArrays
 from .features import Features
 from .precision import precision
 from .rows import feature_inputs
-from .slip import Slips
+from .slip import FOURTH, SECOND, Slips
 
 __all__ = ["SlipAdjoints", "contact_adjoint", "gather", "make", "split"]
 
 
 @dataclass
 class SlipAdjoints:
-    """Adjoints of the velocities of the three solves, spatial [W, B], and what the pass writes."""
+    """Adjoints of the velocities of the four solves, spatial [W, B], and what the pass writes."""
 
     body_va: wp.array
     body_vb: wp.array
+    body_vc: wp.array
     body_v1: wp.array
     active: wp.array  # int32 [W, 2 C]: rows with an impulse
 
@@ -34,7 +35,7 @@ class SlipAdjoints:
     def allocate(cls, worlds: int, bodies: int, capacity: int, dtype: Any, device: Any) -> "SlipAdjoints":
         """Zeros."""
         spatial = precision(dtype).spatial
-        per_body = [wp.zeros((worlds, bodies), dtype=spatial, device=device) for _ in range(3)]
+        per_body = [wp.zeros((worlds, bodies), dtype=spatial, device=device) for _ in range(4)]
         return cls(*per_body, wp.zeros((worlds, 2 * capacity), dtype=wp.int32, device=device))
 
 
@@ -44,6 +45,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     p = precision(dtype)
     vec3, spatial, transform, mat63 = p.vec3, p.spatial, p.transform, p.mat63
     contact_law, slips = law.make(dtype, resists, softens), slip.make(dtype, resists, softens)
+    Motion = contact_law.Motion
     row_ns = rows.make(dtype, resists, softens) if softens else rows.make(dtype)
 
     @wp.kernel(module="unique")
@@ -54,7 +56,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         gravity: wp.array(dtype=vec3), body_mask: wp.array(dtype=spatial),
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial),
-        body_vb: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
+        body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial),
         # contacts
         staged: wp.array(dtype=int), weights: wp.array2d(dtype=dtype), active: wp.array2d(dtype=int),
         count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
@@ -67,7 +70,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63), h: dtype, eps: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        softening: wp.array(dtype=p.vec2), first: int,
+        softening: wp.array(dtype=p.vec2), solve: int,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -76,7 +79,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             return
         if c >= count[world]:
             return
-        if active[world, c] == 0 and (first == 0 or weights[world, c] == dtype(0.0)):
+        if active[world, c] == 0 and (solve == FOURTH or weights[world, c] == dtype(0.0)):
             return
         sa = shape_a[world, c]
         sb = shape_b[world, c]
@@ -95,11 +98,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         fall = slips.falls(gravity[world], body_mask, a, b)
         part, load = slips.apart(x0, xa, fall, wp.length(gravity[world]), n, q, h, eps)
         u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b)
-        if first == 0:
-            xb = contact_law.relative_motion(body_vb, world, a, b, arm_a, arm_b)
-            push = contact_law.impulse(u, n, contact_law.resumed(q, x0, xb, n, part, eps), eps)
+        push = Motion()
+        if solve == FOURTH:
+            xc = contact_law.relative_motion(body_vc, world, a, b, arm_a, arm_b)
+            push += contact_law.impulse(u, n, contact_law.resumed(q, x0, xc, n, part, eps), eps)
         else:
-            push = contact_law.impulse(u, n, contact_law.lessened(q, x0, n, dtype(1.0) - part), eps)
+            kept = contact_law.lessened(q, x0, n, dtype(1.0) - part)
+            if solve != SECOND:
+                load = slips.load_of(contact_law.relative_motion(body_vb, world, a, b, arm_a, arm_b), n, kept, eps)
+            push += contact_law.impulse(u, n, kept, eps)
             friction = slips.friction_row(part * load, q[2], eps, world, sa, sb, rolling, torsional, angular_eps)
             push += contact_law.impulse(u, n, friction, eps)
         power[world, c] = wp.dot(push, contact_law.relative_motion(z, world, a, b, arm_a, arm_b))
@@ -111,11 +118,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         adj_v1: wp.array2d(dtype=spatial),
         # out
         own_v1: wp.array2d(dtype=spatial), own_va: wp.array2d(dtype=spatial), own_vb: wp.array2d(dtype=spatial),
+        own_vc: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         world, body = wp.tid()
         own_v1[world, body] = spatial()
         own_va[world, body] = spatial()
         own_vb[world, body] = spatial()
+        own_vc[world, body] = spatial()
         if staged[world] != 0:
             own_v1[world, body] = adj_v1[world, body]
 
@@ -131,10 +140,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
 
 def split(dtype: Any, slips: Slips, own: SlipAdjoints, adj_v1: wp.array) -> None:
-    """Hand ``adj_v1`` to the third solve, where there is one; zero the adjoints of the others."""
+    """Hand ``adj_v1`` to the last solve, where there is one; zero the adjoints of the others."""
     wp.launch(
         make(dtype).split, dim=adj_v1.shape, inputs=[slips.staged, adj_v1],
-        outputs=[own.body_v1, own.body_va, own.body_vb], device=adj_v1.device,
+        outputs=[own.body_v1, own.body_va, own.body_vb, own.body_vc], device=adj_v1.device,
     )  # fmt: skip
 
 
@@ -148,9 +157,9 @@ def gather(dtype: Any, slips: Slips, own: SlipAdjoints, adj_v1: wp.array) -> Non
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
     slips: Slips, own: SlipAdjoints, adjoints: Adjoints,
-    *, first: bool, h: float, eps: float, angular_eps: float, resists: bool, softens: bool,
+    *, solve: int, h: float, eps: float, angular_eps: float, resists: bool, softens: bool,
 ) -> None:  # fmt: skip
-    """As ``adjoint.contact_adjoint`` for the second solve (``first``) or the third, whose solution is ``body_v1``.
+    """As ``adjoint.contact_adjoint`` for a further ``solve``, whose solution is ``body_v1``.
 
     Adds to the adjoints of the velocities of the solves before it, too.
     """
@@ -160,15 +169,15 @@ def contact_adjoint(
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.gravity, m.body_mask,
-            body_q, body_v0, slips.body_va, slips.body_vb, body_v1, g.z, slips.staged, slips.weight, own.active,
-            f.count, f.shape_a, f.shape_b, *feature_inputs(f), h, eps, m.shape_rolling_resistance,
-            m.shape_torsional_resistance, angular_eps, m.shape_softening, int(first),
+            body_q, body_v0, slips.body_va, slips.body_vb, slips.body_vc, body_v1, g.z, slips.staged, slips.weight,
+            own.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f), h, eps, m.shape_rolling_resistance,
+            m.shape_torsional_resistance, angular_eps, m.shape_softening, solve,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=[
             None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping, g.gravity, None,
-            g.body_q, g.body_v0, own.body_va, own.body_vb, None, *[None] * (1 + 3 + 3 + 18 + 2),
+            g.body_q, g.body_v0, own.body_va, own.body_vb, own.body_vc, None, *[None] * (1 + 3 + 3 + 18 + 2),
             g.shape_rolling_resistance, g.shape_torsional_resistance, None, None, None,
         ],
         adj_outputs=[g.contact_seed],

@@ -254,7 +254,8 @@ def make(dtype: Any, hard: Any, resists: bool) -> SimpleNamespace:
 
     functions = vars(hard) | {
         "Coefficients": Coefficients, "softened": softened, "full": full, "excess": excess, "slope": slope,
-        "held": held, "drag": drag, "ahead": ahead, "lessened": lessened, "resumed": resumed, "impulse": impulse, "curvature": curvature,
+        "held": held, "drag": drag, "ahead": ahead, "lessened": lessened, "resumed": resumed, "impulse": impulse,
+        "curvature": curvature,
     }  # fmt: skip
     if resists:
 

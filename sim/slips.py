@@ -1,4 +1,4 @@
-"""The steps of a lane in which slip starts or stops: up to three solves a step, see ``kernels/slip.py``."""
+"""The steps of a lane in which slip starts or stops: up to four solves a step, see ``kernels/slip.py``."""
 
 from __future__ import annotations
 
@@ -39,11 +39,19 @@ class SlipSteps:
             width, bodies = lane.rest.shape
             self.adjoints = slip_adjoint.SlipAdjoints.allocate(width, bodies, lane.capacity, lane.real, lane.device)
 
-    def _rows(self, start: wp.array, found: SlipSteps, *, first: bool) -> None:
-        """Rows of the second or third solve, by the velocities and weights that ``found`` holds."""
+    def _rows(self, start: wp.array, found: SlipSteps, solve: Any) -> None:
+        """Rows of a further solve, by the velocities and weights that ``found`` holds."""
         lane = self.lane
         slip.slip_rows(
-            lane.real, lane.arrays, start, lane.features, self.law.rows, found.own, self.own, first=first, **self._full
+            lane.real,
+            lane.arrays,
+            start,
+            lane.features,
+            self.law.rows,
+            found.own,
+            self.own,
+            solve=int(solve),
+            **self._full,
         )
 
     def _solve(self, t: int, start: wp.array, velocities: wp.array, report: SolverReport) -> None:
@@ -58,12 +66,15 @@ class SlipSteps:
             **self._plain,
         )  # fmt: skip
 
-    def _second(self, t: int, start: wp.array, report: SolverReport) -> None:
-        """The second solve."""
+    def _middle(self, t: int, start: wp.array, report: SolverReport) -> None:
+        """The second and the third solve."""
         own = self.own
         wp.copy(own.body_vb, own.body_va)
-        self._rows(start, self, first=True)
+        self._rows(start, self, slip.SECOND)
         self._solve(t, start, own.body_vb, report)
+        wp.copy(own.body_vc, own.body_vb)
+        self._rows(start, self, slip.THIRD)
+        self._solve(t, start, own.body_vc, report)
 
     def forward(self, t: int, start: wp.array, again: wp.array | None = None) -> None:
         """Go on from the first solve's velocities after step ``t`` to the last one's, in all or the marked worlds."""
@@ -71,9 +82,9 @@ class SlipSteps:
         v1 = lane.v[t + 1]
 
         def launches() -> None:
-            self._second(t, start, lane.report)
-            self._rows(start, self, first=False)
-            wp.copy(v1, own.body_vb)
+            self._middle(t, start, lane.report)
+            self._rows(start, self, slip.FOURTH)
+            wp.copy(v1, own.body_vc)
             self._solve(t, start, v1, lane.report)
 
         wp.copy(own.body_va, v1)
@@ -81,14 +92,17 @@ class SlipSteps:
         lane.where(own.any, launches)
 
     def solve_again(self, t: int, start: wp.array) -> None:
-        """The first two solves of a step whose end is known; starts there, so it is done at once where that is all."""
+        """The solves but the last of a step whose end is known.
+
+        The first one starts from it, and so is done at once where it is the only one.
+        """
         lane, own = self.lane, self.own
         wp.copy(own.body_va, lane.v[t + 1])
         self.law.solver.solve(
             lane.q[t], start, lane.control[t], lane.features.count, self.law.rows, own.body_va, self.report, own.every
         )
         self._weigh(start)
-        lane.where(own.any, lambda: self._second(t, start, self.report))
+        lane.where(own.any, lambda: self._middle(t, start, self.report))
 
     def forces(self, t: int, start: wp.array) -> None:
         """What acted in step ``t`` where slip changed."""
@@ -98,7 +112,7 @@ class SlipSteps:
 
         def launches() -> None:
             assert lane.forces is not None
-            self._rows(start, self, first=False)
+            self._rows(start, self, slip.FOURTH)
             slip.slip_forces(
                 lane.real, lane.v[t + 1], lane.features, own, lane.forces.force, lane.forces.torque, **self._plain
             )
@@ -122,14 +136,15 @@ class SlipSteps:
 
         def launches() -> None:
             slip_adjoint.split(real, found.own, mine, adj_v1)
-            for solution, adj, first in (
-                (lane.v[t + 1], mine.body_v1, False),
-                (found.own.body_vb, mine.body_vb, True),
+            for solution, adj, solve in (
+                (lane.v[t + 1], mine.body_v1, slip.FOURTH),
+                (found.own.body_vc, mine.body_vc, slip.THIRD),
+                (found.own.body_vb, mine.body_vb, slip.SECOND),
             ):
-                self._rows(start, found, first=first)
+                self._rows(start, found, solve)
                 self.law.solver.adjoint(q, start, solution, self.own.total, rows, adj, ours)
                 slip_adjoint.contact_adjoint(
-                    real, arrays, q, start, solution, lane.features, found.own, mine, ours, first=first,
+                    real, arrays, q, start, solution, lane.features, found.own, mine, ours, solve=int(solve),
                     resists=rows.resists, softens=rows.softens, **self._full,
                 )  # fmt: skip
                 adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=lane.options.step)
