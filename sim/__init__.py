@@ -2,6 +2,7 @@
 
 from .builder import STATIC, ModelBuilder
 from .coordinates import StateCoordinates
+from .energy import Energy, energy
 from .errors import (
     CapacityError,
     ConvergenceError,
@@ -28,6 +29,7 @@ __all__ = [
     "ConvergenceError",
     "DeviceError",
     "Diagnostics",
+    "Energy",
     "Hard",
     "LogBarrier",
     "Model",
@@ -45,6 +47,7 @@ __all__ = [
     "StateCoordinates",
     "StateError",
     "Trajectory",
+    "energy",
     "join_recordings",
     "record",
     "step_jacobian",
