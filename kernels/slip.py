@@ -204,6 +204,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         gravity: wp.array(dtype=vec3), body_mask: wp.array(dtype=spatial), body_v0: wp.array2d(dtype=spatial),
         body_va: wp.array2d(dtype=spatial), body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial),
         staged: wp.array(dtype=int), weights: wp.array2d(dtype=dtype), count: wp.array(dtype=int),
+
         shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), plain_a: wp.array2d(dtype=int), plain_b: wp.array2d(dtype=int),
         plain_normal: wp.array2d(dtype=vec3), plain_arm_a: wp.array2d(dtype=vec3),
         plain_arm_b: wp.array2d(dtype=vec3), plain: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,

@@ -38,10 +38,10 @@ def energy(
     """Kinetic and potential energy of a state, or of each state but the last of a recorded trajectory.
 
     A step moves poses by the velocities after it, so a stored velocity is that of half a step before its pose. Momentum
-    at the time of a pose is here the mean of the stored ones before and after the step that starts there. Taken with the
-    stored velocities instead, the energy of a body in free flight is off by m g h v/2. A body at rest has none, one that
-    flies freely keeps its energy to rounding. In a step with an impact it is that of the mean momentum, which lies
-    between the two.
+    at the time of a pose is here the mean of the stored ones before and after the step that starts there. (By the
+    stored velocities, the energy of a body in free flight is off by m g h v/2.) A body at rest has no kinetic energy,
+    one that flies freely keeps its energy to rounding. In a step with an impact it is that of the mean momentum, which
+    lies between the two.
 
     Differentiable by torch. A single state costs one step.
 
