@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from . import envs, gradients, optimization, runs, sim, training, viewer
     from .comparison import CompareResult, compare
     from .report.animation import animate
-    from .sim import Model, ModelBuilder, Recording, Simulator, State, record
+    from .sim import Model, ModelBuilder, Recording, Simulator, State, energy, record
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ __all__ = [
     "__version__",
     "animate",
     "compare",
+    "energy",
     "envs",
     "gradients",
     "optimization",
@@ -52,6 +53,7 @@ _HOME = {
     "State": ".sim",
     "animate": ".report.animation",
     "compare": ".comparison",
+    "energy": ".sim",
     "record": ".sim",
 }
 _PACKAGES = ("envs", "gradients", "optimization", "runs", "sim", "training", "viewer")

@@ -64,6 +64,26 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return base.slip_speed(u, n, eps)
 
     @wp.func
+    def drag(u: vec3, n: vec3, q: vec4, eps: dtype):
+        """What slip at ``u`` takes from the separation speed y, but for its value at the start [m/s]."""
+        return q[2] * base.slip_speed(u, n, eps)
+
+    @wp.func
+    def ahead(q: vec4, u0: vec3, n: vec3):
+        """Separation speed at which the normal impulse is zero while slip does not change: a/b [m/s]; b > 0."""
+        return q[0] / q[1]
+
+    @wp.func
+    def lessened(q: vec4, u0: vec3, n: vec3, part: dtype):
+        """Coefficients with ``part`` of the drag; ``u0`` is the motion at the start of the step."""
+        return vec4(q[0], q[1], q[2] * part, q[3])
+
+    @wp.func
+    def resumed(q: vec4, u0: vec3, u1: vec3, n: vec3, part: dtype, eps: dtype):
+        """Coefficients whose drag counts from the motion between ``u0``, at the start, and ``u1``: ``part`` of it."""
+        return vec4(q[0], q[1], q[2], q[3] + (base.slip_speed(u1, n, eps) - q[3]) * part)
+
+    @wp.func
     def excess(u: vec3, n: vec3, q: vec4, eps: dtype):
         return base.excess(u, n, q[0], q[1], q[2], q[3], eps)
 
@@ -97,6 +117,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     return SimpleNamespace(
         Motion=vec3, Coefficients=vec4, relative_motion=dyn.twisted_velocity, between=between, bare=bare, full=full,
-        held=held, slip_speed=slip_speed, excess=excess, impulse=impulse, direction=direction, curvature=curvature,
+        held=held, slip_speed=slip_speed, drag=drag, ahead=ahead, lessened=lessened, resumed=resumed,
+        excess=excess, impulse=impulse, direction=direction, curvature=curvature,
         normal_part=normal_part, on_body=on_body, moment=moment,
     )  # fmt: skip

@@ -96,6 +96,26 @@ def make(dtype: Any) -> SimpleNamespace:
         return q[4] * rolling_speed(w, n, q[6]) + q[5] * spin_speed(w, n, q[6])
 
     @wp.func
+    def drag(x: spatial, n: vec3, q: vec7, eps: dtype):
+        return q[2] * base.slip_speed(dyn.linear(x), n, eps) + resisted(dyn.angular(x), n, q)
+
+    @wp.func
+    def ahead(q: vec7, x0: spatial, n: vec3):
+        return q[0] / q[1] + resisted(dyn.angular(x0), n, q)
+
+    @wp.func
+    def lessened(q: vec7, x0: spatial, n: vec3, part: dtype):
+        start = resisted(dyn.angular(x0), n, q)
+        a = q[0] + q[1] * start * (dtype(1.0) - part)
+        return vec7(a, q[1], q[2] * part, q[3], q[4] * part, q[5] * part, q[6])
+
+    @wp.func
+    def resumed(q: vec7, x0: spatial, x1: spatial, n: vec3, part: dtype, eps: dtype):
+        turned = resisted(dyn.angular(x1), n, q) - resisted(dyn.angular(x0), n, q)
+        s = q[3] + (base.slip_speed(dyn.linear(x1), n, eps) - q[3]) * part
+        return vec7(q[0] - q[1] * turned * part, q[1], q[2], s, q[4], q[5], q[6])
+
+    @wp.func
     def excess(x: spatial, n: vec3, q: vec7, eps: dtype):
         u = dyn.linear(x)
         y = wp.dot(n, u) - q[2] * (base.slip_speed(u, n, eps) - q[3])
@@ -185,7 +205,8 @@ def make(dtype: Any) -> SimpleNamespace:
 
     return SimpleNamespace(
         Motion=spatial, Coefficients=vec7, relative_motion=relative_motion, between=between, bare=bare, full=full,
-        held=held, slip_speed=slip_speed, resisted=resisted, rolling_speed=rolling_speed, spin_speed=spin_speed,
+        held=held, slip_speed=slip_speed, drag=drag, ahead=ahead, lessened=lessened, resumed=resumed,
+        resisted=resisted, rolling_speed=rolling_speed, spin_speed=spin_speed,
         excess=excess, impulse=impulse, direction=direction, curvature=curvature, carried=carried, block=block,
         normal_part=normal_part, on_body=on_body, moment=moment,
     )  # fmt: skip

@@ -189,6 +189,39 @@ def make(dtype: Any, hard: Any, resists: bool) -> SimpleNamespace:
         return result
 
     @wp.func
+    def extended(k: Plain, beta: dtype, mode: dtype):
+        """Coefficients of softened contact from those of hard contact."""
+        if wp.static(resists):
+            result = Coefficients(k[0], k[1], k[2], k[3], k[4], k[5], k[6], beta, mode)
+        else:
+            result = Coefficients(k[0], k[1], k[2], k[3], beta, mode)
+        return result
+
+    @wp.func
+    def held(
+        q: vec4, world: int, sa: int, sb: int, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
+        angular_eps: dtype, scale: dtype,
+    ):  # fmt: skip
+        """As that of hard contact, which a constant normal impulse stays."""
+        return extended(hard.held(q, world, sa, sb, rolling, torsional, angular_eps, scale), dtype(0.0), dtype(0.0))
+
+    @wp.func
+    def drag(u: Motion, n: vec3, q: Coefficients, eps: dtype):
+        return hard.drag(u, n, plain(q), eps)
+
+    @wp.func
+    def ahead(q: Coefficients, u0: Motion, n: vec3):
+        return hard.ahead(plain(q), u0, n)
+
+    @wp.func
+    def lessened(q: Coefficients, u0: Motion, n: vec3, part: dtype):
+        return extended(hard.lessened(plain(q), u0, n, part), q[number], q[number + 1])
+
+    @wp.func
+    def resumed(q: Coefficients, u0: Motion, u1: Motion, n: vec3, part: dtype, eps: dtype):
+        return extended(hard.resumed(plain(q), u0, u1, n, part, eps), q[number], q[number + 1])
+
+    @wp.func
     def excess(u: Motion, n: vec3, q: Coefficients, eps: dtype):
         z = hard.excess(u, n, plain(q), eps)
         beta = q[number]
@@ -221,7 +254,8 @@ def make(dtype: Any, hard: Any, resists: bool) -> SimpleNamespace:
 
     functions = vars(hard) | {
         "Coefficients": Coefficients, "softened": softened, "full": full, "excess": excess, "slope": slope,
-        "impulse": impulse, "curvature": curvature,
+        "held": held, "drag": drag, "ahead": ahead, "lessened": lessened, "resumed": resumed, "impulse": impulse,
+        "curvature": curvature,
     }  # fmt: skip
     if resists:
 

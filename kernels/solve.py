@@ -262,7 +262,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     loose *= dtype(LOOSER)
 
         iterations[world] = iterations[world] + iteration
-        if every != 0 and further == 0:
+        if further == 0:
             steps[world] = steps[world] + 1
         if converged < 0:
             step_failed(world, steps, failed, first_failure, last_failure)

@@ -422,7 +422,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         g.awake[world, c] = 1
                         solving = int(1)
 
-        if every != 0 and further == 0:
+        if further == 0:
             steps[world] = steps[world] + 1
         if bad == 1:
             step_failed(world, steps, failed, first_failure, last_failure)

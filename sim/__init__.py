@@ -2,6 +2,7 @@
 
 from .builder import STATIC, ModelBuilder
 from .coordinates import StateCoordinates
+from .energy import Energy, energy
 from .errors import (
     CapacityError,
     ConvergenceError,
@@ -30,6 +31,7 @@ __all__ = [
     "DerivativeError",
     "DeviceError",
     "Diagnostics",
+    "Energy",
     "Hard",
     "LogBarrier",
     "Model",
@@ -47,6 +49,7 @@ __all__ = [
     "StateCoordinates",
     "StateError",
     "Trajectory",
+    "energy",
     "join_recordings",
     "record",
     "step_jacobian",

@@ -30,6 +30,7 @@ from .hulls import hull_arrays
 from .impacts import ImpactSteps
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
+from .slips import SlipSteps
 from .solver import Solver
 from .streams import hand_to_torch, hand_to_warp
 
@@ -139,6 +140,7 @@ class ContactLaw:
     rows: Rows
     solver: Solver
     impacts: ImpactSteps | None = None
+    slips: SlipSteps | None = None
 
     @property
     def resists(self) -> bool:
@@ -179,7 +181,8 @@ class Lane:
             exhaustive=len(model.pairs) <= broad.FEW_PAIRS,
         )
         self.features = Features.allocate(width, capacity, self.real, self.device)
-        solver = Solver.allocate(self.real, self.arrays, options, width, capacity)
+        # the further solves of steps in which slip changes have up to two rows a contact
+        solver = Solver.allocate(self.real, self.arrays, options, width, 2 * capacity)
         self._laws = {(False, False): ContactLaw(Rows.allocate(width, capacity, self.real, self.device), solver)}
         self.report = SolverReport.allocate(width, self.real, self.device)
         self.depth = wp.zeros(width, dtype=p.scalar, device=self.device)
@@ -260,11 +263,15 @@ class Lane:
             features=self.features, hulls=a.hulls, every=every, whole=whole, margin=self.margin + self._felt(law),
             **self._detect,
         )  # fmt: skip
-        rows.prepare(
-            self.real, a, self.q[t], start, self.features, law.rows, h=self.options.step, eps=self.options.stiction,
-            angular_eps=self.options.angular_stiction, margin=self.margin, again=again,
-        )  # fmt: skip
+        self._prepare_rows(t, law, start, again)
         return start
+
+    def _prepare_rows(self, t: int, law: ContactLaw, start: wp.array, again: wp.array | None = None) -> None:
+        """Rows of the listed contacts of step ``t``, in all worlds or the marked ones."""
+        rows.prepare(
+            self.real, self.arrays, self.q[t], start, self.features, law.rows, h=self.options.step,
+            eps=self.options.stiction, angular_eps=self.options.angular_stiction, margin=self.margin, again=again,
+        )  # fmt: skip
 
     def _felt(self, law: ContactLaw) -> float:
         """Gap up to which bodies that do not approach feel each other [m]."""
@@ -285,8 +292,10 @@ class Lane:
         """Solve step ``t`` for the velocities after it."""
         law.solver.solve(
             self.q[t], start, self.control[t], self.features.count, law.rows, self.solved, self.report,
-            None if every else self.near.again,
+            None if every else self.near.again, further=not every,
         )  # fmt: skip
+        if law.slips is not None:
+            law.slips.forward(t, start, None if every else self.near.again)
 
     def _forward(self, steps: int, law: ContactLaw) -> None:
         for t in range(steps):
@@ -301,8 +310,12 @@ class Lane:
 
     def _where_marked(self, look: int, launches: Callable[[], None]) -> None:
         """Launch what works on marked worlds, if any was marked after a look."""
+        self.where(self.near.looks[look:], launches)
+
+    def where(self, marked: wp.array, launches: Callable[[], None]) -> None:
+        """Launch what works on marked worlds, if the first entry of ``marked`` says that there are any."""
         if self.device == "cpu":
-            wp.capture_if(self.near.looks[look:], launches)
+            wp.capture_if(marked, launches)
         else:  # where a launch without work costs little, and a condition needs a late driver
             launches()
 
@@ -323,18 +336,22 @@ class Lane:
     def _forces(self, steps: int, law: ContactLaw) -> None:
         assert self.forces is not None
         self.find_solved(0)
-        self.list_contacts(0, law, self.solved)
+        start = self.list_contacts(0, law, self.solved)
         forces.forces(
             self.real, self.arrays, self.q[0], self.solved, self.control[0], self.features, law.rows, self.forces,
             h=self.options.step, eps=self.options.stiction,
         )  # fmt: skip
+        if law.slips is not None:
+            law.slips.forces(0, start)
 
     def _backward(self, steps: int, law: ContactLaw) -> None:
         assert self.adjoints is not None
         h, eps = self.options.step, self.options.stiction
+        forward = self.law(law.resists, self.options.softening.forward)
         for t in reversed(range(steps)):
             self.find_solved(t)
             start = self.list_contacts(t, law, self.solved)
+            solution = self.solved
             adj_start = self.adj_rest if self.options.quasi_dynamic else self.adj_v[t]
             g = dataclasses.replace(self.adjoints, body_q=self.adj_q[t], body_v0=adj_start, control=self.adj_control[t])
             self.adj_solved.zero_()
@@ -342,9 +359,15 @@ class Lane:
                 self.real, self.arrays, self.q[t], self.solved, self.solved, self.q[t + 1], self.v[t + 1],
                 self.adj_q[t + 1], self.adj_v[t + 1], g.body_q, self.adj_solved, self.adj_solved, g.body_inertia, h=h,
             )  # fmt: skip
-            law.solver.adjoint(self.q[t], start, self.solved, self.features.count, law.rows, self.adj_solved, g)
+            if law.slips is not None and forward.slips is not None:
+                if forward is not law:
+                    self._prepare_rows(t, forward, start)
+                forward.slips.solve_again(t, start)
+                law.slips.backward(t, start, self.adj_solved, g, forward.slips)
+                solution = forward.slips.own.body_va
+            law.solver.adjoint(self.q[t], start, solution, self.features.count, law.rows, self.adj_solved, g)
             adjoint.residual_adjoint(
-                self.real, self.arrays, self.q[t], start, self.solved, self.control[t], self.features, law.rows, g,
+                self.real, self.arrays, self.q[t], start, solution, self.control[t], self.features, law.rows, g,
                 h=h, eps=eps, angular_eps=self.options.angular_stiction, margin=self.margin,
             )  # fmt: skip
 
@@ -386,10 +409,17 @@ class Lane:
         backward = direction.endswith("backward")
         law = self.law(plain != direction, softening.backward if backward else softening.forward)
         run: Callable[[int, ContactLaw], None] = getattr(self, f"_{plain}")
-        if plain.startswith("impact") and law.impacts is None:
-            law.impacts = ImpactSteps(self, law)
+        if plain.startswith("impact"):
+            if law.impacts is None:
+                law.impacts = ImpactSteps(self, law)
+        elif plain != "overlap" and not self.options.quasi_dynamic:
+            for own in (law, self.law(law.resists, softening.forward)) if backward else (law,):
+                if own.slips is None:
+                    own.slips = SlipSteps(self, own)
         if backward:
             self.add_adjoints()
+            if law.slips is not None:
+                law.slips.add_adjoints()
             if law.impacts is not None:
                 law.impacts.add_adjoints()
         if direction.endswith("forces"):

@@ -122,7 +122,7 @@ def sliding_sled(velocity, mass):
 
 @pytest.mark.parametrize("h", [0.001, 0.002, 0.005])
 def test_sliding_ball_ends_rolling_at_five_sevenths(device, h):
-    v0, radius, mu = 1.0, 0.1, 0.3
+    v0, radius, mu = 3.0, 0.1, 0.3
     t = run(sphere_on_ground(radius, friction=mu, velocity=(v0, 0, 0)), device=device, steps=round(0.6 / h), step=h)
     v = t.body_v[:, 0, 0].cpu()
     # While slip falls by ds = 7/2 mu g h a step the contact sinks by (h + d/k) mu ds more than rest does, d/k being
@@ -133,9 +133,10 @@ def test_sliding_ball_ends_rolling_at_five_sevenths(device, h):
     assert v[-1, 4] * radius == pytest.approx(5 / 7 * v0, rel=off)
     slip = v[:, 0] - radius * v[:, 4]
     end = h * int((slip > 2 * STICTION).sum())
-    # slip falls by 7/2 mu g a second; the end is known to a step, and the load builds up to 1e-4 over a dozen of them
+    # slip falls by 7/2 mu g a second; the end is known to a step. At the start, where slip sets in at once, steps keep
+    # the body up (docs/contact.md, "Slip that changes"); the depth builds up to 1e-4 over some twenty of them
     assert end == pytest.approx(2 * v0 / (7 * mu * G), abs=2 * h)
-    middle = slice(12, int(0.8 * end / h))
+    middle = slice(int(0.4 * end / h), int(0.8 * end / h))
     rates = (slip[:-1] - slip[1:])[middle] / h
     assert torch.allclose(rates, torch.full_like(rates, 3.5 * mu * G), rtol=off + 1e-4)
     z = t.body_q[:, 0, 0, 2].cpu()[middle]
