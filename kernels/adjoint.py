@@ -51,6 +51,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
+        if count[world] < 0:  # a further solve that this world does not take
+            for body in range(body_q.shape[1]):
+                z[world, body] = spatial()
+            return
         solver.set_up(world, body_mask, body_gyroscopic, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         for c in range(count[world]):
             u = contact_law.relative_motion(
@@ -125,6 +129,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, body = wp.tid()
+        if wp.max(wp.abs(z[world, body])) == dtype(0.0):
+            return
         pose = body_q[world, body]
         local = body_inertia[world, body]
         change = body_v1[world, body] - dyn.free_velocity(
