@@ -52,6 +52,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
+        if count[world] < 0:  # a further solve that this world does not take
+            for body in range(body_q.shape[1]):
+                z[world, body] = spatial()
+            return
         solver.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
         for c in range(count[world]):
             u = contact_law.relative_motion(
@@ -128,6 +132,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, body = wp.tid()
+        if wp.max(wp.abs(z[world, body])) == dtype(0.0):
+            return
         target = dyn.free_velocity(body_v0[world, body], body_mask[body], gravity[world], h)
         change = body_v1[world, body] - target
         rotation = wp.transform_get_rotation(body_q[world, body])

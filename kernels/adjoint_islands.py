@@ -45,6 +45,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     ):  # fmt: skip
         world = wp.tid()
         bodies = body_q.shape[1]
+        if count[world] < 0:  # a further solve that this world does not take
+            for body in range(bodies):
+                z[world, body] = spatial()
+            return
         for body in range(bodies):
             rotation = wp.transform_get_rotation(body_q[world, body])
             inertia[world, body] = dyn.world_inertia(rotation, body_inertia[world, body])

@@ -65,7 +65,7 @@ class Slips:
 
     rows: Rows  # [W, 2 C]: of the further solves: all contacts, then, but in the last, friction of those with a weight
     weight: wp.array  # [W, C]: by which a contact is taken apart
-    total: wp.array  # int32 [W]: rows; 0 where all weights are 0
+    total: wp.array  # int32 [W]: rows; -1 where all weights are 0
     staged: wp.array  # int32 [W]: whether there are more solves than one
     any: wp.array  # int32 [1]: whether that is so in any world
     every: wp.array  # int32 [W], ones
@@ -220,7 +220,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         """One thread a world, so that the rows of friction stand in the contacts' order."""
         world = wp.tid()
         if staged[world] == 0:
-            total[world] = 0
+            total[world] = -1
             return
         at = int(count[world])
         for c in range(count[world]):

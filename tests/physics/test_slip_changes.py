@@ -235,3 +235,24 @@ def test_the_recorded_force_is_the_change_of_momentum():
         change = (t.body_v[step + 1, 0, 0, :3] - t.body_v[step, 0, 0, :3]) / simulator.options.step
         change[2] += G
         assert torch.allclose(force.abs(), change.abs(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_worlds_that_take_one_solve_do_not_see_those_that_take_more(free):
+    """A landing beside a body at rest, in one batch and alone: the same states and gradients to the bit."""
+    model = landing("box", free, False).finalize(dtype="float64")
+    simulator = Simulator(model, threads=1)
+    state = model.state(2)
+    state.body_v[1] = 0.0
+
+    def rolled(worlds):
+        v = state.body_v[worlds].clone().requires_grad_()
+        final = simulator.rollout(State(state.body_q[worlds], v), steps=4).final
+        (final.body_q.sum() + final.body_v.square().sum()).backward()
+        return final.body_v.detach(), v.grad
+
+    both = rolled([0, 1])
+    for world in range(2):
+        alone = rolled([world])
+        assert torch.equal(both[0][world], alone[0][0])
+        assert torch.equal(both[1][world], alone[1][0])
