@@ -3,7 +3,6 @@
 import copy
 import multiprocessing
 import pickle
-import warnings
 
 import gymnasium
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 import warp as wp
 from scenes import push, push_targets
+from spawned import send_gradient
 
 import carom
 import carom.envs.gym
@@ -249,23 +249,19 @@ def test_functions_that_carry_something_along(copied):
     assert torch.equal(copied(fit)(theta[None]), fit(theta[None]))
 
 
-def work(task, theta, queue):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        value, gradient = task.value_and_gradient(theta)
-    queue.put((value.numpy(), gradient.numpy()))
-
-
 def test_another_process_that_is_spawned():
     task = carom.envs.make("push", dtype="float64", duration=0.05)
     theta = task.initial_parameters()[None]
     value, gradient = task.value_and_gradient(theta)
     context = multiprocessing.get_context("spawn")
-    queue = context.SimpleQueue()
-    process = context.Process(target=work, args=(task, theta, queue))
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=send_gradient, args=(task, theta, there))
     process.start()
-    found = queue.get()
-    process.join()
+    there.close()
+    try:
+        found = here.recv()
+    finally:
+        process.join()
     assert process.exitcode == 0
     assert np.array_equal(found[0], value.numpy())
     assert np.array_equal(found[1], gradient.numpy())

@@ -49,22 +49,21 @@ def test_one_graph_for_all_is_refused(simulator):
         torch.compile(path(simulator), backend="eager", fullgraph=True)(v)
 
 
-def test_task_jacobian_and_estimates(simulator):
+def test_task_and_jacobian(simulator):
     task = carom.envs.make("push", dtype="float64", duration=0.05)
     theta = task.initial_parameters()
     q, v = simulator.model.state().body_q, torch.full((1, 1, 6), 0.2, dtype=torch.float64)
-    smoothing = Smoothing(scale=0.01, samples=8)
     functions = {
         "task": (lambda x: task(x[None]).square(), theta),
         "value_and_gradient": (lambda x: task.value_and_gradient(x[None])[1] + 1.0, theta),
         "step_jacobian": (lambda x: step_jacobian(simulator, State(q, x))[0].cos(), v),
-        "estimate": (lambda x: smoothing.estimate(task, x, seed=1).gradient + 1.0, theta),
         "differentiable": (lambda x: differentiable(task, Autodiff(), seed=1)(x).square(), theta),
     }
     for name, (function, x) in functions.items():
         assert torch.equal(torch.compile(function, backend="eager")(x), function(x)), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", sorted(SAMPLINGS))
 def test_noise(sampling):
     options = {"replications": 4} if "rqmc" in sampling else {}
