@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +151,10 @@ class Train:
                     f"{identity['gradient']} softens contacts, and {task.objective.name!r} has no simulator with any: "
                     "use another --gradient"
                 )
-            task = make_control(name, **options, softening=method.softening)
+            softening: Any = method.softening
+            if task.softened_shapes is not None:
+                softening = dataclasses.replace(softening, shapes=task.softened_shapes)
+            task = make_control(name, **options, softening=softening)
         check_fit(task, method, identity["steps"])
         return task
 

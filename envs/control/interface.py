@@ -109,6 +109,8 @@ class ControlTask(ABC):
     observation_names: tuple[str, ...]
     training_steps: ClassVar[int] = 2_000_000
     """Control intervals that a training simulates where nothing else is asked for."""
+    softened_shapes: ClassVar[tuple[str, ...] | None] = None
+    """Shapes whose contacts a training with softened gradients softens; None: all."""
     goal_names: ClassVar[tuple[str, ...]] = ()
     """What a goal that can be chosen consists of, e.g. ("x [m]", "y [m]", "yaw [rad]"); empty where there is none."""
 

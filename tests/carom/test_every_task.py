@@ -20,7 +20,7 @@ FLAGS: dict[str, tuple[object, ...]] = {
     "compare": ("--samples", 32, "--rollouts", 100, "--reference-samples", 4, "--no-report"),
     "diagnose": ("--samples", 16),
     "optimize": ("--samples", 8, "--rollouts", 40, "--iterations", 2),
-    "train": ("--steps", 4, "--settings", "worlds=4"),
+    "train": ("--steps", 8, "--settings", "worlds=8"),
 }
 """Of the commands themselves."""
 
