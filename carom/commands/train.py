@@ -151,9 +151,8 @@ class Train:
                     f"{identity['gradient']} softens contacts, and {task.objective.name!r} has no simulator with any: "
                     "use another --gradient"
                 )
-            softening: Any = method.softening
-            if task.softened_shapes is not None:
-                softening = dataclasses.replace(softening, shapes=task.softened_shapes)
+            own = {key: value for key, value in task.training_softening.items() if key not in identity["settings"]}
+            softening = dataclasses.replace(method.softening, **own)  # type: ignore[type-var]
             task = make_control(name, **options, softening=softening)
         check_fit(task, method, identity["steps"])
         return task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,9 @@ def call(command: str, name: str, folder: Path, *further: object) -> None:
 
 def few_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations and recordings of a training have no flag."""
-    monkeypatch.setattr("carom.training.train.VALIDATION", 4)
-    monkeypatch.setattr("carom.training.train.TEST", 4)
+    training = import_module("carom.training.train")  # by its module: the package has a function of this name
+    monkeypatch.setattr(training, "VALIDATION", 4)
+    monkeypatch.setattr(training, "TEST", 4)
     monkeypatch.setattr("carom.training.outcome.EPISODES", 2)
 
 
@@ -141,7 +143,7 @@ def test_windows_divide_the_episode(horizon, length):
     """The divisor that is nearest to 10 by ratio."""
 
     class Episode:
-        name = "episode"
+        name, training_window = "episode", 10
 
     task = Episode()
     task.horizon = horizon
