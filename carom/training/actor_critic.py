@@ -44,7 +44,8 @@ class ActorCritic:
     """W. Fewer of them make a gradient noisier and leave more steps of the policy for as many intervals."""
     window: int | None = None
     """Control intervals of a window; a divisor of the task's horizon, so that no episode ends within one. None: the
-    divisor that is nearest to the task's ``training_window`` by ratio (10 of the 40 of a push, 1 of 5 carrot pushes)."""
+    divisor that is nearest to the task's ``training_window`` by ratio (10 of the 40 of a push, 1 of the 5 of
+    carrots)."""
     hidden: Sequence[int] = (64, 64)
     """Widths of the hidden layers of policy and critic."""
     discount: float = 0.99
