@@ -170,7 +170,8 @@ class BatchVecEnv(VecEnv):
         if method_name == "render":
             return [self.env.picture(world) if self.render_mode else None for world in worlds]
         if method_name == "get_wrapper_attr":
-            return self.get_attr(*method_args, indices=indices)
+            (name,) = method_args
+            return self.get_attr(name, indices=worlds)
         if method_name in ("reset", "step", "close"):
             raise AttributeError(f"{method_name} of a world: the worlds of a batch go on together, by the batch's own")
         method = getattr(self.task, method_name)

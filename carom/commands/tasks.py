@@ -40,17 +40,21 @@ class Tasks:
         from ..envs import tasks
         from ..envs.control import control_tasks
 
-        table = Table.grid(padding=(0, 2))
         listed = tasks()
         listed |= {name: words for name, words in control_tasks().items() if name not in listed}
-        for name, description in listed.items():
-            table.add_row(Text(name, "bold"), description, Text(" ".join(commands_of(name)), "dim"))
-        out.print(table)
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name in listed:
+            groups.setdefault(commands_of(name), []).append(name)
+        for commands, names in groups.items():
+            out.print(Text(f"carom {'|'.join(commands)} TASK", "bold"))
+            table = Table.grid(padding=(0, 2))
+            for name in names:
+                table.add_row(f"  {name}", listed[name])
+            out.print(table)
         out.print(
             Text(
-                "`carom COMMAND TASK`, with the commands on the right. Any task can be trained on by its parameters: "
-                "`carom train search --options objective=billiards`. `carom render` and `carom view` take what these "
-                "commands write; `carom variance` has problems of its own.",
+                "Any task can be trained on by its parameters: carom train search --options objective=billiards. carom "
+                "render and view take what these commands write; carom variance has problems of its own.",
                 "dim",
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +151,9 @@ class Train:
                     f"{identity['gradient']} softens contacts, and {task.objective.name!r} has no simulator with any: "
                     "use another --gradient"
                 )
-            task = make_control(name, **options, softening=method.softening)
+            own = {key: value for key, value in task.training_softening.items() if key not in identity["settings"]}
+            softening = dataclasses.replace(method.softening, **own)  # type: ignore[type-var]
+            task = make_control(name, **options, softening=softening)
         check_fit(task, method, identity["steps"])
         return task
 

@@ -27,9 +27,6 @@ from .worlds import Worlds
 
 __all__ = ["ActorCritic"]
 
-_WINDOW = 10
-"""Control intervals of a window where nothing else is asked for and they divide an episode."""
-
 
 @plain_numbers
 @dataclass(frozen=True)
@@ -50,7 +47,8 @@ class ActorCritic:
     """W. Fewer of them make a gradient noisier and leave more steps of the policy for as many intervals."""
     window: int | None = None
     """Control intervals of a window; a divisor of the task's horizon, so that no episode ends within one. None: the
-    divisor that is nearest to 10 by ratio (10 of the 40 of a push, 5 of the 5 of the carrots)."""
+    divisor that is nearest to the task's ``training_window`` by ratio (10 of the 40 of a push, 1 of the 5 of
+    carrots)."""
     hidden: Sequence[int] = (64, 64)
     """Widths of the hidden layers of policy and critic."""
     discount: float = 0.99
@@ -105,7 +103,7 @@ class ActorCritic:
         """Control intervals of a window on this task."""
         if self.window is not None:
             return self.window
-        return min(_divisors(task.horizon), key=lambda one: (abs(math.log(one / _WINDOW)), one))
+        return min(_divisors(task.horizon), key=lambda one: (abs(math.log(one / task.training_window)), one))
 
     def check(self, task: ControlTask) -> None:
         """Refuse a window that episodes would end in."""

@@ -44,6 +44,11 @@ class CarrotsControl(ControlTask):
 
     training_steps: ClassVar[int] = 20_000
     """A push is 219 steps of 11 bodies, an interval of the other pushes 10 of 2."""
+    training_window: ClassVar[int] = 1
+    """The gradient of one push of ten pieces by its action is up to 1e6 m/m: several multiplied leave float32."""
+    training_softening: ClassVar[dict[str, Any]] = {"shapes": ("blade",), "width": 1e-3}
+    """As large as the exact gradient. With 4 mm it is up to 1e14, with all shapes softened beyond 1e38: pieces that
+    feel each other at rest multiply every disturbance."""
     success_distance = 1e-3
     """[m]"""
     action_names = ("x0", "y0", "x1", "y1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -119,6 +119,10 @@ class ControlTask(ABC):
     observation_names: tuple[str, ...]
     training_steps: ClassVar[int] = 2_000_000
     """Control intervals that a training simulates where nothing else is asked for."""
+    training_window: ClassVar[int] = 10
+    """About how many control intervals a training differentiates through at once."""
+    training_softening: ClassVar[Mapping[str, Any]] = {}
+    """Of contacts in a training with softened gradients, where it is not as elsewhere: ``width`` [m], ``shapes``."""
     goal_names: ClassVar[tuple[str, ...]] = ()
     """What a goal that can be chosen consists of, e.g. ("x [m]", "y [m]", "yaw [rad]"); empty where there is none."""
 

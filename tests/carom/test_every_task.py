@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ FLAGS: dict[str, tuple[object, ...]] = {
     "compare": ("--samples", 32, "--rollouts", 100, "--reference-samples", 4, "--no-report"),
     "diagnose": ("--samples", 16),
     "optimize": ("--samples", 8, "--rollouts", 40, "--iterations", 2),
-    "train": ("--steps", 4, "--settings", "worlds=4"),
+    "train": ("--steps", 8, "--settings", "worlds=8"),
 }
 """Of the commands themselves."""
 
@@ -40,8 +41,9 @@ def call(command: str, name: str, folder: Path, *further: object) -> None:
 
 def few_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations and recordings of a training have no flag."""
-    monkeypatch.setattr("carom.training.train.VALIDATION", 4)
-    monkeypatch.setattr("carom.training.train.TEST", 4)
+    training = import_module("carom.training.train")  # by its module: the package has a function of this name
+    monkeypatch.setattr(training, "VALIDATION", 4)
+    monkeypatch.setattr(training, "TEST", 4)
     monkeypatch.setattr("carom.training.outcome.EPISODES", 2)
 
 
@@ -53,9 +55,8 @@ def check(command: str, name: str, folder: Path, capsys: pytest.CaptureFixture[s
     assert (folder / RESULTS[command]).exists()
     results = json.loads((folder / "results.json").read_text())
     assert results["task"]["name"] == name
-    if command == "compare":
-        failed = [row["name"] for row in results["backends"] if row["error"] and "gradient" not in row["error"]]
-        assert failed == []
+    if command == "compare":  # of so few samples a network may be too poor to be used, which its row then says
+        assert [row["name"] for row in results["backends"] if row["error"] and row["name"] != "surrogate"] == []
 
 
 @pytest.mark.parametrize(
@@ -123,15 +124,18 @@ def test_what_a_command_does_not_take_is_refused_at_once(command, name, tmp_path
 
 
 def test_the_list_says_which_commands_take_a_task(capsys):
-    """As the tests above try them out."""
+    """Each task stands under the commands that the tests above try out."""
     cli.main(["tasks"])
-    listed = " ".join(capsys.readouterr().out.split())
-    for name in NAMES:
-        assert name in listed
+    heading, found = (), {}
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith("carom ") and line.rstrip().endswith(" TASK"):
+            heading = tuple(line.split()[1].split("|"))
+        elif line.startswith("  ") and line[2:3].strip():
+            found[line.split()[0]] = heading
+    assert found == {name: commands_of(name) for name in NAMES}
     assert commands_of("push") == COMMANDS
     assert commands_of("heaviside") == ("compare", "diagnose", "optimize")
     assert commands_of("search") == ("train",)
-    assert "run compare diagnose optimize train" in listed
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,7 @@ def test_windows_divide_the_episode(horizon, length):
     """The divisor that is nearest to 10 by ratio."""
 
     class Episode:
-        name = "episode"
+        name, training_window = "episode", 10
 
     task = Episode()
     task.horizon = horizon
