@@ -61,7 +61,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("scene", "law", "options"), CASES, ids=str)
+@pytest.mark.parametrize(("scene", "law", "options"), CASES, ids=lambda x: getattr(x, "__name__", str(x)))
 def test_failing_steps_are_those_of_single_steps(scene, law, options, monkeypatch):
     """The first of them, and how many there are; ``max_iterations=1`` lets steps fail."""
     model = scene(**law)
