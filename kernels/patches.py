@@ -181,6 +181,67 @@ def make(dtype: Any) -> SimpleNamespace:
             total += moments(part * weight_at(-gap / height), point - origin)
         return total
 
+    @wp.func
+    def of_polygon(
+        world: int, c: int, corners: int, origin: vec3, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        """Arm, roundness and size [m] of a polygon, and the length of its outline [m]."""
+        n = wp.normalize(wp.transform_vector(xa, a1[world, c]))
+        outline = polygon_sums(world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1)
+        across, even = spread(outline)
+        arm = dtype(LINE_ARM)
+        area = area_sums(world, c, corners, origin, n, xa, xb, kind, a0, a1, a2, b0, b1)
+        if wp.abs(area[0]) > dtype(1.0e-6) * outline[0] * outline[0]:
+            within, compact = spread(area)
+            shape = dtype(LINE) + dtype(bulge) * compact / (compact + dtype(BEND))
+            arm = shape * wp.sqrt(within / across)
+        return arm, even, wp.sqrt(across), outline[0]
+
+    @wp.func
+    def find_patch(
+        world: int, c: int, corners: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3), patch_arm: wp.array2d(dtype=vec3), margin: dtype,
+    ):  # fmt: skip
+        """Middle of a patch [m] and how far friction is drawn in there."""
+        origin = geo.core_point_b(
+            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c]
+        )
+        arm = patch_arm[world, c][0]
+        even = patch_arm[world, c][1]
+        size = patch_arm[world, c][2]
+        scale = dtype(1.0)
+        if share[world, c] == SHARE_POLYGON:
+            arm_polygon, even_polygon, size_polygon, half_outline = of_polygon(
+                world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1
+            )
+            arm = arm_polygon
+            even = even_polygon
+            size = size_polygon
+            scale = half_outline
+        height = wp.min(dtype(TILT) * size, dtype(0.5) * margin)
+        sums = weight_sums(
+            world, c, corners, origin, height, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign,
+            weight, share, share_plane, s0, s1,
+        )  # fmt: skip
+        middle = origin
+        drawn = dtype(0.0)
+        if sums[0] > dtype(0.0):
+            _size, roundness = spread(sums)
+            q = dtype(0.0)
+            if even > dtype(1.0e-6):
+                q = wp.clamp(roundness / even, dtype(0.0), dtype(1.0))
+            arm = dtype(LINE_ARM) + (arm - dtype(LINE_ARM)) * q * (dtype(2.0) - q)
+            total = sums[0] / scale
+            drawn = (dtype(1.0) - arm) * total * total / (total * total + dtype(FAINT * FAINT))
+            middle = origin + mean(sums)
+        return middle, drawn
+
     @wp.kernel(module="unique")
     def find_kernel(
         shape_body: wp.array(dtype=int), body_q: wp.array2d(dtype=transform),
@@ -206,42 +267,10 @@ def make(dtype: Any) -> SimpleNamespace:
             return
         xa = geo.body_pose(body_q, world, shape_body[shape_a[world, c]])
         xb = geo.body_pose(body_q, world, shape_body[shape_b[world, c]])
-        origin = geo.core_point_b(
-            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c]
-        )
-        arm = patch_arm[world, c][0]
-        even = patch_arm[world, c][1]
-        size = patch_arm[world, c][2]
-        scale = dtype(1.0)
-        if share[world, c] == SHARE_POLYGON:
-            n = wp.normalize(wp.transform_vector(xa, a1[world, c]))
-            outline = polygon_sums(world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1)
-            across, even_polygon = spread(outline)
-            scale = outline[0]
-            even = even_polygon
-            size = wp.sqrt(across)
-            arm = dtype(LINE_ARM)
-            area = area_sums(world, c, corners, origin, n, xa, xb, kind, a0, a1, a2, b0, b1)
-            if wp.abs(area[0]) > dtype(1.0e-6) * scale * scale:
-                within, compact = spread(area)
-                shape = dtype(LINE) + dtype(bulge) * compact / (compact + dtype(BEND))
-                arm = shape * wp.sqrt(within / across)
-        height = wp.min(dtype(TILT) * size, dtype(0.5) * margin)
-        sums = weight_sums(
-            world, c, corners, origin, height, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign,
-            weight, share, share_plane, s0, s1,
+        middle, drawn = find_patch(
+            world, c, corners, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
+            s0, s1, patch_arm, margin,
         )  # fmt: skip
-        middle = origin
-        drawn = dtype(0.0)
-        if sums[0] > dtype(0.0):
-            _size, roundness = spread(sums)
-            q = dtype(0.0)
-            if even > dtype(1.0e-6):
-                q = wp.clamp(roundness / even, dtype(0.0), dtype(1.0))
-            arm = dtype(LINE_ARM) + (arm - dtype(LINE_ARM)) * q * (dtype(2.0) - q)
-            total = sums[0] / scale
-            drawn = (dtype(1.0) - arm) * total * total / (total * total + dtype(FAINT * FAINT))
-            middle = origin + mean(sums)
         centre[world, c] = middle
         pull[world, c] = drawn
 

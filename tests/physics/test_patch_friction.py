@@ -140,11 +140,13 @@ def test_a_lying_capsule_turns_as_an_even_line():
 
 
 @pytest.mark.parametrize(("name", "off"), [("box", 0.09), ("6", 0.065), ("cylinder", 0.055), ("box 1:3", 0.11)])
-def test_sliding_and_turning_keep_to_the_limit_surface(name, off):
+def test_sliding_and_turning_keep_to_the_limit_surface(monkeypatch, name, off):
     """The power that friction takes, against even pressure: the distance to the limit surface in every direction.
 
+    Little friction: while slips change, the slip-corrected law shifts load between the corners, with the square of mu.
     By quadrature, points at the drawn-in corners are off by 8.2 % (square), 5.7 (hexagon), 4.9 (disc), 10.5 (1:3).
     """
+    monkeypatch.setitem(globals(), "MU", 0.03)
     outline, add = SHAPES[name]
     worst = 0.0
     for ratio in (0.3, 0.6, 1.0, 1.5):  # speed over spin times arm
@@ -152,7 +154,10 @@ def test_sliding_and_turning_keep_to_the_limit_surface(name, off):
             size = ratio * even_arm(outline) * 10.0
             velocity = (size * math.cos(direction), size * math.sin(direction), 0.0)
             b = scene(add, velocity=velocity, angular_velocity=(0, 0, 10.0))
-            slower, v = deceleration(b, settled=16, steps=4)
+            model = b.finalize(dtype="float64")
+            run = Simulator(model, step=H, threads=1).rollout(model.state(), steps=17)
+            before, v = run.body_v[-2:, 0, 0].numpy()  # friction of a step is that of the velocity after it
+            slower = (before - v) / H
             lost = MASS * slower[:2] @ v[:2] + INERTIA * slower[5] * v[5]
             x = even_points(outline)
             slip = np.hypot(v[0] - v[5] * x[:, 1], v[1] + v[5] * x[:, 0]).mean()

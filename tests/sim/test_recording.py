@@ -31,13 +31,14 @@ def sums(recording, step, world, body):
     """Force on a body and torque about its centre, contact by contact."""
     centre, force, torque = recording.body_q[step, world, body, :3], np.zeros(3), np.zeros(3)
     listed = recording.contacts(step, world)
-    for (a, b), point, f in zip(
-        recording.contact_body[listed], recording.contact_point[listed], recording.contact_force[listed], strict=True
-    ):
+    for (a, b), point, f, m in zip(
+        recording.contact_body[listed], recording.contact_point[listed], recording.contact_force[listed],
+        recording.contact_torque[listed], strict=True,
+    ):  # fmt: skip
         for side, sign in ((a, -1.0), (b, 1.0)):
             if side == body:
                 force += sign * f
-                torque += np.cross(point - centre, sign * f)
+                torque += np.cross(point - centre, sign * f) + sign * m
     return force, torque
 
 
