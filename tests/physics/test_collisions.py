@@ -90,15 +90,11 @@ def test_momenta_are_kept_to_rounding(dtype, limit, device):
     assert energy[-1].max() < 0.5
 
 
-def test_angular_momentum_of_any_bodies_is_kept_to_first_order():
-    """An impulse is turned into spin with the inertia before the step's turn: an error of h, halved with the step."""
-    errors = []
-    for h in (0.005, 0.0025):
-        linear, angular, _ = budget(*rollout(MIXED, 0.5, h=h))
-        assert linear.abs().max() < 1e-14
-        errors.append(float(angular.norm(dim=-1).amax(dim=0).mean()))
-    assert errors[0] < 1e-3
-    assert errors[1] < 0.65 * errors[0]
+def test_angular_momentum_of_any_bodies_is_kept():
+    """Impulses act with the inertia of their instant, and momentum is kept by what follows: it was first order in h."""
+    linear, angular, _ = budget(*rollout(MIXED, 0.5))
+    assert linear.abs().max() < 1e-14
+    assert angular.norm(dim=-1).max() < 1e-13
 
 
 @pytest.mark.parametrize(("friction", "limit"), [(0.0, 3e-4), (0.5, 2e-3)])
