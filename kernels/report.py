@@ -2,7 +2,7 @@
 
 import warp as wp
 
-__all__ = ["step_failed"]
+__all__ = ["count_step", "step_failed"]
 
 
 @wp.func
@@ -17,3 +17,14 @@ def step_failed(
         last_failure[world] = step
     if first_failure[world] < 0:
         first_failure[world] = step
+
+
+@wp.kernel(enable_backward=False, module="unique")
+def _count_kernel(steps: wp.array(dtype=int)):
+    world = wp.tid()
+    steps[world] = steps[world] + 1
+
+
+def count_step(steps: wp.array) -> None:
+    """Begin another step in all worlds, [W], for solves that do not count steps themselves."""
+    wp.launch(_count_kernel, dim=steps.shape, inputs=[steps], device=steps.device)

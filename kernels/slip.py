@@ -68,7 +68,6 @@ class Slips:
     total: wp.array  # int32 [W]: rows; -1 where all weights are 0
     staged: wp.array  # int32 [W]: whether there are more solves than one
     any: wp.array  # int32 [1]: whether that is so in any world
-    every: wp.array  # int32 [W], ones
     body_va: wp.array  # spatial [W, B]: velocities of the first solve
     body_vb: wp.array  # spatial [W, B]: velocities of the second solve
     body_vc: wp.array  # spatial [W, B]: velocities of the third solve
@@ -87,7 +86,6 @@ class Slips:
             rows=Rows.allocate(worlds, 2 * capacity, dtype, device, resists, softens),
             weight=wp.zeros((worlds, capacity), dtype=dtype, device=device),
             total=ints(worlds), staged=ints(worlds), any=ints(1),
-            every=wp.full(worlds, 1, dtype=wp.int32, device=device),
             body_va=wp.zeros((worlds, bodies), dtype=spatial, device=device),
             body_vb=wp.zeros((worlds, bodies), dtype=spatial, device=device),
             body_vc=wp.zeros((worlds, bodies), dtype=spatial, device=device),
@@ -178,6 +176,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         h: dtype, eps: dtype, every: int, again: wp.array(dtype=int), stride: int,
         # out
         weights: wp.array2d(dtype=dtype), staged: wp.array(dtype=int), anywhere: wp.array(dtype=int),
+        taken: wp.array(dtype=int),
     ):  # fmt: skip
         world, first = wp.tid()
         if every == 0 and again[world] == 0:
@@ -199,6 +198,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             weights[world, c] = weight
             if weight > dtype(0.0):
                 staged[world] = 1
+                taken[world] = 1
                 anywhere[0] = 1
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -301,9 +301,12 @@ THREADS_PER_WORLD = 32
 
 def weigh(
     dtype: Any, model: ModelArrays, body_v0: wp.array, body_va: wp.array, features: Features, plain: Rows, slips: Slips,
-    *, h: float, eps: float, again: wp.array | None = None,
+    taken: wp.array, *, h: float, eps: float, again: wp.array | None = None,
 ) -> None:  # fmt: skip
-    """Find the weights of all contacts after the first solve, and the worlds that need more, of those marked."""
+    """Find the weights of all contacts after the first solve, and the worlds that need more, of those marked.
+
+    ``taken``, int32 [W], is set to 1 for these worlds, and left alone for others.
+    """
     r, s = plain, slips
     worlds, capacity = features.kind.shape
     stride = min(capacity, THREADS_PER_WORLD) if body_v0.device.is_cuda else 1
@@ -316,7 +319,7 @@ def weigh(
             model.gravity, model.body_mask, body_v0, body_va, features.count, r.body_a, r.body_b, r.normal, r.arm_a,
             r.arm_b, r.twist, r.coefficients, h, eps, int(again is None), again, stride,
         ],
-        outputs=[s.weight, s.staged, s.any],
+        outputs=[s.weight, s.staged, s.any, taken],
         device=body_v0.device,
     )  # fmt: skip
 

@@ -39,15 +39,15 @@ class Rollout(FirstOrder):
         sizes: torch.Tensor, *parameters: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
         values = {"shape_size": sizes, **dict(zip(PARAMETERS, parameters, strict=True))}
-        path_q, path_v, final_q, final_v, diagnostics = simulator.run_forward(q0, v0, control, values, True)
+        path_q, path_v, final_q, final_v, diagnostics, box.staged = simulator.run_forward(q0, v0, control, values, True)
         box.diagnostics = diagnostics
         return path_q, path_v, final_q, final_v
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: D102
-        simulator, _, record, q0, v0, *others = inputs
+        simulator, box, record, q0, v0, *others = inputs
         path_q, path_v, _, _ = output
-        ctx.simulator = simulator
+        ctx.simulator, ctx.staged = simulator, box.staged
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(q0, v0, path_q, path_v, *others)  # control, sizes, parameters
         if not record:
@@ -57,21 +57,23 @@ class Rollout(FirstOrder):
     def backward(ctx: Any, *seeds: torch.Tensor | None) -> tuple[Any, ...]:  # noqa: D102
         refuse_batched(LIMITS, *seeds)
         wanted = frozenset(name for name, needs in zip(PARAMETERS, ctx.needs_input_grad[7:], strict=True) if needs)
-        q0, v0, control, *parameters = Adjoint.apply(ctx.simulator, wanted, *seeds, *ctx.saved_tensors)
+        q0, v0, control, *parameters = Adjoint.apply(ctx.simulator, wanted, ctx.staged, *seeds, *ctx.saved_tensors)
         return None, None, None, q0, v0, control, None, *parameters
 
 
 class Adjoint(Product):
-    """Inputs: simulator, names of the wanted parameters, the seeds, and what the rollout saved."""
+    """Inputs: simulator, names of the wanted parameters, steps of several solves, seeds, and what the rollout saved."""
 
     limits = LIMITS
 
     @staticmethod
-    def forward(simulator: Any, wanted: frozenset[str], *tensors: Any) -> tuple[torch.Tensor, ...]:
+    def forward(
+        simulator: Any, wanted: frozenset[str], staged: torch.Tensor, *tensors: Any
+    ) -> tuple[torch.Tensor, ...]:
         seeds = dict(zip(SEEDS, tensors, strict=False))
         _, _, path_q, path_v, control, sizes, *parameters = tensors[len(SEEDS) :]
         values = {"shape_size": sizes, **dict(zip(PARAMETERS, parameters, strict=True))}
-        out = simulator.run_backward(path_q, path_v, control, values, seeds, wanted)
+        out = simulator.run_backward(path_q, path_v, control, values, seeds, wanted, staged)
         grads = []
         for name, value in zip(PARAMETERS, parameters, strict=True):
             g = out[name]

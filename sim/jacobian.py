@@ -67,12 +67,12 @@ def step_jacobian(
     checks.mass_alone(simulator.model, values, parameters or {}, simulator.told)
     q0, v0 = state.body_q.detach(), state.body_v.detach()
     values = {name: value.detach() for name, value in values.items()}
-    path_q, path_v, _, _, _ = simulator.run_forward(q0, v0, controls, values, True)
+    path_q, path_v, _, _, _, staged = simulator.run_forward(q0, v0, controls, values, True)
     assert path_q is not None
     assert path_v is not None
     size = 12 * q0.shape[1]
     seeds = torch.eye(size, dtype=q0.dtype, device=q0.device).expand(q0.shape[0], -1, -1)
-    found = step_pullback(simulator, path_q, path_v, controls, values, seeds)
+    found = step_pullback(simulator, path_q, path_v, controls, values, seeds, staged)
     a, b = numbers_only(JACOBIAN_LIMITS, found, (*sources, *values.values()))
     return a, b
 
@@ -84,6 +84,7 @@ def step_pullback(
     control: torch.Tensor,
     values: Mapping[str, torch.Tensor],
     seeds: torch.Tensor,
+    staged: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Products seeds A and seeds B with the Jacobians of a step, without the Jacobians.
 
@@ -94,6 +95,7 @@ def step_pullback(
         control: [1, W, A].
         values: All physical parameters, as ``checks.rollout_inputs`` returns them.
         seeds: K rows for each world, in the coordinates of :func:`step_jacobian`; [W, K, 12 bodies].
+        staged: Whether the step took several solves, bool [1, W], as ``run_forward`` says; found out by default.
 
     Returns:
         [W, K, 12 bodies] and [W, K, A].
@@ -117,6 +119,7 @@ def step_pullback(
             "path_q": None, "path_v": None,
             "final_q": seed_q.flatten(0, 1).contiguous(), "final_v": seed_v.flatten(0, 1).contiguous(),
         },
+        staged=None if staged is None else repeat(staged, 1),
     )  # fmt: skip
     by_q = out["q0"].reshape(worlds, rows, bodies, 7)
     by_turn = torch.einsum("wrbq,wbqi->wrbi", by_q[..., 3:], 0.5 * tangent_basis(path_q[0, ..., 3:]))

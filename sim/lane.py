@@ -188,6 +188,10 @@ class Lane:
         self.depth = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.depth_ratio = wp.zeros_like(self.depth)
         self.depth_shapes = wp.zeros(width, dtype=wp.vec2i, device=self.device)
+        self.staged = wp.zeros((t, width), dtype=wp.int32, device=self.device)
+        """Whether a step took more solves than one, see ``slips.py``: written forward, given backward."""
+        self.any_staged = wp.zeros(t, dtype=wp.int32, device=self.device)
+        """Whether any world's did, given backward."""
         self.adjoints: Adjoints | None = None
         self.forces: forces.Forces | None = None
         self._graphs: dict[tuple[str, int], Any] = {}
@@ -198,6 +202,7 @@ class Lane:
         # torch views of the same memory, for copies in and out
         self.q_view, self.v_view = _view(self.q), _view(self.v)
         self.reach_view = _view(self.reach)
+        self.staged_view, self.any_staged_view = _view(self.staged), _view(self.any_staged)
         self.needed_view = _view(self.features.needed)
         self.control_view = _view(self.control)[..., :actuators]
         self.parameter_views = {name: _view(getattr(self.arrays, name)) for name in (*PARAMETERS, "shape_size")}

@@ -152,7 +152,7 @@ class Simulator:
         needs = any(x.requires_grad for x in (state.body_q, state.body_v, control, *values.values()))
         keep = record or (needs and torch.is_grad_enabled())
         if not (needs and torch.is_grad_enabled()):
-            q, v, final_q, final_v, diagnostics = self.run_forward(state.body_q, state.body_v, control, values, keep)
+            q, v, final_q, final_v, diagnostics, _ = self.run_forward(state.body_q, state.body_v, control, values, keep)
         else:
             box = SimpleNamespace()
             tensors = [values[name] for name in PARAMETERS]
@@ -166,11 +166,16 @@ class Simulator:
     @torch.no_grad()
     def run_forward(
         self, q0: torch.Tensor, v0: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor], keep: bool
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor, torch.Tensor, Diagnostics]:
-        """The rollout itself on checked, plain tensors."""
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor, torch.Tensor, Diagnostics, torch.Tensor | None]:
+        """The rollout itself on checked, plain tensors.
+
+        The last of the results says which steps took several solves (``kernels/slip.py``), bool [T, W], for
+        ``run_backward``; None, as the path, unless it is to be kept.
+        """
         steps, worlds = control.shape[0], q0.shape[0]
         path_q = q0.new_empty((steps + 1, *q0.shape)) if keep else None
         path_v = v0.new_empty((steps + 1, *v0.shape)) if keep else None
+        staged = torch.zeros((steps, worlds), dtype=torch.bool, device=q0.device) if keep else None
         final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
         counts = torch.zeros((6, worlds), dtype=torch.float64, device="cpu")
         lengths = self._lengths(steps)
@@ -203,6 +208,8 @@ class Simulator:
                 if path_q is not None and path_v is not None:
                     _copy(path_q[done - count + 1 : done + 1, start:stop], lane.q_view[1 : count + 1, :n])
                     _copy(path_v[done - count + 1 : done + 1, start:stop], lane.v_view[1 : count + 1, :n])
+                if staged is not None:
+                    staged[done - count : done, start:stop] = lane.staged_view[:count, :n] != 0
                 if done < steps:
                     capacity.check(lane, n, start)
                     lane.q_view[0] = lane.q_view[count]
@@ -228,16 +235,18 @@ class Simulator:
         )  # fmt: skip
         checks.rollout_result(self, diagnostics, final_q, final_v)
         checks.spinning(self.model, self.options, values["body_inertia"], final_v)
-        return path_q, path_v, final_q, final_v, diagnostics
+        return path_q, path_v, final_q, final_v, diagnostics, staged
 
     @eager
     @torch.no_grad()
     def run_backward(
         self, path_q: torch.Tensor, path_v: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor],
         seeds: dict[str, torch.Tensor | None], wanted: frozenset[str] = frozenset(),
+        staged: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:  # fmt: skip
         """Adjoints of initial state, controls and parameters, from those of the path and of the final state.
 
+        ``staged`` is the last result of ``run_forward``; without it every step is solved again to find out.
         Those of resistance are exact where they are ``wanted`` by name or the scene has resistance, else zero.
         """
         steps, worlds = control.shape[0], path_q.shape[1]
@@ -284,6 +293,12 @@ class Simulator:
                 lane.adj_v_view[count] = carry_v
                 for seed, view in ((seeds["path_q"], lane.adj_q_view), (seeds["path_v"], lane.adj_v_view)):
                     add(None if seed is None else seed[first + 1 : end + 1], view[1 : count + 1])
+                if staged is None:
+                    lane.staged_view.fill_(1)
+                    lane.any_staged_view.fill_(1)
+                else:
+                    _fill(lane.staged_view[:count].transpose(0, 1), staged[first:end, start:stop].T.to(torch.int32))
+                    lane.any_staged_view[:count] = staged[first:end, start:stop].any(dim=1)
                 lane.run(backward, count)
                 carry_q.copy_(lane.adj_q_view[0])
                 carry_v.copy_(lane.adj_v_view[0])
@@ -327,6 +342,8 @@ class Simulator:
                     _fill(view, source[start:stop])
             lane.features.needed.zero_()
             lane.clear_reports()
+            lane.staged_view.fill_(1)
+            lane.any_staged_view.fill_(1)
             lane.run(forces, 1)
             capacity.check(lane, n, start)
             checks.solved_again(

@@ -9,6 +9,7 @@ import warp as wp
 
 from ..kernels import adjoint, slip, slip_adjoint
 from ..kernels.arrays import Adjoints
+from ..kernels.report import count_step
 
 if TYPE_CHECKING:
     from .lane import ContactLaw, Lane
@@ -59,10 +60,11 @@ class SlipSteps:
             lane.q[t], start, lane.control[t], own.total, own.rows, velocities, lane.report, own.staged, further=True
         )
 
-    def _weigh(self, start: wp.array, again: wp.array | None = None) -> None:
+    def _weigh(self, t: int, start: wp.array, again: wp.array | None = None) -> None:
         lane = self.lane
         slip.weigh(
-            lane.real, lane.arrays, start, self.own.body_va, lane.features, self.law.rows, self.own, again=again,
+            lane.real, lane.arrays, start, self.own.body_va, lane.features, self.law.rows, self.own,
+            lane.staged[t], again=again,
             **self._plain,
         )  # fmt: skip
 
@@ -88,21 +90,31 @@ class SlipSteps:
             self._solve(t, start, v1)
 
         wp.copy(own.body_va, v1)
-        self._weigh(start, again)
+        if again is None:
+            lane.staged[t].zero_()
+        self._weigh(t, start, again)
         lane.where(own.any, launches)
 
     def solve_again(self, t: int, start: wp.array) -> None:
-        """The solves but the last of a step whose end is known.
+        """The solves but the last of a step whose end is known, in the worlds that ``lane.staged`` marks.
 
-        The first one starts from it, and so is done at once where it is the only one.
+        The first one starts from the end, and so is done at once where it is the only one.
         """
         lane, own = self.lane, self.own
         wp.copy(own.body_va, lane.solved)
-        self.law.solver.solve(
-            lane.q[t], start, lane.control[t], lane.features.count, self.law.rows, own.body_va, lane.report, own.every
-        )
-        self._weigh(start)
-        lane.where(own.any, lambda: self._middle(t, start))
+        own.staged.zero_()
+        own.any.zero_()
+        count_step(lane.report.steps)
+
+        def launches() -> None:
+            self.law.solver.solve(
+                lane.q[t], start, lane.control[t], lane.features.count, self.law.rows, own.body_va, lane.report,
+                lane.staged[t], further=True,
+            )  # fmt: skip
+            self._weigh(t, start, lane.staged[t])
+            lane.where(own.any, lambda: self._middle(t, start))
+
+        lane.where(lane.any_staged[t:], launches)
 
     def forces(self, t: int, start: wp.array) -> None:
         """What acted in step ``t`` where slip changed."""

@@ -30,6 +30,7 @@ class _Rollout:
     path_v: torch.Tensor
     control: torch.Tensor
     values: dict[str, torch.Tensor]
+    staged: torch.Tensor | None
 
 
 class Unrolled:
@@ -80,7 +81,10 @@ class Unrolled:
             return torch.stack([path[first:stop, 0], path[first + 1 : stop + 1, 0]])
 
         control = part.control[first:stop, 0][None]
-        by_state, _ = step_pullback(self.simulator, rows(part.path_q), rows(part.path_v), control, part.values, seeds)
+        staged = None if part.staged is None else part.staged[first:stop, 0][None]
+        by_state, _ = step_pullback(
+            self.simulator, rows(part.path_q), rows(part.path_v), control, part.values, seeds, staged
+        )
         return by_state.double()
 
 
@@ -165,9 +169,9 @@ def _refuse_none(calls: list[tuple[State, torch.Tensor, dict[str, torch.Tensor]]
 @torch.no_grad()
 def _path(simulator: Simulator, state: State, control: torch.Tensor, values: dict[str, torch.Tensor]) -> _Rollout:
     values = {name: value.detach() for name, value in values.items()}
-    path_q, path_v, _, _, _ = simulator.run_forward(
+    path_q, path_v, _, _, _, staged = simulator.run_forward(
         state.body_q.detach(), state.body_v.detach(), control.detach(), values, True
     )
     assert path_q is not None
     assert path_v is not None
-    return _Rollout(path_q, path_v, control.detach(), values)
+    return _Rollout(path_q, path_v, control.detach(), values, staged)
