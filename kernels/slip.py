@@ -52,6 +52,9 @@ MOST = 4.0
 """A guess is at most 1 + 4 mu^2 times the normal impulse with T: for a ball that slides, with two fifths m r^2, the
 factor is 1 + 3.5 mu^2."""
 
+BLUR = 0.1
+"""Width over which changes of normal velocity are cut off at 0, in parts of gravity over the step."""
+
 IDLE = 0.002
 """Contacts whose normal impulse is smaller than b |T| times this have a weight below 1: it is 0 for no impulse."""
 
@@ -107,6 +110,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return t * t * (dtype(3.0) - dtype(2.0) * t)
 
     @wp.func
+    def positive(x: dtype, width: dtype):
+        """Positive part of ``x``, smooth over ``width``: bodies that just touch at rest stand where it would bend."""
+        return dtype(0.5) * (x + wp.sqrt(x * x + width * width))
+
+    @wp.func
     def load_of(x: Motion, n: vec3, q: Coefficients, eps: dtype):
         """Normal impulse [N s]."""
         return contact_law.normal_part(contact_law.impulse(x, n, q, eps), n)
@@ -139,7 +147,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         speed = wp.abs(contact_law.normal_part(xa, n))
         start = contact_law.normal_part(x0, n)
         fallen = h * (weigh + dtype(WEIGHTLESS))
-        approach = wp.max(-start, zero) / (dtype(LANDING) * fallen)
+        approach = start / (dtype(LANDING) * fallen)
         unsteady = dtype(UNSTEADY) * fallen / (dtype(1.0) + approach * approach)
         if speed > unsteady and size > unsteady / dtype(3.0) and q[1] > zero:
             gamma = load_of(xa, n, q, eps)
@@ -148,8 +156,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             weight *= rise(dtype(0.5) * (dtype(3.0) * size / unsteady - dtype(1.0)))  # 1 where |T| > unsteady
             weight *= rise((gamma + bare) / (q[1] * size * dtype(IDLE)))
             # 1 where P is nothing: the load is then not that of the contact's own approach
-            change = wp.max(contact_law.ahead(q, x0, n) - start - h * wp.dot(fall, n), zero)
-            left = wp.max(change + drift, zero)
+            blur = dtype(BLUR) * fallen
+            change = positive(contact_law.ahead(q, x0, n) - start - h * wp.dot(fall, n), blur)
+            left = positive(change + drift, blur)
             gain = dtype(1.0) - drift * change / (left * change + dtype(0.003) * drift * drift)
             load = gamma * wp.min(gain, dtype(1.0) + dtype(MOST) * q[2] * q[2])
         return weight, load
