@@ -48,6 +48,7 @@ class ModelArrays:
     shape_torsional_resistance: wp.array  # [W, S], m
     actuator_stiffness: wp.array  # [W, A], N/m or N m/rad
     actuator_damping: wp.array  # [W, A], N s/m or N m s/rad
+    other_patches: bool  # whether patches may have corners that are not fixed points on a plane, see ``patches.py``
     dofs: int  # free axes of a world; a number, since nothing may be read back while a graph is recorded
     # convex meshes; None where the model has none
     hulls: HullArrays | None = None

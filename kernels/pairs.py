@@ -27,7 +27,9 @@ import warp as wp
 from .features import POLYGON_CORNERS, RIM_POINTS
 from .shapes import ShapeType
 
-__all__ = ["BROKEN", "PAIRS", "ROUND_ON_PLANE", "PairKind", "functions", "most", "most_contacts"]
+__all__ = [
+    "BROKEN", "PAIRS", "ROUND_ON_PLANE", "PairKind", "functions", "most", "most_contacts", "patch_of_fixed_points",
+]  # fmt: skip
 
 BROKEN = wp.constant(1 << 30)
 """Added to the number of contacts found in a world of which a pair listed more than the table says it can."""
@@ -81,6 +83,17 @@ def most_contacts(first: int, second: int, vertices: int = 0, rim: bool = False)
     if rim and (low, high) == (ShapeType.PLANE, ShapeType.CONVEX):
         return ROUND_ON_PLANE.most
     return PAIRS[low, high].most or vertices
+
+
+def patch_of_fixed_points(first: int, second: int, rim: bool = False) -> bool:
+    """Whether the contacts of a pair of shapes are single ones, or fixed points of one shape on a plane.
+
+    ``rim`` says whether a hull of the pair has rims.
+    """
+    low, high = sorted((ShapeType(first), ShapeType(second)))
+    if low == ShapeType.PLANE:
+        return not rim
+    return low == ShapeType.SPHERE or (low, high) == (ShapeType.CAPSULE, ShapeType.CAPSULE)
 
 
 def functions(dtype: Any, *names: str) -> SimpleNamespace:

@@ -34,10 +34,10 @@ import warp as wp
 
 from . import geometry
 from .arrays import Adjoints, ModelArrays, Rows
-from .features import LINE_ARM, SHARE_POLYGON, Features
+from .features import LINE_ARM, PLANE, SHARE_FIXED, SHARE_POLYGON, Features
 from .precision import precision
 
-__all__ = ["find", "find_adjoint", "make"]
+__all__ = ["find_adjoint", "make"]
 
 TILT = 4e-3
 """Height in parts of a face's size (the mean distance of its corners from their centre) at which a corner that lifts
@@ -55,9 +55,9 @@ BEND = 1.17
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """``twist`` and the kernel that finds centre and pull of the patches, for one precision."""
+    """``twist``, the functions that find centre and pull of a patch, and their adjoints, for one precision."""
     p = precision(dtype)
-    vec3, transform = p.vec3, p.transform
+    vec3, quat, mat33, transform = p.vec3, p.quat, p.mat33, p.transform
     vec10 = wp.types.vector(10, dtype)
     geo = geometry.make(dtype)
     tiny = 16.0 * p.epsilon
@@ -200,6 +200,22 @@ def make(dtype: Any) -> SimpleNamespace:
         return arm, even, wp.sqrt(across), outline[0]
 
     @wp.func
+    def drawn_in(sums: vec10, origin: vec3, arm: dtype, even: dtype, scale: dtype):
+        """Middle of a patch [m] and how far friction is drawn in there, from the moments of its weights."""
+        middle = origin
+        drawn = dtype(0.0)
+        if sums[0] > dtype(0.0):
+            _size, roundness = spread(sums)
+            q = dtype(0.0)
+            if even > dtype(1.0e-6):
+                q = wp.clamp(roundness / even, dtype(0.0), dtype(1.0))
+            ours = dtype(LINE_ARM) + (arm - dtype(LINE_ARM)) * q * (dtype(2.0) - q)
+            total = sums[0] / scale
+            drawn = (dtype(1.0) - ours) * total * total / (total * total + dtype(FAINT * FAINT))
+            middle = origin + mean(sums)
+        return middle, drawn
+
+    @wp.func
     def find_patch(
         world: int, c: int, corners: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
@@ -229,18 +245,151 @@ def make(dtype: Any) -> SimpleNamespace:
             world, c, corners, origin, height, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign,
             weight, share, share_plane, s0, s1,
         )  # fmt: skip
-        middle = origin
-        drawn = dtype(0.0)
-        if sums[0] > dtype(0.0):
-            _size, roundness = spread(sums)
-            q = dtype(0.0)
-            if even > dtype(1.0e-6):
-                q = wp.clamp(roundness / even, dtype(0.0), dtype(1.0))
-            arm = dtype(LINE_ARM) + (arm - dtype(LINE_ARM)) * q * (dtype(2.0) - q)
-            total = sums[0] / scale
-            drawn = (dtype(1.0) - arm) * total * total / (total * total + dtype(FAINT * FAINT))
-            middle = origin + mean(sums)
+        middle, drawn = drawn_in(sums, origin, arm, even, scale)
         return middle, drawn
+
+    @wp.func
+    def flat_on_plane(kind: int, share: int, body_a: int):
+        """Whether a patch with such a first corner has corners of fixed weights on a plane that stands still."""
+        return kind == PLANE and share == SHARE_FIXED and body_a < 0
+
+    @wp.func
+    def corner_on_plane(n: vec3, foot: vec3, corner: vec3, radius_a: dtype, radius_b: dtype):
+        """Gap [m] over the plane through ``foot`` with the normal ``n``, and contact point [m]; as ``locate``."""
+        half = dtype(0.5)
+        gap = wp.dot(n, corner - foot)
+        return gap - radius_a - radius_b, corner - n * (half * gap) + n * (half * (radius_a - radius_b))
+
+    @wp.func
+    def sums_on_plane(
+        world: int, start: int, count: int, origin: vec3, n: vec3, height: dtype, xb: transform,
+        a0: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype),
+        radius_b: wp.array2d(dtype=dtype), weight: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """As ``weight_sums`` of a patch that is ``flat_on_plane``."""
+        total = vec10()
+        for i in range(count):
+            c = start + i
+            corner = wp.transform_point(xb, b0[world, c])
+            gap, point = corner_on_plane(n, a0[world, start], corner, radius_a[world, c], radius_b[world, c])
+            total += moments(weight[world, c] * weight_at(-gap / height), point - origin)
+        return total
+
+    @wp.func
+    def find_on_plane(
+        world: int, c: int, corners: int, xb: transform, a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), patch_arm: wp.array2d(dtype=vec3), margin: dtype,
+    ):  # fmt: skip
+        """As ``find_patch`` of a patch that is ``flat_on_plane``."""
+        face = patch_arm[world, c]
+        origin = wp.transform_point(xb, b0[world, c])
+        height = wp.min(dtype(TILT) * face[2], dtype(0.5) * margin)
+        n = wp.normalize(a1[world, c])
+        sums = sums_on_plane(world, c, corners, origin, n, height, xb, a0, b0, radius_a, radius_b, weight)
+        middle, drawn = drawn_in(sums, origin, face[0], face[1], dtype(1.0))
+        return middle, drawn
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def plane_adjoint_kernel(
+        shape_body: wp.array(dtype=int), body_q: wp.array2d(dtype=transform),
+        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
+        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
+        margin: dtype, stride: int,
+        # in, and cleared
+        adj_centre: wp.array2d(dtype=vec3), adj_pull: wp.array2d(dtype=dtype),
+        # out
+        adj_q: wp.array2d(dtype=transform),
+    ):  # fmt: skip
+        """Adjoint of ``find_on_plane`` by hand, for speed: that of a loop takes each pass of it several times.
+
+        With m the weighted mean and C the covariance of the corners' points x, C' = dL/dC and so on,
+
+            dL/dw = (s' s + m' (x - m) + (x - m) C' (x - m) - C : C')/s,  s the sum of the weights
+            dL/dx = (m' + 2 C' (x - m)) w/s
+
+        where C : C' = 0, since roundness is the same for any multiple of C. The origin of the moments does not matter.
+        """
+        world, first = wp.tid()
+        zero = dtype(0.0)
+        for k in range((count[world] - first + stride - 1) / stride):
+            c = first + k * stride
+            corners = patch_count[world, c]
+            if corners == 0 or patch_start[world, c] != c:
+                continue
+            if not flat_on_plane(kind[world, c], share[world, c], shape_body[shape_a[world, c]]):
+                continue
+            b = shape_body[shape_b[world, c]]
+            mean_bar = adj_centre[world, c]
+            pull_bar = adj_pull[world, c]
+            adj_centre[world, c] = vec3()
+            adj_pull[world, c] = zero
+            if b < 0:
+                continue
+            xb = body_q[world, b]
+            face = patch_arm[world, c]
+            origin = wp.transform_point(xb, b0[world, c])
+            height = wp.min(dtype(TILT) * face[2], dtype(0.5) * margin)
+            n = wp.normalize(a1[world, c])
+            s = sums_on_plane(world, c, corners, origin, n, height, xb, a0, b0, radius_a, radius_b, weight)
+            total = s[0]
+            if total <= zero:
+                continue
+            m = mean(s)
+            spread_bar = mat33()
+            trace, roundness = spread(s)
+            ratio = zero
+            if face[1] > dtype(1.0e-6):
+                ratio = roundness / face[1]
+            q = wp.clamp(ratio, zero, dtype(1.0))
+            bent = face[0] - dtype(LINE_ARM)
+            arm = dtype(LINE_ARM) + bent * q * (dtype(2.0) - q)
+            faint = dtype(FAINT * FAINT)
+            size = total * total + faint
+            arm_bar = -pull_bar * total * total / size
+            total_bar = pull_bar * (dtype(1.0) - arm) * dtype(2.0) * total * faint / (size * size)
+            if ratio > zero and ratio < dtype(1.0):
+                covariance = mat33(
+                    s[4], s[7], s[8],
+                    s[7], s[5], s[9],
+                    s[8], s[9], s[6],
+                ) / total - wp.outer(m, m)  # fmt: skip
+                round_bar = arm_bar * bent * dtype(2.0) * (dtype(1.0) - q) / face[1]
+                even = (dtype(2.0) - roundness) * trace * dtype(0.5)
+                eye = wp.identity(n=3, dtype=dtype)
+                spread_bar = (eye * even - covariance) * (dtype(4.0) * round_bar / (trace * trace))
+            turn = wp.transform_get_rotation(xb)
+            v = vec3(turn[0], turn[1], turn[2])
+            w = turn[3]
+            moved = vec3()
+            turned = vec3()
+            turned_w = zero
+            for i in range(corners):
+                at = c + i
+                x = b0[world, at]
+                corner = wp.transform_point(xb, x)
+                gap, point = corner_on_plane(n, a0[world, c], corner, radius_a[world, at], radius_b[world, at])
+                deep = -gap / height
+                part = weight[world, at] / total
+                off = (point - origin) - m
+                bending = spread_bar * off
+                point_bar = (mean_bar + bending * dtype(2.0)) * (part * weight_at(deep))
+                weight_bar = total_bar * total + wp.dot(mean_bar + bending, off)
+                rate = zero
+                if deep > dtype(1.0):
+                    rate = dtype(4.0)
+                elif deep > dtype(-1.0):
+                    rate = dtype(2.0) * (dtype(1.0) + deep)
+                y = point_bar - n * (weight_bar * part * rate / height + dtype(0.5) * wp.dot(n, point_bar))
+                # y rotates with x: the derivative of y . rotate(turn, x) by the quaternion
+                moved += y
+                turned += (y * wp.dot(v, x) + x * wp.dot(v, y) + wp.cross(x, y) * w) * dtype(2.0)
+                turned_w += dtype(4.0) * w * wp.dot(x, y) + dtype(2.0) * wp.dot(wp.cross(v, x), y)
+            change = wp.transformation(moved, quat(turned[0], turned[1], turned[2], turned_w), dtype=dtype)
+            wp.atomic_add(adj_q, world, b, change)
 
     @wp.kernel(module="unique")
     def find_kernel(
@@ -253,19 +402,20 @@ def make(dtype: Any) -> SimpleNamespace:
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
-        margin: dtype, every: int, again: wp.array(dtype=int),
+        margin: dtype,
         # out, in the slot of a patch's first corner
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, c = wp.tid()
         if c >= count[world]:
             return
-        if every == 0 and again[world] == 0:
-            return
         corners = patch_count[world, c]
         if corners == 0 or patch_start[world, c] != c:
             return
-        xa = geo.body_pose(body_q, world, shape_body[shape_a[world, c]])
+        a = shape_body[shape_a[world, c]]
+        if flat_on_plane(kind[world, c], share[world, c], a):
+            return
+        xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, shape_body[shape_b[world, c]])
         middle, drawn = find_patch(
             world, c, corners, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
@@ -274,49 +424,48 @@ def make(dtype: Any) -> SimpleNamespace:
         centre[world, c] = middle
         pull[world, c] = drawn
 
-    return SimpleNamespace(twist=twist, kernel=find_kernel)
+    return SimpleNamespace(
+        twist=twist, flat_on_plane=flat_on_plane, find_on_plane=find_on_plane, find_patch=find_patch,
+        kernel=find_kernel, plane_adjoint=plane_adjoint_kernel,
+    )  # fmt: skip
 
 
-def _inputs(
-    model: ModelArrays, body_q: wp.array, features: Features, margin: float, again: wp.array | None
-) -> list[Any]:
-    f = features
-    return [
-        model.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a,
-        f.radius_b, f.sign, f.weight, f.share, f.share_plane, f.s0, f.s1, f.patch_start, f.patch_count, f.patch_arm,
-        margin, int(again is None), again,
-    ]  # fmt: skip
-
-
-def find(
-    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, *, margin: float,
-    again: wp.array | None = None,
-) -> None:  # fmt: skip
-    """Write ``rows.centre`` and ``rows.pull`` of all patches; the arguments are those of ``rows.prepare``."""
-    wp.launch(
-        make(dtype).kernel,
-        dim=features.kind.shape,
-        inputs=_inputs(model, body_q, features, margin, again),
-        outputs=[rows.centre, rows.pull],
-        device=body_q.device,
-    )
+THREADS_PER_WORLD = 32
 
 
 def find_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, adjoints: Adjoints,
     *, margin: float,
 ) -> None:  # fmt: skip
-    """Hand the adjoints of centre and pull to the poses, and clear them."""
-    g = adjoints
+    """Hand the adjoints of centre and pull, which ``rows.prepare`` found, to the poses, and clear them."""
+    m, f, g = model, features, adjoints
+    worlds, capacity = f.kind.shape
+    stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
+    wp.launch(
+        make(dtype).plane_adjoint,
+        dim=(worlds, stride),
+        inputs=[
+            m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.b0, f.radius_a, f.radius_b,
+            f.weight, f.share, f.patch_start, f.patch_count, f.patch_arm, margin, stride,
+        ],
+        outputs=[g.centre, g.pull, g.body_q],
+        device=body_q.device,
+    )  # fmt: skip
+    if not model.other_patches:
+        return
     wp.launch(
         make(dtype).kernel,
-        dim=features.kind.shape,
-        inputs=_inputs(model, body_q, features, margin, None),
+        dim=f.kind.shape,
+        inputs=[
+            m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a,
+            f.radius_b, f.sign, f.weight, f.share, f.share_plane, f.s0, f.s1, f.patch_start, f.patch_count,
+            f.patch_arm, margin,
+        ],
         outputs=[rows.centre, rows.pull],
         adjoint=True,
-        adj_inputs=[None, g.body_q, *[None] * 23],
+        adj_inputs=[None, g.body_q, *[None] * 21],
         adj_outputs=[g.centre, g.pull],
         device=body_q.device,
-    )
+    )  # fmt: skip
     g.centre.zero_()
     g.pull.zero_()

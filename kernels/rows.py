@@ -150,19 +150,24 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
+        patch_arm: wp.array2d(dtype=vec3), margin: dtype,
         h: dtype, eps: dtype, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
         angular_eps: dtype, softening: wp.array(dtype=vec2), every: int, again: wp.array(dtype=int), stride: int,
         # rows out
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
         coefficients: wp.array2d(dtype=Coefficients),
+        # out, in the slot of a patch's first corner
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, first = wp.tid()
         if every == 0 and again[world] == 0:
             return
         contacts = count[world]
         patch = int(-1)
+        face = int(-1)
+        middle = vec3()
+        face_pull = dtype(0.0)
         perimeter = dtype(1.0)
         outline = corners_type()
         last_a = int(-1)
@@ -211,8 +216,24 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             drawn = dtype(0.0)
             to = vec3()
             if patch_count[world, c] > 0:
-                drawn = pull[world, patch_start[world, c]]
-                to = centre[world, patch_start[world, c]]
+                start = patch_start[world, c]
+                if start != face:
+                    face = start
+                    if patch_ns.flat_on_plane(kind[world, start], share[world, start], a):
+                        middle, face_pull = patch_ns.find_on_plane(
+                            world, start, patch_count[world, c], xb, a0, a1, b0, radius_a, radius_b, weight,
+                            patch_arm, margin,
+                        )  # fmt: skip
+                    else:
+                        middle, face_pull = patch_ns.find_patch(
+                            world, start, patch_count[world, c], xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b,
+                            sign, weight, share, share_plane, s0, s1, patch_arm, margin,
+                        )  # fmt: skip
+                    if first == start % stride:
+                        centre[world, start] = middle
+                        pull[world, start] = face_pull
+                drawn = face_pull
+                to = middle
             n, ra, rb, turning, coefficient, _gap = row_of(
                 world, c, a, b, part, stiffness, damping, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa,
                 xb, body_v0, to, drawn, h, eps,
@@ -259,7 +280,6 @@ def prepare(
         margin: Gap up to which detection lists every contact [m].
         again: Marks the worlds to fill, [worlds]; all by default.
     """
-    patches.find(dtype, model, body_q, features, rows, margin=margin, again=again)
     worlds, capacity = features.kind.shape
     # on a GPU some threads share the contacts of a world, most of whose room is empty
     stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
@@ -269,10 +289,13 @@ def prepare(
         inputs=[
             model.shape_body, model.body_mass, model.shape_friction, model.shape_stiffness, model.shape_damping,
             body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features),
-            rows.centre, rows.pull, h, eps, model.shape_rolling_resistance, model.shape_torsional_resistance,
+            features.patch_arm, margin, h, eps, model.shape_rolling_resistance, model.shape_torsional_resistance,
             angular_eps, model.shape_softening,
             int(again is None), again, stride,
         ],
-        outputs=[rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.twist, rows.coefficients],
+        outputs=[
+            rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.twist, rows.coefficients,
+            rows.centre, rows.pull,
+        ],
         device=body_q.device,
     )  # fmt: skip

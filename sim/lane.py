@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..kernels.arrays import Adjoints, ModelArrays, Rows, SolverReport
 from ..kernels.contact import CONTACT_PERIOD_STEPS
 from ..kernels.detect import detect
 from ..kernels.features import Features
-from ..kernels.pairs import most_contacts
+from ..kernels.pairs import most_contacts, patch_of_fixed_points
 from ..kernels.precision import precision
 from ..kernels.shapes import ShapeType
 from .devices import warp_dtype
@@ -94,6 +94,14 @@ def _shared(values: Any, dtype: Any, device: str) -> wp.array:
     return wp.array(values, dtype=dtype, device=device)
 
 
+def _shapes_of_pairs(model: Model) -> Iterator[tuple[int, int, bool]]:
+    """Types of the two shapes of every pair, and whether one of them has rims."""
+    for pair in model.pairs:
+        a, b = (int(model.shape_type[shape]) for shape in pair)
+        meshes = [model.meshes[model.shape_mesh[shape]] for shape in pair if model.shape_mesh[shape] >= 0]
+        yield a, b, any(mesh.rim > 0.0 for mesh in meshes)
+
+
 def model_arrays(model: Model, worlds: int) -> ModelArrays:
     """Arrays of a model for ``worlds`` worlds. The per-world ones are filled later."""
     real, device = warp_dtype(model.dtype), model.device
@@ -129,6 +137,7 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         shape_restitution=zeros((worlds, s), scalar),
         shape_rolling_resistance=zeros((worlds, s), scalar), shape_torsional_resistance=zeros((worlds, s), scalar),
         actuator_stiffness=zeros((worlds, a), scalar), actuator_damping=zeros((worlds, a), scalar),
+        other_patches=not all(patch_of_fixed_points(*shapes) for shapes in _shapes_of_pairs(model)),
         dofs=int(free.sum()), hulls=hull_arrays(model, real) if convex.any() else None,
     )  # fmt: skip
 
