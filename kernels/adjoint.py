@@ -77,6 +77,71 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         lin.solve(hessian, vector, world, dofs)
         lin.spread(vector, dof_index, world, z)
 
+    @wp.func
+    def contact_power(
+        world: int, c: int,
+        # model
+        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial),
+        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        softening: wp.array(dtype=p.vec2),
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        sa = shape_a[world, c]
+        sb = shape_b[world, c]
+        a = shape_body[sa]
+        b = shape_body[sb]
+        n, arm_a, arm_b, twist, coefficient, _gap, _part = row_ns.row(
+            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
+            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_mass,
+            shape_friction, shape_stiffness, shape_damping, h, eps,
+        )  # fmt: skip
+        if wp.static(softens):
+            coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
+        q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
+        u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
+        uz = contact_law.relative_motion(z, world, a, b, arm_a, arm_b, n, twist)
+        power[world, c] = wp.dot(contact_law.impulse(u, n, q, eps), uz)
+
+    @wp.func_replay(contact_power)
+    def contact_power_again(
+        world: int, c: int,
+        # model
+        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial),
+        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        softening: wp.array(dtype=p.vec2),
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Nothing: the pass before an adjoint needs no power."""
+        return
+
     @wp.kernel(module="unique")
     def contact_kernel(
         # model
@@ -95,30 +160,21 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        softening: wp.array(dtype=p.vec2),
+        softening: wp.array(dtype=p.vec2), stride: int,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        world, c = wp.tid()
-        if c >= count[world]:
-            return
-        if active[world, c] == 0:
-            return
-        sa = shape_a[world, c]
-        sb = shape_b[world, c]
-        a = shape_body[sa]
-        b = shape_body[sb]
-        n, arm_a, arm_b, twist, coefficient, _gap, _part = row_ns.row(
-            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_mass,
-            shape_friction, shape_stiffness, shape_damping, h, eps,
-        )  # fmt: skip
-        if wp.static(softens):
-            coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
-        q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
-        u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
-        uz = contact_law.relative_motion(z, world, a, b, arm_a, arm_b, n, twist)
-        power[world, c] = wp.dot(contact_law.impulse(u, n, q, eps), uz)
+        world, thread = wp.tid()
+        for k in range((count[world] - thread + stride - 1) / stride):
+            c = thread + k * stride
+            if active[world, c] != 0:
+                contact_power(
+                    world, c,
+                    shape_body, body_mass, shape_friction, shape_stiffness, shape_damping, body_q, body_v0, body_v1,
+                    z, shape_a, shape_b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share,
+                    share_plane, s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, h, eps, rolling,
+                    torsional, angular_eps, softening, power,
+                )  # fmt: skip
 
     @wp.kernel(module="unique")
     def body_kernel(
@@ -206,21 +262,23 @@ def contact_adjoint(
 ) -> None:  # fmt: skip
     """The contacts' part of ``residual_adjoint``: those of the rows, then the patches that these have been found in."""
     m, g, f, r = model, adjoints, features, contact_rows
+    worlds, capacity = f.kind.shape
+    stride = capacity if body_q.device.is_cuda else 1
     wp.launch(
         make(dtype, r.resists, r.softens).contact,
-        dim=f.kind.shape,
+        dim=(worlds, stride),
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
             body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f),
             r.centre, r.pull, h, eps, m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
-            m.shape_softening,
+            m.shape_softening, stride,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=[
             None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping,
             g.body_q, g.body_v0, *[None] * (2 + 4 + 18), g.centre, g.pull, None, None,
-            g.shape_rolling_resistance, g.shape_torsional_resistance, None, None,
+            g.shape_rolling_resistance, g.shape_torsional_resistance, None, None, None,
         ],
         adj_outputs=[g.contact_seed],
         device=body_q.device,

@@ -85,10 +85,20 @@ def make(dtype: Any) -> SimpleNamespace:
     ):  # fmt: skip
         """Velocity of b's contact point relative to a's [m/s], its tangential part that where friction acts.
 
-        ``twist`` [m] is that of ``patches.py``.
+        ``twist`` [m] is that of ``patches.py``. All in one function, since an adjoint goes through nested ones anew.
         """
-        u = relative_velocity(body_v, world, a, b, arm_a, arm_b)
-        return u + twist * wp.dot(n, relative_turning(body_v, world, a, b))
+        u = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        w = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        if b >= 0:
+            vb = body_v[world, b]
+            w = vec3(vb[3], vb[4], vb[5])
+            u = vec3(vb[0], vb[1], vb[2]) + wp.cross(w, arm_b)
+        if a >= 0:
+            va = body_v[world, a]
+            wa = vec3(va[3], va[4], va[5])
+            u = u - (vec3(va[0], va[1], va[2]) + wp.cross(wa, arm_a))
+            w = w - wa
+        return u + twist * wp.dot(n, w)
 
     @wp.func
     def world_inertia(rotation: quat, inertia: mat33):
@@ -187,18 +197,6 @@ def make(dtype: Any) -> SimpleNamespace:
         return wp.cw_mul(join(linear(v0) + gravity * h, angular(v0)), mask)
 
     @wp.func
-    def advance(gyroscopic: int, pose: transform, v: spatial, inertia: mat33, h: dtype):
-        """Pose after a step in which a body that is free to turn moves on by itself from the velocity ``v``."""
-        rotation = wp.transform_get_rotation(pose)
-        position = wp.transform_get_translation(pose) + linear(v) * h
-        after = rotation
-        if gyroscopic != 0:
-            after = rotation * free_turn(wp.quat_rotate_inv(rotation, angular(v)), inertia, h)
-        else:
-            after = quat_exp(angular(v) * h) * rotation
-        return wp.transformation(position, wp.normalize(after), dtype=dtype)
-
-    @wp.func
     def turned_velocity(gyroscopic: int, before: transform, after: transform, v: spatial, inertia: mat33):
         """Velocity of a free body in the pose ``after`` that has ``v`` in the pose ``before``."""
         w = angular(v)
@@ -260,6 +258,7 @@ def make(dtype: Any) -> SimpleNamespace:
         linear=linear, angular=angular, join=join, join_blocks=join_blocks, point_velocity=point_velocity,
         relative_velocity=relative_velocity, relative_turning=relative_turning, twisted_velocity=twisted_velocity,
         world_inertia=world_inertia, quat_exp=quat_exp,
-        free_velocity=free_velocity, advance=advance, turned_velocity=turned_velocity, coordinate=coordinate,
+        free_velocity=free_velocity, free_turn=free_turn, carried=carried, turned_velocity=turned_velocity,
+        coordinate=coordinate,
         actuator_impulse=actuator_impulse, actuator_terms=actuator_terms, actuator_curvature=actuator_curvature,
     )  # fmt: skip

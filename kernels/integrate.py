@@ -24,6 +24,49 @@ def make(dtype: Any) -> SimpleNamespace:
     mat33, spatial, transform = p.mat33, p.spatial, p.transform
     dyn = dynamics.make(dtype)
 
+    @wp.func
+    def move(
+        world: int, body: int,
+        # model
+        body_gyroscopic: wp.array(dtype=int), body_inertia: wp.array2d(dtype=mat33),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_vm: wp.array2d(dtype=spatial), body_vs: wp.array2d(dtype=spatial),
+        h: dtype,
+        # state out
+        body_q1: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        before = body_q[world, body]
+        rotation = wp.transform_get_rotation(before)
+        vm = body_vm[world, body]
+        vs = body_vs[world, body]
+        # as ``turned_velocity`` and ``solved_kernel``; an adjoint goes through nested functions anew
+        after = rotation
+        w = dyn.angular(vs)
+        if body_gyroscopic[body] != 0:
+            inertia = body_inertia[world, body]
+            turn = dyn.free_turn(wp.quat_rotate_inv(rotation, dyn.angular(vm)), inertia, h)
+            after = wp.normalize(rotation * turn)
+            w = dyn.carried(rotation, after, dyn.angular(vs), inertia)
+        else:
+            after = wp.normalize(dyn.quat_exp(dyn.angular(vm) * h) * rotation)
+        position = wp.transform_get_translation(before) + dyn.linear(vm) * h
+        body_q1[world, body] = wp.transformation(position, after, dtype=dtype)
+        body_v1[world, body] = dyn.join(dyn.linear(vs), w)
+
+    @wp.func_replay(move)
+    def move_again(
+        world: int, body: int,
+        # model
+        body_gyroscopic: wp.array(dtype=int), body_inertia: wp.array2d(dtype=mat33),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_vm: wp.array2d(dtype=spatial), body_vs: wp.array2d(dtype=spatial),
+        h: dtype,
+        # state out
+        body_q1: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        """Nothing: before the adjoint the states after the step are known."""
+        return
+
     @wp.kernel(module="unique")
     def integrate_kernel(
         # model
@@ -35,12 +78,7 @@ def make(dtype: Any) -> SimpleNamespace:
         body_q1: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         world, body = wp.tid()
-        gyroscopic = body_gyroscopic[body]
-        inertia = body_inertia[world, body]
-        before = body_q[world, body]
-        after = dyn.advance(gyroscopic, before, body_vm[world, body], inertia, h)
-        body_q1[world, body] = after
-        body_v1[world, body] = dyn.turned_velocity(gyroscopic, before, after, body_vs[world, body], inertia)
+        move(world, body, body_gyroscopic, body_inertia, body_q, body_vm, body_vs, h, body_q1, body_v1)
 
     @wp.kernel(enable_backward=False, module="unique")
     def solved_kernel(

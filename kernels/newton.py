@@ -52,23 +52,41 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         row: int, column: int, arm_row: vec3, arm_column: vec3, n: vec3, twist: vec3,
         g: Curvature,
     ):  # fmt: skip
-        """Add J_row^T G J_column, with J = [1, -[arm]x + twist n^T]; ``g`` carries the sign."""
-        if wp.static(resists):
-            m = contact_law.carried(g, arm_row, arm_column, n, twist)
-            add_block(hessian, world, dofs, dof_index, row, 0, column, 0, contact_law.block(m, 0, 0))
-            if row != column:
-                add_block(hessian, world, dofs, dof_index, row, 0, column, 3, contact_law.block(m, 0, 3))
-            add_block(hessian, world, dofs, dof_index, row, 3, column, 0, contact_law.block(m, 3, 0))
-            add_block(hessian, world, dofs, dof_index, row, 3, column, 3, contact_law.block(m, 3, 3))
-        else:
-            across = wp.skew(arm_column) - wp.outer(twist, n)
-            gc = g * across
-            rg = (wp.skew(arm_row) + wp.outer(n, twist)) * g
-            add_block(hessian, world, dofs, dof_index, row, 0, column, 0, g)
-            if row != column:
-                add_block(hessian, world, dofs, dof_index, row, 0, column, 3, -gc)
-            add_block(hessian, world, dofs, dof_index, row, 3, column, 0, rg)
-            add_block(hessian, world, dofs, dof_index, row, 3, column, 3, -(rg * across))
+        """Add J_row^T G J_column with resistance, J = [1, -[arm]x + twist n^T]; ``g`` carries the sign."""
+        m = contact_law.carried(g, arm_row, arm_column, n, twist)
+        add_block(hessian, world, dofs, dof_index, row, 0, column, 0, contact_law.block(m, 0, 0))
+        if row != column:
+            add_block(hessian, world, dofs, dof_index, row, 0, column, 3, contact_law.block(m, 0, 3))
+        add_block(hessian, world, dofs, dof_index, row, 3, column, 0, contact_law.block(m, 3, 0))
+        add_block(hessian, world, dofs, dof_index, row, 3, column, 3, contact_law.block(m, 3, 3))
+
+    @wp.func
+    def add_pair(
+        hessian: wp.array2d(dtype=dtype), world: int, dofs: int, dof_index: wp.array(dtype=int), a: int, b: int,
+        g: mat33, ag: mat33, bg: mat33, aa: mat33, bb: mat33, ba: mat33,
+    ):  # fmt: skip
+        """Add what the contacts of a pair without resistance sum up to, with R = [arm]x + n twist^T of a and b.
+
+        ``g`` = G, ``ag`` = Ra G, ``aa`` = Ra G Ra^T, ``bg`` and ``bb`` alike, ``ba`` = Rb G Ra^T.
+        """
+        if a >= 0:
+            add_block(hessian, world, dofs, dof_index, a, 0, a, 0, g)
+            add_block(hessian, world, dofs, dof_index, a, 3, a, 0, ag)
+            add_block(hessian, world, dofs, dof_index, a, 3, a, 3, aa)
+        if b >= 0:
+            add_block(hessian, world, dofs, dof_index, b, 0, b, 0, g)
+            add_block(hessian, world, dofs, dof_index, b, 3, b, 0, bg)
+            add_block(hessian, world, dofs, dof_index, b, 3, b, 3, bb)
+        if a >= 0 and b > a:
+            add_block(hessian, world, dofs, dof_index, b, 0, a, 0, -g)
+            add_block(hessian, world, dofs, dof_index, b, 0, a, 3, -wp.transpose(ag))
+            add_block(hessian, world, dofs, dof_index, b, 3, a, 0, -bg)
+            add_block(hessian, world, dofs, dof_index, b, 3, a, 3, -ba)
+        elif a >= 0 and b >= 0:
+            add_block(hessian, world, dofs, dof_index, a, 0, b, 0, -g)
+            add_block(hessian, world, dofs, dof_index, a, 0, b, 3, -wp.transpose(bg))
+            add_block(hessian, world, dofs, dof_index, a, 3, b, 0, -ag)
+            add_block(hessian, world, dofs, dof_index, a, 3, b, 3, -wp.transpose(ba))
 
     @wp.func
     def dual_curvature(u: Motion, n: vec3, q: Coefficients, w: vec3, eps: dtype):
@@ -124,6 +142,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 out[world, k] = out[world, k] + dyn.actuator_curvature(
                     actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
                 )
+        # contacts of a pair follow each other: their sums go into the matrix at once
+        last_a = int(-1)
+        last_b = int(-1)
+        gg = mat33()
+        ag = mat33()
+        bg = mat33()
+        aa = mat33()
+        bb = mat33()
+        ba = mat33()
         for c in range(contacts):
             n = normal[world, c]
             q = coefficients[world, c]
@@ -140,15 +167,43 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 ra = arm_a[world, c]
                 rb = arm_b[world, c]
                 t = twist[world, c]
-                if a >= 0:
-                    add_contact_blocks(out, world, dofs, dof_index, a, a, ra, ra, n, t, g)
-                if b >= 0:
-                    add_contact_blocks(out, world, dofs, dof_index, b, b, rb, rb, n, t, g)
-                if a >= 0 and b >= 0:
-                    if b > a:
-                        add_contact_blocks(out, world, dofs, dof_index, b, a, rb, ra, n, t, -g)
-                    else:
-                        add_contact_blocks(out, world, dofs, dof_index, a, b, ra, rb, n, t, -g)
+                if wp.static(resists):
+                    if a >= 0:
+                        add_contact_blocks(out, world, dofs, dof_index, a, a, ra, ra, n, t, g)
+                    if b >= 0:
+                        add_contact_blocks(out, world, dofs, dof_index, b, b, rb, rb, n, t, g)
+                    if a >= 0 and b >= 0:
+                        if b > a:
+                            add_contact_blocks(out, world, dofs, dof_index, b, a, rb, ra, n, t, -g)
+                        else:
+                            add_contact_blocks(out, world, dofs, dof_index, a, b, ra, rb, n, t, -g)
+                else:
+                    if a != last_a or b != last_b:
+                        add_pair(out, world, dofs, dof_index, last_a, last_b, gg, ag, bg, aa, bb, ba)
+                        last_a = a
+                        last_b = b
+                        gg = mat33()
+                        ag = mat33()
+                        bg = mat33()
+                        aa = mat33()
+                        bb = mat33()
+                        ba = mat33()
+                    beside = wp.outer(n, t)
+                    gg += g
+                    if b >= 0:
+                        on_b = wp.skew(rb) + beside
+                        moment_b = on_b * g
+                        bg += moment_b
+                        bb += moment_b * wp.transpose(on_b)
+                        if a >= 0:
+                            ba += moment_b * wp.transpose(wp.skew(ra) + beside)
+                    if a >= 0:
+                        on_a = wp.skew(ra) + beside
+                        moment_a = on_a * g
+                        ag += moment_a
+                        aa += moment_a * wp.transpose(on_a)
+        if wp.static(not resists):
+            add_pair(out, world, dofs, dof_index, last_a, last_b, gg, ag, bg, aa, bb, ba)
 
     @wp.func
     def solve(a: wp.array2d(dtype=dtype), x: wp.array2d(dtype=dtype), world: int, n: int):

@@ -130,6 +130,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return g
 
     @wp.func
+    def unsteady_speed(start: dtype, fallen: dtype):
+        """Normal speed from which on a contact is unsteady, that had the normal velocity ``start`` [m/s].
+
+        ``fallen`` is what gravity adds to a speed in a step [m/s].
+        """
+        approach = start / (dtype(LANDING) * fallen)
+        return dtype(UNSTEADY) * fallen / (dtype(1.0) + approach * approach)
+
+    @wp.func
     def apart(x0: Motion, xa: Motion, fall: vec3, weigh: dtype, n: vec3, q: Coefficients, h: dtype, eps: dtype):
         """Weight of a contact with row ``q``, and the first guess of its normal impulse without T [N s].
 
@@ -147,8 +156,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         speed = wp.abs(contact_law.normal_part(xa, n))
         start = contact_law.normal_part(x0, n)
         fallen = h * (weigh + dtype(WEIGHTLESS))
-        approach = start / (dtype(LANDING) * fallen)
-        unsteady = dtype(UNSTEADY) * fallen / (dtype(1.0) + approach * approach)
+        unsteady = unsteady_speed(start, fallen)
         if speed > unsteady and size > unsteady / dtype(3.0) and q[1] > zero:
             gamma = load_of(xa, n, q, eps)
             bare = load_of(xa, n, contact_law.lessened(q, x0, n, zero), eps)
@@ -190,6 +198,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         world, first = wp.tid()
         if every == 0 and again[world] == 0:
             return
+        weigh = wp.length(gravity[world])
         for k in range((count[world] - first + stride - 1) / stride):
             c = first + k * stride
             a = row_a[world, c]
@@ -198,12 +207,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             rb = arm_b[world, c]
             n = normal[world, c]
             turning = twist[world, c]
-            weight, _load = apart(
-                contact_law.relative_motion(body_v0, world, a, b, ra, rb, n, turning),
-                contact_law.relative_motion(body_va, world, a, b, ra, rb, n, turning),
-                falls(gravity[world], body_mask, a, b), wp.length(gravity[world]), n,
-                coefficients[world, c], h, eps,
-            )  # fmt: skip
+            x0 = contact_law.relative_motion(body_v0, world, a, b, ra, rb, n, turning)
+            xa = contact_law.relative_motion(body_va, world, a, b, ra, rb, n, turning)
+            weight = dtype(0.0)
+            start = contact_law.normal_part(x0, n)
+            if wp.abs(contact_law.normal_part(xa, n)) > unsteady_speed(start, h * (weigh + dtype(WEIGHTLESS))):
+                apart_by, _load = apart(
+                    x0, xa, falls(gravity[world], body_mask, a, b), weigh, n, coefficients[world, c], h, eps
+                )
+                weight = apart_by
             weights[world, c] = weight
             if weight > dtype(0.0):
                 staged[world] = 1
