@@ -34,7 +34,7 @@ def start_warp() -> None:
         with tempfile.TemporaryFile(dir=wp.config.kernel_cache_dir):
             pass
     except OSError as error:
-        _stand_in(Path(wp.config.kernel_cache_dir), error)
+        _stand_in(Path(str(wp.config.kernel_cache_dir)), error)  # which Warp sets before it makes the folder
         wp.init()
     _checked = True
 

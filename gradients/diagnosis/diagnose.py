@@ -137,7 +137,9 @@ def diagnose(
         norm_by_step=norms,
     )
     verdicts = {
-        name: verdict(name, estimates[name], evidence) if name in estimates else f"no gradient: {errors[name]}"
+        name: verdict(name, estimates[name], evidence)
+        if name in estimates
+        else DiagnosisVerdict("no gradient", f": {errors[name]}")
         for name in asked
     }
     return Diagnosis(estimates, errors, verdicts, ratio, norms, growth, contacts, kinks, curve, tuple(notes))

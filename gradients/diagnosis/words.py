@@ -19,6 +19,8 @@ more for several, so that chance alone exceeds it in one of 370 verdicts. In thi
    told from it. What the samples touch that theta does not is named.
 10. *to be believed* otherwise: with its error bar; for the first order, how much less or more noise than the zeroth;
    for the exact gradient, what samples touch that theta does not.
+
+A backend that gave no gradient has the label *no gradient*, and its error for a sentence.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ GROWTH = 100.0
 
 LABELS = (
     "not finite", "blind", "blind to contact", "overwhelmed by growth", "biased by jumps", "local", "exactly 0",
-    "noisy", "off", "to be believed",
+    "noisy", "off", "to be believed", "no gradient",
 )  # fmt: skip
 """All labels of a verdict."""
 

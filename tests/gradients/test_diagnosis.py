@@ -181,6 +181,20 @@ def test_verdict_names_the_contact_that_theta_does_not_make():
     assert diagnosis.kinks[0].distance == pytest.approx(-2 / 3, abs=1e-9)  # descent leads away from the wall
 
 
+def test_a_backend_without_a_gradient_has_a_verdict_too():
+    class Rigid:
+        """Has no exact gradient."""
+
+        def __call__(self, x):
+            return x.detach().square().sum(1)
+
+    diagnosis = diagnose(Rigid(), torch.ones(2, dtype=torch.float64), samples=64)
+    assert set(diagnosis.errors) == {"autodiff", "first"}
+    for name, error in diagnosis.errors.items():
+        assert diagnosis.verdicts[name].label == "no gradient"
+        assert diagnosis.verdicts[name].text == f"no gradient: {error}"
+
+
 def test_refusals():
     theta = torch.zeros(1, dtype=torch.float64)
     with pytest.raises(GradientError, match="contact_history"):
