@@ -34,7 +34,7 @@ THIRD = wp.constant(3)
 FOURTH = wp.constant(4)
 """The further solves."""
 
-UNSTEADY = 0.1
+UNSTEADY = 0.3
 """Normal speed un in which T ends over the step from which on a contact counts as unsteady, in parts of gravity; its
 weight is 1 at thrice that.
 
@@ -45,7 +45,7 @@ step. As |un| falls while the depth is made, a weight that asks for it does not.
 WEIGHTLESS = 0.1
 """Acceleration that stands for gravity where there is less [m/s^2]."""
 
-LANDING = 0.2
+LANDING = 0.1
 """Speed of approach over the step at which that falls to a half, in parts of gravity; it falls on with the square."""
 
 MOST = 4.0

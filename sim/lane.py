@@ -426,7 +426,7 @@ class Lane:
         if plain.startswith("impact"):
             if law.impacts is None:
                 law.impacts = ImpactSteps(self, law)
-        elif plain != "overlap" and not self.options.quasi_dynamic:
+        elif plain != "overlap" and self.options.resolve_slip and not self.options.quasi_dynamic:
             for own in (law, self.law(law.resists, softening.forward)) if backward else (law,):
                 if own.slips is None:
                     own.slips = SlipSteps(self, own)
