@@ -11,9 +11,9 @@ from typing import Any
 
 import warp as wp
 
-from . import dynamics, law, newton, patches, rows, solve
+from . import dynamics, geometry, law, newton, patches, rows, solve
 from .arrays import Adjoints, ModelArrays, Rows, Scratch
-from .features import Features
+from .features import SHARE_FIXED, Features
 from .precision import FUSED, precision
 from .rows import feature_inputs
 
@@ -26,6 +26,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     p = precision(dtype)
     vec3, mat33, mat63, spatial, transform = p.vec3, p.mat33, p.mat63, p.spatial, p.transform
     contact_law, dyn, row_ns = law.make(dtype, resists, softens), dynamics.make(dtype), rows.make(dtype)
+    geo = geometry.make(dtype)
     if softens:
         row_ns = rows.make(dtype, resists, softens)
     lin, solver = newton.make(dtype, resists, softens), solve.make(dtype, resists, softens)
@@ -104,10 +105,26 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         sb = shape_b[world, c]
         a = shape_body[sa]
         b = shape_body[sb]
-        n, arm_a, arm_b, twist, coefficient, _gap, _part = row_ns.row(
-            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_mass,
-            shape_friction, shape_stiffness, shape_damping, h, eps,
+        # as ``rows.row``; an adjoint goes through nested functions anew
+        xa = geo.body_pose(body_q, world, a)
+        xb = geo.body_pose(body_q, world, b)
+        part = weight[world, c]
+        if share[world, c] != SHARE_FIXED or blend[world, c] >= 0:
+            part = row_ns.part_of(
+                world, c, xa, xb, kind, a0, a1, a2, b0, b1, weight, share, share_plane, s0, s1, patch_start,
+                patch_count, blend, blend_edges,
+            )  # fmt: skip
+        stiffness, damping, mu = row_ns.of_pair(
+            world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h
+        )
+        drawn = dtype(0.0)
+        to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        if patch_count[world, c] > 0:
+            drawn = pull[world, patch_start[world, c]]
+            to = centre[world, patch_start[world, c]]
+        n, arm_a, arm_b, twist, coefficient, _gap = row_ns.row_of(
+            world, c, a, b, part, stiffness, damping, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb,
+            body_v0, to, drawn, h, eps,
         )  # fmt: skip
         if wp.static(softens):
             coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])

@@ -11,7 +11,7 @@ import warp as wp
 
 from . import contact, dynamics, geometry, handover, law, patches
 from .arrays import ModelArrays, Rows
-from .features import POLYGON_CORNERS, SHARE_POLYGON, Features
+from .features import POLYGON_CORNERS, SHARE_FIXED, SHARE_POLYGON, Features
 from .precision import precision
 
 __all__ = ["make", "prepare"]
@@ -87,6 +87,32 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return n, arm_a, arm_b, twist, coefficients, gap
 
     @wp.func
+    def part_of(
+        world: int, c: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+    ):  # fmt: skip
+        """Share [1] of a contact in the stiffness of its pair, in all the ways of ``features.py``."""
+        part = weight[world, c] * geo.fixed_share(
+            share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
+        )
+        if share[world, c] == SHARE_POLYGON:
+            start = patch_start[world, c]
+            corners = patch_count[world, c]
+            before = geo.next_corner(world, c, -1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+            here = geo.next_corner(world, c, 0, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+            after = geo.next_corner(world, c, 1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+            perimeter = geo.perimeter(world, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+            part = weight[world, c] * polygon_share(before, here, after, perimeter)
+        if blend[world, c] >= 0:
+            part *= hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
+        return part
+
+    @wp.func
     def row(
         world: int, c: int, sa: int, sb: int, a: int, b: int,
         kind: wp.array2d(dtype=int),
@@ -109,19 +135,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         """
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
-        part = weight[world, c] * geo.fixed_share(
-            share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
-        )
-        if share[world, c] == SHARE_POLYGON:
-            start = patch_start[world, c]
-            corners = patch_count[world, c]
-            before = geo.next_corner(world, c, -1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-            here = geo.next_corner(world, c, 0, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-            after = geo.next_corner(world, c, 1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-            perimeter = geo.perimeter(world, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-            part = weight[world, c] * polygon_share(before, here, after, perimeter)
-        if blend[world, c] >= 0:
-            part *= hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
+        part = weight[world, c]
+        if share[world, c] != SHARE_FIXED or blend[world, c] >= 0:
+            part = part_of(
+                world, c, xa, xb, kind, a0, a1, a2, b0, b1, weight, share, share_plane, s0, s1, patch_start,
+                patch_count, blend, blend_edges,
+            )  # fmt: skip
         k, d, mu = of_pair(world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h)
         drawn = dtype(0.0)
         to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
@@ -250,7 +269,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps
             )
 
-    return SimpleNamespace(row=row, mass_of=mass_of, kernel=rows_kernel)
+    return SimpleNamespace(
+        row=row, row_of=row_of, part_of=part_of, of_pair=of_pair, mass_of=mass_of, kernel=rows_kernel
+    )
 
 
 def feature_inputs(f: Features) -> list[wp.array]:
