@@ -120,8 +120,19 @@ def foreign(device):
     return "cuda:0" if device == "cpu" and wp.get_cuda_devices() else "meta"
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.__name__)
-@pytest.mark.parametrize("default", ["device", "dtype"])
+LONG = (backends, comparison, training)
+"""Of which the default run has one of torch's defaults."""
+
+
+@pytest.mark.parametrize(
+    ("default", "path"),
+    [
+        pytest.param(default, path, marks=(pytest.mark.slow,) if default == "dtype" and path in LONG else ())
+        for default in ("device", "dtype")
+        for path in PATHS
+    ],
+    ids=lambda given: given if isinstance(given, str) else given.__name__,
+)
 def test_torchs_defaults_change_nothing(path, default, device, as_usual):
     wanted = as_usual(path, device)
     try:

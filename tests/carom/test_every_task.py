@@ -27,7 +27,7 @@ FLAGS: dict[str, tuple[object, ...]] = {
 
 QUICK = ("heaviside", "choice", "tent_map", "two_discs")
 """Tasks without a simulator, which take tenths of a second."""
-SMALL = {"carrots": ("--options", "pieces=2"), "push": ("--options", "threads=1")}
+SMALL = {"push": ("--options", "threads=1")}
 """Options for the default run; the slow one has the defaults."""
 RESULTS = {"run": "recording.npz", "compare": "results.json", "optimize": "results.json", "train": "policy.pt"}
 
@@ -61,8 +61,7 @@ def check(command: str, name: str, folder: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [pair for pair in ALL if pair[1] in QUICK]
-    + [("train", "carrots"), ("train", "push"), ("run", "push"), ("optimize", "push"), ("diagnose", "push")],
+    [pair for pair in ALL if pair[1] in QUICK] + [("train", "push"), ("run", "push"), ("optimize", "push")],
 )
 def test_quick_tasks(command, name, tmp_path, monkeypatch, capsys):
     few_episodes(monkeypatch)

@@ -48,6 +48,13 @@ def copied(request):
     return WAYS[request.param]
 
 
+def by_way(cases, quick):
+    """Every case by every way; those that ``quick(case, way)`` refuses are slow, for both ways copy the same parts."""
+    marks = {True: (), False: (pytest.mark.slow,)}
+    cases = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [pytest.param(*case, way, marks=marks[quick(*case, way)]) for case in cases for way in WAYS]
+
+
 def mutable_parts(thing, found=None, path="it"):
     """Where in ``thing`` there are tensors, arrays, lists, dictionaries and objects: path by identity of memory."""
     found = {} if found is None else found
@@ -88,8 +95,11 @@ def costs(task):
     return task(theta), task.value_and_gradient(theta)[1]
 
 
-@pytest.mark.parametrize("name", sorted(carom.envs.tasks()))
-def test_tasks(name, copied):
+@pytest.mark.parametrize(
+    ("name", "way"), by_way(sorted(carom.envs.tasks()), lambda name, way: way == "pickle" or name in ("push", "choice"))
+)
+def test_tasks(name, way):
+    copied = WAYS[way]
     task = carom.envs.make(name, **QUICK.get(name, {}))
     before = copied(task)
     expected = costs(task)
@@ -126,8 +136,11 @@ def episode(task, state, actions):
     return torch.cat([part.flatten() for part in parts])
 
 
-@pytest.mark.parametrize("name", sorted(control_tasks()))
-def test_control_tasks_and_their_states(name, copied):
+@pytest.mark.parametrize(
+    ("name", "way"), by_way(sorted(control_tasks()), lambda name, way: way == "pickle" or name == "push")
+)
+def test_control_tasks_and_their_states(name, way):
+    copied = WAYS[way]
     task = make_control(name, **({"pieces": 3} if name == "carrots" else {}))
     state = task.reset(2, seed=3)
     low, high = (torch.tensor(bound, dtype=torch.float64) for bound in (task.action_low, task.action_high))
@@ -145,9 +158,21 @@ def short(options):
     return {} if task in ("push", "push_t") else QUICK.get(task, {})
 
 
-@pytest.mark.parametrize("name", sorted(carom.envs.gym.ENVIRONMENTS))
-@pytest.mark.parametrize("vector", [False, True])
-def test_gymnasium_environments_in_the_middle_of_an_episode(name, vector, copied):
+def quick_environment(name, vector, way):
+    """Carrots are settled anew; the vector environment is one class for all."""
+    if name in ("carom/Push-v0", "carom/Choice-v0"):
+        return True
+    return way == "pickle" and not vector and name != "carom/Carrots-v0"
+
+
+@pytest.mark.parametrize(
+    ("name", "vector", "way"),
+    by_way(
+        [(name, vector) for name in sorted(carom.envs.gym.ENVIRONMENTS) for vector in (False, True)], quick_environment
+    ),
+)
+def test_gymnasium_environments_in_the_middle_of_an_episode(name, vector, way):
+    copied = WAYS[way]
     options = short(carom.envs.gym.ENVIRONMENTS[name])
     env = gymnasium.make_vec(name, num_envs=2, **options) if vector else gymnasium.make(name, **options)
     env.reset(seed=1)

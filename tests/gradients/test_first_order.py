@@ -202,8 +202,14 @@ CALLS = {
 
 ALIKE = {"body_q", "body_mass", "gravity", "final"}
 """Functions that differ from others in an input alone: a call of each way is enough."""
+SWEPT = {"control", "push", "differentiable"}
+"""Functions that the default run takes through all calls: one of each of the classes in SOURCES, and a task."""
 FEW = ("grad twice", "derivative by the seed", "functional.hessian", "dual", "func.hessian")
-PAIRS = [(name, call) for name in FUNCTIONS for call in (FEW if name in ALIKE else CALLS)]
+PAIRS = [
+    pytest.param(name, call, marks=() if name in SWEPT or call in FEW else (pytest.mark.slow,))
+    for name in FUNCTIONS
+    for call in (FEW if name in ALIKE else CALLS)
+]
 
 
 @pytest.mark.parametrize(("name", "call"), PAIRS)
