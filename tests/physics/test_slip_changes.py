@@ -141,7 +141,9 @@ def test_resistance_that_starts_does_not_lift(kind):
     ball = b.add_body(position=(0, 0, 0.1), mass=1.0, velocity=(3.0 if kind == "rolling" else 0.0, 0, -1),
                       angular_velocity=spin)  # fmt: skip
     b.add_sphere(ball, 0.1, friction=0.5, **{f"{kind}_resistance": 0.02})
-    t = Simulator(b.finalize(dtype="float64"), resolve_slip=True, step=0.005).rollout(b.finalize(dtype="float64").state(), steps=10)
+    t = Simulator(b.finalize(dtype="float64"), resolve_slip=True, step=0.005).rollout(
+        b.finalize(dtype="float64").state(), steps=10
+    )
     assert t.body_v[:, 0, 0, 2].max() < 0.0236  # 0.0136 without friction
     # Coulomb's law of turning: moment 0.02 m times the impulse, of 1 m/s and of weight
     impulse = 1.0 + G * 0.05
