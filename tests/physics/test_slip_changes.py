@@ -191,7 +191,11 @@ def landing(shape, free, resists):
     return b
 
 
-@pytest.mark.parametrize("softening", [None, Softplus(1e-4), LogBarrier(1e-4)], ids=str)
+@pytest.mark.parametrize(
+    "softening",
+    [None, *[pytest.param(kind, marks=pytest.mark.slow) for kind in (Softplus(1e-4), LogBarrier(1e-4))]],
+    ids=str,
+)
 @pytest.mark.parametrize("resists", [False, True])
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.parametrize("shape", ["ball", "box"])
@@ -204,7 +208,8 @@ def test_gradient_through_a_landing(shape, free, resists, softening):
     wrong = [
         f"{label}: exact {slope:.10e}, differences {value:.10e}"
         for label, slope, value, scale in compare(p, directions_for(p.inputs, seed=3, entries=2))
-        if not abs(slope - value) <= 1e-6 * scale + 1e-9
+        # losses of order 1 carry the rounding of up to four solves a step, some 5e-14; differences over 1e-6 show it
+        if not abs(slope - value) <= 1e-6 * scale + 2e-8
     ]
     assert not wrong, "\n".join(wrong)
 
