@@ -284,7 +284,8 @@ class Lane:
         """Rows of the listed contacts of step ``t``, in all worlds or the marked ones."""
         rows.prepare(
             self.real, self.arrays, self.q[t], start, self.features, law.rows, h=self.options.step,
-            eps=self.options.stiction, angular_eps=self.options.angular_stiction, margin=self.margin, again=again,
+            eps=self.options.stiction, angular_eps=self.options.angular_stiction, margin=self.margin,
+            even=self.options.even_faces, again=again,
         )  # fmt: skip
 
     def _felt(self, law: ContactLaw) -> float:

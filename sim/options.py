@@ -53,6 +53,8 @@ class SimulatorOptions:
         allow_overlap: Whether a rollout may start with shapes deep inside each other (over a tenth of half the width
             of the thinner one); they are thrown apart.
         segment: Steps recorded in one graph; a longer segment costs memory, a shorter one overhead.
+        even_faces: Whether friction of a flat face acts as under even pressure, or at its corners ("Friction of a face"
+            in ``docs/contact.md``). Off by default: differences settle later where corners lift.
         resolve_slip: Whether a step in which slip starts or stops abruptly takes up to four solves, so that what lands
             while it slides does not hop ("Slip that changes" in ``docs/contact.md``). Off by default: such steps are
             dearer, and derivatives of the second order are large near them. Not for quasi-dynamic stepping, which
@@ -72,6 +74,7 @@ class SimulatorOptions:
     threads: int | None = None
     allow_overlap: bool = False
     segment: int = 32
+    even_faces: bool = False
     resolve_slip: bool = False
     softening: ContactFunction = HARD
 
@@ -84,7 +87,7 @@ class SimulatorOptions:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
                 raise ModelError(f"{name} must be a positive finite number [{unit}], got {value!r}")
-        for name in ("quasi_dynamic", "allow_overlap", "resolve_slip"):
+        for name in ("quasi_dynamic", "allow_overlap", "even_faces", "resolve_slip"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ModelError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name in ("tolerance", "contact_margin"):

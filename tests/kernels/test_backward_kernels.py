@@ -10,6 +10,7 @@ import carom.kernels
 
 LAUNCHED_BACKWARD = {
     "adjoint.contact", "adjoint.body", "adjoint.actuator", "impact.mean", "impact_adjoint.contact", "integrate.kernel",
+    "patches.kernel", "slip_adjoint.contact",
 }  # fmt: skip
 
 

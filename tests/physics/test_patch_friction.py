@@ -62,7 +62,7 @@ def scene(add, *, ground=True, others=0, height=HEIGHT, rotation=(0, 0, 0, 1), *
 def deceleration(builder, dtype="float64", settled=20, steps=80, step=H):
     """Mean deceleration of the first body over some steps [6], and its mean velocity."""
     model = builder.finalize(dtype=dtype)
-    t = Simulator(model, step=step, threads=1).rollout(model.state(worlds=1), steps=settled + steps)
+    t = Simulator(model, even_faces=True, step=step, threads=1).rollout(model.state(worlds=1), steps=settled + steps)
     v = t.body_v[settled:, 0, 0].double().numpy()
     return (v[0] - v[-1]) / (steps * step), v.mean(0)
 
@@ -122,7 +122,12 @@ def test_torsion_of_two_free_bodies():
         )
         b.add_box(body, (0.05 + 0.05 * (1 - i), 0.05 + 0.05 * (1 - i), 0.05), friction=MU)
     model = b.finalize(dtype="float64")
-    v = Simulator(model, step=H, threads=1).rollout(model.state(worlds=1), steps=100).body_v[:, 0, :, 5].numpy()
+    v = (
+        Simulator(model, even_faces=True, step=H, threads=1)
+        .rollout(model.state(worlds=1), steps=100)
+        .body_v[:, 0, :, 5]
+        .numpy()
+    )
     torque = (v[20] - v[100]) / (80 * H) * INERTIA
     assert torque[1] == pytest.approx(MU * MASS * G * even_arm(rectangle(0.05, 0.05)), rel=0.02)
     assert torque[0] == pytest.approx(-torque[1], rel=1e-6)
@@ -155,7 +160,7 @@ def test_sliding_and_turning_keep_to_the_limit_surface(monkeypatch, name, off):
             velocity = (size * math.cos(direction), size * math.sin(direction), 0.0)
             b = scene(add, velocity=velocity, angular_velocity=(0, 0, 10.0))
             model = b.finalize(dtype="float64")
-            run = Simulator(model, step=H, threads=1).rollout(model.state(), steps=17)
+            run = Simulator(model, even_faces=True, step=H, threads=1).rollout(model.state(), steps=17)
             before, v = run.body_v[-2:, 0, 0].numpy()  # friction of a step is that of the velocity after it
             slower = (before - v) / H
             lost = MASS * slower[:2] @ v[:2] + INERTIA * slower[5] * v[5]
@@ -181,7 +186,7 @@ def test_one_loaded_corner_has_no_moment():
             for cx in (-0.05, 0.05) for cy in (-0.05, 0.05)
         )  # fmt: skip
         q[0, 0, 2] = -low - 1e-5
-        simulator = Simulator(model, step=H, threads=1)
+        simulator = Simulator(model, even_faces=True, step=H, threads=1)
         run = record(simulator, simulator.rollout(State(q, model.state().body_v), steps=1))
         acting = run.contact_force[:, 2] > 0
         assert acting.sum() == 1
@@ -192,7 +197,7 @@ def test_one_loaded_corner_has_no_moment():
 def test_forces_of_a_recording_change_the_spin():
     _, add = SHAPES["6"]
     model = scene(add, velocity=(0.3, 0.1, 0), **SPIN).finalize(dtype="float64")
-    simulator = Simulator(model, step=H, threads=1)
+    simulator = Simulator(model, even_faces=True, step=H, threads=1)
     t = simulator.rollout(model.state(), steps=30)
     change = INERTIA * (t.body_v[1:, 0, 0, 5] - t.body_v[:-1, 0, 0, 5]).numpy()
     wrench = record(simulator, t).contact_wrench()[:, 0, 0, 5] * H

@@ -91,7 +91,7 @@ def recorded(s, t, state, control):
 
 
 def jacobians(s, t, state, control):
-    return [x.numpy() for x in step_jacobian(s, s.model.state(2), control[0, :2])]
+    return [x.detach().numpy() for x in step_jacobian(s, s.model.state(2), control[0, :2])]
 
 
 def pulled_back(s, t, state, control):
