@@ -34,7 +34,7 @@ THIRD = wp.constant(3)
 FOURTH = wp.constant(4)
 """The further solves."""
 
-UNSTEADY = 0.3
+UNSTEADY = 0.2
 """Normal speed un in which T ends over the step from which on a contact counts as unsteady, in parts of gravity; its
 weight is 1 at thrice that.
 
