@@ -18,7 +18,7 @@ def test_adjoint_of_a_tilted_box(tilt: tuple[float, float]) -> None:
     """Centre and pull of a box on the ground: all corners deep, some near the end of their weights, an edge alone."""
     task = make("push", start="apart", dtype="float64", device="cpu")
     simulator = task.simulator
-    lane = Lane(simulator.model, simulator.options, 1, 16)
+    lane = Lane(simulator.model, dataclasses.replace(simulator.options, even_faces=True), 1, 16)
     lane.add_adjoints()
     law, f, height = lane.law(), lane.features, float(lane.q_view[0, 0, 0, 2])
     generator = np.random.default_rng(0)
