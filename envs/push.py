@@ -115,7 +115,7 @@ class Push(Task):
         self.parameter_names = tuple(names)
         self.landscape_axes = (len(names) - 2, len(names) - 1)
         """The parameters over which the cost is drawn: the last way-point."""
-        self._interpolation = self._hat_functions()
+        self._leg, self._share = self._leg_of_steps()
         self._parameters: dict[str, torch.Tensor] = {}
 
     def _scene(self) -> ModelBuilder:
@@ -148,7 +148,7 @@ class Push(Task):
         if not 1 <= steps <= self.steps:
             raise TaskError(f"{self.name}: the horizon must be 1 to {self.steps} steps, got {steps}")
         shorter: Push = self.variant()
-        shorter.steps, shorter._interpolation = steps, self._interpolation[:steps]
+        shorter.steps, shorter._leg, shorter._share = steps, self._leg[:steps], self._share[:steps]
         return shorter
 
     def at_stiffness(self, stiffness: float) -> Push:
@@ -161,12 +161,13 @@ class Push(Task):
         other._parameters = {"shape_stiffness": stiffnesses}
         return other
 
-    def _hat_functions(self) -> torch.Tensor:
-        """Weights [steps, way-points + 1] of the start and the way-points in the target at the end of each step."""
+    def _leg_of_steps(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Leg between way-points on which each step ends [steps], and the share of it done by then [steps, 1, 1]."""
         n = self.way_point_count
         time = torch.arange(1, self.steps + 1, dtype=torch.float64, device="cpu") * (n / self.steps)
-        weights = (1.0 - (time[:, None] - torch.arange(n + 1, device="cpu")).abs()).clamp(min=0.0)
-        return weights.to(device=self.device, dtype=self.dtype)
+        leg = time.floor().clamp(max=n - 1)
+        share = (time - leg).to(device=self.device, dtype=self.dtype)
+        return leg.long().to(self.device), share[:, None, None]
 
     def initial_parameters(self) -> torch.Tensor:
         """Way-points to start from: a straight push of 10 cm, or, for the start "apart", none at all. [parameters]."""
@@ -187,7 +188,10 @@ class Push(Task):
 
     def controls(self, theta: torch.Tensor) -> torch.Tensor:
         """Targets of the controller at every step, [steps, batch, 2] [m]."""
-        return torch.einsum("tn,bna->tba", self._interpolation, self._path(theta))
+        # element by element, since a matrix product rounds otherwise in a batch of another size
+        path = self._path(theta).transpose(0, 1)
+        start, end = path[self._leg], path[self._leg + 1]
+        return start + self._share * (end - start)
 
     def rollout(self, theta: torch.Tensor, record: bool = True) -> Trajectory:
         """The simulated push: body 0 is the box, body 1 the pusher. ``theta`` is [batch, parameters]."""

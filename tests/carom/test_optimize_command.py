@@ -64,8 +64,8 @@ def test_smoothing_finds_the_box_that_the_exact_gradient_does_not_see(
 
 def killed(arguments: list[str], checkpoint: Path, iterations: int) -> None:
     """Run the command in a process that ends by SIGKILL as soon as a checkpoint of so many iterations is there."""
-    code = "import sys, carom.optimization.driver as driver, carom.cli\n"
-    code += "driver.minimize.__kwdefaults__['every'] = 0.0\n"  # a checkpoint after every iteration
+    code = "import inspect, sys, carom.optimization.driver as driver, carom.cli\n"
+    code += "inspect.unwrap(driver.minimize).__kwdefaults__['every'] = 0.0\n"  # a checkpoint after every iteration
     code += "carom.cli.main(sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL)
     reached = -1

@@ -120,7 +120,8 @@ def test_recordings_are_the_rollouts_that_the_entries_describe(reported: Run) ->
         torch.testing.assert_close(torch.from_numpy(recording.body_q[:, 0]), again, atol=2e-5, rtol=0)
         assert float(task(theta)) == pytest.approx(entry["cost"], abs=1e-4)
         if label != "start":
-            assert entry["cost"] == min(cost for _, cost in entry["curve"])
+            best = min(cost for _, cost in entry["curve"])  # torch's atan2 rounds otherwise in a larger batch
+            assert entry["cost"] == pytest.approx(best, rel=1e-5)
             assert entry["curve"][0] == [0.0, pytest.approx(entries["start"]["cost"])]
     assert [one.label for one in load_run(reported.folder).entries] == list(entries)  # what carom view opens
     exact = reported.results["backends"][0]

@@ -97,6 +97,14 @@ def test_a_batch_is_its_rows(touching):
         torch.testing.assert_close(gradient[0], gradients[i], rtol=1e-12, atol=1e-13)
 
 
+def test_rollouts_in_float32_do_not_depend_on_the_batch():
+    task = make("push", duration=1.0, step=0.01, dtype="float32")
+    noise = torch.randn(40, 8, generator=torch.Generator().manual_seed(3))
+    theta = task.initial_parameters() + 0.05 * noise
+    alone = torch.cat([task.rollout(row[None], record=False).final.body_q for row in theta])
+    assert torch.equal(task.rollout(theta, record=False).final.body_q, alone)
+
+
 def test_float32_agrees_with_float64(touching):
     single = make("push", dtype="float32")
     theta = touching.initial_parameters()[None]
