@@ -16,9 +16,11 @@ import warp as wp
 from common import alternate, heading, table
 from push_scene import push, random_way_points
 
-from carom.kernels import adjoint, integrate, rows
-from carom.kernels.detect import detect
-from carom.sim.lane import Lane
+from carom.kernels.bodies import integrate
+from carom.kernels.collision.driver import detect
+from carom.kernels.contact import contact_rows as rows
+from carom.kernels.solver import adjoint
+from carom.sim.stepping.launch_graphs import Lane
 from carom.sim.streams import hand_to_torch, hand_to_warp
 
 STEP = 2

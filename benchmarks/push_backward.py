@@ -15,7 +15,7 @@ import torch
 from common import alternate, heading, table, verdict
 from push_scene import push, random_way_points
 
-from carom.envs.push import Push
+from carom.envs.tasks.push import Push
 
 HORIZONS = (100, 200, 400, 800)
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from carom.envs import make
-from carom.envs.push import Push
+from carom.envs.tasks.push import Push
 
 __all__ = ["DEFAULT", "ELLIPTIC", "REFERENCE", "MujocoPush", "Setting", "push", "random_way_points"]
 

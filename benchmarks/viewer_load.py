@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from carom.kernels.shapes import ShapeType
+from carom.kernels.core.shape_types import ShapeType
 from carom.sim import Recording
 from carom.viewer import view
 

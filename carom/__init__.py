@@ -17,9 +17,10 @@ from .quiet import quiet_warp
 
 if TYPE_CHECKING:
     from . import envs, gradients, optimization, runs, sim, training, viewer
-    from .comparison import CompareResult, compare
-    from .report.animation import animate
-    from .sim import Model, ModelBuilder, Recording, Simulator, State, energy, record
+    from .api.compare import CompareResult, compare
+    from .render.animation import animate
+    from .sim import Model, ModelBuilder, Recording, Simulator, State, record
+    from .sim.recordings import energy
 
 __version__ = "0.1.0"
 
@@ -45,14 +46,14 @@ __all__ = [
 ]
 
 _HOME = {
-    "CompareResult": ".comparison",
+    "CompareResult": ".api.compare",
     "Model": ".sim",
     "ModelBuilder": ".sim",
     "Recording": ".sim",
     "Simulator": ".sim",
     "State": ".sim",
-    "animate": ".report.animation",
-    "compare": ".comparison",
+    "animate": ".render.animation",
+    "compare": ".api.compare",
     "energy": ".sim",
     "record": ".sim",
 }

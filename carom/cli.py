@@ -20,7 +20,7 @@ from .commands.tasks import Tasks
 from .commands.train import Train
 from .commands.variance import Variance
 from .commands.view import View
-from .report.folder import OutputError
+from .files.output_folder import OutputError
 
 __all__ = ["main"]
 
@@ -63,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _known_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is for the user; any other is a fault of ours and keeps its traceback."""
     from .envs import TaskError
+    from .files.run_folder import RunFolderError
     from .gradients import GradientError
-    from .report.run_folder import RunFolderError
     from .runs import RunError
     from .sim import SimulationError
     from .training import TrainingError

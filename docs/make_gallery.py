@@ -20,9 +20,9 @@ import torch
 from PIL import Image
 
 import carom
+from carom.comparison.studies.all import STUDIES
+from carom.render.style import RC
 from carom.report.captions import describe
-from carom.report.style import RC
-from carom.studies.study import STUDIES
 
 HERE = Path(__file__).resolve().parent
 IMAGES = HERE / "images"

@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from carom.report.style import RC, looks
+from carom.render.style import RC, looks
 
 
 def main() -> None:

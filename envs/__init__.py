@@ -1,13 +1,13 @@
 """Tasks: pushing, the carrot pile, and small testbeds with closed-form gradients. ``make(name)`` gives an objective."""
 
 from . import testbeds
-from .box_pushing import BoxPushing
 from .carrots import Carrots
 from .errors import TaskError
-from .objective import Task
-from .push import Push
-from .push_t import PushT
 from .registry import make, tasks
+from .task import Task
+from .tasks.box_pushing import BoxPushing
+from .tasks.push import Push
+from .tasks.push_t import PushT
 from .testbeds import GapPush, GrazingPush, Heaviside, Quadratic
 
 __all__ = [

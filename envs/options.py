@@ -13,7 +13,7 @@ from typing import Any
 
 from ..plain import plain
 from ..sim import SimulationError
-from ..sim.options import SimulatorOptions
+from ..sim.stepping.options import SimulatorOptions
 from .errors import TaskError
 
 __all__ = ["construct"]

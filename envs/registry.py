@@ -6,14 +6,14 @@ import difflib
 from typing import Any
 
 from . import testbeds
-from .billiards import Billiards
-from .box_pushing import BoxPushing
 from .carrots import Carrots
-from .corner_push import CornerPush
 from .errors import TaskError
 from .options import construct
-from .push import Push
-from .push_t import PushT
+from .tasks.billiards import Billiards
+from .tasks.box_pushing import BoxPushing
+from .tasks.corner_push import CornerPush
+from .tasks.push import Push
+from .tasks.push_t import PushT
 
 __all__ = ["make", "tasks"]
 

@@ -4,29 +4,28 @@ An objective is a callable from parameters [batch, parameters] to costs [batch].
 :class:`Estimate`: value, gradient, standard error, rollouts used, diagnostics. See each backend for when to prefer it.
 """
 
-from .algorithm_smoothing import AlgorithmSmoothing
-from .autodiff import Autodiff
-from .boundary import Boundary
-from .bundles import Bundle, Bundling
 from .categorical import REBAR, REINFORCE, RELAX, CategoricalObjective, Concrete, Enumeration, RelaxedObjective
 from .compare import Comparison, ComparisonRow, compare_backends
 from .control_variates import LAX, ControlVariateState, VarianceTraining
+from .core.errors import GradientError
+from .core.interface import Backend, DifferentiableObjective, Estimate, Objective
+from .core.step_calls import DifferentiableStep, Step
 from .differentiable import Differentiable, differentiable
-from .distributed import Distributed, Shareable
-from .distributions import DISTRIBUTIONS, Cauchy, Distribution, Gaussian, Gumbel, Laplace, Logistic, Triangular
-from .errors import GradientError
-from .interface import Backend, DifferentiableObjective, Estimate, Objective
-from .jacobian import smoothed_jacobian
+from .estimators.algorithm_smoothing import AlgorithmSmoothing
+from .estimators.autodiff import Autodiff
+from .estimators.boundary.estimator import Boundary
+from .estimators.bundles import Bundle, Bundling
+from .estimators.central_differences import CentralDifferences
+from .estimators.median_smoothing import MedianSmoothing
+from .estimators.mixed import Mixed
+from .estimators.mixing import AlphaOrder, InverseVariance
+from .estimators.smoothed_jacobian import smoothed_jacobian
+from .estimators.smoothing.estimator import Smoothing
+from .estimators.softened import GeometricWidth, Softened
+from .estimators.surrogate import Surrogate
 from .learned import Box, Cloud, ControlVariate, FittedSurrogate, fit_surrogate, load_surrogate
-from .median_smoothing import MedianSmoothing
-from .mixed import Mixed
-from .mixing import AlphaOrder, InverseVariance
-from .policy import ControlProblem, OpenLoop, PolicyGradient
-from .processes import Processes, join_processes
-from .progress import progress_bar
-from .reference import CentralDifferences
-from .registry import backend_names, make_backend
-from .sampling import (
+from .noise.distributions import DISTRIBUTIONS, Cauchy, Distribution, Gaussian, Gumbel, Laplace, Logistic, Triangular
+from .noise.sampling import (
     SAMPLINGS,
     Cartesian,
     CartesianRQMC,
@@ -36,10 +35,11 @@ from .sampling import (
     RandomizedQMC,
     Sampling,
 )
-from .smoothing import Smoothing
-from .softened import GeometricWidth, Softened
-from .steps import DifferentiableStep, Step
-from .surrogate import Surrogate
+from .parallel.distributed import Distributed, Shareable
+from .parallel.processes import Processes, join_processes
+from .policy import ControlProblem, OpenLoop, PolicyGradient
+from .progress_bar import progress_bar
+from .registry import backend_names, make_backend
 
 __all__ = [
     "DISTRIBUTIONS",

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from ..plain import plain_numbers
-from .errors import GradientError
-from .interface import Backend, Estimate, Objective
+from .core.errors import GradientError
+from .core.interface import Backend, Estimate, Objective
 
 __all__ = ["Comparison", "ComparisonRow", "compare_backends"]
 

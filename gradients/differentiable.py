@@ -10,10 +10,10 @@ import torch
 
 from ..first_order import FirstOrder, Limits, Product, eager, refuse_batched, refuse_transforms
 from ..plain import plain_numbers
-from .errors import GradientError
-from .interface import Backend, Estimate, Objective
-from .noise import derive_seed
-from .objective import objective_name
+from .core.errors import GradientError
+from .core.interface import Backend, Estimate, Objective
+from .core.objective import objective_name
+from .noise.counter_random import derive_seed
 
 __all__ = ["LIMITS", "NUMBERS", "Differentiable", "Estimated", "differentiable"]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..plain import plain_numbers
-from .autodiff import Autodiff
-from .boundary import Boundary
-from .checks import Scale, suggest
 from .control_variates import LAX
-from .errors import GradientError
-from .interface import Backend
-from .mixed import Mixed
-from .smoothing import Smoothing
-from .softened import Softened
-from .surrogate import Surrogate
+from .core.checks import Scale, suggest
+from .core.errors import GradientError
+from .core.interface import Backend
+from .estimators.autodiff import Autodiff
+from .estimators.boundary.estimator import Boundary
+from .estimators.mixed import Mixed
+from .estimators.smoothing.estimator import Smoothing
+from .estimators.softened import Softened
+from .estimators.surrogate import Surrogate
 
 __all__ = ["backend_names", "make_backend"]
 

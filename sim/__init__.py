@@ -1,8 +1,8 @@
 """What a user builds and steps: scene builder, model, state, simulator."""
 
-from .builder import STATIC, ModelBuilder
-from .coordinates import StateCoordinates
-from .energy import Energy, energy
+from .derivatives.jacobian import step_jacobian
+from .derivatives.minimal_coordinates import StateCoordinates
+from .derivatives.step_function import SimulatorStep
 from .errors import (
     CapacityError,
     ConvergenceError,
@@ -14,14 +14,14 @@ from .errors import (
     SimulationWarning,
     StateError,
 )
-from .jacobian import step_jacobian
-from .model import PARAMETERS, Model
-from .options import SimulatorOptions
-from .recording import Recording, join_recordings, record
-from .simulator import Simulator
-from .softening import Hard, LogBarrier, Softplus
+from .recordings.energy import Energy, energy
+from .recordings.recording import Recording, join_recordings, record
+from .scene.builder import STATIC, ModelBuilder
+from .scene.model import PARAMETERS, Model
 from .state import Diagnostics, State, Trajectory
-from .step_function import SimulatorStep
+from .stepping.contact_functions import Hard, LogBarrier, Softplus
+from .stepping.options import SimulatorOptions
+from .stepping.simulator import Simulator
 
 __all__ = [
     "PARAMETERS",

@@ -4,8 +4,10 @@ import pytest
 import torch
 from scenes import push, push_targets
 
-from carom.sim import Simulator, lane, simulator
-from carom.sim.solver import Solver
+from carom.sim import Simulator
+from carom.sim.stepping import launch_graphs as lane
+from carom.sim.stepping import simulator
+from carom.sim.stepping.contact_solver import Solver
 
 
 @pytest.fixture(autouse=True)

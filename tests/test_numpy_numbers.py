@@ -11,7 +11,7 @@ from carom import gradients, optimization, sim, training
 from carom.envs import testbeds
 from carom.envs.registry import TASKS
 from carom.gradients import learned, policy
-from carom.sim.options import SimulatorOptions
+from carom.sim.stepping.options import SimulatorOptions
 
 REQUIRED = {
     "scale": 0.02, "width": 0.01, "categories": 3, "samples": 64, "k": 2, "state_scale": 0.1, "control_scale": 0.1,

@@ -11,8 +11,8 @@ import tyro
 from rich.console import Console
 from rich.text import Text
 
+from ..files.output_folder import next_folder, output_folder
 from ..quiet import init_warp
-from ..report.folder import next_folder, output_folder
 from .common import file_name, make_task, option, stages, task_options
 
 __all__ = ["Compare"]
@@ -61,7 +61,7 @@ class Compare:
                 say("loading")
                 import torch
 
-                from ..comparison import FILES, PAGE, compare
+                from ..api.compare import FILES, PAGE, compare
                 from ..gradients import make_backend
                 from ..report.table import verdict_lines
 

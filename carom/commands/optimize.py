@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..files.output_folder import next_folder
 from ..quiet import init_warp
-from ..report.folder import next_folder
 from .common import file_name, make_task, option, stages, task_options, whole_identity
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class _Parts:
 
     def __init__(self, identity: dict[str, Any]):
         from ..gradients import make_backend
-        from ..gradients.checks import check_count
+        from ..gradients.core.checks import check_count
         from ..optimization import make_optimizer
 
         self.identity = identity
@@ -202,10 +202,10 @@ class _Parts:
 
     def write(self, folder: RunFolder, result: Any) -> list[str]:
         """Curve, recording and results.json, in this order; the verdicts."""
+        from ..files.results import versions
+        from ..files.run_folder import recording_entry, scene_entry
         from ..optimization import Problem
-        from ..optimization.words import verdicts
-        from ..report.results import versions
-        from ..report.run_folder import recording_entry, scene_entry
+        from ..optimization.verdicts import verdicts
         from ..runs.curve import save_curve
         from ..runs.recorded import save_recording
 

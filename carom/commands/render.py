@@ -13,7 +13,7 @@ from rich.text import Text
 from .common import option, stages
 
 if TYPE_CHECKING:
-    from ..report.run_folder import LoadedRun, RunEntry
+    from ..files.run_folder import LoadedRun, RunEntry
 
 __all__ = ["Render"]
 
@@ -49,9 +49,9 @@ class Render:
         """Draw and write."""
         with stages(progress) as say:
             say("loading")
+            from ..files.run_folder import load_run
             from ..quiet import init_warp
-            from ..report.animation import animate
-            from ..report.run_folder import load_run
+            from ..render.animation import animate
             from ..sim.devices import check_device
 
             init_warp()
@@ -71,7 +71,7 @@ class Render:
         for entry in run.entries:
             if entry.label == self.recording:
                 return entry
-        from ..report.run_folder import RunFolderError
+        from ..files.run_folder import RunFolderError
 
         names = ", ".join(entry.label for entry in run.entries)
         raise RunFolderError(f"{run.path} has no recording {self.recording!r}; --recording is one of: {names}")

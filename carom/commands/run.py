@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..files.output_folder import LAST, next_folder, output_folder
 from ..quiet import init_warp
-from ..report.folder import LAST, next_folder, output_folder
 from .common import file_name, make_task, option, stages, task_options
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ class Run:
         with ExitStack() as stack:
             with stages(progress) as say:
                 say("loading")
+                from ..capabilities import scene_of
                 from ..envs import TaskError
-                from ..report.animation import animate
-                from ..report.film import film_interval, film_steps
-                from ..report.offers import scene_of
-                from ..report.results import versions, write_json
-                from ..report.run_folder import recording_entry, scene_entry
+                from ..files.results import versions, write_json
+                from ..files.run_folder import recording_entry, scene_entry
+                from ..render.animation import animate
+                from ..render.film import film_interval, film_steps
 
                 init_warp()
                 options = task_options(self.options, self.start)

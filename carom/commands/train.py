@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..files.output_folder import next_folder
 from ..quiet import init_warp
-from ..report.folder import next_folder
 from .common import file_name, option, refuse_twice, stages, task_options, whole_identity
 
 if TYPE_CHECKING:

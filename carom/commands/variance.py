@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.text import Text
 
-from ..report.folder import next_folder, output_folder
+from ..files.output_folder import next_folder, output_folder
 from .common import file_name, option, stages
 
 __all__ = ["Variance"]
@@ -52,9 +52,9 @@ class Variance:
                 say("loading")
                 import torch
 
+                from ..api.variance import FILES, compare_variance
                 from ..gradients import DISTRIBUTIONS
                 from ..report.variance_table import published_lines
-                from ..variance import FILES, compare_variance
 
                 torch.set_num_threads(1)  # small matrices: more threads would wait for each other
                 names = [name.strip() for name in (self.distributions or ",".join(DISTRIBUTIONS)).split(",")]

@@ -28,7 +28,7 @@ class View:
 
     def run(self, out: Console, progress: Console) -> None:
         """Serve until Ctrl-C."""
-        from ..report.run_folder import RunFolderError
+        from ..files.run_folder import RunFolderError
         from ..viewer import view
 
         if not self.runs:

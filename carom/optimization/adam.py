@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..gradients import GradientError
-from ..gradients.adam import Adam as Moments
+from ..gradients.estimators.adam import Adam as Moments
 from ..plain import plain_numbers
 from .checks import check_positive, check_share
 from .interface import Step

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..gradients import GradientError
-from ..gradients.checks import check_count
+from ..gradients.core.checks import check_count
 from ..plain import plain_numbers
 from .checks import check_positive
 from .interface import Step

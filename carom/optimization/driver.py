@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..gradients import Backend, GradientError, Objective
-from ..gradients.checks import as_batch, check_count
+from ..gradients.core.checks import as_batch, check_count
 from ..plain import plain_numbers
 from ..runs import Advance, Progress, RunFolder, iterate, refuse_not_finite
 from .interface import Optimizer

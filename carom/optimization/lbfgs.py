@@ -9,7 +9,7 @@ import numpy as np
 import scipy.optimize
 import torch
 
-from ..gradients.checks import check_count
+from ..gradients.core.checks import check_count
 from ..plain import plain_numbers
 from ..runs import RunError
 from .checks import check_positive

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..gradients.checks import check_count
-from ..gradients.noise import draw_uniforms
+from ..gradients.core.checks import check_count
+from ..gradients.noise.counter_random import draw_uniforms
 from ..plain import plain_numbers
 from .checks import check_positive, check_share
 from .interface import Step

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from ..gradients import Backend, Estimate, GradientError, Objective
-from ..gradients.noise import derive_seed
-from ..gradients.objective import evaluate, objective_name
+from ..gradients.core.objective import evaluate, objective_name
+from ..gradients.noise.counter_random import derive_seed
 from ..runs import refuse_not_finite
 from .counting import Counted, Tally
 

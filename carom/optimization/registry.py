@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..gradients import GradientError
-from ..gradients.checks import suggest
+from ..gradients.core.checks import suggest
 from .adam import Adam
 from .cmaes import CMAES
 from .interface import Optimizer

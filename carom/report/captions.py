@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .scene import is_crowded
+from .figures.scene import is_crowded
 
 if TYPE_CHECKING:
-    from ..comparison import CompareResult
+    from ..api.compare import CompareResult
 
 __all__ = ["CAPTIONS", "Caption", "describe"]
 

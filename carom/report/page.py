@@ -9,13 +9,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files.results import versions
 from .captions import describe
 from .html import Cell, data_uri, definitions, document, element, figure, items, table
-from .results import versions
 from .table import HEADS, comparison_caption, row_texts
 
 if TYPE_CHECKING:
-    from ..comparison import CompareResult
+    from ..api.compare import CompareResult
     from ..gradients.compare import ComparisonRow
 
 __all__ = ["render_fragment", "render_page"]

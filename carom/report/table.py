@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from ..comparison.verdicts import Verdict
 from ..gradients.compare import Comparison, ComparisonRow
-from .verdicts import Verdict
 
 __all__ = ["HEADS", "comparison_caption", "comparison_table", "row_texts", "verdict_lines"]
 

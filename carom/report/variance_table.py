@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..variance import VarianceStudy
+    from ..api.variance import VarianceStudy
 
 __all__ = ["published_lines", "variance_table"]
 

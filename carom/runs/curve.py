@@ -8,8 +8,8 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from ..report.figures import save_figure
-from ..report.style import RC
+from ..render.style import RC
+from ..report.figures.all import save_figure
 
 __all__ = ["save_curve"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..report.folder import LAST, OutputError
-from ..report.results import plain, versions, write_json
+from ..files.output_folder import LAST, OutputError
+from ..files.results import plain, versions, write_json
 from .checkpoint import read_checkpoint, write_checkpoint
 from .errors import RunError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..gradients.interface import Objective
+from ..gradients.core.interface import Objective
 
 __all__ = ["horizons_of", "stiffnesses_of"]
 

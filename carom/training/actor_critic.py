@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from ..envs.control import ControlTask
-from ..gradients.adam import Adam
-from ..gradients.noise import derive_seed
+from ..gradients.estimators.adam import Adam
+from ..gradients.noise.counter_random import derive_seed
 from ..plain import plain_numbers
 from ..runs import NotFiniteError
 from .analytic import Analytic

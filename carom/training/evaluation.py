@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..envs.control import ControlState, ControlTask
-from ..gradients.noise import derive_seed
+from ..gradients.noise.counter_random import derive_seed
 from ..plain import plain_numbers
 from ..runs import NotFiniteError
 from .policy import Policy

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 
 from ..envs.control import ControlTask
-from ..gradients.adam import Adam
-from ..gradients.noise import derive_seed
+from ..gradients.estimators.adam import Adam
+from ..gradients.noise.counter_random import derive_seed
 from ..gradients.policy import generalized_advantages
 from ..plain import plain_numbers
 from .mixture import trajectory_gradient

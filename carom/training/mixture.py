@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 
 from ..envs.control import ControlTask
-from ..gradients.interface import Estimate
-from ..gradients.mixing import InverseVariance, Rule
-from ..gradients.noise import derive_seed
+from ..gradients.core.interface import Estimate
+from ..gradients.estimators.mixing import InverseVariance, Rule
+from ..gradients.noise.counter_random import derive_seed
 from ..plain import plain_numbers
 from .analytic import expected_cost, refuse_slopes
 from .errors import TrainingError

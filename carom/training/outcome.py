@@ -10,9 +10,9 @@ import torch
 
 from ..envs.control import ControlTask
 from ..files.atomic import atomic_path
-from ..report.results import versions
-from ..report.run_folder import recording_entry
-from ..report.style import RC
+from ..files.results import versions
+from ..files.run_folder import recording_entry
+from ..render.style import RC
 from ..runs import RunFolder
 from ..runs.recorded import save_recording
 from .evaluation import unseen

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..envs.control import ControlTask
-from ..gradients.noise import derive_seed
+from ..gradients.noise.counter_random import derive_seed
 from ..runs import NotFiniteError
 from .checks import check_count, check_hidden, check_not_negative, check_positive, check_share
 from .errors import TrainingError

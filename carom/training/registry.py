@@ -9,7 +9,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from ..sim.softening import Softplus
+from ..sim.stepping.contact_functions import Softplus
 from .actor_critic import ActorCritic
 from .analytic import Analytic
 from .errors import TrainingError

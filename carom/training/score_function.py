@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from ..envs.control import ControlTask
-from ..gradients.interface import Estimate
+from ..gradients.core.interface import Estimate
 from ..gradients.policy import PolicyGradient, Rollouts
 from ..plain import plain_numbers
 from .policy import Policy

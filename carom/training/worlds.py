@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..envs.control import ControlState, ControlTask
-from ..gradients.noise import derive_seed
+from ..gradients.noise.counter_random import derive_seed
 
 __all__ = ["Worlds"]
 

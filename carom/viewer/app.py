@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..report.run_folder import LoadedRun, load_run
-from ..report.style import looks
+from ..files.run_folder import LoadedRun, load_run
+from ..render.style import looks
 from .curves import CurveChart, plain, square
 from .playback import Playback
 from .scene import Scene

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..report.colors import DRIVEN, FORCE, GOAL, body_color
-from ..report.contact_forces import contact_forces, typical_force
-from ..report.meshes import body_meshes
-from ..report.style import looks
+from ..render.colors import DRIVEN, FORCE, GOAL, body_color
+from ..render.contact_forces import contact_forces, typical_force
+from ..render.meshes import body_meshes
+from ..render.style import looks
 
 if TYPE_CHECKING:
     import viser
 
-    from ..report.run_folder import RunEntry
+    from ..files.run_folder import RunEntry
 
 __all__ = ["RecordingView", "Style", "rgb"]
 

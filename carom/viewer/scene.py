@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..kernels.picture import AMBIENT, LIGHT
-from ..report.meshes import body_meshes, plane_poses, scene_bounds
-from ..report.run_folder import LoadedRun, unique_labels
-from ..report.style import looks
+from ..files.run_folder import LoadedRun, unique_labels
+from ..kernels.raycast import AMBIENT, LIGHT
+from ..render.meshes import body_meshes, plane_poses, scene_bounds
+from ..render.style import looks
 from .recording_view import RecordingView, Style
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...plain import plain_numbers
-from ...sim.convex import ConvexMesh, convex_hull
+from ...sim.scene.convex_hull import ConvexMesh, convex_hull
 from ..errors import TaskError
 
 __all__ = [

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ...sim.convex import ConvexMesh
+from ...sim.scene.convex_hull import ConvexMesh
 from .lyapunov import Square
 
 __all__ = ["Occupancy"]

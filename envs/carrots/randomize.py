@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from ...gradients.noise import draw_uniforms
+from ...gradients.noise.counter_random import draw_uniforms
 from ...plain import plain_numbers
 from ...sim import Model
 from ..errors import TaskError

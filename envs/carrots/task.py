@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import torch
 
-from ...gradients.noise import derive_seed
+from ...gradients.noise.counter_random import derive_seed
 from ...plain import plain_numbers
 from ...sim import Diagnostics, Recording, Simulator, State, Trajectory, join_recordings, record
 from ..errors import TaskError
-from ..objective import Task
+from ..task import Task
 from .blade import Blade
 from .cache import settled_pile
 from .cutting import cut_carrot

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from ...gradients.noise import derive_seed
+from ...gradients.noise.counter_random import derive_seed
 from ...plain import plain_numbers
 from ...sim import State
 from ..carrots import Carrots

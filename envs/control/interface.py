@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from ...first_order import Limits, refuse_vmap
-from ...gradients.noise import draw_uniforms
+from ...gradients.noise.counter_random import draw_uniforms
 from ...plain import plain
 from ...sim import State
 from ..errors import TaskError
-from ..objective import LIMITS as TASK_LIMITS
-from ..objective import Task
+from ..task import LIMITS as TASK_LIMITS
+from ..task import Task
 
 __all__ = ["ControlState", "ControlTask", "Key", "StepResult", "uniforms"]
 

@@ -11,12 +11,12 @@ import torch
 
 from ...plain import plain_numbers
 from ...sim import Recording, Simulator, State, record
-from ..box_pushing import BoxPushing
 from ..errors import TaskError
-from ..objective import Task
 from ..planar import outline_at, planar_pose, pose_cost, wrap_angle
-from ..push import Push
-from ..push_t import PushT
+from ..task import Task
+from ..tasks.box_pushing import BoxPushing
+from ..tasks.push import Push
+from ..tasks.push_t import PushT
 from .interface import ControlState, ControlTask, Key, uniforms
 
 __all__ = ["BoxPushingControl", "PlanarPushing", "PushControl", "PushTControl"]

@@ -16,7 +16,7 @@ from ..errors import TaskError
 
 __all__ = ["MODES", "RENDERER", "Picture", "checked_mode", "frames_per_second", "picture_of"]
 
-RENDERER = "carom.report.episode:EpisodePicture"
+RENDERER = "carom.render.episode:EpisodePicture"
 """Module and class of what draws, made of a task and the width of the pictures [pixels]."""
 
 MODES = ("rgb_array",)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ...gradients.noise import derive_seed
+from ...gradients.noise.counter_random import derive_seed
 from ...sim import State
 from ..carrots import Carrots
 from ..carrots.lyapunov import image_lyapunov

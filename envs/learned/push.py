@@ -7,7 +7,7 @@ import torch
 from ...gradients.learned.step_model import StepModel, initialise, mlp
 from ...plain import plain_numbers
 from ..errors import TaskError
-from ..push import Push
+from ..tasks.push import Push
 
 __all__ = ["PushDynamics", "PushModel"]
 

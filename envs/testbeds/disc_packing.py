@@ -12,7 +12,7 @@ import torch
 from ...first_order import numbers_only
 from ...plain import plain_numbers
 from ..errors import TaskError
-from ..objective import GRADIENT_LIMITS
+from ..task import GRADIENT_LIMITS
 from .testbed import Experiment, Testbed, check_count, check_positive
 
 __all__ = ["DiscPacking"]

@@ -12,7 +12,7 @@ import torch
 
 from ...first_order import numbers_only, refuse_vmap
 from ..errors import TaskError
-from ..objective import GRADIENT_LIMITS, LIMITS
+from ..task import GRADIENT_LIMITS, LIMITS
 
 __all__ = ["Experiment", "Scale", "Testbed"]
 

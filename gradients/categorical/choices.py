@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from ..checks import as_batch, check_count
-from ..errors import GradientError
-from ..objective import objective_name
+from ..core.checks import as_batch, check_count
+from ..core.errors import GradientError
+from ..core.objective import objective_name
 
 __all__ = [
     "CategoricalObjective",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..checks import check_count
-from ..errors import GradientError
-from ..interface import Estimate
+from ..core.checks import check_count
+from ..core.errors import GradientError
+from ..core.interface import Estimate
 from .choices import CategoricalObjective, check_categories, evaluate_relaxed, split_logits
 from .gumbel import draw_gumbels
 from .sampling import finish

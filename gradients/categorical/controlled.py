@@ -12,8 +12,8 @@ from ..control_variates.rounds import Samples, estimate_in_rounds
 from ..control_variates.state import ControlVariateState
 from ..control_variates.terms import Terms
 from ..control_variates.training import VarianceTraining
-from ..errors import GradientError
-from ..interface import Estimate
+from ..core.errors import GradientError
+from ..core.interface import Estimate
 from .choices import CategoricalObjective
 from .gumbel import conditional_gumbels, draw_gumbels
 from .sampling import finish, sample_choices

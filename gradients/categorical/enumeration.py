@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..checks import check_count
-from ..errors import GradientError
-from ..interface import Estimate
-from ..objective import assemble
+from ..core.checks import check_count
+from ..core.errors import GradientError
+from ..core.interface import Estimate
+from ..core.objective import assemble
 from .choices import CategoricalObjective, check_categories, evaluate_choices, split_logits
 
 __all__ = ["Enumeration"]

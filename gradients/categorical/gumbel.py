@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import torch
 
-from ..noise import draw_uniforms
+from ..noise.counter_random import draw_uniforms
 
 __all__ = ["conditional_gumbels", "draw_gumbels"]
 

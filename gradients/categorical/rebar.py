@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..checks import check_count
 from ..control_variates.lax import check_state
 from ..control_variates.state import ControlVariateState
 from ..control_variates.terms import check_baseline
 from ..control_variates.training import VarianceTraining
-from ..errors import GradientError
-from ..interface import Estimate
+from ..core.checks import check_count
+from ..core.errors import GradientError
+from ..core.interface import Estimate
 from .choices import CategoricalObjective, check_categories, evaluate_relaxed, split_logits
 from .concrete import check_temperature
 from .controlled import Settings, controlled_estimate, weights_at

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..checks import check_count
 from ..control_variates.terms import BASELINES, Terms, check_baseline, mean_and_variance
-from ..interface import Estimate
+from ..core.checks import check_count
+from ..core.interface import Estimate
 from .choices import CategoricalObjective, check_categories, split_logits
 from .sampling import finish, sample_choices
 

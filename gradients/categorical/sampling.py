@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import torch
 
-from ..interface import Estimate
-from ..objective import assemble
+from ..core.interface import Estimate
+from ..core.objective import assemble
 from .choices import CategoricalObjective, evaluate_choices
 from .gumbel import draw_gumbels
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..checks import as_batch, check_count
-from ..distributions import Distribution, orders_of, resolve_distribution
-from ..errors import GradientError
-from ..interface import Estimate, Objective
-from ..network import Ensemble
-from ..noise import derive_seed
-from ..objective import assemble, evaluate
-from ..perturbation import Perturbation
-from ..sampling import MonteCarlo
-from ..scale import check_scale_map, scale_map
+from ..core.checks import as_batch, check_count
+from ..core.errors import GradientError
+from ..core.interface import Estimate, Objective
+from ..core.objective import assemble, evaluate
+from ..estimators.network import Ensemble
+from ..noise.counter_random import derive_seed
+from ..noise.distributions import Distribution, orders_of, resolve_distribution
+from ..noise.perturbation import Perturbation
+from ..noise.sampling import MonteCarlo
+from ..noise.scale import check_scale_map, scale_map
 from .rounds import Samples, estimate_in_rounds
 from .state import ControlVariateState
 from .terms import Terms, check_baseline

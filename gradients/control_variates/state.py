@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from ..errors import GradientError
-from ..noise import derive_seed
+from ..core.errors import GradientError
+from ..noise.counter_random import derive_seed
 
 __all__ = ["ControlVariateState"]
 

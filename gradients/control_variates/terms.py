@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import torch
 
-from ..checks import suggest
-from ..errors import GradientError
+from ..core.checks import suggest
+from ..core.errors import GradientError
 
 __all__ = ["BASELINES", "Terms", "check_baseline", "contributions", "mean_and_variance"]
 

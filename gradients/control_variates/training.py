@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..adam import Adam
-from ..checks import check_count
-from ..errors import GradientError
-from ..network import one_thread
+from ..core.checks import check_count
+from ..core.errors import GradientError
+from ..estimators.adam import Adam
+from ..estimators.network import one_thread
 from .state import ControlVariateState
 from .terms import Terms, contributions
 

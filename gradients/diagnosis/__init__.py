@@ -6,7 +6,7 @@ from .horizon import HorizonVariance, variance_by_horizon
 from .kinks import Kink, nearby_kinks
 from .spectrum import Spectrum, spectrum
 from .unrolled import Steps, TorchSteps
-from .words import DiagnosisVerdict
+from .verdicts import DiagnosisVerdict
 
 __all__ = [
     "ContactChanges",

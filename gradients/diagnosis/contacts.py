@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from ...plain import plain_numbers
-from ..checks import Scale, as_batch, check_count, check_scale, expand_scale
-from ..errors import GradientError
-from ..interface import Objective
-from ..noise import draw_uniforms
+from ..core.checks import Scale, as_batch, check_count, check_scale, expand_scale
+from ..core.errors import GradientError
+from ..core.interface import Objective
+from ..noise.counter_random import draw_uniforms
 from .unrolled import contact_history_of
 
 __all__ = ["ContactChanges", "PairChanges", "contact_changes"]

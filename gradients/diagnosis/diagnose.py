@@ -10,17 +10,17 @@ from typing import Any
 import torch
 
 from ...plain import plain_numbers
-from ..autodiff import Autodiff
-from ..checks import Scale, as_batch
-from ..errors import GradientError
-from ..interface import Backend, Estimate, Objective
-from ..smoothing import Smoothing
+from ..core.checks import Scale, as_batch
+from ..core.errors import GradientError
+from ..core.interface import Backend, Estimate, Objective
+from ..estimators.autodiff import Autodiff
+from ..estimators.smoothing.estimator import Smoothing
 from .contacts import ContactChanges, contact_changes
 from .horizon import HorizonVariance, variance_by_horizon
 from .kinks import Kink, nearby_kinks
 from .spectrum import Spectrum, spectrum
 from .unrolled import offers, steps_of
-from .words import DiagnosisVerdict, Evidence, verdict
+from .verdicts import DiagnosisVerdict, Evidence, verdict
 
 __all__ = ["Diagnosis", "diagnose"]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..checks import check_count
-from ..errors import GradientError
-from ..interface import Backend, Objective
-from ..objective import objective_name
+from ..core.checks import check_count
+from ..core.errors import GradientError
+from ..core.interface import Backend, Objective
+from ..core.objective import objective_name
 
 __all__ = ["HorizonVariance", "variance_by_horizon"]
 

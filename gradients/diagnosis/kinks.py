@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from ...plain import plain_numbers
-from ..checks import as_batch, check_count
-from ..errors import GradientError
-from ..interface import Objective
-from ..objective import evaluate, evaluate_with_gradient
+from ..core.checks import as_batch, check_count
+from ..core.errors import GradientError
+from ..core.interface import Objective
+from ..core.objective import evaluate, evaluate_with_gradient
 from .unrolled import contact_history_of
 
 __all__ = ["Kink", "nearby_kinks"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..checks import check_count
-from ..errors import GradientError
-from ..noise import draw_uniforms
+from ..core.checks import check_count
+from ..core.errors import GradientError
+from ..noise.counter_random import draw_uniforms
 from .unrolled import Steps
 
 __all__ = ["Spectrum", "spectrum"]

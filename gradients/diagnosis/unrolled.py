@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ...plain import plain_numbers
-from ..errors import GradientError
-from ..objective import objective_name
+from ..core.errors import GradientError
+from ..core.objective import objective_name
 
 __all__ = ["Steps", "TorchSteps", "contact_history_of", "offers", "steps_of"]
 

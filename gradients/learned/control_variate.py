@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..checks import Scale, as_batch, check_count, check_scale
-from ..distributions import Distribution
-from ..errors import GradientError
-from ..interface import DifferentiableObjective, Estimate, Objective
-from ..noise import derive_seed
-from ..objective import assemble, evaluate, evaluate_with_gradient, objective_name
-from ..smoothing import Smoothing
+from ..core.checks import Scale, as_batch, check_count, check_scale
+from ..core.errors import GradientError
+from ..core.interface import DifferentiableObjective, Estimate, Objective
+from ..core.objective import assemble, evaluate, evaluate_with_gradient, objective_name
+from ..estimators.smoothing.estimator import Smoothing
+from ..noise.counter_random import derive_seed
+from ..noise.distributions import Distribution
 
 __all__ = ["ControlVariate"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..errors import GradientError
-from ..interface import Objective
-from ..objective import evaluate, objective_name
+from ..core.errors import GradientError
+from ..core.interface import Objective
+from ..core.objective import evaluate, objective_name
 from .fit import check_samples
 from .progress import Progress, ProgressCallback, reporter
 from .regions import Region

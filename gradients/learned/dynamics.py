@@ -10,12 +10,12 @@ import torch
 
 from ...first_order import numbers_only
 from ...plain import plain_numbers
-from ..checks import as_batch, check_count
+from ..core.checks import as_batch, check_count
+from ..core.errors import GradientError
+from ..core.interface import Estimate, Objective
+from ..core.objective import assemble
 from ..differentiable import NUMBERS
-from ..errors import GradientError
-from ..interface import Estimate, Objective
-from ..noise import derive_seed, draw_uniforms
-from ..objective import assemble
+from ..noise.counter_random import derive_seed, draw_uniforms
 from .data import Identity
 from .dynamics_fit import DynamicsErrors, Transitions, check_transitions, measure, train
 from .files import read_model, require, write_model

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..adam import Adam
-from ..errors import GradientError
-from ..network import one_thread
-from ..noise import derive_seed, draw_uniforms
+from ..core.errors import GradientError
+from ..estimators.adam import Adam
+from ..estimators.network import one_thread
+from ..noise.counter_random import derive_seed, draw_uniforms
 from .progress import Progress, ProgressCallback
 from .step_model import DynamicsTask, StepModel
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...files.atomic import atomic_file
-from ..errors import GradientError
+from ..core.errors import GradientError
 
 __all__ = ["read_model", "require", "write_model"]
 

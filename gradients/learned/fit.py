@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..checks import check_count
-from ..errors import GradientError
-from ..network import Ensemble
-from ..noise import derive_seed, draw_uniforms
+from ..core.checks import check_count
+from ..core.errors import GradientError
+from ..estimators.network import Ensemble
+from ..noise.counter_random import derive_seed, draw_uniforms
 from .progress import Progress, ProgressCallback
 
 __all__ = ["Fit", "FitOptions", "FitReport", "check_samples", "fit_costs", "layer_shapes"]

@@ -11,13 +11,13 @@ import torch
 
 from ...first_order import numbers_only, refuse_transforms
 from ...plain import plain_numbers
-from ..checks import Scale, as_batch, check_scale
+from ..core.checks import Scale, as_batch, check_scale
+from ..core.errors import GradientError
+from ..core.interface import Estimate, Objective
+from ..core.objective import assemble
 from ..differentiable import LIMITS, NUMBERS, Estimated
-from ..distributions import Gaussian
-from ..errors import GradientError
-from ..interface import Estimate, Objective
-from ..noise import derive_seed
-from ..objective import assemble
+from ..noise.counter_random import derive_seed
+from ..noise.distributions import Gaussian
 from .data import Identity, RegionData, draw_data
 from .fit import Fit, FitOptions, FitReport, fit_costs
 from .options import SurrogateOptions

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from ...plain import plain_numbers
-from ..checks import as_batch, check_count
-from ..errors import GradientError
-from ..interface import Objective
-from ..objective import evaluate, objective_name
+from ..core.checks import as_batch, check_count
+from ..core.errors import GradientError
+from ..core.interface import Objective
+from ..core.objective import evaluate, objective_name
 from .files import read_model, write_model
 from .progress import Progress, ProgressCallback, reporter
 

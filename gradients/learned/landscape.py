@@ -16,10 +16,10 @@ from typing import Any
 import torch
 
 from ...plain import plain_numbers
-from ..adam import Adam
-from ..checks import check_count
-from ..errors import GradientError
-from ..network import one_thread
+from ..core.checks import check_count
+from ..core.errors import GradientError
+from ..estimators.adam import Adam
+from ..estimators.network import one_thread
 from .grid import GridCosts
 from .progress import Progress, ProgressCallback, reporter
 from .step_model import initialise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..checks import check_count, check_scale, suggest
-from ..errors import GradientError
-from ..noise import derive_seed
+from ..core.checks import check_count, check_scale, suggest
+from ..core.errors import GradientError
+from ..noise.counter_random import derive_seed
 
 __all__ = ["SurrogateOptions"]
 

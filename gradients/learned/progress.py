@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..errors import GradientError
+from ..core.errors import GradientError
 
 __all__ = ["Progress", "ProgressCallback", "reporter"]
 

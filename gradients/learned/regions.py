@@ -11,10 +11,10 @@ import torch
 from scipy.special import gammaincinv
 
 from ...plain import plain_numbers
-from ..checks import Scale, as_batch, check_scale, expand_scale
-from ..distributions import Gaussian
-from ..errors import GradientError
-from ..noise import draw_uniforms
+from ..core.checks import Scale, as_batch, check_scale, expand_scale
+from ..core.errors import GradientError
+from ..noise.counter_random import draw_uniforms
+from ..noise.distributions import Gaussian
 
 __all__ = ["Box", "Cloud", "Region", "region_from_dict"]
 

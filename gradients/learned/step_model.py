@@ -10,7 +10,7 @@ from typing import Protocol
 
 import torch
 
-from ..noise import derive_seed, draw_uniforms
+from ..noise.counter_random import derive_seed, draw_uniforms
 
 __all__ = ["DynamicsTask", "StepModel", "initialise", "mlp"]
 

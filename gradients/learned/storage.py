@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import GradientError
-from ..interface import Objective
-from ..network import Ensemble
-from ..objective import evaluate
+from ..core.errors import GradientError
+from ..core.interface import Objective
+from ..core.objective import evaluate
+from ..estimators.network import Ensemble
 from .data import Identity, RegionData, objective_dtype
 from .files import read_model, require, write_model
 from .fit import Fit, FitOptions, FitReport, layer_shapes

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import torch
 
 from ...plain import plain_numbers
-from ..errors import GradientError
+from ..core.errors import GradientError
 from .rollouts import Rollouts
 
 __all__ = ["Baseline", "Constant", "LeaveOneOut", "NoBaseline"]

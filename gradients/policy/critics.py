@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 
 from ...plain import plain_numbers
-from ..checks import check_count
-from ..errors import GradientError
-from ..network import Ensemble
-from ..noise import derive_seed, draw_uniforms
+from ..core.checks import check_count
+from ..core.errors import GradientError
+from ..estimators.network import Ensemble
+from ..noise.counter_random import derive_seed, draw_uniforms
 from .rollouts import Rollouts
 
 __all__ = ["LinearCritic", "NetworkCritic"]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import torch
 
 from ...plain import plain_numbers
-from ..checks import Scale, check_count, check_scale
-from ..distributions import Distribution, orders_of, resolve_distribution
-from ..errors import GradientError
-from ..interface import Estimate
-from ..moments import MeanMoments
+from ..core.checks import Scale, check_count, check_scale
+from ..core.errors import GradientError
+from ..core.interface import Estimate
+from ..noise.distributions import Distribution, orders_of, resolve_distribution
+from ..statistics.moments import MeanMoments
 from .advantages import generalized_advantages, returns
 from .baselines import Baseline, LeaveOneOut
 from .problem import ControlProblem

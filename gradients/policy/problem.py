@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..checks import check_count
-from ..errors import GradientError
+from ..core.checks import check_count
+from ..core.errors import GradientError
 
 __all__ = ["ControlProblem", "OpenLoop", "open_loop_objective"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..distributions import Distribution
-from ..errors import GradientError
-from ..noise import draw_uniforms
+from ..core.errors import GradientError
+from ..noise.counter_random import draw_uniforms
+from ..noise.distributions import Distribution
 from .problem import ControlProblem
 
 __all__ = ["Rollouts", "policy_outputs", "roll_out"]

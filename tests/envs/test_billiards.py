@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from carom.envs import TaskError
-from carom.envs.billiards import Billiards
+from carom.envs.tasks.billiards import Billiards
 from carom.gradients.diagnosis import spectrum
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from carom.envs import TaskError
-from carom.envs.blackbox import Ranks, ShortestPath, SortingPermutation
+from carom.envs.testbeds.blackbox import Ranks, ShortestPath, SortingPermutation
 
 
 def numbers(rows, columns, seed=0):

@@ -14,12 +14,12 @@ import carom.envs.gym
 from carom.envs import TaskError
 from carom.envs.gym import ENVIRONMENTS
 from carom.envs.gym.rendering import picture_of
-from carom.report.camera import looking_at
-from carom.report.colors import GOAL
-from carom.report.meshes import surface
-from carom.report.outlines import solids
-from carom.report.painter import Painter
-from carom.report.still import still
+from carom.render.camera import looking_at
+from carom.render.colors import GOAL
+from carom.render.meshes import surface
+from carom.render.outlines import solids
+from carom.render.painter import Painter
+from carom.render.still import still
 from carom.sim import ModelBuilder
 
 SMALL = {"carom/Carrots-v0": {"pieces": 2}}

@@ -21,7 +21,7 @@ import torch
 from scipy import stats
 
 from carom.gradients import DISTRIBUTIONS, Smoothing
-from carom.gradients.sampling import resolve_sampling
+from carom.gradients.noise.sampling import resolve_sampling
 
 from .closed_forms import SCIPY, WavesAndSteps, bounded_settings, characteristic, settings
 

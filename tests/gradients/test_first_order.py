@@ -17,7 +17,7 @@ from carom.first_order import FirstOrder, Product
 from carom.gradients import Autodiff, Box, GradientError, Smoothing, differentiable, fit_surrogate
 from carom.gradients.differentiable import Estimated
 from carom.sim import DerivativeError, Simulator, SimulatorStep, State, step_jacobian
-from carom.sim.autodiff import Rollout
+from carom.sim.stepping.torch_rollout import Rollout
 
 ROOT = Path(__file__).parents[2]
 STEPS = 4

@@ -9,8 +9,8 @@ import torch
 
 from carom.envs.testbeds import GapPush, Quadratic
 from carom.gradients import GradientError, Smoothing, differentiable
+from carom.gradients.estimators.network import Ensemble
 from carom.gradients.learned import Box, Cloud, fit_surrogate
-from carom.gradients.network import Ensemble
 
 QUICK = {"samples": 256, "hidden": (32, 32), "steps": 300}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from carom.envs.blackbox import Ranks, SortingPermutation
+from carom.envs.testbeds.blackbox import Ranks, SortingPermutation
 from carom.gradients import DISTRIBUTIONS, GradientError, Smoothing, smoothed_jacobian
 
 from .closed_forms import SCIPY

@@ -15,7 +15,7 @@ from scipy import special, stats
 
 from carom.envs import testbeds
 from carom.gradients import GradientError, MedianSmoothing, Smoothing
-from carom.gradients.median_smoothing import mean_median
+from carom.gradients.estimators.median_smoothing import mean_median
 
 from .repeats import repeat
 

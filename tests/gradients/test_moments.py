@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from carom.gradients.moments import CovarianceMoments, MeanMoments
+from carom.gradients.statistics.moments import CovarianceMoments, MeanMoments
 
 N, T, C = 23, 2, 3
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from carom.envs.testbeds import Quadratic
 from carom.gradients import CentralDifferences, Gaussian, GradientError, Smoothing, Surrogate, differentiable
-from carom.gradients.noise import derive_seed, draw_uniforms
+from carom.gradients.noise.counter_random import derive_seed, draw_uniforms
 
 RANDOM = [
     Smoothing(samples=16),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from carom.gradients import AlgorithmSmoothing, MedianSmoothing, Smoothing, smoothing_run
-from carom.gradients.jacobian import smoothed_jacobian
+from carom.gradients import AlgorithmSmoothing, MedianSmoothing, Smoothing
+from carom.gradients.estimators.smoothed_jacobian import smoothed_jacobian
+from carom.gradients.estimators.smoothing import run as smoothing_run
 
 
 class Counting:

@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from carom.envs.testbeds import Quadratic
 from carom.gradients import SAMPLINGS, GradientError, Smoothing
-from carom.gradients.sampling import resolve_sampling
+from carom.gradients.noise.sampling import resolve_sampling
 
 RANDOM = [name for name, kind in SAMPLINGS.items() if kind.random]
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy.stats import norm
 
-from carom.gradients.significance import critical_z
+from carom.gradients.statistics.significance import critical_z
 
 
 def test_one_score_keeps_its_bound():

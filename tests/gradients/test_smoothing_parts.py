@@ -110,9 +110,9 @@ def test_calls_are_bounded_without_a_chunk(monkeypatch):
         return theta.square().sum(1)
 
     whole = Smoothing(samples=512).estimate(cost, THETA)
-    monkeypatch.setattr("carom.gradients.smoothing_run._MOST_ROWS", 100)
+    monkeypatch.setattr("carom.gradients.estimators.smoothing.run._MOST_ROWS", 100)
     same(Smoothing(samples=512).estimate(cost, THETA), whole)
-    monkeypatch.setattr("carom.gradients.smoothing_run._MOST_ENTRIES", 128)
+    monkeypatch.setattr("carom.gradients.estimators.smoothing.run._MOST_ENTRIES", 128)
     same(Smoothing(samples=512).estimate(cost, THETA), whole)
     assert sizes == [512, *[100] * 5, 12, *[64] * 8]
 

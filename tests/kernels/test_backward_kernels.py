@@ -9,22 +9,23 @@ import warp as wp
 import carom.kernels
 
 LAUNCHED_BACKWARD = {
-    "adjoint.contact", "adjoint.body", "adjoint.actuator", "impact.mean", "impact_adjoint.contact", "integrate.kernel",
-    "patches.kernel", "slip_adjoint.contact",
+    "bodies.integrate.kernel", "contact.face_friction.kernel", "contact.slip_adjoint.contact",
+    "restitution.adjoint.contact", "restitution.step.mean", "solver.adjoint.actuator", "solver.adjoint.body",
+    "solver.adjoint.contact",
 }  # fmt: skip
 
 
 def kernels():
     """Name and kernel, of factories and of modules."""
-    for info in pkgutil.iter_modules(carom.kernels.__path__):
-        module = importlib.import_module(f"carom.kernels.{info.name}")
+    for info in pkgutil.walk_packages(carom.kernels.__path__, "carom.kernels."):
+        module, place = importlib.import_module(info.name), info.name.removeprefix("carom.kernels.")
         made = [vars(module)]
         if hasattr(module, "make"):
             parameters = list(inspect.signature(module.make).parameters.values())
             if not any(p.default is p.empty for p in parameters if p.name != "dtype"):
                 made.append(vars(module.make(*([wp.float32] if parameters else []))))
         for one in made:
-            yield from ((f"{info.name}.{name}", k) for name, k in one.items() if isinstance(k, wp.Kernel))
+            yield from ((f"{place}.{name}", k) for name, k in one.items() if isinstance(k, wp.Kernel))
 
 
 def test_only_what_is_launched_backward_compiles_an_adjoint():

@@ -29,7 +29,7 @@ def kernels_of(module, dtype):
 
 
 MODULES = [
-    importlib.import_module(f"carom.kernels.{info.name}") for info in pkgutil.iter_modules(carom.kernels.__path__)
+    importlib.import_module(info.name) for info in pkgutil.walk_packages(carom.kernels.__path__, "carom.kernels.")
 ]
 KERNELS = [(module, name) for module in MODULES if hasattr(module, "make") for name in kernels_of(module, wp.float32)]
 

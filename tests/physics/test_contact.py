@@ -6,8 +6,8 @@ import pytest
 import torch
 from scenes import G, about, box_on_ground, kinetic_energy, run, sphere_on_ground, spin_momentum
 
-from carom.kernels.contact import CONTACT_PERIOD_STEPS
-from carom.kernels.features import PARALLEL
+from carom.kernels.collision.features import PARALLEL
+from carom.kernels.contact.hard import CONTACT_PERIOD_STEPS
 from carom.sim import STATIC, ModelBuilder, Simulator
 
 

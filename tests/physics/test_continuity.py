@@ -6,7 +6,7 @@ import pytest
 import torch
 from scenes import about, push, push_targets
 
-from carom.kernels.contact import CONTACT_PERIOD_STEPS
+from carom.kernels.contact.hard import CONTACT_PERIOD_STEPS
 from carom.sim import ModelBuilder, Simulator, State
 
 EPS = tuple(10.0**-k for k in range(2, 8))

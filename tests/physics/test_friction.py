@@ -10,7 +10,7 @@ import pytest
 import torch
 from scenes import G, about, box_on_ground, push, push_targets, rotate, run, sphere_on_ground
 
-from carom.kernels.contact import CONTACT_PERIOD_STEPS
+from carom.kernels.contact.hard import CONTACT_PERIOD_STEPS
 from carom.sim import ModelBuilder, Simulator
 
 STICTION = 1e-3

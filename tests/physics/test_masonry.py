@@ -7,7 +7,7 @@ from limit_analysis import arch_stands, least
 from masonry import arch, wall
 from scenes import G
 
-from carom.kernels.contact import CONTACT_PERIOD_STEPS
+from carom.kernels.contact.hard import CONTACT_PERIOD_STEPS
 from carom.sim import Simulator
 
 WEDGES, RADIUS = 11, 0.5

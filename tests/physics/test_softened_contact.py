@@ -11,7 +11,7 @@ import warp as wp
 from scenes import G, push, push_targets, sphere_on_ground
 from scipy import integrate, stats
 
-from carom.kernels import softening
+from carom.kernels.contact import softened as softening
 from carom.sim import LogBarrier, ModelBuilder, Simulator, Softplus
 
 NOISE = {"softplus": stats.logistic(), "log_barrier": stats.t(df=2)}

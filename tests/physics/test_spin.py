@@ -9,7 +9,7 @@ import torch
 from scenes import G, about, free_body, spin_momentum, unrotate
 
 from carom.sim import ModelBuilder, Simulator
-from carom.sim.mass import quaternion_matrix
+from carom.sim.scene.mass import quaternion_matrix
 
 INERTIA = {"disc": (1e-3, 1e-3, 2e-3), "rod": (2e-3, 2e-3, 2e-4), "brick": (1e-3, 2e-3, 2.5e-3)}
 TILT = about((0, 1, 0), 0.3)

@@ -8,7 +8,7 @@ import pytest
 import trimesh
 
 from carom.sim import STATIC, ModelBuilder, ModelError, SimulationWarning
-from carom.sim.convex import convex_hull
+from carom.sim.scene.convex_hull import convex_hull
 
 
 def finished(add):

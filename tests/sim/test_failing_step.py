@@ -9,7 +9,8 @@ import pytest
 import torch
 from scenes import about
 
-from carom.sim import ConvergenceError, ModelBuilder, Simulator, Softplus, State, checks
+from carom.sim import ConvergenceError, ModelBuilder, Simulator, Softplus, State
+from carom.sim.stepping import checks
 
 STEPS = 60
 

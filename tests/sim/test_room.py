@@ -8,18 +8,10 @@ import pytest
 import torch
 from scenes import about
 
-from carom.kernels import pairs
-from carom.sim import (
-    STATIC,
-    CapacityError,
-    ModelBuilder,
-    SimulationWarning,
-    Simulator,
-    record,
-    simulator,
-    step_jacobian,
-)
-from carom.sim.lane import default_capacity, greatest_capacity
+from carom.kernels.collision import pair_table as pairs
+from carom.sim import STATIC, CapacityError, ModelBuilder, SimulationWarning, Simulator, record, step_jacobian
+from carom.sim.stepping import simulator
+from carom.sim.stepping.launch_graphs import default_capacity, greatest_capacity
 
 TIGHT = 3
 
@@ -210,11 +202,11 @@ def test_the_default_is_the_sum_over_the_pairs():
 
 def test_a_pair_beyond_the_table_is_a_fault_that_is_told(monkeypatch):
     """Detection counts for itself: with too small a number in the table it says so, and does not cut the list."""
-    from carom.kernels import detect, detect_convex
+    from carom.kernels.collision import driver, hull_driver
 
     kind = (pairs.ShapeType.PLANE, pairs.ShapeType.BOX)
-    monkeypatch.setitem(pairs.PAIRS, kind, pairs.PairKind("collide_plane.plane_box", 3))
-    for module in (detect, detect_convex):
+    monkeypatch.setitem(pairs.PAIRS, kind, pairs.PairKind("plane.plane_box", 3))
+    for module in (driver, hull_driver):
         monkeypatch.setattr(module, "make", module.make.__wrapped__)
     b = ModelBuilder()
     b.add_ground()

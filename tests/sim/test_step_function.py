@@ -8,7 +8,7 @@ from scenes import about, free_body, push, push_targets
 from scipy.spatial.transform import Rotation
 
 from carom.sim import ModelBuilder, Simulator, SimulatorStep, State, StateCoordinates, StateError
-from carom.sim.coordinates import left_jacobian
+from carom.sim.derivatives.minimal_coordinates import left_jacobian
 
 
 def planar(quasi_dynamic=False, **options):

@@ -9,8 +9,8 @@ import torch
 from carom.envs import make
 from carom.gradients.diagnosis import nearby_kinks, spectrum
 from carom.sim import ModelBuilder, Simulator, StateError, step_jacobian
+from carom.sim.derivatives.unrolled import contact_history, unroll
 from carom.sim.state import State
-from carom.sim.unroll import contact_history, unroll
 
 
 @pytest.fixture(scope="module")

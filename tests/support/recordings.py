@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from carom.kernels.shapes import ShapeType
+from carom.kernels.core.shape_types import ShapeType
 from carom.sim import Recording
 
 __all__ = ["moving_boxes"]

@@ -11,7 +11,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from point_task import PointTask
 
 from carom.envs.control import make_control
-from carom.gradients.mixing import InverseVariance
+from carom.gradients.estimators.mixing import InverseVariance
 from carom.training import LAX, Analytic, Mixture, Policy, ScoreFunction
 from carom.training.analytic import expected_cost
 from carom.training.lax import variate_pulls

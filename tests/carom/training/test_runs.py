@@ -12,7 +12,7 @@ import torch
 from point_task import PointTask
 
 from carom.envs import TaskError
-from carom.gradients.noise import derive_seed
+from carom.gradients.noise.counter_random import derive_seed
 from carom.runs import NotFiniteError, RunError, RunFolder
 from carom.training import (
     LAX,

@@ -16,7 +16,7 @@ import torch
 from carom.cli import main
 from carom.envs.control import make_control
 from carom.envs.control.pushing import PushControl
-from carom.report.run_folder import load_run
+from carom.files.run_folder import load_run
 from carom.sim import StateError
 from carom.training import evaluate, load_policy, unseen
 

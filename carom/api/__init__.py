@@ -1,0 +1,1 @@
+"""The Python twin of each command: ``carom.compare``, ``carom.variance``."""

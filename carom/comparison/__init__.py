@@ -1,0 +1,1 @@
+"""The numbers of a comparison and what they mean; nothing is drawn here."""

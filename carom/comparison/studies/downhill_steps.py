@@ -1,0 +1,69 @@
+"""What a small step along each gradient does to the bodies: where they end, against where they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...gradients.noise.counter_random import draw_uniforms
+
+__all__ = ["Nudges", "nudge"]
+
+
+@dataclass(frozen=True)
+class Nudges:
+    """How far each body ends from where it ended, [m]."""
+
+    moves: dict[str, np.ndarray]
+    """By gradient, x and y of each body, [bodies, 2]; a gradient of exactly zero moves nothing."""
+    body_names: tuple[str, ...]
+    chance: np.ndarray
+    """Root mean square distance that steps of the same length in random directions move each body, [bodies]."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers."""
+        return {
+            "moves": {name: move.tolist() for name, move in self.moves.items()},
+            "body_names": list(self.body_names),
+            "chance": self.chance.tolist(),
+        }
+
+
+def nudge(
+    objective: Any,
+    theta: torch.Tensor,
+    gradients: Mapping[str, Sequence[float]],
+    scale: torch.Tensor,
+    *,
+    seed: int,
+    chances: int = 8,
+) -> Nudges:
+    """Rollouts one noise scale downhill along each gradient, by steepest descent in units of the noise.
+
+    Args:
+        objective: Offers ``record(theta)``.
+        theta: [parameters].
+        gradients: By name.
+        scale: Standard deviation of the noise [parameters].
+        seed: Of the random directions.
+        chances: How many of them.
+    """
+    unit = scale.double().cpu().expand(len(theta))
+    noise = torch.special.ndtri(draw_uniforms(seed, "nudges", first=0, rows=chances, columns=len(theta)))
+    slopes = [torch.tensor(gradient, dtype=torch.float64, device="cpu") * unit for gradient in gradients.values()]
+    steps = [-slope / float(slope.norm()) if float(slope.norm()) > 0.0 else 0.0 * slope for slope in slopes]
+    steps += list(noise / noise.norm(dim=1, keepdim=True))
+    rows = torch.stack([theta.double().cpu() + unit * step for step in [torch.zeros_like(unit), *steps]])
+    recording = objective.record(rows.to(theta))
+    ends = recording.body_q[-1, :, :, :2].astype(float)  # [rows, bodies, 2]
+    moved = ends[1:] - ends[0]
+    by_chance = moved[len(gradients) :]
+    return Nudges(
+        moves=dict(zip(gradients, moved, strict=False)),
+        body_names=tuple(recording.body_names),
+        chance=np.sqrt((by_chance**2).sum(axis=2).mean(axis=0)),
+    )

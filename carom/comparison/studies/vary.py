@@ -1,0 +1,34 @@
+"""The same backend with another option, where it has such an option."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ...gradients.core.interface import Backend
+
+__all__ = ["has_option", "with_option"]
+
+
+def with_option(backend: Backend, name: str, value: Any) -> Backend | None:
+    """``backend`` with its option, or that of the backends inside it, set to ``value``; None where there is no such.
+
+    Raises:
+        GradientError: The backend refuses the value.
+    """
+    if not dataclasses.is_dataclass(backend) or isinstance(backend, type):
+        return None
+    fields = {field.name for field in dataclasses.fields(backend) if field.init}
+    if name in fields:
+        return dataclasses.replace(backend, **{name: value})  # type: ignore[return-value]
+    inner = {field: with_option(getattr(backend, field), name, value) for field in fields}
+    changed = {field: part for field, part in inner.items() if part is not None}
+    return dataclasses.replace(backend, **changed) if changed else None  # type: ignore[return-value]
+
+
+def has_option(backend: Backend, name: str) -> bool:
+    """Whether the backend, or one inside it, has the option."""
+    if not dataclasses.is_dataclass(backend):
+        return False
+    names = [field.name for field in dataclasses.fields(backend)]
+    return name in names or any(has_option(getattr(backend, field), name) for field in names)

@@ -1,0 +1,53 @@
+"""results.json: strictly valid JSON, full precision, written whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import warp as wp
+
+from .. import __version__
+from .atomic import atomic_file
+
+__all__ = ["plain", "versions", "write_json"]
+
+
+def plain(entry: Any) -> Any:
+    """The same as dicts, lists, strings and numbers; what is not finite becomes None (JSON has no word for it)."""
+    if isinstance(entry, (torch.Tensor, np.ndarray, np.generic)):
+        entry = entry.tolist()
+    if isinstance(entry, Mapping):
+        return {str(key): plain(value) for key, value in entry.items()}
+    if isinstance(entry, (list, tuple)):
+        return [plain(value) for value in entry]
+    if isinstance(entry, float) and not math.isfinite(entry):
+        return None
+    if entry is None or isinstance(entry, (bool, int, float, str)):
+        return entry
+    return str(entry)
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were computed with."""
+    return {
+        "carom": __version__,
+        "warp": wp.config.version,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` to ``path`` in one step: a reader sees the old file or the new one, never a part."""
+    with atomic_file(path, "w", encoding="utf-8") as file:
+        json.dump(plain(content), file, indent=1, allow_nan=False)
+        file.write("\n")

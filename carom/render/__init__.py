@@ -1,0 +1,1 @@
+"""Pictures of scenes: still, moving, from above and in perspective."""

@@ -1,0 +1,195 @@
+"""Figures of a comparison: each panel alone, and all of them in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import matplotlib
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from ...gradients.core.errors import GradientError
+from ...render.style import RC
+from .bodies import draw_bodies
+from .cost_slice import draw_slice
+from .descents import draw_curves
+from .gradient_field import draw_field, field_size
+from .growth import draw_growth
+from .landscape import draw_landscape
+from .parameters import draw_parameters
+from .scene import aspect, draw_scene, is_crowded
+from .single_samples import draw_singles, singles_size
+from .sweep import draw_sweep
+
+if TYPE_CHECKING:
+    from ...api.compare import CompareResult
+
+__all__ = ["KINDS", "MAIN", "draw", "kinds", "omitted", "save_figure"]
+
+_WIDTHS = {"scene": 1.2, "slice": 1.0, "landscape": 1.4, "parameters": 1.1}
+MAIN = "compare"
+"""The figure that has the others of a comparison as panels."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of figure."""
+
+    panel: Callable[[FigureBase, CompareResult], None]
+    """Draws it into an empty figure."""
+    missing: Callable[[CompareResult], str | None]
+    """Why there is none for a result; None where there is."""
+    size: Callable[[CompareResult], tuple[float, float]]
+    """Inches."""
+
+
+def _draw_slice(figure: FigureBase, result: CompareResult) -> None:
+    draw_slice(figure.subplots(), result)
+
+
+def _draw_parameters(figure: FigureBase, result: CompareResult) -> None:
+    draw_parameters(figure.subplots(), result)
+
+
+def _draw_scene(figure: FigureBase, result: CompareResult) -> None:
+    rows = [result.comparison.reference, *result.comparison.rows]
+    gradients = {row.name: row.gradient for row in rows if row.gradient is not None}
+    assert result.recording is not None
+    draw_scene(figure, result.objective, result.recording, result.theta, gradients)
+
+
+def _no_scene(result: CompareResult) -> str | None:
+    if result.recording is not None:
+        return None
+    return "the objective simulates no bodies that could be drawn: it has no record(theta) and way_points(theta)"
+
+
+def _no_landscape(result: CompareResult) -> str | None:
+    if result.landscape is not None:
+        return None
+    if len(result.names) < 2:
+        return "there is one parameter only; the cost along the line shows all of it"
+    return "the objective names no landscape_axes"
+
+
+def _no_study(name: str) -> Callable[[CompareResult], str | None]:
+    """Why there is no figure of this study."""
+
+    def missing(result: CompareResult) -> str | None:
+        if result.studies is None:
+            return "not computed: leave out --no-report, or from Python compare(..., studies=True)"
+        return result.studies.missing.get(name)
+
+    return missing
+
+
+def _no_field(result: CompareResult) -> str | None:
+    return _no_study("field")(result) or _no_landscape(result)
+
+
+def _no_bodies(result: CompareResult) -> str | None:
+    return _no_scene(result) or _no_study("bodies")(result)
+
+
+def _sweep(name: str) -> Kind:
+    return Kind(lambda figure, result: draw_sweep(figure, result, name), _no_study(name), _size(9.0, 3.6))
+
+
+def _size(width: float, height: float) -> Callable[[CompareResult], tuple[float, float]]:
+    return lambda result: (width, height)
+
+
+def _scene_size(result: CompareResult) -> tuple[float, float]:
+    """One panel, or two beside each other as high as the scene needs."""
+    assert result.recording is not None
+    return (11.0, 4.9 * aspect(result.recording) + 1.5) if is_crowded(result.recording) else (6.2, 5.7)
+
+
+def _bodies_size(result: CompareResult) -> tuple[float, float]:
+    assert result.recording is not None
+    return (6.6, 1.9 + 5.0 * aspect(result.recording))
+
+
+KINDS: dict[str, Kind] = {
+    "scene": Kind(_draw_scene, _no_scene, _scene_size),
+    "bodies": Kind(draw_bodies, _no_bodies, _bodies_size),
+    "slice": Kind(_draw_slice, lambda result: None, _size(5.6, 4.0)),
+    "landscape": Kind(draw_landscape, _no_landscape, _size(8.4, 4.0)),
+    "field": Kind(draw_field, _no_field, field_size),
+    "parameters": Kind(_draw_parameters, lambda result: None, _size(8.0, 3.4)),
+    "singles": Kind(draw_singles, _no_study("singles"), singles_size),
+    "samples": _sweep("samples"),
+    "scale": _sweep("scale"),
+    "horizon": _sweep("horizon"),
+    "stiffness": _sweep("stiffness"),
+    "growth": Kind(draw_growth, _no_study("growth"), _size(9.0, 3.4)),
+    "curves": Kind(draw_curves, _no_study("curves"), _size(9.0, 3.6)),
+}
+"""By name, in the order of the report. A new figure is one entry here and one in ``captions``."""
+
+
+def kinds(result: CompareResult) -> tuple[str, ...]:
+    """The kinds of figure that there are for a result: what its objective offers decides."""
+    return (MAIN, *(name for name, kind in KINDS.items() if kind.missing(result) is None))
+
+
+def omitted(result: CompareResult) -> dict[str, str]:
+    """The kinds that there are not, and why."""
+    reasons = {name: kind.missing(result) for name, kind in KINDS.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def draw(result: CompareResult, kind: str) -> Figure:
+    """The figure of this kind."""
+    known = kinds(result)
+    if kind not in known:
+        reason = omitted(result).get(kind)
+        if reason is not None:
+            raise GradientError(f"there is no figure {kind!r}: {reason}")
+        raise GradientError(f"unknown figure {kind!r}: there are {', '.join(known)}")
+    with matplotlib.rc_context(RC):
+        if kind == MAIN:
+            return _all_in_one(result, known)
+        figure = Figure(figsize=KINDS[kind].size(result), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
+        KINDS[kind].panel(figure, result)
+        return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write ``path``.png and ``path``.svg; the same figure gives the same bytes."""
+    with matplotlib.rc_context(RC):
+        figure.savefig(path.with_name(path.name + ".png"), dpi=160, metadata={"Software": None})
+        figure.set_layout_engine("none")  # laid out already, and a layout takes longer than the drawing
+        figure.savefig(path.with_name(path.name + ".svg"), metadata={"Date": None})
+
+
+def _all_in_one(result: CompareResult, known: Sequence[str]) -> Figure:
+    """Rows of panels. A scene in one panel has the slice beside it, one in two panels a row of its own."""
+    rest = [name for name in ("slice", "landscape", "parameters") if name in known]
+    rows: list[tuple[float, list[str]]] = []
+    if "scene" in known:
+        width, height = _scene_size(result)
+        rows.append((height, ["scene"]) if width > 8.0 else (5.3, ["scene", rest.pop(0)]))
+    while rest:
+        pair, rest = (rest[:2], rest[2:]) if len(rest) != 3 else (rest[1::-1], rest[2:])
+        rows.append((3.9 if len(pair) == 2 else 3.1, pair))
+    heights = [height for height, _ in rows]
+    figure = Figure(figsize=(11.0, sum(heights) + 0.4), layout="constrained")
+    parts = cast("Any", figure.subfigures(len(rows), 1, height_ratios=heights, hspace=0.03, squeeze=False))[:, 0]
+    for part, (_, names) in zip(parts, rows, strict=True):
+        ratios = [_WIDTHS[name] for name in names]
+        cells = [part] if len(names) == 1 else part.subfigures(1, 2, width_ratios=ratios)
+        for cell, name in zip(cells, names, strict=True):
+            _panel(cell, result, name, legend_columns=2 if len(names) > 1 else 4)
+    figure.suptitle(f"Gradient of {result.title}", x=0.012, ha="left", fontsize=12.5, fontweight="bold")
+    return figure
+
+
+def _panel(figure: FigureBase, result: CompareResult, kind: str, legend_columns: int) -> None:
+    if kind == "parameters":  # the one whose legend may be too wide for half a row
+        draw_parameters(figure.subplots(), result, legend_columns=legend_columns)
+    else:
+        KINDS[kind].panel(figure, result)

@@ -1,0 +1,49 @@
+"""The bodies at the end of the rollout, and how a step along each gradient would move them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.patches import Circle
+
+from ...capabilities import scene_of
+from ...render.topdown import TopDown
+from .arrows import draw_arrows
+from .scene import legend_entry
+
+if TYPE_CHECKING:
+    from matplotlib.figure import FigureBase
+
+    from ...api.compare import CompareResult
+
+__all__ = ["draw_bodies"]
+
+_LONGEST = 0.16
+"""Length of the reference's longest arrow, relative to the view."""
+
+
+def draw_bodies(figure: FigureBase, result: CompareResult) -> None:
+    """From above, arrows at the bodies, all on one scale; circles are what chance does."""
+    assert result.studies is not None
+    assert result.recording is not None
+    found = result.studies.nudges
+    assert found is not None
+    axes = figure.subplots()
+    scene = TopDown(axes, result.recording, **scene_of(result.objective))
+    scene.show(result.recording.steps)
+    points = 100.0 * result.recording.body_q[-1, 0, :, :2].astype(float)
+    view = max(float(np.ptp(axes.get_xlim())), float(np.ptp(axes.get_ylim())))
+    longest = _LONGEST * view
+    draw_arrows(axes, points, found.moves, longest)
+    usual = max(float(np.linalg.norm(move, axis=1).max()) for move in found.moves.values()) or 1.0
+    reference = found.moves.get("reference")
+    unit = float(np.linalg.norm(reference, axis=1).max()) if reference is not None else usual
+    for point, radius in zip(points, found.chance / (unit or 1.0) * longest, strict=True):
+        axes.add_patch(Circle(tuple(point), min(radius, 1.6 * longest), fill=False, ec="#777777", ls=":", lw=0.8))
+    handles = [legend_entry(handle, label) for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=4, title_fontsize=8.0,
+        title=f"the reference's longest arrow is {1000.0 * unit:.2g} mm",
+    )  # fmt: skip
+    axes.set_title("Where a step downhill moves the bodies")

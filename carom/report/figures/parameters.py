@@ -1,0 +1,68 @@
+"""Every gradient, coordinate by coordinate, with its error bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...render.style import REFERENCE, looks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ...api.compare import CompareResult
+
+__all__ = ["draw_parameters"]
+
+_FAR = 8.0
+"""A backend with a derivative this many times the reference's largest does not set the scale."""
+
+
+def draw_parameters(axes: Axes, result: CompareResult, *, legend_columns: int = 4) -> None:
+    """One column per parameter: the reference as a bar across it, the backends side by side as points."""
+    reference, rows = result.comparison.reference, [r for r in result.comparison.rows if r.gradient is not None]
+    at = np.arange(len(result.names))
+    target = np.array(reference.gradient)
+    error = 2.0 * np.array(reference.standard_error or [0.0] * len(at))
+    axes.use_sticky_edges = False  # bars do not end on the frame
+    axes.axhline(0.0, color="#999999", lw=0.8)
+    axes.bar(at, 2 * error, 0.84, target - error, color="#C8C8C8", alpha=0.7, lw=0, label="reference (±2 s.e.)")
+    axes.hlines(target, at - 0.42, at + 0.42, color=REFERENCE.color, lw=1.4)
+    styles = looks(row.name for row in rows)
+    limit = _limit(target, error, [np.array(row.gradient) for row in rows])
+    for index, row in enumerate(rows):
+        shift = 0.6 * ((index + 0.5) / len(rows) - 0.5)
+        bar = None if row.standard_error is None else 2.0 * np.array(row.standard_error)
+        kind = "" if bar is None else " (±2 spread)" if "gradient_spread" in row.diagnostics else " (±2 s.e.)"
+        axes.errorbar(
+            at + shift, np.array(row.gradient), bar, fmt=styles[row.name].marker, color=styles[row.name].color, ms=5,
+            mec="white", mew=0.6, elinewidth=1.3, label=row.name + kind,
+        )  # fmt: skip
+        _beyond(axes, at + shift, np.array(row.gradient), limit, styles[row.name].color)
+    if limit is not None:
+        axes.set_ylim(-limit, limit)
+    axes.set_xticks(at, result.names)
+    axes.grid(False, axis="x")
+    unit = result.unit
+    axes.set_ylabel(f"derivative of the cost{f' [1/{unit}]' if unit else ''}")
+    axes.set_title("Gradient by parameter")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=legend_columns)
+
+
+def _limit(target: np.ndarray, error: np.ndarray, gradients: list[np.ndarray]) -> float | None:
+    """Half of the height shown where a backend is so far off that nothing else could be read; else None."""
+    usual = float((np.abs(target) + error).max())
+    near = [size for size in (float(np.abs(g).max()) for g in gradients) if size <= _FAR * usual]
+    return 1.3 * max([usual, *near]) if len(near) < len(gradients) and usual > 0.0 else None
+
+
+def _beyond(axes: Axes, at: np.ndarray, gradient: np.ndarray, limit: float | None, color: str) -> None:
+    """A triangle and the number at the edge for each point that is out of the picture."""
+    for x, value in zip(at, gradient, strict=True):
+        if limit is not None and abs(value) > limit:
+            edge, up = np.sign(value) * 0.94 * limit, value > 0.0
+            axes.plot([x], [edge], "^" if up else "v", color=color, ms=6)
+            axes.annotate(
+                f"{value:.3g}", (x, edge), (6, 0), textcoords="offset points", va="center", fontsize=8.0, color=color
+            )

@@ -1,0 +1,67 @@
+"""Histograms of single-sample gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...comparison.studies.single_samples import SCORE
+from ...render.style import REFERENCE, looks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import FigureBase
+
+    from ...api.compare import CompareResult
+
+__all__ = ["draw_singles", "singles_size"]
+
+_BINS = 41
+_CUT = 0.98
+"""Share of the samples that sets the width of a panel; the others are counted at its edge."""
+
+
+def singles_size(result: CompareResult) -> tuple[float, float]:
+    """Inches for as many panels as there are kinds of sample."""
+    assert result.studies is not None
+    assert result.studies.singles is not None
+    return (max(5.0, 3.2 * len(result.studies.singles.samples)), 3.4)
+
+
+def draw_singles(figure: FigureBase, result: CompareResult) -> None:
+    """A panel per kind of sample: counts on a logarithmic axis, the mean, the reference, the share of exact zeros."""
+    assert result.studies is not None
+    found = result.studies.singles
+    assert found is not None
+    styles = {**looks(row.name for row in result.comparison.rows), SCORE: looks(["smoothing"])["smoothing"]}
+    unit = f" [1/{result.unit}]" if result.unit else ""
+    panels = figure.subplots(1, len(found.samples), squeeze=False)[0]
+    for axes, (name, samples) in zip(panels, found.samples.items(), strict=True):
+        x = samples.numpy()
+        zero = x == 0.0
+        low, high = _range(x, found.reference)
+        edges = np.linspace(low, high, _BINS + 1)
+        axes.hist(x[~zero], edges, color=styles[name].color, alpha=0.75, lw=0)
+        if zero.any():
+            axes.bar([0.0], [zero.sum()], edges[1] - edges[0], color="none", edgecolor="black", hatch="////", lw=0.8)
+            axes.annotate(f"exactly 0: {zero.mean():.0%}", (0.0, zero.sum()), (6, 2), textcoords="offset points")
+        axes.axvline(found.reference, color=REFERENCE.color, lw=1.4, dashes=(4, 2), label="reference")
+        axes.axvline(float(x.mean()), color=styles[name].color, lw=1.6, label="mean of the samples")
+        beyond = int(((x < low) | (x > high)).sum())
+        axes.set_yscale("log")
+        axes.set_ylim(0.7, 2.2 * max(4, axes.get_ylim()[1]))
+        axes.set_xlim(low, high)
+        axes.grid(False, axis="x")
+        axes.set_xlabel(f"along the reference{unit}")
+        out = f", {beyond} beyond the edges" if beyond else ""
+        axes.set_title(f"{name}\n{len(x)} samples{out}", fontsize=9.0)
+        axes.legend(loc="upper left", fontsize=7.0)
+    panels[0].set_ylabel("samples")
+
+
+def _range(x: np.ndarray, reference: float) -> tuple[float, float]:
+    """What holds most samples, the reference, and zero where samples are there."""
+    ends = [*np.quantile(x, [1.0 - _CUT, _CUT]), reference, float(x.mean()), *([0.0] if (x == 0.0).any() else [])]
+    low, high = float(min(ends)), float(max(ends))
+    margin = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
+    return low - margin, high + margin

@@ -1,0 +1,1 @@
+"""The contract of objectives and backends, and its checks."""

@@ -1,0 +1,1 @@
+"""One file an estimator; smoothing/ and boundary/ are folders."""

@@ -1,0 +1,1 @@
+"""Smoothing with the analytic term of jumps."""

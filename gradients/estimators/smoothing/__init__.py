@@ -1,0 +1,1 @@
+"""Randomized smoothing of the first, zeroth and mixed order."""

@@ -1,0 +1,1 @@
+"""Which features of which shapes are near."""

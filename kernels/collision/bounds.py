@@ -1,0 +1,134 @@
+"""What detection asks about a world and a pair before it looks closer: bounding spheres, and speeds."""
+
+import functools
+import types
+from typing import Any
+
+import warp as wp
+
+from ..core.precision import precision
+from ..core.shape_types import ShapeType
+from . import feature_table as collide_writer
+
+__all__ = ["make"]
+
+_SPHERE = wp.constant(int(ShapeType.SPHERE))
+_CAPSULE = wp.constant(int(ShapeType.CAPSULE))
+_BOX = wp.constant(int(ShapeType.BOX))
+_CONVEX = wp.constant(int(ShapeType.CONVEX))
+
+
+@functools.cache
+def make(dtype: Any) -> types.SimpleNamespace:
+    """``bounding_radius``, ``side`` and the bounds on speeds, for one precision."""
+    p = precision(dtype)
+    scalar, vec2, vec3, spatial, transform = p.scalar, p.vec2, p.vec3, p.spatial, p.transform
+    Side = collide_writer.make(dtype).Side
+
+    @wp.func
+    def bounding_radius(kind: int, size: vec3) -> scalar:
+        """Radius of a sphere about the shape's origin that holds the shape [m]; 0 for a plane."""
+        radius = scalar(0.0)
+        if kind == _SPHERE:
+            radius = size[0]
+        elif kind == _CAPSULE:
+            radius = size[0] + size[1]
+        elif kind == _BOX:
+            radius = wp.length(size)
+        elif kind == _CONVEX:
+            radius = size[0]
+        return radius
+
+    @wp.func
+    def side(shape: int, kind: int, size: vec3, pose: transform) -> Side:
+        s = Side()
+        s.shape = shape
+        s.size = size
+        s.radius = scalar(0.0)
+        if kind == _SPHERE or kind == _CAPSULE:
+            s.radius = size[0]
+        s.rotation = wp.quat_to_matrix(wp.transform_get_rotation(pose))
+        s.position = wp.transform_get_translation(pose)
+        return s
+
+    @wp.func
+    def approach_speed(
+        world: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2), body_v: wp.array2d(dtype=spatial)
+    ) -> scalar:
+        """Bound on the speed [m/s] at which any two bodies, or a body and a static shape, approach.
+
+        The diagonal of the box that holds all velocities and zero, and the two greatest speeds from spinning.
+        """
+        low = vec3(scalar(0.0), scalar(0.0), scalar(0.0))
+        high = low
+        first = scalar(0.0)
+        second = scalar(0.0)
+        fastest = int(-1)
+        for s in range(shape_body.shape[0]):
+            body = shape_body[s]
+            if body >= 0:
+                v = body_v[world, body]
+                linear = vec3(v[0], v[1], v[2])
+                low = wp.min(low, linear)
+                high = wp.max(high, linear)
+                spin = wp.length(vec3(v[3], v[4], v[5])) * ball[world, s][1]
+                if spin > first:
+                    if body != fastest:
+                        second = first
+                    first = spin
+                    fastest = body
+                elif body != fastest and spin > second:
+                    second = spin
+        return wp.length(high - low) + first + second
+
+    @wp.func
+    def pair_speed(
+        world: int, a: int, b: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2),
+        body_v: wp.array2d(dtype=spatial),
+    ) -> scalar:  # fmt: skip
+        """Bound on the speed [m/s] at which two shapes approach."""
+        linear = vec3(scalar(0.0), scalar(0.0), scalar(0.0))
+        spin = scalar(0.0)
+        body_a = shape_body[a]
+        body_b = shape_body[b]
+        if body_a >= 0:
+            v = body_v[world, body_a]
+            linear -= vec3(v[0], v[1], v[2])
+            spin += wp.length(vec3(v[3], v[4], v[5])) * ball[world, a][1]
+        if body_b >= 0:
+            v = body_v[world, body_b]
+            linear += vec3(v[0], v[1], v[2])
+            spin += wp.length(vec3(v[3], v[4], v[5])) * ball[world, b][1]
+        return wp.length(linear) + spin
+
+    @wp.func
+    def pair_fall(a: int, b: int, shape_body: wp.array(dtype=int), fall: scalar) -> scalar:
+        """What gravity adds to that speed in a step: ``fall`` if one of the two is static, else nothing."""
+        result = scalar(0.0)
+        if shape_body[a] < 0 or shape_body[b] < 0:
+            result = fall
+        return result
+
+    @wp.func
+    def pair_near(
+        world: int, a: int, b: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2),
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), margin: scalar, reach: scalar,
+        fall: scalar,
+    ) -> scalar:  # fmt: skip
+        """Distance [m] within which the contacts of a pair are listed."""
+        before = pair_speed(world, a, b, shape_body, ball, body_v0) + pair_fall(a, b, shape_body, fall)
+        return margin + reach * wp.max(before, pair_speed(world, a, b, shape_body, ball, body_v1))
+
+    @wp.func
+    def world_near(
+        world: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2), body_v0: wp.array2d(dtype=spatial),
+        body_v1: wp.array2d(dtype=spatial), margin: scalar, reach: scalar, fall: scalar,
+    ) -> scalar:  # fmt: skip
+        """Distance [m] beyond which no pair of a world is looked at: no less than ``pair_near`` of any."""
+        before = approach_speed(world, shape_body, ball, body_v0) + fall
+        return margin + reach * wp.max(before, approach_speed(world, shape_body, ball, body_v1))
+
+    return types.SimpleNamespace(
+        bounding_radius=bounding_radius, side=side, approach_speed=approach_speed, pair_speed=pair_speed,
+        pair_near=pair_near, world_near=world_near,
+    )  # fmt: skip

@@ -1,0 +1,223 @@
+"""Contact detection of all worlds: which features of which shapes are near enough to matter in the next step.
+
+One thread handles one world. It walks the pairs that the broad phase found (``broad.py``), rejects those whose bounding
+spheres are too far apart for their own speed, and hands the rest to the functions in ``collide_*.py``. Nothing here is
+differentiated: the output is a list of features (see ``features.py``), frozen for the step. Pairs with a convex mesh
+have a kernel of their own (``hull_driver.py``), compiled and launched only where there are any.
+"""
+
+# Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
+
+import functools
+import types
+from typing import Any
+
+import warp as wp
+
+from ..core.precision import precision
+from ..core.shape_types import ShapeType
+from . import bounds as nearness
+from . import broad_phase as broad
+from . import feature_table as collide_writer
+from . import hull_driver
+from . import pair_table as pairs
+from .broad_phase import NearArrays
+from .features import Features
+from .hulls import HullArrays
+
+__all__ = ["detect", "make"]
+
+_PLANE = wp.constant(int(ShapeType.PLANE))
+_SPHERE = wp.constant(int(ShapeType.SPHERE))
+_CAPSULE = wp.constant(int(ShapeType.CAPSULE))
+_BOX = wp.constant(int(ShapeType.BOX))
+
+
+@functools.cache
+def make(dtype: Any) -> types.SimpleNamespace:
+    """The detection kernel for one precision."""
+    p = precision(dtype)
+    scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
+    near_by = nearness.make(dtype)
+    side = near_by.side
+    writer = collide_writer.make(dtype)
+    collide = pairs.functions(dtype, "plane", "sphere", "capsule_capsule", "capsule_box", "box_box")
+    most = pairs.most()
+    broken = pairs.BROKEN
+    FeatureTable = writer.FeatureTable
+
+    @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
+    def detect_kernel(
+        # model
+        pair_list: wp.array(dtype=wp.vec2i), shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
+        shape_size: wp.array2d(dtype=vec3), shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
+        # state in
+        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=p.vec2), near_list: wp.array2d(dtype=int),
+        near_count: wp.array(dtype=int), every: int, whole: int, again: wp.array(dtype=int),
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        # options
+        margin: scalar, reach: wp.array(dtype=scalar), step: scalar, append: int,
+        # features out
+        table: FeatureTable, count: wp.array(dtype=int), needed: wp.array(dtype=int),
+        near_gap: wp.array2d(dtype=scalar), listed: wp.array2d(dtype=int),
+    ):  # fmt: skip
+        world = wp.tid()
+        if every == 0 and again[world] == 0:
+            return
+        more = every == 0 and whole == 0 and again[world] == broad.MORE
+        fall = step * wp.length(gravity[world])
+        farthest = scalar(0.0)
+        if whole != 0:
+            farthest = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
+        n = int(0)
+        if append != 0 or more:
+            n = count[world]
+        for i in range(near_count[world]):
+            pair = pair_list[near_list[world, i]]
+            shape_a = pair[0]
+            shape_b = pair[1]
+            near = farthest
+            if whole == 0:
+                near = near_by.pair_near(
+                    world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
+                )
+            if more and (listed[world, i] == 1 or near_gap[world, i] >= near):
+                continue
+            start = n
+            room = int(0)
+            type_a = shape_type[shape_a]
+            type_b = shape_type[shape_b]
+            size_a = shape_size[world, shape_a]
+            size_b = shape_size[world, shape_b]
+            pose_a = shape_pose[shape_a]
+            pose_b = shape_pose[shape_b]
+            world_a = shape_q[world, shape_a]
+            world_b = shape_q[world, shape_b]
+            turn = wp.quat_inverse(wp.transform_get_rotation(world_a))
+            position = wp.quat_rotate(
+                turn, wp.transform_get_translation(world_b) - wp.transform_get_translation(world_a)
+            )
+            gap = position[2]
+            if type_a != _PLANE:
+                gap = wp.length(position) - ball[world, shape_a][0]
+            near_gap[world, i] = wp.max(gap - ball[world, shape_b][0], near)
+            if gap - ball[world, shape_b][0] < near:
+                rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
+                a = side(shape_a, type_a, size_a, pose_a)
+                b = side(shape_b, type_b, size_b, pose_b)
+                if type_a == _PLANE:
+                    if type_b == _SPHERE:
+                        n = collide.plane_sphere(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.plane_sphere)
+                    elif type_b == _CAPSULE:
+                        n = collide.plane_capsule(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.plane_capsule)
+                    elif type_b == _BOX:
+                        n = collide.plane_box(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.plane_box)
+                elif type_a == _SPHERE:
+                    if type_b == _SPHERE:
+                        n = collide.sphere_sphere(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.sphere_sphere)
+                    elif type_b == _CAPSULE:
+                        n = collide.sphere_capsule(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.sphere_capsule)
+                    elif type_b == _BOX:
+                        n = collide.sphere_box(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.sphere_box)
+                elif type_a == _CAPSULE:
+                    if type_b == _CAPSULE:
+                        n = collide.capsule_capsule(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.capsule_capsule)
+                    elif type_b == _BOX:
+                        n = collide.capsule_box(table, world, n, a, b, rotation, position, near)
+                        room = wp.static(most.capsule_box)
+                elif type_a == _BOX:
+                    n = collide.box_box(table, world, n, a, b, rotation, position, near)
+                    room = wp.static(most.box_box)
+            listed[world, i] = int(n > start)
+            if n - start > room:
+                needed[world] = wp.max(needed[world], broken + n - start)
+        count[world] = wp.min(n, table.kind.shape[1])
+        if needed[world] <= table.kind.shape[1]:  # once a list was cut off, what follows was not meant to happen
+            needed[world] = wp.max(needed[world], n)
+
+    return types.SimpleNamespace(detect_kernel=detect_kernel)
+
+
+def detect(
+    dtype: Any,
+    *,
+    shape_type: wp.array,
+    shape_body: wp.array,
+    shape_size: wp.array,
+    shape_pose: wp.array,
+    gravity: wp.array,
+    body_q: wp.array,
+    body_v: wp.array,
+    body_v1: wp.array | None = None,
+    margin: float,
+    reach: wp.array,
+    step: float,
+    near: NearArrays,
+    features: Features,
+    hulls: HullArrays | None = None,
+    every: bool = True,
+    whole: bool = False,
+) -> None:
+    """List the contact features that may act in a step.
+
+    Those of a pair whose gap is less than ``margin + reach * (speed + step * |gravity|)``, ``speed`` bounding how fast
+    its two bodies approach and gravity counting where one of them is static. Where ``body_v1`` is known, their speed
+    after the step counts if it is greater.
+
+    Args:
+        dtype: ``wp.float32`` or ``wp.float64``; the type of everything called scalar here.
+        shape_type: ``ShapeType`` of each shape, shape [shapes], int32.
+        shape_body: Body that carries each shape, -1 for a static shape, shape [shapes], int32.
+        shape_size: Sizes [m], see ``ShapeType``, shape [worlds, shapes], vec3.
+        shape_pose: Pose [m] of each shape in its body's frame, in the world for a static shape, shape [shapes].
+        gravity: Gravity [m/s^2], shape [worlds], vec3.
+        body_q: Poses of the bodies in the world [m], shape [worlds, bodies], transform (position, quaternion xyzw).
+        body_v: Velocities of the bodies, shape [worlds, bodies], 6-vectors (linear [m/s], angular [rad/s]).
+        body_v1: Velocities after the step, as far as they are known.
+        margin: Distance [m] at which contacts are listed when nothing moves.
+        reach: Time [s] by which moving bodies are looked for ahead, [worlds].
+        step: Step size [s], for the speed that gravity adds in one step.
+        near: The pairs that may touch, and working memory. The first shape's
+            type of a pair is not greater than the second's, and never are both static.
+        features: Written. ``count`` is set; ``needed`` is raised to the number of contacts found, which may exceed
+            the capacity, in which case the list is cut off and the number stays, or to ``pairs.BROKEN`` and more if a
+            pair goes beyond its count in ``pairs.PAIRS``. Fields that a contact's kind and share do not use keep what
+            they held.
+        hulls: Convex meshes, where ``near`` has pairs with any.
+        every: Whether all worlds are listed, or those that ``near.again`` marks are listed again or further.
+        whole: Whether contacts are listed by the greatest speed in the world, not by that of their own bodies.
+    """
+    body_v1 = body_v if body_v1 is None else body_v1
+    if every:
+        broad.place_shapes(dtype, shape_type, shape_body, shape_size, shape_pose, body_q, near)
+    broad.find_pairs(
+        dtype, shape_type, shape_body, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step, every=every,
+        whole=whole,
+    )  # fmt: skip
+    table = collide_writer.feature_table(dtype, features)
+
+    def inputs(kind: int) -> list[Any]:
+        return [
+            shape_type, shape_body, shape_size, shape_pose, gravity, near.shape_q, near.ball, near.lists[kind],
+            near.counts[kind], int(every), int(whole), near.again, body_v, body_v1, margin, reach, step,
+        ]  # fmt: skip
+
+    if hulls is not None:
+        hull_driver.launch(
+            dtype, near.pairs[1], hulls, inputs(1),
+            [table, features.count, features.needed, near.gaps[1], near.listed[1]],
+        )  # fmt: skip
+    wp.launch(
+        make(dtype).detect_kernel,
+        dim=body_q.shape[0],
+        inputs=[near.pairs[0], *inputs(0), int(hulls is not None)],
+        outputs=[table, features.count, features.needed, near.gaps[0], near.listed[0]],
+        device=body_q.device,
+    )

@@ -1,0 +1,111 @@
+"""The pairs of shapes that can touch: which function lists the contacts of each, and how many it can list at most.
+
+One table for both who list contacts (``driver.py``, ``hull_driver.py``) and who make room for them
+(``sim/stepping/capacity.py``). The counts follow from the functions:
+
+* A sphere's core is a point: one contact, at its closest point.
+* A plane: one contact for each vertex of the other core; for a cylinder, on each of two rims RIM_POINTS points that
+  follow the lowest one and as many fixed ones, all together only while they hand over.
+* Two capsules: the closest points, and four ends against the other axis.
+* A capsule and a box or hull: the closest points, and two points where the axis runs along a face or an edge.
+* Two boxes: a polygon of POLYGON_CORNERS, or one contact of edges or of closest points.
+* Hulls: a polygon and a crossing of edges at once, while one hands over to the other.
+
+Detection counts against the table as it lists: a pair that goes beyond it is reported as a fault (``BROKEN``).
+``tests/kernels/collision/test_pairs.py`` holds the table against random poses of all pairs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..core.shape_types import ShapeType
+from .features import POLYGON_CORNERS, RIM_POINTS
+
+__all__ = [
+    "BROKEN", "PAIRS", "ROUND_ON_PLANE", "PairKind", "functions", "most", "most_contacts", "patch_of_fixed_points",
+]  # fmt: skip
+
+BROKEN = wp.constant(1 << 30)
+"""Added to the number of contacts found in a world of which a pair listed more than the table says it can."""
+
+VERTICES = 0
+"""Count of a pair that has as many contacts as the hull has vertices."""
+
+
+@dataclass(frozen=True)
+class PairKind:
+    """How contacts of a pair of shapes are found."""
+
+    collide: str
+    """``module.function`` in ``pairs/``."""
+    most: int
+    """Contacts that a pair can have, VERTICES for one a vertex of the hull."""
+
+
+PAIRS: dict[tuple[ShapeType, ShapeType], PairKind] = {
+    (ShapeType.PLANE, ShapeType.SPHERE): PairKind("plane.plane_sphere", 1),
+    (ShapeType.PLANE, ShapeType.CAPSULE): PairKind("plane.plane_capsule", 2),
+    (ShapeType.PLANE, ShapeType.BOX): PairKind("plane.plane_box", 8),
+    (ShapeType.PLANE, ShapeType.CONVEX): PairKind("hull_point.plane_convex", VERTICES),
+    (ShapeType.SPHERE, ShapeType.SPHERE): PairKind("sphere.sphere_sphere", 1),
+    (ShapeType.SPHERE, ShapeType.CAPSULE): PairKind("sphere.sphere_capsule", 1),
+    (ShapeType.SPHERE, ShapeType.BOX): PairKind("sphere.sphere_box", 1),
+    (ShapeType.SPHERE, ShapeType.CONVEX): PairKind("hull_point.sphere_convex", 1),
+    (ShapeType.CAPSULE, ShapeType.CAPSULE): PairKind("capsule_capsule.capsule_capsule", 1 + 4),
+    (ShapeType.CAPSULE, ShapeType.BOX): PairKind("capsule_box.capsule_box", 1 + 2),
+    (ShapeType.CAPSULE, ShapeType.CONVEX): PairKind("hull_capsule.capsule_convex", 1 + 2),
+    (ShapeType.BOX, ShapeType.BOX): PairKind("box_box.box_box", POLYGON_CORNERS),
+    (ShapeType.BOX, ShapeType.CONVEX): PairKind("hull_hull.convex_convex", POLYGON_CORNERS + 1),
+    (ShapeType.CONVEX, ShapeType.CONVEX): PairKind("hull_hull.convex_convex", POLYGON_CORNERS + 1),
+}
+"""By the types of the two shapes, the lower one first."""
+
+ROUND_ON_PLANE = PairKind("plane_cylinder.plane_cylinder", 4 * RIM_POINTS)
+"""A plane and a hull that has rims (``ConvexMesh.rim``), instead of what the table says of a plane and a hull."""
+
+
+def most_contacts(first: int, second: int, vertices: int = 0, rim: bool = False) -> int:
+    """Contacts that a pair of shapes can have at most.
+
+    Args:
+        first: ``ShapeType`` of one shape.
+        second: That of the other.
+        vertices: Of the hull, where a plane meets one.
+        rim: Whether that hull has rims.
+    """
+    low, high = sorted((ShapeType(first), ShapeType(second)))
+    if rim and (low, high) == (ShapeType.PLANE, ShapeType.CONVEX):
+        return ROUND_ON_PLANE.most
+    return PAIRS[low, high].most or vertices
+
+
+def patch_of_fixed_points(first: int, second: int, rim: bool = False) -> bool:
+    """Whether the contacts of a pair of shapes are single ones, or fixed points of one shape on a plane.
+
+    ``rim`` says whether a hull of the pair has rims.
+    """
+    low, high = sorted((ShapeType(first), ShapeType(second)))
+    if low == ShapeType.PLANE:
+        return not rim
+    return low == ShapeType.SPHERE or (low, high) == (ShapeType.CAPSULE, ShapeType.CAPSULE)
+
+
+def functions(dtype: Any, *names: str) -> SimpleNamespace:
+    """The table's functions for one precision, by the names that follow the dot; all, or those of these modules."""
+    found = {}
+    for kind in (*PAIRS.values(), ROUND_ON_PLANE):
+        module, function = kind.collide.split(".")
+        if not names or module in names:
+            found[function] = getattr(importlib.import_module(f".pairs.{module}", __package__).make(dtype), function)
+    return SimpleNamespace(**found)
+
+
+def most() -> SimpleNamespace:
+    """The table's counts by the same names, for ``wp.static`` in kernels."""
+    return SimpleNamespace(**{kind.collide.split(".")[1]: kind.most for kind in (*PAIRS.values(), ROUND_ON_PLANE)})

@@ -1,0 +1,1 @@
+"""Contacts of two shapes, one file a pair of shape types."""

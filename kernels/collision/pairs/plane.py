@@ -1,0 +1,92 @@
+"""Contacts of a half-space: one for each vertex of the other shape's core that is near or below the plane.
+
+The number of possible contacts is fixed, and so is each one's weight, so the total force is continuous in the pose.
+The plane is always the reference (side a); its solid is z <= 0 of its frame.
+"""
+
+import functools
+import types
+from typing import Any
+
+import warp as wp
+
+from ...core.precision import precision
+from .. import feature_table as collide_writer
+from ..features import LINE_ARM
+
+__all__ = ["make"]
+
+
+@functools.cache
+def make(dtype: Any) -> types.SimpleNamespace:
+    """Functions ``f(table, world, n, a, b, rotation, position, margin) -> n`` for one precision.
+
+    ``rotation``, ``position`` [m] are the pose of b in the frame of a, ``n`` the next free slot.
+    """
+    p = precision(dtype)
+    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    writer = collide_writer.make(dtype)
+    FeatureTable, Side = writer.FeatureTable, writer.Side
+
+    line_arm = wp.constant(scalar(LINE_ARM))
+
+    @wp.func
+    def rectangle(a: scalar, b: scalar):
+        """Arm, roundness and size of a rectangle with the half sides a and b, see ``patches.py``."""
+        d2 = a * a + b * b
+        d = wp.sqrt(d2)
+        mean = d / scalar(3.0) + a * a / (scalar(6.0) * b) * wp.log((b + d) / a)
+        mean += b * b / (scalar(6.0) * a) * wp.log((a + d) / b)
+        return mean / d, scalar(4.0) * a * a * b * b / (d2 * d2), d
+
+    @wp.func
+    def plane_sphere(
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+    ) -> int:
+        if position[2] - b.radius < margin:
+            n = writer.put_plane(
+                table, world, n, a, b, vec3(), vec3(scalar(0.0), scalar(0.0), scalar(1.0)), vec3(), scalar(1.0)
+            )
+        return n
+
+    @wp.func
+    def plane_capsule(
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+    ) -> int:
+        up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        rise = rotation[2, 2] * b.size[1]
+        start = n
+        if position[2] + rise - b.radius < margin:
+            end = vec3(scalar(0.0), scalar(0.0), b.size[1])
+            n = writer.put_plane(table, world, n, a, b, vec3(), up, end, scalar(0.5))
+        if position[2] - rise - b.radius < margin:
+            end = vec3(scalar(0.0), scalar(0.0), -b.size[1])
+            n = writer.put_plane(table, world, n, a, b, vec3(), up, end, scalar(0.5))
+        writer.lie_on_face(table, world, start, n, line_arm, scalar(1.0), b.size[1])
+        return n
+
+    @wp.func
+    def plane_box(
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+    ) -> int:
+        up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        half = b.size
+        start = n
+        rise = vec3(rotation[2, 0] * half[0], rotation[2, 1] * half[1], rotation[2, 2] * half[2])
+        for corner in range(8):
+            sx = scalar(1 - 2 * (corner & 1))
+            sy = scalar(1 - (corner & 2))
+            sz = scalar(1 - ((corner & 4) >> 1))
+            if position[2] + sx * rise[0] + sy * rise[1] + sz * rise[2] < margin:
+                vertex = vec3(sx * half[0], sy * half[1], sz * half[2])
+                n = writer.put_plane(table, world, n, a, b, vec3(), up, vertex, scalar(0.25))
+        if n > start + 1:
+            low = int(0)  # the axis that stands most upright
+            for i in range(1, 3):
+                if wp.abs(rotation[2, i]) > wp.abs(rotation[2, low]):
+                    low = i
+            arm, roundness, size = rectangle(half[(low + 1) % 3], half[(low + 2) % 3])
+            writer.lie_on_face(table, world, start, n, arm, roundness, size)
+        return n
+
+    return types.SimpleNamespace(plane_sphere=plane_sphere, plane_capsule=plane_capsule, plane_box=plane_box)

@@ -1,0 +1,79 @@
+"""Contacts of a half-space with a cylinder, whose rims are circles here: it rolls as smoothly as a capsule does.
+
+Against everything else a cylinder is a prism (``collide_convex.py``), which would roll over its facets. A plane meets
+RIM_POINTS points around each rim, the first of which is the lowest point, wherever that is on the rim; the others
+follow it round. Standing, they share the stiffness equally; by the time that the cylinder lies, the lowest points of
+the two rims have taken all of it, a half each. The weights change slowly with the tilt, so that little energy goes
+with them.
+
+An upright axis leaves the lowest point undefined. Within UPRIGHT (a sine) of it, as many points fixed on the rim stand
+in. Equal points round a circle carry the same force and moment however the circle is turned, as long as all of them
+touch; so the change from fixed to following points may be quick. Force and torque are differentiable in the pose
+throughout, and no contact is listed where its weight is zero.
+"""
+
+# Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
+
+import functools
+import math
+import types
+from typing import Any
+
+import warp as wp
+
+from ...core.precision import precision
+from .. import feature_table as collide_writer
+from .. import hulls
+from ..features import DISC_ARM, RIM_POINTS, SHARE_LOWEST, SHARE_RIM, SHARE_UPRIGHT, TILTED, UPRIGHT
+
+__all__ = ["make"]
+
+
+@functools.cache
+def make(dtype: Any) -> types.SimpleNamespace:
+    """``plane_cylinder(table, world, n, hs, a, b, h, rotation, position, margin) -> n`` for one precision.
+
+    ``rotation``, ``position`` [m] are the pose of the cylinder in the frame of the plane, ``n`` the next free slot,
+    ``h`` the prism: its axis is z, its corners lie on the two rims, ``h.rim`` is their radius [m].
+    """
+    p = precision(dtype)
+    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    writer = collide_writer.make(dtype)
+    hull = hulls.make(dtype)
+    FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
+    upright2 = wp.constant(scalar(UPRIGHT * UPRIGHT))
+    tilted2 = wp.constant(scalar(TILTED * TILTED))
+    part = wp.constant(scalar(2.0 * math.pi / RIM_POINTS))
+    disc_arm = wp.constant(scalar(DISC_ARM))
+    weight = wp.constant(scalar(1.0 / RIM_POINTS))
+
+    @wp.func
+    def plane_cylinder(
+        table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, h: Hull,
+        rotation: mat33, position: vec3, margin: scalar,
+    ) -> int:  # fmt: skip
+        up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        rise = wp.transpose(rotation) * up
+        tilt2 = rise[0] * rise[0] + rise[1] * rise[1]
+        start = n
+        half = wp.abs(hull.vertex(hs, h, h.vertex)[2])
+        for cap in range(2):
+            centre = up * (half * scalar(1 - 2 * cap))
+            height = position[2] + wp.dot(rise, centre)
+            for i in range(RIM_POINTS):
+                angle = part * scalar(i)
+                turn = vec3(wp.cos(angle), wp.sin(angle), scalar(0.0))
+                if tilt2 > upright2 and height - h.rim * wp.sqrt(tilt2) * turn[0] < margin:
+                    share = SHARE_RIM
+                    if i == 0:
+                        share = SHARE_LOWEST
+                    n = writer.put_rim(table, world, n, a, b, vec3(), up, turn, centre, up * h.rim, weight)
+                    writer.share_by_angle(table, world, n - 1, a, b, share, 0, up, up)
+                x = turn * h.rim
+                if tilt2 < tilted2 and height + wp.dot(rise, x) < margin:
+                    n = writer.put_plane(table, world, n, a, b, vec3(), up, centre + x, weight)
+                    writer.share_by_angle(table, world, n - 1, a, b, SHARE_UPRIGHT, 0, up, up)
+        writer.lie_on_face(table, world, start, n, disc_arm, scalar(1.0), h.rim)
+        return n
+
+    return types.SimpleNamespace(plane_cylinder=plane_cylinder)

@@ -1,0 +1,471 @@
+"""Friction of flat faces: what the corners of a patch need so that they resist turning as even pressure would.
+
+The load of a face rests on its corners, which is right for its tilt, but friction there has too long an arm: a square
+that turns on its corners is held 1.85 times as much as one under even pressure. So the friction of a corner acts at a
+point that is drawn in towards the centre of pressure, while its normal force stays where it is:
+
+    centre   = sum w r / sum w             r the corners' positions, w their weights
+    point    = r + d,  d = (1 - arm) (centre - r)
+    velocity = u + twist (n.w),  twist = n x d,  w the relative angular velocity, u the relative velocity at r
+
+d lies in the face, so only turning about the normal changes; the velocity is linear in those of the bodies as before,
+and the energy stays convex.
+
+Weights follow from the poses: w = part f(-gap / height), part the corner's share of the stiffness, f(x) = (1 + x)^2
+from the height at which a corner ceases to count to the same depth, 4 x below. Corners that touch less deeply than
+that count alike, as they do in near-rigid contact, soft ones by their depths. One corner alone is its own centre, and
+its friction has no shift. The height is TILT times the face's size, and less than the margin up to which contacts are
+listed. Friction of a face that is loaded to one side, though still flat, acts at arm times the load's distance from the
+middle, neither at the middle, as under even pressure, nor at the load.
+(The corners' forces cannot be had before the solve. Those at the start of the step hold, while slip changes, several
+times the load that the slip-corrected law makes up for in depth, or none.)
+
+``arm`` is the mean distance of the face from its centre over that of its corners (square 0.541, hexagon 0.608, disc
+2/3, line 1/2). The weights decide between face and line: with the roundness e = 4 det C / (tr C)^2 of their
+covariance C, and q = min(e / that of the face, 1), it is 1/2 + (arm of the face - 1/2) q (2 - q).
+Faces on planes bring their arms along (``features.py``); those of polygons follow from their second moments.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..collision import contact_geometry as geometry
+from ..collision.features import LINE_ARM, PLANE, SHARE_FIXED, SHARE_POLYGON, Features
+from ..core.model_arrays import Adjoints, ModelArrays, Rows
+from ..core.precision import precision
+
+__all__ = ["find_adjoint", "make"]
+
+TILT = 4e-3
+"""Height in parts of a face's size (the mean distance of its corners from their centre) at which a corner that lifts
+off ceases to count: an angle of some milliradians."""
+
+FAINT = 0.02
+"""Sum of the weights, 1 of a face that touches, below which friction stays at the corners."""
+
+LINE, SQUARE = 3.0**0.5 / 2.0, 0.9372
+"""Mean over root mean square distance from the middle, of an even line and of an even square."""
+
+BEND = 1.17
+"""Between the two, roundness e counts as e (1 + BEND)/(e + BEND): exact to 0.3 % for rectangles."""
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """``twist``, the functions that find centre and pull of a patch, and their adjoints, for one precision."""
+    p = precision(dtype)
+    vec3, quat, mat33, transform = p.vec3, p.quat, p.mat33, p.transform
+    vec10 = wp.types.vector(10, dtype)
+    geo = geometry.make(dtype)
+    tiny = 16.0 * p.epsilon
+    bulge = (SQUARE - LINE) * (1.0 + BEND)
+
+    @wp.func
+    def twist(n: vec3, point: vec3, centre: vec3, pull: dtype):
+        """Velocity of a contact's friction against that of its normal force, for turning about ``n`` at 1 rad/s [m]."""
+        return wp.cross(n, (centre - point) * pull)
+
+    @wp.func
+    def moments(weight: dtype, x: vec3):
+        """Of a weight at x: itself, first and second moments."""
+        y = x * weight
+        return vec10(
+            weight, y[0], y[1], y[2], x[0] * y[0], x[1] * y[1], x[2] * y[2], x[0] * y[1], x[0] * y[2], x[1] * y[2]
+        )
+
+    @wp.func
+    def mean(s: vec10):
+        return vec3(s[1], s[2], s[3]) / s[0]
+
+    @wp.func
+    def spread(s: vec10):
+        """Trace of the covariance of weights in a plane [m^2], and its roundness [1]."""
+        m = mean(s)
+        raw = (s[4] + s[5] + s[6]) / s[0]
+        xx = s[4] / s[0] - m[0] * m[0]
+        yy = s[5] / s[0] - m[1] * m[1]
+        zz = s[6] / s[0] - m[2] * m[2]
+        xy = s[7] / s[0] - m[0] * m[1]
+        xz = s[8] / s[0] - m[0] * m[2]
+        yz = s[9] / s[0] - m[1] * m[2]
+        trace = xx + yy + zz
+        roundness = dtype(0.0)
+        if trace > dtype(tiny) * raw:
+            square = xx * xx + yy * yy + zz * zz + dtype(2.0) * (xy * xy + xz * xz + yz * yz)
+            roundness = dtype(2.0) - dtype(2.0) * square / (trace * trace)
+        return trace, roundness
+
+    @wp.func
+    def half_sides(
+        world: int, c: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        """Half of the length of the two sides that meet in a polygon's corner [m]."""
+        before = geo.next_corner(world, c, -1, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+        here = geo.next_corner(world, c, 0, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+        after = geo.next_corner(world, c, 1, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+        return dtype(0.5) * (wp.length(here - before) + wp.length(after - here))
+
+    @wp.func
+    def polygon_sums(
+        world: int, start: int, count: int, origin: vec3, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        """Moments about ``origin`` of a polygon's corners, weighted by their sides."""
+        total = vec10()
+        for i in range(count):
+            c = start + i
+            here = geo.next_corner(world, c, 0, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+            part = half_sides(world, c, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+            total += moments(part, here - origin)
+        return total
+
+    @wp.func
+    def area_sums(
+        world: int, start: int, count: int, origin: vec3, n: vec3, xa: transform, xb: transform,
+        kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        """Moments about ``origin`` of a polygon's area, by triangles with ``origin``."""
+        total = vec10()
+        for i in range(count):
+            c = start + i
+            x = geo.next_corner(world, c, 0, start, count, xa, xb, kind, a0, a1, a2, b0, b1) - origin
+            y = geo.next_corner(world, c, 1, start, count, xa, xb, kind, a0, a1, a2, b0, b1) - origin
+            part = dtype(0.5) * wp.dot(n, wp.cross(x, y))
+            # three points, midway along the sides of the triangle, have all its moments up to the second
+            third = part / dtype(3.0)
+            half = dtype(0.5)
+            total += moments(third, x * half) + moments(third, y * half) + moments(third, (x + y) * half)
+        return total
+
+    @wp.func
+    def weight_at(x: dtype):
+        result = dtype(0.0)
+        if x > dtype(1.0):
+            result = dtype(4.0) * x
+        elif x > dtype(-1.0):
+            result = (dtype(1.0) + x) * (dtype(1.0) + x)
+        return result
+
+    @wp.func
+    def weight_sums(
+        world: int, start: int, count: int, origin: vec3, height: dtype, xa: transform, xb: transform,
+        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
+        a2: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        """Moments about ``origin`` of the corners' weights, which end at ``height`` [m]."""
+        total = vec10()
+        for i in range(count):
+            c = start + i
+            gap, _n, point = geo.locate(
+                kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
+                radius_a[world, c], radius_b[world, c], sign[world, c],
+            )  # fmt: skip
+            part = weight[world, c]
+            if share[world, c] == SHARE_POLYGON:
+                part = part * half_sides(world, c, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+            else:
+                part = part * geo.fixed_share(
+                    share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
+                )
+            total += moments(part * weight_at(-gap / height), point - origin)
+        return total
+
+    @wp.func
+    def of_polygon(
+        world: int, c: int, corners: int, origin: vec3, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        """Arm, roundness and size [m] of a polygon, and the length of its outline [m]."""
+        n = wp.normalize(wp.transform_vector(xa, a1[world, c]))
+        outline = polygon_sums(world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1)
+        across, even = spread(outline)
+        arm = dtype(LINE_ARM)
+        area = area_sums(world, c, corners, origin, n, xa, xb, kind, a0, a1, a2, b0, b1)
+        if wp.abs(area[0]) > dtype(1.0e-6) * outline[0] * outline[0]:
+            within, compact = spread(area)
+            shape = dtype(LINE) + dtype(bulge) * compact / (compact + dtype(BEND))
+            arm = shape * wp.sqrt(within / across)
+        return arm, even, wp.sqrt(across), outline[0]
+
+    @wp.func
+    def drawn_in(sums: vec10, origin: vec3, arm: dtype, even: dtype, scale: dtype):
+        """Middle of a patch [m] and how far friction is drawn in there, from the moments of its weights."""
+        middle = origin
+        drawn = dtype(0.0)
+        if sums[0] > dtype(0.0):
+            _size, roundness = spread(sums)
+            q = dtype(0.0)
+            if even > dtype(1.0e-6):
+                q = wp.clamp(roundness / even, dtype(0.0), dtype(1.0))
+            ours = dtype(LINE_ARM) + (arm - dtype(LINE_ARM)) * q * (dtype(2.0) - q)
+            total = sums[0] / scale
+            drawn = (dtype(1.0) - ours) * total * total / (total * total + dtype(FAINT * FAINT))
+            middle = origin + mean(sums)
+        return middle, drawn
+
+    @wp.func
+    def find_patch(
+        world: int, c: int, corners: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3), patch_arm: wp.array2d(dtype=vec3), margin: dtype,
+    ):  # fmt: skip
+        """Middle of a patch [m] and how far friction is drawn in there."""
+        origin = geo.core_point_b(
+            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c]
+        )
+        arm = patch_arm[world, c][0]
+        even = patch_arm[world, c][1]
+        size = patch_arm[world, c][2]
+        scale = dtype(1.0)
+        if share[world, c] == SHARE_POLYGON:
+            arm_polygon, even_polygon, size_polygon, half_outline = of_polygon(
+                world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1
+            )
+            arm = arm_polygon
+            even = even_polygon
+            size = size_polygon
+            scale = half_outline
+        height = wp.min(dtype(TILT) * size, dtype(0.5) * margin)
+        sums = weight_sums(
+            world, c, corners, origin, height, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign,
+            weight, share, share_plane, s0, s1,
+        )  # fmt: skip
+        middle, drawn = drawn_in(sums, origin, arm, even, scale)
+        return middle, drawn
+
+    @wp.func
+    def flat_on_plane(kind: int, share: int, body_a: int):
+        """Whether a patch with such a first corner has corners of fixed weights on a plane that stands still."""
+        return kind == PLANE and share == SHARE_FIXED and body_a < 0
+
+    @wp.func
+    def corner_on_plane(n: vec3, foot: vec3, corner: vec3, radius_a: dtype, radius_b: dtype):
+        """Gap [m] over the plane through ``foot`` with the normal ``n``, and contact point [m]; as ``locate``."""
+        half = dtype(0.5)
+        gap = wp.dot(n, corner - foot)
+        return gap - radius_a - radius_b, corner - n * (half * gap) + n * (half * (radius_a - radius_b))
+
+    @wp.func
+    def sums_on_plane(
+        world: int, start: int, count: int, origin: vec3, n: vec3, height: dtype, xb: transform,
+        a0: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype),
+        radius_b: wp.array2d(dtype=dtype), weight: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """As ``weight_sums`` of a patch that is ``flat_on_plane``."""
+        total = vec10()
+        for i in range(count):
+            c = start + i
+            corner = wp.transform_point(xb, b0[world, c])
+            gap, point = corner_on_plane(n, a0[world, start], corner, radius_a[world, c], radius_b[world, c])
+            total += moments(weight[world, c] * weight_at(-gap / height), point - origin)
+        return total
+
+    @wp.func
+    def find_on_plane(
+        world: int, c: int, corners: int, xb: transform, a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), patch_arm: wp.array2d(dtype=vec3), margin: dtype,
+    ):  # fmt: skip
+        """As ``find_patch`` of a patch that is ``flat_on_plane``."""
+        face = patch_arm[world, c]
+        origin = wp.transform_point(xb, b0[world, c])
+        height = wp.min(dtype(TILT) * face[2], dtype(0.5) * margin)
+        n = wp.normalize(a1[world, c])
+        sums = sums_on_plane(world, c, corners, origin, n, height, xb, a0, b0, radius_a, radius_b, weight)
+        middle, drawn = drawn_in(sums, origin, face[0], face[1], dtype(1.0))
+        return middle, drawn
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def plane_adjoint_kernel(
+        shape_body: wp.array(dtype=int), body_q: wp.array2d(dtype=transform),
+        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
+        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
+        margin: dtype, stride: int,
+        # in, and cleared
+        adj_centre: wp.array2d(dtype=vec3), adj_pull: wp.array2d(dtype=dtype),
+        # out
+        adj_q: wp.array2d(dtype=transform),
+    ):  # fmt: skip
+        """Adjoint of ``find_on_plane`` by hand, for speed: that of a loop takes each pass of it several times.
+
+        With m the weighted mean and C the covariance of the corners' points x, C' = dL/dC and so on,
+
+            dL/dw = (s' s + m' (x - m) + (x - m) C' (x - m) - C : C')/s,  s the sum of the weights
+            dL/dx = (m' + 2 C' (x - m)) w/s
+
+        where C : C' = 0, since roundness is the same for any multiple of C. The origin of the moments does not matter.
+        """
+        world, first = wp.tid()
+        zero = dtype(0.0)
+        for k in range((count[world] - first + stride - 1) / stride):
+            c = first + k * stride
+            corners = patch_count[world, c]
+            if corners == 0 or patch_start[world, c] != c:
+                continue
+            if not flat_on_plane(kind[world, c], share[world, c], shape_body[shape_a[world, c]]):
+                continue
+            b = shape_body[shape_b[world, c]]
+            mean_bar = adj_centre[world, c]
+            pull_bar = adj_pull[world, c]
+            adj_centre[world, c] = vec3()
+            adj_pull[world, c] = zero
+            if b < 0:
+                continue
+            xb = body_q[world, b]
+            face = patch_arm[world, c]
+            origin = wp.transform_point(xb, b0[world, c])
+            height = wp.min(dtype(TILT) * face[2], dtype(0.5) * margin)
+            n = wp.normalize(a1[world, c])
+            s = sums_on_plane(world, c, corners, origin, n, height, xb, a0, b0, radius_a, radius_b, weight)
+            total = s[0]
+            if total <= zero:
+                continue
+            m = mean(s)
+            spread_bar = mat33()
+            trace, roundness = spread(s)
+            ratio = zero
+            if face[1] > dtype(1.0e-6):
+                ratio = roundness / face[1]
+            q = wp.clamp(ratio, zero, dtype(1.0))
+            bent = face[0] - dtype(LINE_ARM)
+            arm = dtype(LINE_ARM) + bent * q * (dtype(2.0) - q)
+            faint = dtype(FAINT * FAINT)
+            size = total * total + faint
+            arm_bar = -pull_bar * total * total / size
+            total_bar = pull_bar * (dtype(1.0) - arm) * dtype(2.0) * total * faint / (size * size)
+            if ratio > zero and ratio < dtype(1.0):
+                covariance = mat33(
+                    s[4], s[7], s[8],
+                    s[7], s[5], s[9],
+                    s[8], s[9], s[6],
+                ) / total - wp.outer(m, m)  # fmt: skip
+                round_bar = arm_bar * bent * dtype(2.0) * (dtype(1.0) - q) / face[1]
+                even = (dtype(2.0) - roundness) * trace * dtype(0.5)
+                eye = wp.identity(n=3, dtype=dtype)
+                spread_bar = (eye * even - covariance) * (dtype(4.0) * round_bar / (trace * trace))
+            turn = wp.transform_get_rotation(xb)
+            v = vec3(turn[0], turn[1], turn[2])
+            w = turn[3]
+            moved = vec3()
+            turned = vec3()
+            turned_w = zero
+            for i in range(corners):
+                at = c + i
+                x = b0[world, at]
+                corner = wp.transform_point(xb, x)
+                gap, point = corner_on_plane(n, a0[world, c], corner, radius_a[world, at], radius_b[world, at])
+                deep = -gap / height
+                part = weight[world, at] / total
+                off = (point - origin) - m
+                bending = spread_bar * off
+                point_bar = (mean_bar + bending * dtype(2.0)) * (part * weight_at(deep))
+                weight_bar = total_bar * total + wp.dot(mean_bar + bending, off)
+                rate = zero
+                if deep > dtype(1.0):
+                    rate = dtype(4.0)
+                elif deep > dtype(-1.0):
+                    rate = dtype(2.0) * (dtype(1.0) + deep)
+                y = point_bar - n * (weight_bar * part * rate / height + dtype(0.5) * wp.dot(n, point_bar))
+                # y rotates with x: the derivative of y . rotate(turn, x) by the quaternion
+                moved += y
+                turned += (y * wp.dot(v, x) + x * wp.dot(v, y) + wp.cross(x, y) * w) * dtype(2.0)
+                turned_w += dtype(4.0) * w * wp.dot(x, y) + dtype(2.0) * wp.dot(wp.cross(v, x), y)
+            change = wp.transformation(moved, quat(turned[0], turned[1], turned[2], turned_w), dtype=dtype)
+            wp.atomic_add(adj_q, world, b, change)
+
+    @wp.kernel(module="unique")
+    def find_kernel(
+        shape_body: wp.array(dtype=int), body_q: wp.array2d(dtype=transform),
+        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
+        kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
+        margin: dtype,
+        # out, in the slot of a patch's first corner
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, c = wp.tid()
+        if c >= count[world]:
+            return
+        corners = patch_count[world, c]
+        if corners == 0 or patch_start[world, c] != c:
+            return
+        a = shape_body[shape_a[world, c]]
+        if flat_on_plane(kind[world, c], share[world, c], a):
+            return
+        xa = geo.body_pose(body_q, world, a)
+        xb = geo.body_pose(body_q, world, shape_body[shape_b[world, c]])
+        middle, drawn = find_patch(
+            world, c, corners, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
+            s0, s1, patch_arm, margin,
+        )  # fmt: skip
+        centre[world, c] = middle
+        pull[world, c] = drawn
+
+    return SimpleNamespace(
+        twist=twist, flat_on_plane=flat_on_plane, find_on_plane=find_on_plane, find_patch=find_patch,
+        kernel=find_kernel, plane_adjoint=plane_adjoint_kernel,
+    )  # fmt: skip
+
+
+THREADS_PER_WORLD = 32
+
+
+def find_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, adjoints: Adjoints,
+    *, margin: float,
+) -> None:  # fmt: skip
+    """Hand the adjoints of centre and pull, which ``rows.prepare`` found, to the poses, and clear them."""
+    m, f, g = model, features, adjoints
+    worlds, capacity = f.kind.shape
+    stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
+    wp.launch(
+        make(dtype).plane_adjoint,
+        dim=(worlds, stride),
+        inputs=[
+            m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.b0, f.radius_a, f.radius_b,
+            f.weight, f.share, f.patch_start, f.patch_count, f.patch_arm, margin, stride,
+        ],
+        outputs=[g.centre, g.pull, g.body_q],
+        device=body_q.device,
+    )  # fmt: skip
+    if not model.other_patches:
+        return
+    wp.launch(
+        make(dtype).kernel,
+        dim=f.kind.shape,
+        inputs=[
+            m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a,
+            f.radius_b, f.sign, f.weight, f.share, f.share_plane, f.s0, f.s1, f.patch_start, f.patch_count,
+            f.patch_arm, margin,
+        ],
+        outputs=[rows.centre, rows.pull],
+        adjoint=True,
+        adj_inputs=[None, g.body_q, *[None] * 21],
+        adj_outputs=[g.centre, g.pull],
+        device=body_q.device,
+    )  # fmt: skip
+    g.centre.zero_()
+    g.pull.zero_()

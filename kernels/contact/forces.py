@@ -1,0 +1,156 @@
+"""What acted during a step: the force, point and gap of every listed contact, and the force of every actuator.
+
+Forward only, and no part of a rollout: a recording asks for it afterwards, at the stored states.
+"""
+
+import functools
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..bodies import motion as dynamics
+from ..collision import contact_geometry as geometry
+from ..collision.features import Features
+from ..core.model_arrays import ModelArrays, Rows
+from ..core.precision import precision
+from . import law
+
+__all__ = ["Forces", "forces", "make"]
+
+
+@dataclass
+class Forces:
+    """Contacts [W, C] and actuators [W, A] of one step; entries beyond a world's number of contacts are stale."""
+
+    gap: wp.array  # scalar, m
+    point: wp.array  # vec3, m, world frame
+    normal: wp.array  # vec3, from a to b
+    force: wp.array  # vec3, N, on b
+    torque: wp.array  # vec3, N m, on b about the point: of friction beside it, and resistance to rolling and torsion
+    actuator: wp.array  # scalar, N or N m
+
+    @classmethod
+    def allocate(cls, worlds: int, capacity: int, actuators: int, dtype: Any, device: Any) -> "Forces":
+        """Room for ``worlds`` worlds of at most ``capacity`` contacts."""
+        p = precision(dtype)
+        shape = (worlds, capacity)
+        kinds = ((shape, p.scalar), *[(shape, p.vec3)] * 4, ((worlds, max(actuators, 1)), p.scalar))
+        return cls(*(wp.zeros(s, dtype=t, device=device) for s, t in kinds))
+
+
+@functools.cache
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
+    """The kernels ``contacts`` and ``actuators`` for one precision and law (``law.py``)."""
+    p = precision(dtype)
+    vec3, spatial, transform = p.vec3, p.spatial, p.transform
+    geo, contact_law, dyn = geometry.make(dtype), law.make(dtype, resists, softens), dynamics.make(dtype)
+    Coefficients = contact_law.Coefficients
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def contacts_kernel(
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), count: wp.array(dtype=int),
+        kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
+        h: dtype, eps: dtype,
+        # out
+        gap: wp.array2d(dtype=dtype), point: wp.array2d(dtype=vec3), direction: wp.array2d(dtype=vec3),
+        force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        world, c = wp.tid()
+        if c >= count[world]:
+            return
+        a = row_a[world, c]
+        b = row_b[world, c]
+        distance, _n, place = geo.locate(
+            kind[world, c], geo.body_pose(body_q, world, a), geo.body_pose(body_q, world, b), a0[world, c],
+            a1[world, c], a2[world, c], b0[world, c], b1[world, c], radius_a[world, c], radius_b[world, c],
+            sign[world, c],
+        )  # fmt: skip
+        gap[world, c] = distance
+        point[world, c] = place
+        direction[world, c] = normal[world, c]
+        u = contact_law.relative_motion(
+            body_v1, world, a, b, arm_a[world, c], arm_b[world, c], normal[world, c], twist[world, c]
+        )
+        push = contact_law.impulse(u, normal[world, c], coefficients[world, c], eps) / h
+        if wp.static(resists):
+            force[world, c] = dyn.linear(push)
+        else:
+            force[world, c] = push
+        torque[world, c] = contact_law.moment(push, normal[world, c], twist[world, c])
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def actuators_kernel(
+        # model
+        body_mask: wp.array(dtype=spatial), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
+        h: dtype,
+        # out
+        force: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, i = wp.tid()
+        body = actuator_body[i]
+        axis = actuator_axis[i]
+        force[world, i] = (
+            body_mask[body][axis]
+            * dyn.actuator_impulse(
+                actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+            )
+            / h
+        )  # fmt: skip
+
+    return SimpleNamespace(contacts=contacts_kernel, actuators=actuators_kernel)
+
+
+def forces(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v1: wp.array, control: wp.array, features: Features,
+    contact_rows: Rows, out: Forces, *, h: float, eps: float,
+) -> None:  # fmt: skip
+    """Fill ``out`` for a step that began at the poses ``body_q`` and ended at the velocities ``body_v1``.
+
+    Args:
+        dtype: ``wp.float32`` or ``wp.float64``.
+        model: Arrays of the model.
+        body_q: Poses at the start of the step, transform [W, B].
+        body_v1: Velocities at its end (linear [m/s], angular [rad/s]), [W, B].
+        control: Targets or forces of the actuators, [W, A].
+        features: Contacts that detection listed at ``body_q``.
+        contact_rows: Their rows.
+        out: Output.
+        h: Step [s].
+        eps: Stiction tolerance [m/s].
+    """
+    m, f, r, kernels = model, features, contact_rows, make(dtype, contact_rows.resists, contact_rows.softens)
+    wp.launch(
+        kernels.contacts,
+        dim=f.kind.shape,
+        inputs=[
+            body_q, body_v1, f.count, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign,
+            r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, h, eps,
+        ],
+        outputs=[out.gap, out.point, out.normal, out.force, out.torque],
+        device=body_q.device,
+    )  # fmt: skip
+    if m.actuator_body.shape[0]:
+        wp.launch(
+            kernels.actuators,
+            dim=m.actuator_stiffness.shape,
+            inputs=[
+                m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.actuator_stiffness,
+                m.actuator_damping, body_q, body_v1, control, h,
+            ],
+            outputs=[out.actuator],
+            device=body_q.device,
+        )  # fmt: skip

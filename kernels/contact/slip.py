@@ -1,0 +1,401 @@
+"""Slip that starts or stops within a step. See "Slip that changes" in ``docs/contact.md``.
+
+The energy's separation speed y = un - T holds T = mu (s(ut) - s(ut0)), with resistance more of the kind, at zero only
+while slip is steady. Where |T| is large, a step takes four solves:
+
+1. That of the energy as it is.
+2. Without T in y, and with friction limited by a normal impulse held fixed, which is guessed from the first.
+3. The same with the normal impulse of the second, where friction is not yet quite right, but the normal law is. Its
+   slip is that which the contact has after the step.
+4. That of the energy again, with this slip in place of s(ut0).
+
+Each contact has a weight between 0 (all as in the first solve) and 1, smooth in the velocities of the first solve.
+Worlds in which all are 0 keep the first solve. With weight w a contact is two rows in the second and third solve: its
+own with the part 1 - w of friction and T, and one of friction alone, of the load w times the impulse held fixed. In
+the fourth, s(ut0) goes w of the way to the slip after the third.
+"""
+
+import functools
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..bodies import motion as dynamics
+from ..collision.features import Features
+from ..core.model_arrays import ModelArrays, Rows
+from ..core.precision import precision
+from . import law
+
+__all__ = ["FOURTH", "FRICTION_SCALE", "SECOND", "THIRD", "Slips", "make", "slip_forces", "slip_rows", "weigh"]
+
+SECOND = wp.constant(2)
+THIRD = wp.constant(3)
+FOURTH = wp.constant(4)
+"""The further solves."""
+
+UNSTEADY = 0.2
+"""Normal speed un in which T ends over the step from which on a contact counts as unsteady, in parts of gravity; its
+weight is 1 at thrice that.
+
+While a body slides and slows down, T is not zero either, but balanced by a depth of (h + d/k) |T|. A weight that asks
+for |T| alone takes that depth away and gives it back by turns: friction of a box then changes by 16 % from step to
+step. As |un| falls while the depth is made, a weight that asks for it does not."""
+
+WEIGHTLESS = 0.1
+"""Acceleration that stands for gravity where there is less [m/s^2]."""
+
+LANDING = 0.1
+"""Speed of approach over the step at which that falls to a half, in parts of gravity; it falls on with the square."""
+
+MOST = 4.0
+"""A guess is at most 1 + 4 mu^2 times the normal impulse with T: for a ball that slides, with two fifths m r^2, the
+factor is 1 + 3.5 mu^2."""
+
+BLUR = 0.1
+"""Width over which changes of normal velocity are cut off at 0, in parts of gravity over the step."""
+
+IDLE = 0.002
+"""Contacts whose normal impulse is smaller than b |T| times this have a weight below 1: it is 0 for no impulse."""
+
+FRICTION_SCALE = 1000.0
+"""Factor by which a row of friction raises the coefficient of friction and lowers the normal impulse."""
+
+
+@dataclass
+class Slips:
+    """What a step with changing slip writes. W worlds, B bodies, C contacts."""
+
+    rows: Rows  # [W, 2 C]: of the further solves: all contacts, then, but in the last, friction of those with a weight
+    weight: wp.array  # [W, C]: by which a contact is taken apart
+    total: wp.array  # int32 [W]: rows; -1 where all weights are 0
+    staged: wp.array  # int32 [W]: whether there are more solves than one
+    any: wp.array  # int32 [1]: whether that is so in any world
+    body_va: wp.array  # spatial [W, B]: velocities of the first solve
+    body_vb: wp.array  # spatial [W, B]: velocities of the second solve
+    body_vc: wp.array  # spatial [W, B]: velocities of the third solve
+
+    @classmethod
+    def allocate(
+        cls, worlds: int, bodies: int, capacity: int, dtype: Any, device: Any, resists: bool, softens: bool
+    ) -> "Slips":
+        """Zeros."""
+        spatial = precision(dtype).spatial
+
+        def ints(n: int) -> wp.array:
+            return wp.zeros(n, dtype=wp.int32, device=device)
+
+        return cls(
+            rows=Rows.allocate(worlds, 2 * capacity, dtype, device, resists, softens),
+            weight=wp.zeros((worlds, capacity), dtype=dtype, device=device),
+            total=ints(worlds), staged=ints(worlds), any=ints(1),
+            body_va=wp.zeros((worlds, bodies), dtype=spatial, device=device),
+            body_vb=wp.zeros((worlds, bodies), dtype=spatial, device=device),
+            body_vc=wp.zeros((worlds, bodies), dtype=spatial, device=device),
+        )  # fmt: skip
+
+
+@functools.cache
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
+    """Functions ``apart``, ``friction_row`` and the kernels, for one precision and law (``law.py``)."""
+    p = precision(dtype)
+    vec3, vec4, spatial = p.vec3, p.vec4, p.spatial
+    contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+
+    @wp.func
+    def rise(x: dtype):
+        """0 up to 0, 1 from 1 on, smooth between."""
+        t = wp.clamp(x, dtype(0.0), dtype(1.0))
+        return t * t * (dtype(3.0) - dtype(2.0) * t)
+
+    @wp.func
+    def positive(x: dtype, width: dtype):
+        """Positive part of ``x``, smooth over ``width``: bodies that just touch at rest stand where it would bend."""
+        return dtype(0.5) * (x + wp.sqrt(x * x + width * width))
+
+    @wp.func
+    def load_of(x: Motion, n: vec3, q: Coefficients, eps: dtype):
+        """Normal impulse [N s]."""
+        return contact_law.normal_part(contact_law.impulse(x, n, q, eps), n)
+
+    @wp.func
+    def falls(gravity: vec3, body_mask: wp.array(dtype=spatial), a: int, b: int):
+        """Acceleration of b relative to a that gravity gives [m/s^2]."""
+        g = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        if b >= 0:
+            g = g + wp.cw_mul(gravity, dyn.linear(body_mask[b]))
+        if a >= 0:
+            g = g - wp.cw_mul(gravity, dyn.linear(body_mask[a]))
+        return g
+
+    @wp.func
+    def unsteady_speed(start: dtype, fallen: dtype):
+        """Normal speed from which on a contact is unsteady, that had the normal velocity ``start`` [m/s].
+
+        ``fallen`` is what gravity adds to a speed in a step [m/s].
+        """
+        approach = start / (dtype(LANDING) * fallen)
+        return dtype(UNSTEADY) * fallen / (dtype(1.0) + approach * approach)
+
+    @wp.func
+    def separation(
+        body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int, arm_a: vec3, arm_b: vec3, n: vec3
+    ):  # fmt: skip
+        """Normal part of the velocity of b's contact point relative to a's [m/s]."""
+        speed = dtype(0.0)
+        if b >= 0:
+            vb = body_v[world, b]
+            speed += wp.dot(n, dyn.linear(vb)) + wp.dot(wp.cross(arm_b, n), dyn.angular(vb))
+        if a >= 0:
+            va = body_v[world, a]
+            speed -= wp.dot(n, dyn.linear(va)) + wp.dot(wp.cross(arm_a, n), dyn.angular(va))
+        return speed
+
+    @wp.func
+    def apart(x0: Motion, xa: Motion, fall: vec3, weigh: dtype, n: vec3, q: Coefficients, h: dtype, eps: dtype):
+        """Weight of a contact with row ``q``, and the first guess of its normal impulse without T [N s].
+
+        ``x0`` and ``xa`` are its motions at the start of the step and after the first solve, ``fall`` how gravity
+        accelerates b from a, ``weigh`` the size of gravity [m/s^2]. Where that gave it gamma
+        and changed its normal velocity by D = un - un*, it would without T have changed by P = a/b - gamma'/b - un*,
+        and impulses are as these changes: gamma' = gamma P / (P + T) if P is the change to a/b. That is exact where
+        all contacts of a body share one ratio, so for one contact, and for a face that lands flat.
+        """
+        zero = dtype(0.0)
+        weight = zero
+        load = zero
+        drift = contact_law.drag(xa, n, q, eps) - contact_law.drag(x0, n, q, eps)
+        size = wp.abs(drift)
+        speed = wp.abs(contact_law.normal_part(xa, n))
+        start = contact_law.normal_part(x0, n)
+        fallen = h * (weigh + dtype(WEIGHTLESS))
+        unsteady = unsteady_speed(start, fallen)
+        if speed > unsteady and size > unsteady / dtype(3.0) and q[1] > zero:
+            gamma = load_of(xa, n, q, eps)
+            bare = load_of(xa, n, contact_law.lessened(q, x0, n, zero), eps)
+            weight = rise(dtype(0.5) * (speed / unsteady - dtype(1.0)))
+            weight *= rise(dtype(0.5) * (dtype(3.0) * size / unsteady - dtype(1.0)))  # 1 where |T| > unsteady
+            weight *= rise((gamma + bare) / (q[1] * size * dtype(IDLE)))
+            # 1 where P is nothing: the load is then not that of the contact's own approach
+            blur = dtype(BLUR) * fallen
+            change = positive(contact_law.ahead(q, x0, n) - start - h * wp.dot(fall, n), blur)
+            left = positive(change + drift, blur)
+            gain = dtype(1.0) - drift * change / (left * change + dtype(0.003) * drift * drift)
+            load = gamma * wp.min(gain, dtype(1.0) + dtype(MOST) * q[2] * q[2])
+        return weight, load
+
+    @wp.func
+    def friction_row(
+        load: dtype, mu: dtype, eps: dtype, world: int, sa: int, sb: int, rolling: wp.array2d(dtype=dtype),
+        torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+    ):  # fmt: skip
+        """Row with the friction and resistance of a normal impulse held fixed.
+
+        With b = 0 its own normal impulse is constant, and made small by a large coefficient.
+        """
+        scale = dtype(FRICTION_SCALE)
+        friction = vec4(load / scale, dtype(0.0), mu * scale, eps)
+        return contact_law.held(friction, world, sa, sb, rolling, torsional, angular_eps, scale)
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def weigh_kernel(
+        gravity: wp.array(dtype=vec3), body_mask: wp.array(dtype=spatial), body_v0: wp.array2d(dtype=spatial),
+        body_va: wp.array2d(dtype=spatial), count: wp.array(dtype=int), row_a: wp.array2d(dtype=int),
+        row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
+        arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        h: dtype, eps: dtype, every: int, again: wp.array(dtype=int), stride: int,
+        # out
+        weights: wp.array2d(dtype=dtype), staged: wp.array(dtype=int), anywhere: wp.array(dtype=int),
+        taken: wp.array(dtype=int),
+    ):  # fmt: skip
+        world, first = wp.tid()
+        if every == 0 and again[world] == 0:
+            return
+        weigh = wp.length(gravity[world])
+        fallen = h * (weigh + dtype(WEIGHTLESS))
+        for k in range((count[world] - first + stride - 1) / stride):
+            c = first + k * stride
+            a = row_a[world, c]
+            b = row_b[world, c]
+            ra = arm_a[world, c]
+            rb = arm_b[world, c]
+            n = normal[world, c]
+            weight = dtype(0.0)
+            # most contacts are steady, which their normal velocities tell
+            start = separation(body_v0, world, a, b, ra, rb, n)
+            if wp.abs(separation(body_va, world, a, b, ra, rb, n)) > unsteady_speed(start, fallen):
+                turning = twist[world, c]
+                apart_by, _load = apart(
+                    contact_law.relative_motion(body_v0, world, a, b, ra, rb, n, turning),
+                    contact_law.relative_motion(body_va, world, a, b, ra, rb, n, turning),
+                    falls(gravity[world], body_mask, a, b), weigh, n, coefficients[world, c], h, eps,
+                )  # fmt: skip
+                weight = apart_by
+            weights[world, c] = weight
+            if weight > dtype(0.0):
+                staged[world] = 1
+                taken[world] = 1
+                anywhere[0] = 1
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def rows_kernel(
+        gravity: wp.array(dtype=vec3), body_mask: wp.array(dtype=spatial), body_v0: wp.array2d(dtype=spatial),
+        body_va: wp.array2d(dtype=spatial), body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial),
+        staged: wp.array(dtype=int), weights: wp.array2d(dtype=dtype), count: wp.array(dtype=int),
+        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
+        plain_a: wp.array2d(dtype=int), plain_b: wp.array2d(dtype=int),
+        plain_normal: wp.array2d(dtype=vec3), plain_arm_a: wp.array2d(dtype=vec3),
+        plain_arm_b: wp.array2d(dtype=vec3), plain_twist: wp.array2d(dtype=vec3),
+        plain: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype, solve: int,
+        # rows out
+        row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients), total: wp.array(dtype=int),
+    ):  # fmt: skip
+        """One thread a world, so that the rows of friction stand in the contacts' order."""
+        world = wp.tid()
+        if staged[world] == 0:
+            total[world] = -1
+            return
+        at = int(count[world])
+        for c in range(count[world]):
+            a = plain_a[world, c]
+            b = plain_b[world, c]
+            n = plain_normal[world, c]
+            ra = plain_arm_a[world, c]
+            rb = plain_arm_b[world, c]
+            turning = plain_twist[world, c]
+            q = plain[world, c]
+            weight = weights[world, c]
+            x0 = contact_law.relative_motion(body_v0, world, a, b, ra, rb, n, turning)
+            row_a[world, c] = a
+            row_b[world, c] = b
+            normal[world, c] = n
+            arm_a[world, c] = ra
+            arm_b[world, c] = rb
+            twist[world, c] = turning
+            coefficients[world, c] = q
+            if weight > dtype(0.0) and solve == FOURTH:
+                xc = contact_law.relative_motion(body_vc, world, a, b, ra, rb, n, turning)
+                coefficients[world, c] = contact_law.resumed(q, x0, xc, n, weight, eps)
+            elif weight > dtype(0.0):
+                kept = contact_law.lessened(q, x0, n, dtype(1.0) - weight)
+                coefficients[world, c] = kept
+                load = dtype(0.0)
+                if solve == SECOND:
+                    xa = contact_law.relative_motion(body_va, world, a, b, ra, rb, n, turning)
+                    fall = falls(gravity[world], body_mask, a, b)
+                    _weight, load = apart(x0, xa, fall, wp.length(gravity[world]), n, q, h, eps)
+                else:
+                    load = load_of(contact_law.relative_motion(body_vb, world, a, b, ra, rb, n, turning), n, kept, eps)
+                row_a[world, at] = a
+                row_b[world, at] = b
+                normal[world, at] = n
+                arm_a[world, at] = ra
+                arm_b[world, at] = rb
+                twist[world, at] = turning
+                coefficients[world, at] = friction_row(
+                    weight * load, q[2], eps, world, shape_a[world, c], shape_b[world, c], rolling, torsional,
+                    angular_eps,
+                )  # fmt: skip
+                at += 1
+        total[world] = at
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def forces_kernel(
+        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
+        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
+        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), staged: wp.array(dtype=int),
+        body_v1: wp.array2d(dtype=spatial), h: dtype, eps: dtype,
+        # out
+        force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        world = wp.tid()
+        if staged[world] == 0:
+            return
+        for c in range(count[world]):
+            n = normal[world, c]
+            u = contact_law.relative_motion(
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c], n, twist[world, c]
+            )
+            push = contact_law.impulse(u, n, coefficients[world, c], eps) / h
+            if wp.static(resists):
+                force[world, c] = dyn.linear(push)
+            else:
+                force[world, c] = push
+            torque[world, c] = contact_law.moment(push, n, twist[world, c])
+
+    return SimpleNamespace(
+        apart=apart, falls=falls, friction_row=friction_row, load_of=load_of, weigh=weigh_kernel, rows=rows_kernel,
+        forces=forces_kernel,
+    )  # fmt: skip
+
+
+THREADS_PER_WORLD = 32
+
+
+def weigh(
+    dtype: Any, model: ModelArrays, body_v0: wp.array, body_va: wp.array, features: Features, plain: Rows, slips: Slips,
+    taken: wp.array, *, h: float, eps: float, again: wp.array | None = None,
+) -> None:  # fmt: skip
+    """Find the weights of all contacts after the first solve, and the worlds that need more, of those marked.
+
+    ``taken``, int32 [W], is set to 1 for these worlds, and left alone for others.
+    """
+    r, s = plain, slips
+    worlds, capacity = features.kind.shape
+    stride = min(capacity, THREADS_PER_WORLD) if body_v0.device.is_cuda else 1
+    s.staged.zero_()
+    s.any.zero_()
+    wp.launch(
+        make(dtype, r.resists, r.softens).weigh,
+        dim=(worlds, stride),
+        inputs=[
+            model.gravity, model.body_mask, body_v0, body_va, features.count, r.body_a, r.body_b, r.normal, r.arm_a,
+            r.arm_b, r.twist, r.coefficients, h, eps, int(again is None), again, stride,
+        ],
+        outputs=[s.weight, s.staged, s.any, taken],
+        device=body_v0.device,
+    )  # fmt: skip
+
+
+def slip_rows(
+    dtype: Any, model: ModelArrays, body_v0: wp.array, features: Features, plain: Rows, found: Slips, out: Slips,
+    *, solve: int, h: float, eps: float, angular_eps: float,
+) -> None:  # fmt: skip
+    """Rows of a further ``solve``, where ``found`` marks worlds, into ``out``."""
+    m, f, r, s = model, features, plain, found
+    o = out.rows
+    wp.launch(
+        make(dtype, r.resists, r.softens).rows,
+        dim=f.count.shape,
+        inputs=[
+            m.gravity, m.body_mask, body_v0, s.body_va, s.body_vb, s.body_vc, s.staged, s.weight, f.count,
+            f.shape_a, f.shape_b,
+            r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, h, eps, m.shape_rolling_resistance,
+            m.shape_torsional_resistance, angular_eps, solve,
+        ],
+        outputs=[o.body_a, o.body_b, o.normal, o.arm_a, o.arm_b, o.twist, o.coefficients, out.total],
+        device=body_v0.device,
+    )  # fmt: skip
+
+
+def slip_forces(
+    dtype: Any, body_v1: wp.array, features: Features, slips: Slips, force: wp.array, torque: wp.array,
+    *, h: float, eps: float,
+) -> None:  # fmt: skip
+    """Forces on b [N] of all contacts of the worlds with more solves than one, and torques [N m], [W, C]."""
+    s, r = slips, slips.rows
+    wp.launch(
+        make(dtype, r.resists, r.softens).forces,
+        dim=features.count.shape,
+        inputs=[
+            features.count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, s.staged,
+            body_v1, h, eps,
+        ],
+        outputs=[force, torque],
+        device=body_v1.device,
+    )  # fmt: skip

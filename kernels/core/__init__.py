@@ -1,0 +1,1 @@
+"""What all kernels share: precision, shape types, vector registers, arrays."""

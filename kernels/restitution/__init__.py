@@ -1,0 +1,1 @@
+"""Impacts within a step, and their adjoint."""

@@ -1,0 +1,203 @@
+"""Adjoint of a step with impacts: of the mean velocities that move the poses, of the contacts in its last two solves.
+
+All are one kernel, the power of the impulses along given velocities, whose adjoint Warp generates; see ``adjoint.py``.
+"""
+
+import functools
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..collision.features import Features
+from ..contact import law
+from ..contact.contact_rows import feature_inputs
+from ..core.model_arrays import Adjoints, ModelArrays, Rows
+from ..core.precision import precision
+from . import step as impact
+from .step import Impacts
+
+__all__ = ["SECOND", "THIRD", "ImpactAdjoints", "contact_adjoint", "make", "select_adjoint", "velocity_adjoint"]
+
+POSE = wp.constant(0)
+SECOND = wp.constant(1)
+THIRD = wp.constant(2)
+"""Whose adjoint: that of the mean velocity, of the second solve, of the third."""
+
+
+@dataclass
+class ImpactAdjoints:
+    """Adjoints of what ``Impacts`` holds, by body [W, B]; zeros of their shapes; and what the pass writes."""
+
+    body_vm: wp.array
+    body_vi: wp.array
+    body_vn: wp.array
+    load: wp.array
+    moment: wp.array
+    no_scalar: wp.array
+    active: wp.array  # int32 [W, 2 C]: rows with an impulse
+
+    @classmethod
+    def allocate(cls, worlds: int, bodies: int, capacity: int, dtype: Any, device: Any) -> "ImpactAdjoints":
+        """Zeros."""
+        s, v = dtype, precision(dtype).spatial
+        per_body = [wp.zeros((worlds, bodies), dtype=t, device=device) for t in (v, v, v, s, s, s)]
+        return cls(*per_body, wp.zeros((worlds, 2 * capacity), dtype=wp.int32, device=device))
+
+    def clear(self) -> None:
+        """Zero all adjoints."""
+        for array in (self.body_vm, self.body_vi, self.body_vn, self.load, self.moment):
+            array.zero_()
+
+
+@functools.cache
+def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
+    """The kernel for one precision and law (``law.py``)."""
+    p = precision(dtype)
+    vec3, spatial, transform, mat63 = p.vec3, p.spatial, p.transform, p.mat63
+    contact_law, struck = law.make(dtype, resists), impact.make(dtype, resists)
+
+    @wp.func
+    def value_of(values: wp.array2d(dtype=dtype), world: int, body: int):
+        result = dtype(0.0)
+        if body >= 0:
+            result = values[world, body]
+        return result
+
+    @wp.kernel(module="unique")
+    def contact_kernel(
+        # model
+        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        shape_restitution: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_vi: wp.array2d(dtype=spatial),
+        body_vn: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        # weights of a contact's impulse; of its shares in the load and moment of its bodies
+        by_impulse: wp.array2d(dtype=spatial), by_load: wp.array2d(dtype=dtype), by_moment: wp.array2d(dtype=dtype),
+        # contacts
+        solve: int, delays: wp.array2d(dtype=dtype), active: wp.array2d(dtype=int), count: wp.array(dtype=int),
+        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
+        h: dtype, eps: dtype, threshold: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, c = wp.tid()
+        if c >= count[world]:
+            return
+        if solve != POSE and active[world, c] == 0 and (solve == SECOND or delays[world, c] < dtype(0.0)):
+            return
+        if solve == POSE and delays[world, c] < dtype(0.0):
+            return
+        sa = shape_a[world, c]
+        sb = shape_b[world, c]
+        a = shape_body[sa]
+        b = shape_body[sb]
+        n, arm_a, arm_b, twist, q, mu, delay = struck.row(
+            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
+            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_vi, body_mass,
+            shape_friction, shape_stiffness, shape_damping, shape_restitution, h, eps, threshold, rolling, torsional,
+            angular_eps,
+        )  # fmt: skip
+        if solve == POSE:
+            scale = value_of(by_load, world, a) + value_of(by_load, world, b)
+            scale += (value_of(by_moment, world, a) + value_of(by_moment, world, b)) * delay
+            power[world, c] = struck.share(q[1], delay, h) * scale
+        else:
+            u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
+            push = contact_law.impulse(u, n, q, eps)
+            if solve == THIRD and delay >= dtype(0.0):
+                un = contact_law.relative_motion(body_vn, world, a, b, arm_a, arm_b, n, twist)
+                f = struck.friction_row(q, n, un, mu, eps, world, sa, sb, rolling, torsional, angular_eps)
+                push += contact_law.impulse(u, n, f, eps)
+            weight_of = contact_law.relative_motion(by_impulse, world, a, b, arm_a, arm_b, n, twist)
+            power[world, c] = wp.dot(push, weight_of)
+
+    return SimpleNamespace(contact=contact_kernel)
+
+
+def _power_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
+    plain: Rows, impacts: Impacts, own: ImpactAdjoints, weights: list[wp.array], solve: Any, adj_v1: wp.array | None,
+    adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, threshold: float,
+) -> None:  # fmt: skip
+    m, f, g = model, features, adjoints
+    wp.launch(
+        make(dtype, impacts.rows.resists).contact,
+        dim=f.kind.shape,
+        inputs=[
+            m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.shape_restitution,
+            body_q, body_v0, impacts.body_vi, impacts.body_vn, body_v1, *weights, int(solve), impacts.delay,
+            own.active, impacts.count, f.shape_a, f.shape_b, *feature_inputs(f), plain.centre,
+            plain.pull, h, eps, threshold,
+            m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
+        ],
+        outputs=[g.contact_power],
+        adjoint=True,
+        adj_inputs=[
+            None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping, g.shape_restitution,
+            g.body_q, g.body_v0, own.body_vi, own.body_vn, adj_v1,
+            *[None] * (3 + 6 + 18), g.centre, g.pull, None, None, None,
+            g.shape_rolling_resistance, g.shape_torsional_resistance, None,
+        ],
+        adj_outputs=[g.contact_seed],
+        device=body_q.device,
+    )  # fmt: skip
+
+
+def velocity_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
+    plain: Rows, impacts: Impacts, own: ImpactAdjoints, adj_v1: wp.array, adjoints: Adjoints,
+    *, h: float, eps: float, angular_eps: float, threshold: float,
+) -> None:  # fmt: skip
+    """Add to the adjoints of a step's inputs, of ``body_v1`` and of ``own.body_vi`` what ``own.body_vm`` implies."""
+    i = impacts
+    wp.launch(
+        impact.make(dtype).mean,
+        dim=body_q.shape,
+        inputs=[i.body_vi, body_v1, i.load, i.moment, h],
+        outputs=[i.body_vm],
+        adjoint=True,
+        adj_inputs=[own.body_vi, adj_v1, own.load, own.moment, None],
+        adj_outputs=[own.body_vm],
+        device=body_q.device,
+    )
+    weights = [adjoints.z, own.load, own.moment]
+    _power_adjoint(
+        dtype, model, body_q, body_v0, body_v1, features, plain, impacts, own, weights, POSE, adj_v1, adjoints,
+        h=h, eps=eps, angular_eps=angular_eps, threshold=threshold,
+    )  # fmt: skip
+
+
+def contact_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
+    plain: Rows, impacts: Impacts, own: ImpactAdjoints, solve: Any, adjoints: Adjoints,
+    *, h: float, eps: float, angular_eps: float, threshold: float,
+) -> None:  # fmt: skip
+    """As ``adjoint.contact_adjoint`` for the ``SECOND`` or ``THIRD`` solve, whose solution is ``body_v1``.
+
+    Adds to the adjoints of the velocities of the solves before it, too.
+    """
+    weights = [adjoints.z, own.no_scalar, own.no_scalar]
+    _power_adjoint(
+        dtype, model, body_q, body_v0, body_v1, features, plain, impacts, own, weights, solve, None, adjoints,
+        h=h, eps=eps, angular_eps=angular_eps, threshold=threshold,
+    )  # fmt: skip
+
+
+def select_adjoint(dtype: Any, impacts: Impacts, own: ImpactAdjoints, adj_v1: wp.array) -> None:
+    """Hand ``adj_v1`` to the first solve where nothing is struck."""
+    wp.launch(
+        impact.make(dtype).select_adjoint, dim=adj_v1.shape, inputs=[impacts.struck],
+        outputs=[own.body_vi, adj_v1], device=adj_v1.device,
+    )  # fmt: skip

@@ -1,0 +1,346 @@
+"""The implicit adjoint of the contact solve: one linear solve, then Warp's adjoint of the power of the residual.
+
+With r(v1, theta) = 0 the stationarity condition, H = dr/dv1 and an adjoint vbar of v1: solve H z = vbar, then
+thetabar += d/dtheta of ``-z . r`` with z and v1 held fixed. The scalar ``-z . r`` is a sum over contacts, bodies and
+actuators; each has a kernel of its own, whose adjoint Warp generates.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..bodies import motion as dynamics
+from ..collision import contact_geometry as geometry
+from ..collision.features import SHARE_FIXED, Features
+from ..contact import contact_rows as rows
+from ..contact import face_friction as patches
+from ..contact import law
+from ..contact.contact_rows import feature_inputs
+from ..core.model_arrays import Adjoints, ModelArrays, Rows, Scratch
+from ..core.precision import FUSED, precision
+from . import dense as solve
+from . import dense_algebra as newton
+
+__all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve_adjoint"]
+
+
+@functools.cache
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
+    """The kernels for one precision and law (``law.py``): linear solve, and power of contacts, bodies and actuators."""
+    p = precision(dtype)
+    vec3, mat33, mat63, spatial, transform = p.vec3, p.mat33, p.mat63, p.spatial, p.transform
+    contact_law, dyn, row_ns = law.make(dtype, resists, softens), dynamics.make(dtype), rows.make(dtype)
+    geo = geometry.make(dtype)
+    if softens:
+        row_ns = rows.make(dtype, resists, softens)
+    lin, solver = newton.make(dtype, resists, softens), solve.make(dtype, resists, softens)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+
+    @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
+    def linear_kernel(
+        # model
+        dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
+        body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
+        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
+        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
+        adj_v1: wp.array2d(dtype=spatial),
+        # scratch
+        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype),
+        vector: wp.array2d(dtype=dtype), slip: wp.array2d(dtype=Motion),
+        # out
+        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
+    ):  # fmt: skip
+        world = wp.tid()
+        if count[world] < 0:  # a further solve that this world does not take
+            for body in range(body_q.shape[1]):
+                z[world, body] = spatial()
+            return
+        solver.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        for c in range(count[world]):
+            u = contact_law.relative_motion(
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                normal[world, c], twist[world, c],
+            )  # fmt: skip
+            slip[world, c] = u
+            q = coefficients[world, c]
+            flag = int(0)
+            if contact_law.excess(u, normal[world, c], q, eps) > dtype(0.0):
+                flag = 1
+            active[world, c] = flag
+        lin.hessian(
+            world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
+            actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, twist, coefficients,
+            slip, h, eps, dtype(1.0), 0, normal, hessian,
+        )  # fmt: skip
+        lin.gather(adj_v1, dof_index, world, dtype(1.0), vector)
+        lin.solve(hessian, vector, world, dofs)
+        lin.spread(vector, dof_index, world, z)
+
+    @wp.func
+    def contact_power(
+        world: int, c: int,
+        # model
+        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial),
+        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        softening: wp.array(dtype=p.vec2),
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        sa = shape_a[world, c]
+        sb = shape_b[world, c]
+        a = shape_body[sa]
+        b = shape_body[sb]
+        # as ``rows.row``; an adjoint goes through nested functions anew
+        xa = geo.body_pose(body_q, world, a)
+        xb = geo.body_pose(body_q, world, b)
+        part = weight[world, c]
+        if share[world, c] != SHARE_FIXED or blend[world, c] >= 0:
+            part = row_ns.part_of(
+                world, c, xa, xb, kind, a0, a1, a2, b0, b1, weight, share, share_plane, s0, s1, patch_start,
+                patch_count, blend, blend_edges,
+            )  # fmt: skip
+        stiffness, damping, mu = row_ns.of_pair(
+            world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h
+        )
+        drawn = dtype(0.0)
+        to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        if patch_count[world, c] > 0:
+            drawn = pull[world, patch_start[world, c]]
+            to = centre[world, patch_start[world, c]]
+        n, arm_a, arm_b, twist, coefficient, _gap = row_ns.row_of(
+            world, c, a, b, part, stiffness, damping, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb,
+            body_v0, to, drawn, h, eps,
+        )  # fmt: skip
+        if wp.static(softens):
+            coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
+        q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
+        u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
+        uz = contact_law.relative_motion(z, world, a, b, arm_a, arm_b, n, twist)
+        power[world, c] = wp.dot(contact_law.impulse(u, n, q, eps), uz)
+
+    @wp.func_replay(contact_power)
+    def contact_power_again(
+        world: int, c: int,
+        # model
+        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial),
+        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        softening: wp.array(dtype=p.vec2),
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Nothing: the pass before an adjoint needs no power."""
+        return
+
+    @wp.kernel(module="unique")
+    def contact_kernel(
+        # model
+        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
+        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int), count: wp.array(dtype=int),
+        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
+        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        softening: wp.array(dtype=p.vec2), stride: int,
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, thread = wp.tid()
+        for k in range((count[world] - thread + stride - 1) / stride):
+            c = thread + k * stride
+            if active[world, c] != 0:
+                contact_power(
+                    world, c,
+                    shape_body, body_mass, shape_friction, shape_stiffness, shape_damping, body_q, body_v0, body_v1,
+                    z, shape_a, shape_b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share,
+                    share_plane, s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, h, eps, rolling,
+                    torsional, angular_eps, softening, power,
+                )  # fmt: skip
+
+    @wp.kernel(module="unique")
+    def body_kernel(
+        # model
+        body_mask: wp.array(dtype=spatial), gravity: wp.array(dtype=vec3),
+        body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial), h: dtype,
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, body = wp.tid()
+        if wp.max(wp.abs(z[world, body])) == dtype(0.0):
+            return
+        target = dyn.free_velocity(body_v0[world, body], body_mask[body], gravity[world], h)
+        change = body_v1[world, body] - target
+        rotation = wp.transform_get_rotation(body_q[world, body])
+        inertia = dyn.world_inertia(rotation, body_inertia[world, body])
+        zb = z[world, body]
+        power[world, body] = -(
+            body_mass[world, body] * wp.dot(dyn.linear(zb), dyn.linear(change))
+            + wp.dot(dyn.angular(zb), inertia * dyn.angular(change))
+        )
+
+    @wp.kernel(module="unique")
+    def actuator_kernel(
+        # model
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
+        z: wp.array2d(dtype=spatial), h: dtype,
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, i = wp.tid()
+        body = actuator_body[i]
+        axis = actuator_axis[i]
+        power[world, i] = z[world, body][axis] * dyn.actuator_impulse(
+            actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis), body_v1[world, body][axis],
+            actuator_stiffness[world, i], actuator_damping[world, i], h,
+        )  # fmt: skip
+
+    return SimpleNamespace(linear=linear_kernel, contact=contact_kernel, body=body_kernel, actuator=actuator_kernel)
+
+
+def solve_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, count: wp.array,
+    contact_rows: Rows, scratch: Scratch, adj_v1: wp.array, adjoints: Adjoints, *, dofs: int, h: float, eps: float,
+) -> None:  # fmt: skip
+    """Solve H z = ``adj_v1`` at the solution ``body_v1``; writes ``adjoints.z`` and which contacts are active."""
+    m, r, s = model, contact_rows, scratch
+    wp.launch(
+        make(dtype, contact_rows.resists, contact_rows.softens).linear,
+        dim=body_q.shape[0],
+        inputs=[
+            dofs, m.dof_index, m.body_mask,
+            m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
+            m.actuator_stiffness, m.actuator_damping,
+            body_q, body_v0, body_v1, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients,
+            h, eps, adj_v1, s.inertia, s.target, s.hessian, s.vector, s.slip,
+        ],
+        outputs=[adjoints.z, adjoints.active],
+        device=body_q.device,
+    )  # fmt: skip
+
+
+def residual_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, control: wp.array,
+    features: Features, contact_rows: Rows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float,
+    margin: float,
+) -> None:  # fmt: skip
+    """Add d(-z . r)/d(inputs) to ``adjoints``, for all contacts, bodies and actuators of all worlds."""
+    contact_adjoint(
+        dtype, model, body_q, body_v0, body_v1, features, contact_rows, adjoints, h=h, eps=eps,
+        angular_eps=angular_eps, margin=margin,
+    )  # fmt: skip
+    body_adjoint(dtype, model, body_q, body_v0, body_v1, control, adjoints, h=h)
+
+
+def contact_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
+    contact_rows: Rows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, margin: float,
+) -> None:  # fmt: skip
+    """The contacts' part of ``residual_adjoint``: those of the rows, then the patches that these have been found in."""
+    m, g, f, r = model, adjoints, features, contact_rows
+    worlds, capacity = f.kind.shape
+    stride = capacity if body_q.device.is_cuda else 1
+    wp.launch(
+        make(dtype, r.resists, r.softens).contact,
+        dim=(worlds, stride),
+        inputs=[
+            m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
+            body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f),
+            r.centre, r.pull, h, eps, m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
+            m.shape_softening, stride,
+        ],
+        outputs=[g.contact_power],
+        adjoint=True,
+        adj_inputs=[
+            None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping,
+            g.body_q, g.body_v0, *[None] * (2 + 4 + 18), g.centre, g.pull, None, None,
+            g.shape_rolling_resistance, g.shape_torsional_resistance, None, None, None,
+        ],
+        adj_outputs=[g.contact_seed],
+        device=body_q.device,
+    )  # fmt: skip
+    patches.find_adjoint(dtype, m, body_q, f, r, g, margin=margin)
+
+
+def body_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, control: wp.array,
+    adjoints: Adjoints, *, h: float,
+) -> None:  # fmt: skip
+    """The bodies' and actuators' part of ``residual_adjoint``."""
+    k, m, g = make(dtype), model, adjoints
+    device = body_q.device
+    wp.launch(
+        k.body,
+        dim=body_q.shape,
+        inputs=[
+            m.body_mask, m.gravity, m.body_mass, m.body_inertia, body_q, body_v0, body_v1, g.z, h,
+        ],
+        outputs=[g.body_power],
+        adjoint=True,
+        adj_inputs=[None, g.gravity, g.body_mass, g.body_inertia, g.body_q, g.body_v0, None, None, None],
+        adj_outputs=[g.body_seed],
+        device=device,
+    )  # fmt: skip
+    if m.actuator_body.shape[0] > 0:
+        wp.launch(
+            k.actuator,
+            dim=control.shape,
+            inputs=[
+                m.actuator_body, m.actuator_axis, m.actuator_kind, m.actuator_stiffness, m.actuator_damping,
+                body_q, body_v1, control, g.z, h,
+            ],
+            outputs=[g.actuator_power],
+            adjoint=True,
+            adj_inputs=[
+                None, None, None, g.actuator_stiffness, g.actuator_damping, g.body_q, None, g.control, None, None,
+            ],
+            adj_outputs=[g.actuator_seed],
+            device=device,
+        )  # fmt: skip

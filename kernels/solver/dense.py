@@ -1,0 +1,322 @@
+"""The contact solve: Newton's method with an exact line search on the convex energy of a step, one thread a world."""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..bodies import motion as dynamics
+from ..contact import law
+from ..core.model_arrays import ModelArrays, Rows, Scratch, SolverReport
+from ..core.precision import FUSED, precision
+from . import dense_algebra as newton
+from . import stopping
+from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
+from .report import step_failed
+
+__all__ = ["make", "solve"]
+
+PATIENCE = 12
+"""Iterations after which hard contacts' friction is solved for as well, see ``newton.py``."""
+
+LOOSER = 30.0
+"""Factor on the stiction speed in the Hessian where the factor lost the masses in rounding; halved after each step."""
+
+
+@functools.cache
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
+    """The forward solver kernel for one precision and law (``law.py``), and ``set_up``, which its adjoint shares."""
+    p = precision(dtype)
+    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
+    lin = newton.make(dtype, resists, softens)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    stop = stopping.make(dtype, resists, softens)
+    hard = not resists and not softens
+
+    @wp.func
+    def set_up(
+        world: int, body_mask: wp.array(dtype=spatial), gravity: wp.array(dtype=vec3),
+        body_inertia: wp.array2d(dtype=mat33), body_q: wp.array2d(dtype=transform),
+        body_v0: wp.array2d(dtype=spatial), h: dtype, inertia: wp.array2d(dtype=mat33),
+        target: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        """World inertia and free velocity of every body."""
+        for body in range(body_q.shape[1]):
+            rotation = wp.transform_get_rotation(body_q[world, body])
+            inertia[world, body] = dyn.world_inertia(rotation, body_inertia[world, body])
+            target[world, body] = dyn.free_velocity(body_v0[world, body], body_mask[body], gravity[world], h)
+
+    @wp.func
+    def momentum(m: dtype, inertia: mat33, v: spatial):
+        return dyn.join(dyn.linear(v) * m, inertia * dyn.angular(v))
+
+    @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
+    def solve_kernel(
+        # model
+        dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
+        body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
+        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
+        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
+        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
+        tolerance: dtype, max_iterations: int,
+        every: int, further: int, again: wp.array(dtype=int),
+        # scratch
+        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
+        direction: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype), vector: wp.array2d(dtype=dtype),
+        slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion), friction: wp.array2d(dtype=vec3),
+        # state out
+        body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
+        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), last_failure: wp.array(dtype=int),
+        residual: wp.array(dtype=dtype),
+    ):  # fmt: skip
+        world = wp.tid()
+        if every == 0 and again[world] == 0:
+            return
+        zero = dtype(0.0)
+        bodies = body_q.shape[1]
+        contacts = count[world]
+        set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        if every != 0:
+            for body in range(bodies):
+                body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
+        for c in range(contacts):
+            slip[world, c] = contact_law.relative_motion(
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                normal[world, c], twist[world, c],
+            )  # fmt: skip
+
+        iteration = int(0)
+        converged = int(0)
+        relative = dtype(0.0)
+        loose = dtype(1.0)
+        while converged == 0:
+            # gradient of the energy, and the size of the terms that balance in it
+            size2 = zero
+            speed2 = zero
+            for body in range(bodies):
+                v = body_v1[world, body]
+                m = body_mass[world, body]
+                jm = inertia[world, body]
+                f = wp.cw_mul(momentum(m, jm, v - target[world, body]), body_mask[body])
+                gradient[world, body] = f
+                size2 += stop.mass_norm2(m, jm, f)
+                speed2 += m * wp.dot(dyn.linear(v), dyn.linear(v)) + wp.dot(dyn.angular(v), jm * dyn.angular(v))
+            for i in range(actuator_body.shape[0]):
+                body = actuator_body[i]
+                axis = actuator_axis[i]
+                if dof_index[6 * body + axis] >= 0:
+                    f = gradient[world, body]
+                    x = dyn.coordinate(body_q[world, body], axis)
+                    w = body_v1[world, body][axis]
+                    kp = actuator_stiffness[world, i]
+                    kd = actuator_damping[world, i]
+                    f[axis] = f[axis] - dyn.actuator_impulse(actuator_kind[i], control[world, i], x, w, kp, kd, h)
+                    gradient[world, body] = f
+            for c in range(contacts):
+                n = normal[world, c]
+                q = coefficients[world, c]
+                push = contact_law.impulse(slip[world, c], n, q, eps)
+                if contact_law.normal_part(push, n) > zero:
+                    a = row_a[world, c]
+                    b = row_b[world, c]
+                    if b >= 0:
+                        gradient[world, b] = gradient[world, b] - wp.cw_mul(
+                            contact_law.on_body(push, arm_b[world, c], n, twist[world, c]), body_mask[b]
+                        )
+                    if a >= 0:
+                        gradient[world, a] = gradient[world, a] + wp.cw_mul(
+                            contact_law.on_body(push, arm_a[world, c], n, twist[world, c]), body_mask[a]
+                        )
+            norm2 = zero
+            for body in range(bodies):
+                norm2 += stop.mass_norm2(body_mass[world, body], inertia[world, body], gradient[world, body])
+            norm = wp.sqrt(norm2)
+            size = stop.sufficient(tolerance, size2, speed2)
+            if stop.in_sight(norm, size):
+                noise2 = zero
+                for i in range(actuator_body.shape[0]):
+                    body = actuator_body[i]
+                    axis = actuator_axis[i]
+                    if dof_index[6 * body + axis] >= 0:
+                        term = dyn.actuator_terms(
+                            actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                            body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                        )  # fmt: skip
+                        noise2 += stop.axis_norm2(body_mass[world, body], inertia[world, body], axis, term)
+                for c in range(contacts):
+                    noise2 += stop.contact_noise2(
+                        world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
+                        coefficients[world, c], slip[world, c], eps, body_mass, inertia, body_v1,
+                    )  # fmt: skip
+                size += stop.impulses_known(noise2)
+            relative = tolerance * norm / (size + dtype(1.0e-30))
+            if norm <= size:
+                converged = 1
+            elif iteration >= max_iterations or not wp.isfinite(norm):
+                converged = -1
+            else:
+                iteration += 1
+                dual = int(0)
+                if wp.static(hard):
+                    if iteration > PATIENCE:
+                        dual = int(1)
+                        if iteration == PATIENCE + 1:
+                            for c in range(contacts):
+                                friction[world, c] = vec3()
+                lin.hessian(
+                    world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
+                    actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, twist,
+                    coefficients,
+                    slip, h, eps, loose, dual, friction, hessian,
+                )  # fmt: skip
+                lin.gather(gradient, dof_index, world, dtype(-1.0), vector)
+                lin.solve(hessian, vector, world, dofs)
+                lin.spread(vector, dof_index, world, direction)
+
+                # slope of the energy along the direction: linear part, then contacts
+                slope_0 = zero
+                linear = zero
+                curve = zero
+                for body in range(bodies):
+                    d = direction[world, body]
+                    f = momentum(body_mass[world, body], inertia[world, body], d)
+                    slope_0 += wp.dot(d, gradient[world, body])
+                    linear += wp.dot(f, body_v1[world, body] - target[world, body])
+                    curve += wp.dot(f, d)
+                if slope_0 < zero:
+                    for i in range(actuator_body.shape[0]):
+                        body = actuator_body[i]
+                        axis = actuator_axis[i]
+                        along = direction[world, body][axis]
+                        linear -= along * dyn.actuator_impulse(
+                            actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                            body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                        )  # fmt: skip
+                        curve += (
+                            along
+                            * along
+                            * dyn.actuator_curvature(
+                                actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                            )
+                        )
+                    for c in range(contacts):
+                        slip_change[world, c] = contact_law.relative_motion(
+                            direction, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                            normal[world, c], twist[world, c],
+                        )  # fmt: skip
+                    alpha = dtype(1.0)
+                    low = zero
+                    high = dtype(-1.0)  # none yet
+                    evaluation = int(0)
+                    searching = int(1)
+                    while searching == 1:
+                        slope = linear + alpha * curve
+                        bend = curve
+                        for c in range(contacts):
+                            n = normal[world, c]
+                            q = coefficients[world, c]
+                            du = slip_change[world, c]
+                            u = slip[world, c] + du * alpha
+                            push = contact_law.impulse(u, n, q, eps)
+                            if contact_law.normal_part(push, n) > zero:
+                                slope -= wp.dot(push, du)
+                                if evaluation > 0:
+                                    bend += wp.dot(du, contact_law.curvature(u, n, q, eps) * du)
+                        evaluation += 1
+                        if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):
+                            searching = 0
+                        elif evaluation >= LINE_SEARCH_EVALUATIONS:
+                            searching = 0
+                        else:
+                            if slope < zero:
+                                low = alpha
+                            else:
+                                high = alpha
+                            trial = alpha - slope / bend
+                            if evaluation == 1:  # no curvature there yet: secant with the slope at zero
+                                trial = alpha * slope_0 / (slope_0 - slope)
+                                if slope < zero:
+                                    trial = wp.min(wp.max(trial, dtype(1.5)), dtype(4.0))
+                            if high < zero:
+                                if trial <= low:
+                                    trial = low * dtype(2.0)
+                            elif trial <= low or trial >= high:
+                                trial = dtype(0.5) * (low + high)
+                            alpha = trial
+                    for body in range(bodies):
+                        body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
+                    for c in range(contacts):
+                        if wp.static(hard):
+                            if dual == 1:
+                                friction[world, c] = lin.friction_after(
+                                    friction[world, c], slip[world, c], slip_change[world, c] * alpha, normal[world, c],
+                                    coefficients[world, c], eps,
+                                )  # fmt: skip
+                        slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
+                    loose = wp.max(dtype(0.5) * loose, dtype(1.0))
+                else:  # the factor lost the masses in rounding
+                    loose *= dtype(LOOSER)
+
+        iterations[world] = iterations[world] + iteration
+        if further == 0:
+            steps[world] = steps[world] + 1
+        if converged < 0:
+            step_failed(world, steps, failed, first_failure, last_failure)
+        if not (relative <= residual[world]):
+            residual[world] = relative
+
+    return SimpleNamespace(
+        kernel=solve_kernel, set_up=set_up, momentum=momentum,
+    )  # fmt: skip
+
+
+def solve(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
+    contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
+    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
+    further: bool = False,
+) -> None:  # fmt: skip
+    """Velocities after the step, the unique minimizer of its energy; W worlds, B bodies, A actuators.
+
+    Args:
+        dtype: ``wp.float32`` or ``wp.float64``.
+        model: Arrays of the model.
+        body_q: Poses at the start of the step, transform [W, B].
+        body_v0: Velocities at the start of the step, [W, B].
+        control: Targets or forces of the actuators, [W, A].
+        count: Number of contacts, [W].
+        contact_rows: Contact rows at the start of the step.
+        scratch: Working memory.
+        body_v1: Output, velocities [W, B].
+        report: Output, counts added to and residual raised.
+        dofs: Number of free axes of a world.
+        h: Step [s].
+        eps: Stiction tolerance [m/s].
+        tolerance: Norm of the energy's gradient relative to that of the momentum change at which to stop.
+        max_iterations: Newton iterations after which a world counts as failed.
+        again: Marks the worlds to solve once more, from ``body_v1`` on, [W]; by default all are solved from
+            ``body_v0`` on.
+        further: Whether the report has counted this step already, in a solve before this one.
+    """
+    m, r, s = model, contact_rows, scratch
+    wp.launch(
+        make(dtype, contact_rows.resists, contact_rows.softens).kernel,
+        dim=body_q.shape[0],
+        inputs=[
+            dofs, m.dof_index, m.body_mask,
+            m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
+            m.actuator_stiffness, m.actuator_damping,
+            body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients,
+            h, eps, tolerance, max_iterations, int(again is None), int(further), again,
+            s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change, s.friction,
+        ],
+        outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
+        device=body_q.device,
+    )  # fmt: skip

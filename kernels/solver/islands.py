@@ -1,0 +1,464 @@
+"""The contact solve of worlds of many bodies: Newton's method island by island, each with a line search of its own.
+
+The energy of a world is the sum of its islands' (``graph.py``), so each is minimized by itself: what rests stops at
+once, and a hard corner of the scene does not shorten the steps of the rest. The stopping rule of ``stopping.py`` holds
+per island. One thread a world.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..bodies import motion as dynamics
+from ..contact import law
+from ..core.model_arrays import ModelArrays, Rows, Scratch, SolverReport
+from ..core.precision import UNROLLED, precision
+from . import block_cholesky as blocks
+from . import contacts_simd as contact_lanes
+from . import dense as solve
+from . import island_graph as graph
+from . import line_search, stopping
+from .line_search import CHANGE, MOTION
+from .report import step_failed
+
+__all__ = ["make", "solve_islands"]
+
+WAKING_SPEED = 0.1
+"""Contacts sleep that would only act if they closed faster than at the start by this speed [m/s]."""
+
+
+STICKIEST = 0.01
+"""What holds a sticking contact in Newton's method, over the lighter mass and times the rounding unit, at most.
+
+More, and the factor of a falling pile loses the masses in rounding, in single precision and at a stiction speed of
+1e-5 m/s. A tenth of it doubles the iterations there."""
+
+LESS_STICKING = 0.1
+"""Where it does so all the same, contacts hold by this part for some iterations."""
+
+
+@functools.cache
+def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
+    """The kernel for one precision and law (``law.py``); ``own_arms`` is that of ``Rows``."""
+    p = precision(dtype)
+    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
+    small = solve.make(dtype, resists, softens)
+    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    lin, line = blocks.make(dtype, resists, softens, own_arms), line_search.make(dtype, resists, softens)
+    block = lin.block
+    hard = not resists and not softens  # contact of which eight are handled at a time
+    eight = contact_lanes.make(dtype, own_arms)
+    Graph, arrange = graph.make().Graph, graph.make().arrange
+    momentum, stop = small.momentum, stopping.make(dtype, resists, softens)
+    mass_norm2 = stop.mass_norm2
+    stickiest = STICKIEST / p.epsilon
+
+    @wp.func
+    def energy_gradient(
+        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), body_q: wp.array2d(dtype=transform),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        course: wp.array2d(dtype=dtype), h: dtype,
+        v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial), slip: wp.array2d(dtype=Motion),
+    ):  # fmt: skip
+        """Write the gradient; returns its squared norm, that of the momentum change, and twice the kinetic energy [J].
+
+        Norms are taken in the inverse of the mass matrix's diagonal. Of contacts that are soft or have resistance, also
+        marks those that act, and writes their motion.
+        """
+        size2 = dtype(0.0)
+        speed2 = dtype(0.0)
+        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+            body = g.order[world, k]
+            vb = v[world, body]
+            m = body_mass[world, body]
+            jm = inertia[world, body]
+            f = wp.cw_mul(momentum(m, jm, vb - target[world, body]), body_mask[body])
+            gradient[world, body] = f
+            size2 += mass_norm2(m, jm, f)
+            speed2 += m * wp.dot(dyn.linear(vb), dyn.linear(vb)) + wp.dot(dyn.angular(vb), jm * dyn.angular(vb))
+        for i in range(actuator_body.shape[0]):
+            body = actuator_body[i]
+            if g.label[world, body] == island:
+                axis = actuator_axis[i]
+                f = gradient[world, body]
+                f[axis] = f[axis] - body_mask[body][axis] * dyn.actuator_impulse(
+                    actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                    v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                )  # fmt: skip
+                gradient[world, body] = f
+        stride = slip.shape[1]
+        at = int(0)
+        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+            e = g.edge_order[world, k]
+            bi = g.edge_i[world, e]
+            bj = g.edge_j[world, e]
+            if wp.static(hard):
+                end = at + g.edge_end[world, e] - g.edge_start[world, e]
+                total = eight.impulses(course, world, at, end, stride)
+                at = end
+                if total[9] != dtype(0.0):
+                    push = vec3(total[0], total[1], total[2])
+                    moment_i = vec3(total[3], total[4], total[5])
+                    gradient[world, bi] = gradient[world, bi] + wp.cw_mul(dyn.join(push, moment_i), body_mask[bi])
+                    if bj >= 0:
+                        moment_j = vec3(total[6], total[7], total[8])
+                        gradient[world, bj] = gradient[world, bj] - wp.cw_mul(dyn.join(push, moment_j), body_mask[bj])
+            else:
+                on_i = spatial()
+                on_j = spatial()
+                touching = int(0)
+                for c in range(g.edge_start[world, e], g.edge_end[world, e]):
+                    active = int(line.acts(course, world, at, stride))
+                    g.acts[world, c] = active
+                    if active == 1:
+                        touching = 1
+                        n = normal[world, c]
+                        slip[world, c] = line.motion(course, world, at, stride, n)
+                        push = line.impulse(course, world, at, stride, n)
+                        ri = arm_a[world, c]
+                        rj = arm_b[world, c]
+                        if row_a[world, c] != bi:
+                            push = -push
+                            ri = arm_b[world, c]
+                            rj = arm_a[world, c]
+                        on_i += contact_law.on_body(push, ri, n, twist[world, c])
+                        on_j += contact_law.on_body(push, rj, n, twist[world, c])
+                    at += 1
+                if touching == 1:
+                    gradient[world, bi] = gradient[world, bi] + wp.cw_mul(on_i, body_mask[bi])
+                    if bj >= 0:
+                        gradient[world, bj] = gradient[world, bj] - wp.cw_mul(on_j, body_mask[bj])
+        norm2 = dtype(0.0)
+        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+            body = g.order[world, k]
+            norm2 += mass_norm2(body_mass[world, body], inertia[world, body], gradient[world, body])
+        return norm2, size2, speed2
+
+    @wp.func
+    def impulse_noise(
+        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        inertia: wp.array2d(dtype=mat33),
+        body_q: wp.array2d(dtype=transform), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype), control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int),
+        row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
+        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), course: wp.array2d(dtype=dtype),
+        stride: int, h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        """Squared norm of the terms whose rounding shows in the gradient [J], before the rounding unit."""
+        noise2 = dtype(0.0)
+        for i in range(actuator_body.shape[0]):
+            body = actuator_body[i]
+            axis = actuator_axis[i]
+            if g.label[world, body] == island and body_mask[body][axis] > dtype(0.0):
+                term = dyn.actuator_terms(
+                    actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                    v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                )  # fmt: skip
+                noise2 += stop.axis_norm2(body_mass[world, body], inertia[world, body], axis, term)
+        at = int(0)  # slip may be that of the other body, which the noise does not depend on
+        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+            e = g.edge_order[world, k]
+            for c in range(g.edge_start[world, e], g.edge_end[world, e]):
+                if line.acts(course, world, at, stride):
+                    noise2 += stop.contact_noise2(
+                        world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
+                        coefficients[world, c], line.motion(course, world, at, stride, normal[world, c]), eps,
+                        body_mass, inertia, v,
+                    )  # fmt: skip
+                at += 1
+        return noise2
+
+    @wp.func
+    def start_slope(
+        world: int, island: int, g: Graph, body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype), h: dtype,
+        gradient: wp.array2d(dtype=spatial), direction: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        """Slope of the energy along ``direction``, and curvature of its part without contacts [J]."""
+        slope = dtype(0.0)
+        curve = dtype(0.0)
+        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+            body = g.order[world, k]
+            d = direction[world, body]
+            f = momentum(body_mass[world, body], inertia[world, body], d)
+            slope += wp.dot(d, gradient[world, body])
+            curve += wp.dot(f, d)
+        for i in range(actuator_body.shape[0]):
+            body = actuator_body[i]
+            if g.label[world, body] == island:
+                axis = actuator_axis[i]
+                along = direction[world, body][axis]
+                curve += (
+                    along
+                    * along
+                    * dyn.actuator_curvature(
+                        actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                    )
+                )
+        return slope, curve
+
+    @wp.func
+    def put_contacts(
+        world: int, island: int, g: Graph, row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
+        v: wp.array2d(dtype=spatial), change: int, stride: int, course: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Store an island's contacts at the velocities ``v``, or their ``change`` if v is one; returns their number."""
+        at = int(0)
+        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+            e = g.edge_order[world, k]
+            bi = g.edge_i[world, e]
+            bj = g.edge_j[world, e]
+            vi = v[world, bi]
+            vj = spatial()
+            if bj >= 0:
+                vj = v[world, bj]
+            if wp.static(hard):
+                end = at + g.edge_end[world, e] - g.edge_start[world, e]
+                first = g.edge_start[world, e] - at
+                to = int(MOTION)
+                if change == 1:
+                    to = int(CHANGE)
+                else:
+                    for k_at in range(at, end):
+                        c = first + k_at
+                        line.put_law(course, world, k_at, stride, coefficients[world, c])
+                        if row_a[world, c] == bi:
+                            eight.put_arms(
+                                course, world, k_at, stride, normal[world, c], arm_a[world, c], arm_b[world, c],
+                                twist[world, c],
+                            )  # fmt: skip
+                        else:
+                            eight.put_arms(
+                                course, world, k_at, stride, -normal[world, c], arm_b[world, c], arm_a[world, c],
+                                -twist[world, c],
+                            )  # fmt: skip
+                eight.put_relative(course, world, at, end, stride, vi, vj, to)
+                at = end
+            else:
+                for c in range(g.edge_start[world, e], g.edge_end[world, e]):
+                    va = vi
+                    vb = vj
+                    if row_a[world, c] != bi:
+                        va = vj
+                        vb = vi
+                    u = contact_law.between(va, vb, arm_a[world, c], arm_b[world, c], normal[world, c], twist[world, c])
+                    if change == 1:
+                        line.put_change(course, world, at, stride, normal[world, c], u)
+                    else:
+                        line.put(course, world, at, stride, normal[world, c], coefficients[world, c], u)
+                    at += 1
+        return at
+
+    @wp.func
+    def assemble(
+        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
+        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
+        actuator_damping: wp.array2d(dtype=dtype), course: wp.array2d(dtype=dtype), stride: int, sticks: dtype,
+        h: dtype,
+        eps: dtype, diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
+    ):  # fmt: skip
+        """Write the Hessian of an island, of hard contacts where the last step ended.
+
+        A sticking contact holds by at most ``sticks`` times the lighter mass.
+        """
+        bodies = body_mask.shape[0]
+        lin.assemble_bodies(
+            world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind, actuator_stiffness,
+            actuator_damping, h, diagonal, below,
+        )  # fmt: skip
+        at = int(0)
+        for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
+            e = g.edge_order[world, k]
+            bi = g.edge_i[world, e]
+            bj = g.edge_j[world, e]
+            slot = int(0)
+            swapped = int(0)
+            mass = body_mass[world, bi]
+            if bj >= 0:
+                mass = wp.min(mass, body_mass[world, bj])
+                slot = g.slot[world, bi * bodies + bj]
+                swapped = int(g.rank[world, bi] > g.rank[world, bj])
+            end = at + g.edge_end[world, e] - g.edge_start[world, e]
+            eight.add_curvature(
+                course, world, at, end, stride, eps, diagonal, below, bi, bj, slot, swapped, mass * sticks
+            )
+            at = end
+        lin.lock(world, island, g, body_mask, diagonal, below)
+
+    @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
+    def solve_islands_kernel(
+        # model
+        body_takes_part: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
+        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
+        gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
+        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        # state in
+        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
+        g: Graph, count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
+        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
+        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
+        tolerance: dtype, max_iterations: int,
+        every: int, further: int, again: wp.array(dtype=int),
+        # scratch
+        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
+        direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
+        slip: wp.array2d(dtype=Motion), course: wp.array2d(dtype=dtype),
+        # state out
+        body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
+        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), last_failure: wp.array(dtype=int),
+        residual: wp.array(dtype=dtype),
+    ):  # fmt: skip
+        world = wp.tid()
+        if every == 0 and again[world] == 0:
+            return
+        bodies = body_q.shape[1]
+        stride = slip.shape[1]
+        small.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        if every != 0:
+            for body in range(bodies):
+                body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
+        # contacts that are far from acting sleep: they would join islands and fill the factor for nothing
+        for c in range(count[world]):
+            q = coefficients[world, c]
+            u = contact_law.relative_motion(
+                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                normal[world, c], twist[world, c],
+            )  # fmt: skip
+            g.awake[world, c] = int(contact_law.excess(u, normal[world, c], q, eps) > -q[1] * dtype(WAKING_SPEED))
+        bad = int(0)
+        worst = dtype(0.0)
+        solving = int(1)
+        while solving == 1:
+            arrange(world, body_takes_part, count[world], row_a, row_b, g)
+            most = int(0)
+            worst = dtype(0.0)
+            for island in range(g.islands[world]):
+                contacts = put_contacts(
+                    world, island, g, row_a, normal, arm_a, arm_b, twist, coefficients, body_v1, 0, stride,
+                    course,
+                )  # fmt: skip
+                line.advance(course, world, stride, contacts, dtype(0.0), eps)
+                iteration = int(0)
+                sticks = dtype(stickiest)
+                converged = int(0)
+                while converged == 0:
+                    norm2, size2, speed2 = energy_gradient(
+                        world, island, g, body_mask, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
+                        actuator_kind, actuator_stiffness, actuator_damping, control, row_a, normal, arm_a, arm_b,
+                        twist, course, h, body_v1, gradient, slip,
+                    )  # fmt: skip
+                    norm = wp.sqrt(norm2)
+                    size = stop.sufficient(tolerance, size2, speed2)
+                    if stop.in_sight(norm, size):
+                        noise2 = impulse_noise(
+                            world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
+                            actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
+                            arm_b, coefficients, course, stride, h, eps, body_v1,
+                        )  # fmt: skip
+                        size += stop.impulses_known(noise2)
+                    if norm <= size:
+                        converged = 1
+                    elif iteration >= max_iterations or not wp.isfinite(norm):
+                        converged = -1
+                    else:
+                        iteration += 1
+                        if wp.static(hard):
+                            assemble(
+                                world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
+                                actuator_kind, actuator_stiffness, actuator_damping, course, stride, sticks, h, eps,
+                                diagonal, below,
+                            )  # fmt: skip
+                        else:
+                            lin.assemble(
+                                world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
+                                actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
+                                twist, coefficients, slip, g.acts, h, eps * (dtype(stickiest) / sticks), diagonal,
+                                below,
+                            )  # fmt: skip
+                        for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+                            body = g.order[world, k]
+                            direction[world, body] = -gradient[world, body]
+                        lin.factor(world, island, g, bodies, diagonal, below)
+                        lin.solve(world, island, g, diagonal, below, direction)
+                        slope_0, curve = start_slope(
+                            world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
+                            actuator_stiffness, actuator_damping, h, gradient, direction,
+                        )  # fmt: skip
+                        put_contacts(
+                            world, island, g, row_a, normal, arm_a, arm_b, twist, coefficients, direction, 1,
+                            stride, course,
+                        )  # fmt: skip
+                        if slope_0 < dtype(0.0):
+                            alpha = line.search(course, world, stride, contacts, eps, slope_0, curve)
+                            for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+                                body = g.order[world, k]
+                                body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
+                            line.advance(course, world, stride, contacts, alpha, eps)
+                            sticks = wp.min(dtype(2.0) * sticks, dtype(stickiest))
+                        else:  # the factor lost the masses in rounding
+                            sticks *= dtype(LESS_STICKING)
+                    if converged != 0:
+                        most = wp.max(most, iteration)
+                        relative = tolerance * norm / (size + dtype(1.0e-30))
+                        if not (relative <= worst):
+                            worst = relative
+                        if converged < 0:
+                            bad = 1
+            iterations[world] = iterations[world] + most
+            solving = int(0)
+            for c in range(count[world]):
+                if g.awake[world, c] == 0 and bad == 0:
+                    u = contact_law.relative_motion(
+                        body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
+                        normal[world, c], twist[world, c],
+                    )  # fmt: skip
+                    if contact_law.excess(u, normal[world, c], coefficients[world, c], eps) > dtype(0.0):
+                        g.awake[world, c] = 1
+                        solving = int(1)
+
+        if further == 0:
+            steps[world] = steps[world] + 1
+        if bad == 1:
+            step_failed(world, steps, failed, first_failure, last_failure)
+        if not (worst <= residual[world]):
+            residual[world] = worst
+
+    return SimpleNamespace(kernel=solve_islands_kernel)
+
+
+def solve_islands(
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
+    contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
+    *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
+    further: bool = False,
+) -> None:  # fmt: skip
+    """Velocities after the step; the arguments are those of ``solve.solve``."""
+    m, r, s = model, contact_rows, scratch
+    assert s.graph is not None
+    assert s.blocks is not None
+    wp.launch(
+        make(dtype, *contact_rows.law).kernel,
+        dim=body_q.shape[0],
+        inputs=[
+            m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind,
+            m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
+            body_q, body_v0, control, graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
+            r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(again is None), int(further), again,
+            s.inertia, s.target, s.gradient, s.direction,
+            s.blocks.diagonal, s.blocks.below, s.slip, s.course,
+        ],
+        outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
+        device=body_q.device,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Jacobians of a step and linearized rollouts."""

@@ -1,0 +1,1 @@
+"""Running a model: buffers, plain steps, impact steps, launch graphs, torch."""

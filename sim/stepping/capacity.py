@@ -1,0 +1,77 @@
+"""Room for contacts: how it grows where a world meets more than there is room for, and where that ends."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from ...kernels.collision.pair_table import BROKEN
+from ..errors import CapacityError, SimulationWarning
+from .launch_graphs import greatest_capacity
+
+if TYPE_CHECKING:
+    from .launch_graphs import Lane
+    from .simulator import Simulator
+
+__all__ = ["OutOfRoom", "check", "grown", "no_memory", "tell"]
+
+GROWTH = 1.5
+"""Least factor by which room grows, so that a pile that gathers contact by contact is not begun anew at each."""
+
+
+class OutOfRoom(Exception):  # noqa: N818 - taken back by the simulator, never seen by its user
+    """Says how many contacts a world met; raised while a block of worlds runs."""
+
+    def __init__(self, world: int, needed: int):
+        super().__init__(world, needed)
+        self.world, self.needed = world, needed
+
+
+def check(lane: Lane, worlds: int, first: int) -> None:
+    """Raise OutOfRoom if one of a lane's worlds ``first``, ``first + 1``, ... met more contacts than it has room."""
+    needed = lane.needed_view[:worlds]
+    if bool((needed > lane.capacity).any()):
+        world = int(needed.argmax())
+        raise OutOfRoom(first + world, int(needed[world]))
+
+
+def grown(simulator: Simulator, worst: OutOfRoom) -> int:
+    """Room to go on with, at most what all pairs of shapes together can list.
+
+    Raises:
+        CapacityError: The room was given as ``contact_capacity``, or a pair lists more than it can.
+    """
+    room, needed = simulator.contact_capacity, worst.needed
+    if needed >= int(BROKEN):
+        raise CapacityError(
+            f"world {worst.world}: a pair of shapes listed {needed - int(BROKEN)} contacts, more than the table in "
+            "carom/kernels/pairs.py says it can. This is a fault of carom, not of the scene; please report the scene"
+        )
+    if simulator.options.contact_capacity is not None:
+        softened = simulator.options.softening.reach > 0.0
+        raise CapacityError(
+            f"world {worst.world} met {needed} contacts but there is room for {room}; pass contact_capacity={needed} "
+            "or more to Simulator, or leave it out, so that the room grows by itself, or reduce "
+            + ("the width of softened contact" if softened else "contact_margin")
+        )
+    return min(greatest_capacity(simulator.model), max(needed, int(GROWTH * room)))
+
+
+def no_memory(worst: OutOfRoom, room: int, width: int, error: Exception) -> CapacityError:
+    """The error where there is no memory for the room that a world needs."""
+    return CapacityError(
+        f"world {worst.world} met {worst.needed} contacts, and there is no memory for {room} contacts in each of "
+        f"{width} worlds ({error}); simulate fewer worlds at once, take a smaller step, or, if that many contacts "
+        "cannot be meant, look for bodies that are too fast or too large"
+    )
+
+
+def tell(before: int, after: int, worst: OutOfRoom) -> None:
+    """Warn that room has grown."""
+    warnings.warn(
+        f"world {worst.world} met {worst.needed} contacts and there was room for {before}: room for {after} was made, "
+        f"and the worlds that lacked it were begun anew. Results are the same. Pass contact_capacity={after} to "
+        "Simulator to have it from the start (a number given is a limit), or take a smaller step",
+        SimulationWarning,
+        stacklevel=2,
+    )

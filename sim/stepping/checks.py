@@ -1,0 +1,376 @@
+"""What a rollout is given and what it returns, checked."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ...kernels.bodies.motion import ACTUATOR_POSITION
+from ...kernels.contact.hard import AUTO
+from ...plain import plain
+from ..errors import ConvergenceError, DerivativeError, SimulationWarning, StateError
+from ..scene.descriptions import MOST_FRICTION
+from ..scene.mass import TRIANGLE, triangle_fault
+from ..scene.model import PARAMETERS, Model
+from ..state import Diagnostics, State
+from .options import SimulatorOptions
+
+if TYPE_CHECKING:
+    from .launch_graphs import Lane
+    from .simulator import Simulator
+
+__all__ = ["far_away", "mass_alone", "overlap", "rollout_inputs", "rollout_result", "spinning", "sunk", "turn_targets"]
+
+DEEP = 0.1
+"""Depth of an overlap, relative to half the width of the thinner shape, that cannot be meant."""
+
+
+MASS_CHANGE = 0.01
+"""Part of its mass by which a body's may change without its inertia and without a word: differences, disturbances."""
+
+COARSE = 1e-3
+"""Spacing of numbers, relative to the smallest shape, from which on contacts are not resolved."""
+
+FINE = 1e-6
+"""Spacing of numbers [m] that resolves whatever is larger than a millimetre."""
+
+FAST = 1.0
+"""Turn in a step [rad], times how unlike the moments of inertia are, beyond which free turning is not resolved."""
+
+
+def _finite(value: torch.Tensor, what: str) -> None:
+    good = torch.isfinite(value)
+    if not bool(good.all()):
+        where = tuple(torch.nonzero(~good)[0].tolist())
+        count = int((~good).sum())
+        raise StateError(
+            f"{what} has {count} value{'s' if count > 1 else ''} that are not finite, the first at index {where}"
+        )
+
+
+def _shape(value: torch.Tensor, wanted: tuple[int, ...], what: str, names: str) -> None:
+    if tuple(value.shape) != wanted:
+        raise StateError(f"{what} must have shape {names} = {wanted}, got {tuple(value.shape)}")
+
+
+def rollout_inputs(
+    model: Model, state: State, control: torch.Tensor | None, parameters: Mapping[str, torch.Tensor], steps: int | None
+) -> tuple[State, torch.Tensor, dict[str, torch.Tensor]]:
+    """State, controls and all parameters of a rollout as contiguous tensors of the model's type, or a StateError."""
+
+    def convert(value: torch.Tensor, what: str) -> torch.Tensor:
+        if not isinstance(value, torch.Tensor):
+            raise StateError(f"{what} must be a torch tensor, got {type(value).__name__}")
+        if not value.is_floating_point():
+            raise StateError(f"{what} must be of floating-point type, got {value.dtype}")
+        _finite(value.detach(), what)
+        return value.to(device=model.device, dtype=model.dtype).contiguous()
+
+    if not isinstance(state, State):
+        raise StateError(f"the state must be a State(body_q, body_v), got {type(state).__name__}; see Model.state")
+    if not isinstance(parameters, Mapping):
+        raise StateError(f"parameters must be tensors by name, {{name: tensor}}, got {type(parameters).__name__}")
+    steps = plain(steps)
+    if steps is not None and not isinstance(steps, int):
+        raise StateError(f"steps must be an integer, got {steps!r}")
+    q, v = convert(state.body_q, "body_q"), convert(state.body_v, "body_v")
+    worlds = q.shape[0] if q.dim() == 3 else -1
+    if worlds < 1 or (model.worlds not in (1, worlds)):
+        raise StateError(
+            f"body_q must have shape [worlds, bodies, 7] with worlds = {model.worlds if model.worlds > 1 else 'any'}, "
+            f"bodies = {model.bodies}, got {tuple(state.body_q.shape)}"
+        )
+    _shape(q, (worlds, model.bodies, 7), "body_q", "[worlds, bodies, 7]")
+    _shape(v, (worlds, model.bodies, 6), "body_v", "[worlds, bodies, 6]")
+    norm = q.detach()[..., 3:].norm(dim=-1)
+    if bool(((norm - 1.0).abs() > 1e-2).any()):
+        w, b = torch.nonzero((norm - 1.0).abs() > 1e-2)[0].tolist()
+        raise StateError(
+            f"the quaternion of body {model.body_names[b]!r} in world {w} has norm {float(norm[w, b]):.4g}; "
+            "normalize it (order x, y, z, w)"
+        )
+    if control is None:
+        if model.actuators:
+            raise StateError(
+                f"the model has {model.actuators} actuators; give control of shape [steps, worlds, {model.actuators}]"
+            )
+        if steps is None or steps < 0:
+            raise StateError(f"without control, steps must say how many steps to take, got {steps}")
+        control = q.new_zeros((steps, worlds, 0))
+    control = convert(control, "control")
+    if control.dim() != 3 or tuple(control.shape[1:]) != (worlds, model.actuators):
+        raise StateError(
+            f"control must have shape [steps, worlds, actuators] = [steps, {worlds}, {model.actuators}], "
+            f"got {tuple(control.shape)}"
+        )
+    if steps is not None and steps != control.shape[0]:
+        raise StateError(f"control has {control.shape[0]} steps but steps={steps} was asked for")
+    unknown = set(parameters) - set(PARAMETERS)
+    if unknown:
+        raise StateError(f"unknown parameter {sorted(unknown)[0]!r}; there are {', '.join(PARAMETERS)}")
+    if model.shape_size.requires_grad:
+        raise DerivativeError(
+            "shape_size of the model requires a gradient, and a rollout has no derivative with respect to sizes: give "
+            "model.shape_size.detach(), and take differences over models of other sizes"
+        )
+    values = {"shape_size": model.shape_size}
+    for name in PARAMETERS:
+        default = getattr(model, name)
+        value = convert(parameters[name], name) if name in parameters else default
+        if value.dim() == default.dim() - 1:
+            value = value.unsqueeze(0)
+        if tuple(value.shape) not in {(1, *default.shape[1:]), (worlds, *default.shape[1:])}:
+            raise StateError(
+                f"{name} must have shape {tuple(default.shape[1:])} or {(worlds, *default.shape[1:])}, "
+                f"got {tuple(value.shape)}"
+            )
+        values[name] = value
+    _physical(model, values)
+    return State(q, v), control, values
+
+
+def _physical(model: Model, values: dict[str, torch.Tensor]) -> None:
+    mass = values["body_mass"].detach()
+    if not bool((mass > 0).all()):
+        w, b = torch.nonzero(~(mass > 0))[0].tolist()
+        raise StateError(
+            f"body_mass of {model.body_names[b]!r} in world {w} must be positive [kg], got {float(mass[w, b]):.4g}"
+        )
+    inertia = values["body_inertia"].detach()
+    skew = (inertia - inertia.mT).abs().amax(dim=(-2, -1))
+    if bool((skew > 1e-4 * inertia.abs().amax(dim=(-2, -1))).any()):
+        w, b = divmod(int(skew.argmax()), skew.shape[1])
+        raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} must be symmetric")
+    moments = torch.linalg.eigvalsh(inertia)
+    low = moments[..., 0]
+    if not bool((low > 0).all()):
+        w, b = torch.nonzero(~(low > 0))[0].tolist()
+        raise StateError(
+            f"body_inertia of {model.body_names[b]!r} in world {w} must be positive definite; its least principal "
+            f"moment is {float(low[w, b]):.4g} kg m^2"
+        )
+    beyond = moments[..., 2] * (2.0 - TRIANGLE) > moments.sum(dim=-1)
+    if bool(beyond.any()):
+        turns = np.asarray(model.body_free[:, 3:].any(axis=1))
+        for w, b in torch.nonzero(beyond).tolist():
+            fault = triangle_fault(moments[w, b].tolist())
+            if turns[b] and fault is not None:
+                raise StateError(f"body_inertia of {model.body_names[b]!r} in world {w} {fault}")
+    for name, unit, least in (("shape_stiffness", "N/m", "positive"), ("shape_damping", "N s/m", "zero or more")):
+        value = values[name].detach()
+        lowest, highest = (float(x) for x in value.aminmax()) if value.numel() else (AUTO, AUTO)
+        if lowest > 0.0 or lowest == highest == AUTO:
+            continue
+        good = (value == AUTO) | (value > 0.0) | ((value == 0.0) & (least != "positive"))
+        if not bool(good.all()):
+            w, i = torch.nonzero(~good)[0].tolist()
+            raise StateError(
+                f"{name} of {model.shape_names[i]!r} in world {w} must be {least} [{unit}], or {AUTO:g} to have it "
+                f"derived from mass and step, got {float(value[w, i]):.4g}. No other number stands for a derived one: "
+                "an optimizer that comes down to zero would get a rigid contact. Keep it above with a bound, or "
+                "optimize its logarithm"
+            )
+    for name, labels in (
+        ("shape_friction", model.shape_names),
+        ("shape_restitution", model.shape_names),
+        ("shape_rolling_resistance", model.shape_names),
+        ("shape_torsional_resistance", model.shape_names),
+        ("actuator_stiffness", model.actuator_names),
+        ("actuator_damping", model.actuator_names),
+    ):
+        value = values[name].detach()
+        if value.numel() and not bool(value.min() >= 0):
+            w, i = torch.nonzero(~(value >= 0))[0].tolist()
+            raise StateError(f"{name} of {labels[i]!r} in world {w} must not be negative, got {float(value[w, i]):.4g}")
+
+    friction = values["shape_friction"].detach()
+    if bool((friction > MOST_FRICTION).any()):
+        w, i = torch.nonzero(friction > MOST_FRICTION)[0].tolist()
+        raise StateError(
+            f"shape_friction of {model.shape_names[i]!r} in world {w} must be at most {MOST_FRICTION:g}, got "
+            f"{float(friction[w, i]):.4g}; no known material exceeds about 4. To hold a body use 1 to 2"
+        )
+    bounce = values["shape_restitution"].detach()
+    if bool((bounce > 1).any()):
+        w, i = torch.nonzero(bounce > 1)[0].tolist()
+        raise StateError(
+            f"shape_restitution of {model.shape_names[i]!r} in world {w} must be 0 to 1, got {float(bounce[w, i]):.4g}"
+        )
+
+
+def mass_alone(
+    model: Model, values: dict[str, torch.Tensor], given: Mapping[str, torch.Tensor], told: set[str]
+) -> None:
+    """Warn, once, of masses that were changed without the inertia of bodies that can turn."""
+    if "body_mass" not in given or "body_inertia" in given or "mass alone" in told:
+        return
+    turns = torch.as_tensor(model.body_free[:, 3:].any(axis=1), device=model.device)
+    mass = values["body_mass"].detach()
+    changed = ((mass / model.body_mass - 1.0).abs() > MASS_CHANGE) & turns
+    if not bool(changed.any()):
+        return
+    told.add("mass alone")
+    w, b = torch.nonzero(changed)[0].tolist()
+    before = float(model.body_mass[w if len(model.body_mass) > 1 else 0, b])
+    warnings.warn(
+        f"body_mass of {model.body_names[b]!r} in world {w} is {float(mass[w, b]):.4g} kg instead of {before:.4g} kg, "
+        "and its inertia stays: it turns like the body of the old mass. If the density was meant to change, pass "
+        '"body_inertia": model.body_inertia * (mass / model.body_mass)[..., None, None] too; if not, pass '
+        '"body_inertia": model.body_inertia. A gradient by the mass is that of what was passed',
+        SimulationWarning,
+        stacklevel=2,
+    )
+
+
+def far_away(model: Model, q: torch.Tensor, told: set[str]) -> None:
+    """Warn, once, of bodies so far from the origin that their precision does not resolve contacts; ``q`` [W, B, 7]."""
+    if not model.shapes or "far away" in told:
+        return
+    low, high = q.detach().aminmax()  # of quaternions too, which are small
+    spacing = max(-float(low), float(high)) * torch.finfo(q.dtype).eps
+    if spacing <= FINE:
+        return
+    radius = model.shape_size[..., 0]
+    least = float(torch.where(radius > 0.0, radius, torch.full_like(radius, math.inf)).min())
+    if spacing <= COARSE * least:
+        return
+    place = q.detach()[..., :3].abs().amax(dim=2)
+    told.add("far away")
+    w, b = divmod(int(place.argmax()), model.bodies)
+    warnings.warn(
+        f"body {model.body_names[b]!r} is {float(place[w, b]):.4g} m from the origin in world {w}, where {q.dtype} "
+        f"resolves {spacing:.2g} m, coarse for shapes as small as {least:.2g} m: contacts there are noise. Move the "
+        "scene to the origin" + ("" if q.dtype == torch.float64 else ", or take dtype='float64'"),
+        SimulationWarning,
+        stacklevel=3,
+    )
+
+
+def turn_targets(model: Model, control: torch.Tensor, told: set[str]) -> None:
+    """Warn, once, of position targets about an axis that no angle reaches; ``control`` [T, W, A]."""
+    turns = np.asarray((model.actuator_kind == int(ACTUATOR_POSITION)) & (model.actuator_axis >= 3))
+    if not turns.any() or not control.numel() or "turn targets" in told:
+        return
+    beyond = control.detach().abs() * torch.as_tensor(turns, device=control.device)
+    if not bool((beyond > math.pi).any()):
+        return
+    told.add("turn targets")
+    t, w, a = torch.nonzero(beyond > math.pi)[0].tolist()
+    warnings.warn(
+        f"the target of actuator {model.actuator_names[a]!r} is {float(control[t, w, a]):.4g} rad at step {t} in world "
+        f"{w}: a position about an axis is measured within -pi to pi, so it is never reached and the actuator turns "
+        "on and on. Use a velocity actuator for whole turns",
+        SimulationWarning,
+        stacklevel=3,
+    )
+
+
+def restitution(model: Model, options: SimulatorOptions, values: dict[str, torch.Tensor]) -> None:
+    """Raise where shapes bounce although the steps drop momentum, or contacts are softened."""
+    if options.quasi_dynamic and bool((values["shape_restitution"] > 0).any()):
+        raise StateError(
+            "restitution has no meaning in quasi-dynamic stepping, which drops momentum; set shape_restitution to zero "
+            "or pass quasi_dynamic=False to Simulator"
+        )
+    if options.softening.reach > 0.0 and bool((values["shape_restitution"] > 0).any()):
+        s = int(torch.nonzero(values["shape_restitution"] > 0)[0, 1])
+        raise StateError(
+            f"shape {model.shape_names[s]!r} has restitution, and the simulator's contacts are softened: a force felt "
+            "from a distance has no moment of impact. Set shape_restitution to zero, or use softening=Hard()"
+        )
+
+
+def overlap(model: Model, lane: Lane, worlds: int, first: int) -> None:
+    """Raise if shapes start deep inside each other; the lane holds worlds ``first``, ``first + 1``, ..."""
+    ratio = lane.depth_ratio.numpy()[:worlds]
+    if not (ratio > DEEP).any():
+        return
+    w = int(ratio.argmax())
+    a, b = (model.shape_names[i] for i in lane.depth_shapes.numpy()[w])
+    raise StateError(
+        f"shapes {a!r} and {b!r} start {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}; "
+        "move them apart, exclude the pair in the builder, or pass allow_overlap=True to Simulator"
+    )
+
+
+def sunk(model: Model, lane: Lane, worlds: int, first: int) -> None:
+    """Warn if shapes ended deep inside each other; the lane holds worlds ``first``, ``first + 1``, ..."""
+    ratio = lane.depth_ratio.numpy()[:worlds]
+    if not (ratio > DEEP).any():
+        return
+    w = int(ratio.argmax())
+    a, b = (model.shape_names[i] for i in lane.depth_shapes.numpy()[w])
+    warnings.warn(
+        f"shapes {a!r} and {b!r} ended {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}. The "
+        "derived stiffness carries bodies of like mass; for a heavy load on a light body give their shapes a "
+        "stiffness, or take a smaller step",
+        SimulationWarning,
+        stacklevel=2,
+    )
+
+
+def spinning(model: Model, options: SimulatorOptions, inertia: torch.Tensor, final_v: torch.Tensor) -> None:
+    """Warn if bodies end spinning faster than a step resolves; ``inertia`` [1 or W, B, 3, 3], ``final_v`` [W, B, 6]."""
+    turn = final_v[..., 3:].norm(dim=-1) * options.step
+    if not bool((turn > FAST).any()):
+        return
+    if not options.quasi_dynamic:  # a body of three equal moments, or that turns about fixed axes, spins at any speed
+        moments = torch.linalg.eigvalsh(inertia)
+        turn = turn * (1.0 - moments[..., 0] / moments[..., 2])
+        turn = turn * torch.as_tensor(model.body_free[:, 3:].all(axis=1), device=turn.device)
+    if not bool((turn > FAST).any()):
+        return
+    w, b = divmod(int(turn.argmax()), model.bodies)
+    speed = float(final_v[w, b, 3:].norm())
+    warnings.warn(
+        f"body {model.body_names[b]!r} ended spinning at {speed:.3g} rad/s in world {w}, "
+        f"{speed * options.step:.2g} rad a step: a step resolves less than about 1, and beyond that "
+        "its axis wanders. Take a step of "
+        f"{0.5 / speed:.1g} s or less, or look for a torque that is too great or an inertia that is too small",
+        SimulationWarning,
+        stacklevel=2,
+    )
+
+
+def _unsolved(simulator: Simulator, where: str, step: int, residual: float) -> ConvergenceError:
+    return ConvergenceError(
+        f"the contact solve did not converge {where} at step {step} (relative gradient norm {residual:.3g} after at "
+        f"most {simulator.options.max_iterations} iterations). Likely causes: values near the limits of the precision, "
+        "or extreme ratios of mass or stiffness. Try dtype='float64', a smaller step, a larger stiction speed, or "
+        "a larger tolerance or max_iterations"
+    )
+
+
+def solved_again(simulator: Simulator, lane: Lane, what: str, place: Callable[[int, int], tuple[int, int]]) -> None:
+    """Raise if a pass over a finished rollout, ``what``, took a solve again that did not converge this time.
+
+    ``place(row, count)`` is the world and the step of a row of the lane, when it failed at its solve number ``count``.
+    """
+    _iterations, failed, first, residual = lane.solver_outcome()
+    if not (failed > 0).any():
+        return
+    row = int((failed > 0).argmax())
+    world, step = place(row, int(first[row]))
+    raise _unsolved(simulator, f"in {what} of world {world}", step, float(residual[row]))
+
+
+def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
+    """Raise what went wrong in a rollout."""
+    bad = d.failed_steps > 0
+    if bool(bad.any()):
+        world = int(torch.nonzero(bad)[0])
+        raise _unsolved(
+            simulator, f"in {int(bad.sum())} of {len(bad)} worlds; first in world {world}", int(d.first_failure[world]),
+            float(d.residual[world]),
+        )  # fmt: skip
+    if not bool(torch.isfinite(final_q).all() and torch.isfinite(final_v).all()):
+        good = (torch.isfinite(final_q).all(dim=-1) & torch.isfinite(final_v).all(dim=-1)).all(dim=-1)
+        w = int(torch.nonzero(~good)[0])
+        raise ConvergenceError(
+            f"world {w} ended with a state that is not finite; reduce the step or check forces and masses"
+        )

@@ -1,0 +1,104 @@
+"""The contact solve and its adjoint for worlds of any size: one dense system, or islands of blocks."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import warp as wp
+
+from ...kernels.contact import law
+from ...kernels.core.model_arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
+from ...kernels.core.simd import LANES
+from ...kernels.solver import adjoint, adjoint_islands, line_search
+from ...kernels.solver import dense as solve
+from ...kernels.solver import islands as solve_islands
+from ...kernels.solver.island_graph import GraphArrays
+from .options import SimulatorOptions
+
+__all__ = ["Solver"]
+
+
+@dataclass(frozen=True)
+class Solver:
+    """Solves steps of W worlds with up to C contacts each; the methods launch kernels.
+
+    Args:
+        real: ``wp.float32`` or ``wp.float64``.
+        arrays: The model.
+        scratch: Working memory.
+        options: Of the step.
+        resists: Whether the contacts have rolling and torsional resistance; the rows given must agree.
+    """
+
+    real: Any
+    arrays: ModelArrays
+    scratch: Scratch
+    options: SimulatorOptions
+    resists: bool = False
+
+    @classmethod
+    def allocate(cls, real: Any, arrays: ModelArrays, options: SimulatorOptions, worlds: int, capacity: int) -> Solver:
+        """A solver with memory of its own."""
+        return cls(real, arrays, Scratch.allocate(worlds, arrays, capacity, real), options)
+
+    def with_capacity(self, capacity: int) -> Solver:
+        """A solver for other contacts that shares what does not depend on them; not to be used at the same time."""
+        old = self.scratch
+        worlds, bodies = old.target.shape
+        device = old.target.device
+        motion = law.make(self.real, self.resists).Motion
+        slips = [wp.zeros((worlds, capacity), dtype=motion, device=device) for _ in range(2)]
+        friction = old.friction
+        if old.graph is None:
+            friction = wp.zeros((worlds, capacity), dtype=friction.dtype, device=device)
+        own = None if old.graph is None else GraphArrays.allocate(worlds, bodies, capacity, device)
+        course = old.course
+        if own is not None:
+            numbers = line_search.rows_of(self.resists) * capacity + LANES
+            course = wp.zeros((worlds, numbers), dtype=self.real, device=device)
+        scratch = dataclasses.replace(
+            old, slip=slips[0], slip_change=slips[1], friction=friction, course=course, graph=own
+        )
+        return dataclasses.replace(self, scratch=scratch)
+
+    def resisting(self) -> Solver:
+        """A solver for contacts with resistance that shares all else; not to be used at the same time."""
+        return dataclasses.replace(self, resists=True).with_capacity(self.scratch.slip.shape[1])
+
+    def solve(
+        self, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array, rows: Rows, body_v1: wp.array,
+        report: SolverReport, again: wp.array | None = None, *, further: bool = False,
+    ) -> None:  # fmt: skip
+        """Write the velocities after the step into ``body_v1``; see ``kernels.solve.solve`` for the arguments."""
+        o, s = self.options, self.scratch
+        tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-4)
+        step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": tolerance}
+        step["max_iterations"] = o.max_iterations
+        step |= {"again": again, "further": further}
+        if s.graph is None:
+            solve.solve(
+                self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report,
+                dofs=self.arrays.dofs, **step,
+            )  # fmt: skip
+        else:
+            solve_islands.solve_islands(
+                self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, **step
+            )
+
+    def adjoint(
+        self, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, count: wp.array, rows: Rows, adj_v1: wp.array,
+        adjoints: Adjoints,
+    ) -> None:  # fmt: skip
+        """Solve with the Hessian at ``body_v1``; writes ``adjoints.z`` and ``adjoints.active``."""
+        step = {"h": self.options.step, "eps": self.options.stiction}
+        if self.scratch.graph is None:
+            adjoint.solve_adjoint(
+                self.real, self.arrays, body_q, body_v0, body_v1, count, rows, self.scratch, adj_v1, adjoints,
+                dofs=self.arrays.dofs, **step,
+            )  # fmt: skip
+        else:
+            adjoint_islands.solve_adjoint(
+                self.real, self.arrays, body_q, body_v1, count, rows, self.scratch, adj_v1, adjoints, **step
+            )
