@@ -13,6 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__
 from .quiet import quiet_warp
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from .render.animation import animate
     from .sim import Model, ModelBuilder, Recording, Simulator, State, record
     from .sim.recordings import energy
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CompareResult",

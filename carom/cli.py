@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.text import Text
 
-from . import __version__
+from ._version import __version__
 from .commands.compare import Compare
 from .commands.diagnose import Diagnose
 from .commands.optimize import Optimize

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import warp as wp
 
-from .. import __version__
+from .._version import __version__
 from .atomic import atomic_file
 
 __all__ = ["plain", "versions", "write_json"]

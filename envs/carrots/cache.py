@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 
+from ..._version import __version__
 from ...files.atomic import atomic_file
 from .cutting import Piece
 from .spilling import Spill, spill
@@ -43,8 +44,6 @@ def pile_key(pieces: tuple[Piece, ...], how: Spill) -> str:
 
     (To the last digit a pile also depends on the processor; a cached one is used as it is.)
     """
-    from ... import __version__
-
     digest = hashlib.sha256()
     digest.update(json.dumps({"format": FORMAT, "carom": __version__, **asdict(how)}, sort_keys=True).encode())
     for piece in pieces:

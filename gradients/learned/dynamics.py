@@ -14,7 +14,7 @@ from ..core.checks import as_batch, check_count
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble
-from ..differentiable import NUMBERS
+from ..core.estimated import NUMBERS
 from ..noise.counter_random import derive_seed, draw_uniforms
 from .data import Identity
 from .dynamics_fit import DynamicsErrors, Transitions, check_transitions, measure, train

@@ -13,9 +13,9 @@ from ...first_order import numbers_only, refuse_transforms
 from ...plain import plain_numbers
 from ..core.checks import Scale, as_batch, check_scale
 from ..core.errors import GradientError
+from ..core.estimated import LIMITS, NUMBERS, Estimated
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble
-from ..differentiable import LIMITS, NUMBERS, Estimated
 from ..noise.counter_random import derive_seed
 from ..noise.distributions import Gaussian
 from .data import Identity, RegionData, draw_data
@@ -23,6 +23,7 @@ from .fit import Fit, FitOptions, FitReport, fit_costs
 from .options import SurrogateOptions
 from .progress import ProgressCallback, reporter
 from .regions import Region
+from .stored_fit import write_fit
 
 __all__ = ["FittedSurrogate", "fit_surrogate"]
 
@@ -219,9 +220,7 @@ class FittedSurrogate:
 
     def save(self, path: str | Path) -> None:
         """Write weights and data to ``path`` (.npz), whole or not at all; :func:`load_surrogate` reads it."""
-        from .storage import save_surrogate
-
-        save_surrogate(self, path)
+        write_fit(path, self)
 
     def _smoothed(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Each member's value [members, batch] and slope [members, batch, parameters], averaged over the noise."""

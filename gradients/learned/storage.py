@@ -1,9 +1,8 @@
-"""Fitted surrogates on disk, and all that is checked when one is read."""
+"""Fitted surrogates read from disk, and all that is checked then."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,41 +14,17 @@ from ..core.interface import Objective
 from ..core.objective import evaluate
 from ..estimators.network import Ensemble
 from .data import Identity, RegionData, objective_dtype
-from .files import read_model, require, write_model
+from .files import read_model, require
 from .fit import Fit, FitOptions, FitReport, layer_shapes
 from .fitted import FittedSurrogate
 from .options import SurrogateOptions
 from .regions import region_from_dict
+from .stored_fit import KIND
 
 if TYPE_CHECKING:
     from .progress import ProgressCallback
 
-__all__ = ["load_surrogate", "save_surrogate"]
-
-_KIND = "objective surrogate"
-
-
-def save_surrogate(surrogate: FittedSurrogate, path: str | Path) -> None:
-    """Write weights and data to ``path`` (.npz), whole or not at all."""
-    fit = surrogate.fit
-    arrays = {f"weight{i}": weight.numpy() for i, weight in enumerate(fit.network.weights)}
-    arrays |= {"centre": fit.centre.numpy(), "spread": fit.spread.numpy(), "plane": fit.plane.numpy()}
-    for i, part in enumerate(surrogate.data):
-        arrays |= {f"points{i}": part.points.numpy(), f"costs{i}": part.costs.numpy()}
-    header = {
-        "objective": surrogate.identity.name,
-        "parameters": surrogate.identity.parameters,
-        "parameter_names": surrogate.identity.parameter_names,
-        "regions": [region.as_dict() for region in surrogate.regions],
-        "eps": [part.eps for part in surrogate.data],
-        "networks": asdict(surrogate.networks),
-        "options": asdict(surrogate.options),
-        "report": asdict(surrogate.report),
-        "offset": fit.offset,
-        "cost_spread": fit.cost_spread,
-        "counts": [surrogate.refits, surrogate.extensions, surrogate.rollouts],
-    }
-    write_model(path, _KIND, header, arrays)
+__all__ = ["load_surrogate"]
 
 
 def load_surrogate(
@@ -74,7 +49,7 @@ def load_surrogate(
         FileNotFoundError: There is no such file.
         GradientError: A damaged file, another version or kind, another architecture than it says, another objective.
     """
-    header, arrays = read_model(path, _KIND)
+    header, arrays = read_model(path, KIND)
     try:
         surrogate = _build(path, header, arrays, progress)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

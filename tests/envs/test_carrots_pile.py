@@ -103,7 +103,7 @@ def test_cache_key_holds_all_that_decides(pieces, pile, folder, monkeypatch):
     keys = {caching.pile_key(pieces, HOW), caching.pile_key(pieces[:9], HOW), caching.pile_key(pieces[::-1], HOW)}
     for change in ({"seed": 9}, {"friction": 0.4}, {"step": 0.004}, {"longest": 2.0}, {"stiction": 1e-3}):
         keys.add(caching.pile_key(pieces, Spill(**{"seed": 4, "friction": 0.5, **change})))
-    monkeypatch.setattr("carom.__version__", "0.0.0-other")
+    monkeypatch.setattr("carom.envs.carrots.cache.__version__", "0.0.0-other")
     keys.add(caching.pile_key(pieces, HOW))
     monkeypatch.setattr(caching, "FORMAT", caching.FORMAT + 1)
     keys.add(caching.pile_key(pieces, HOW))

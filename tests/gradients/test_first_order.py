@@ -15,7 +15,7 @@ import carom
 from carom.envs.control import make_control
 from carom.first_order import FirstOrder, Product
 from carom.gradients import Autodiff, Box, GradientError, Smoothing, differentiable, fit_surrogate
-from carom.gradients.differentiable import Estimated
+from carom.gradients.core.estimated import Estimated
 from carom.sim import DerivativeError, Simulator, SimulatorStep, State, step_jacobian
 from carom.sim.stepping.torch_rollout import Rollout
 

@@ -1,0 +1,3 @@
+"""The version, for the package and for what is written to files."""
+
+__version__ = "0.1.0"
