@@ -11,7 +11,7 @@ import torch
 
 from ..capabilities import can_record, has_scene
 from ..gradients.core.objective import evaluate
-from ..report.figures.arrows import descent
+from .way_points import descent
 
 if TYPE_CHECKING:
     from ..sim import Recording

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .figures.scene import is_crowded
 
 if TYPE_CHECKING:
-    from ..api.compare import CompareResult
+    from ..comparison.result import ComparisonResult
 
 __all__ = ["CAPTIONS", "Caption", "describe"]
 
@@ -25,12 +25,12 @@ class Caption:
     """What is in the picture."""
 
 
-def describe(result: CompareResult, kind: str) -> Caption:
+def describe(result: ComparisonResult, kind: str) -> Caption:
     """The words of the figure of this kind."""
     return CAPTIONS[kind](result)
 
 
-def _slice(result: CompareResult) -> Caption:
+def _slice(result: ComparisonResult) -> Caption:
     return Caption(
         "Cost along a line.",
         f"The cost {result.slice.direction_name}, theta in the middle. Grey: as it is. Dashed black: averaged over "
@@ -42,7 +42,7 @@ def _slice(result: CompareResult) -> Caption:
     )
 
 
-def _landscape(result: CompareResult) -> Caption:
+def _landscape(result: ComparisonResult) -> Caption:
     assert result.landscape is not None
     x, y = (result.names[i] for i in result.landscape.axes)
     return Caption(
@@ -54,7 +54,7 @@ def _landscape(result: CompareResult) -> Caption:
     )
 
 
-def _parameters(result: CompareResult) -> Caption:
+def _parameters(result: ComparisonResult) -> Caption:
     return Caption(
         "Gradient by parameter.",
         "Black line and grey band: the reference and twice its standard error. Marks: the backends, with twice their "
@@ -64,7 +64,7 @@ def _parameters(result: CompareResult) -> Caption:
     )
 
 
-def _scene(result: CompareResult) -> Caption:
+def _scene(result: ComparisonResult) -> Caption:
     assert result.recording is not None
     crowded = is_crowded(result.recording)
     before = "before and after the rollout at theta" if crowded else "at the end of the rollout at theta, start dashed"
@@ -77,7 +77,7 @@ def _scene(result: CompareResult) -> Caption:
     )
 
 
-def _bodies(result: CompareResult) -> Caption:
+def _bodies(result: ComparisonResult) -> Caption:
     assert result.studies is not None
     assert result.studies.nudges is not None
     return Caption(
@@ -92,7 +92,7 @@ def _bodies(result: CompareResult) -> Caption:
     )
 
 
-def _field(result: CompareResult) -> Caption:
+def _field(result: ComparisonResult) -> Caption:
     assert result.studies is not None
     assert result.studies.arrows is not None
     found = result.studies.arrows
@@ -108,7 +108,7 @@ def _field(result: CompareResult) -> Caption:
     )
 
 
-def _singles(result: CompareResult) -> Caption:
+def _singles(result: ComparisonResult) -> Caption:
     assert result.studies is not None
     assert result.studies.singles is not None
     found = result.studies.singles
@@ -134,7 +134,7 @@ _BIAS = (
 )
 
 
-def _samples(result: CompareResult) -> Caption:
+def _samples(result: ComparisonResult) -> Caption:
     return _swept(
         result,
         "samples",
@@ -144,7 +144,7 @@ def _samples(result: CompareResult) -> Caption:
     )
 
 
-def _scale(result: CompareResult) -> Caption:
+def _scale(result: ComparisonResult) -> Caption:
     return _swept(
         result,
         "scale",
@@ -156,7 +156,7 @@ def _scale(result: CompareResult) -> Caption:
     )
 
 
-def _horizon(result: CompareResult) -> Caption:
+def _horizon(result: ComparisonResult) -> Caption:
     return _swept(
         result,
         "horizon",
@@ -166,7 +166,7 @@ def _horizon(result: CompareResult) -> Caption:
     )
 
 
-def _stiffness(result: CompareResult) -> Caption:
+def _stiffness(result: ComparisonResult) -> Caption:
     return _swept(
         result,
         "stiffness",
@@ -177,7 +177,7 @@ def _stiffness(result: CompareResult) -> Caption:
     )
 
 
-def _swept(result: CompareResult, name: str, title: str, text: str) -> Caption:
+def _swept(result: ComparisonResult, name: str, title: str, text: str) -> Caption:
     assert result.studies is not None
     found = result.studies.sweeps[name]
     seeds = max((p.repeats for row in found.points.values() for p in row if p is not None), default=0)
@@ -189,7 +189,7 @@ def _swept(result: CompareResult, name: str, title: str, text: str) -> Caption:
     )
 
 
-def _growth(result: CompareResult) -> Caption:
+def _growth(result: ComparisonResult) -> Caption:
     assert result.studies is not None
     assert result.studies.diagnosis is not None
     found = result.studies.diagnosis
@@ -207,7 +207,7 @@ def _growth(result: CompareResult) -> Caption:
     )
 
 
-def _curves(result: CompareResult) -> Caption:
+def _curves(result: ComparisonResult) -> Caption:
     assert result.studies is not None
     found = result.studies.curves
     ended = [f"{name} stopped {curve.stopped}" for name, curve in found.items() if curve.stopped]
@@ -228,7 +228,7 @@ def _notes(notes: Iterable[str]) -> str:
     return f" Not there: {'; '.join(said)}." if said else ""
 
 
-def _shown(result: CompareResult) -> list[str]:
+def _shown(result: ComparisonResult) -> list[str]:
     return [row.name for row in result.comparison.rows if row.gradient is not None]
 
 
@@ -236,7 +236,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names) or "no backend"
 
 
-CAPTIONS: dict[str, Callable[[CompareResult], Caption]] = {
+CAPTIONS: dict[str, Callable[[ComparisonResult], Caption]] = {
     "slice": _slice,
     "landscape": _landscape,
     "parameters": _parameters,

@@ -15,7 +15,7 @@ from .html import Cell, data_uri, definitions, document, element, figure, items,
 from .table import HEADS, comparison_caption, row_texts
 
 if TYPE_CHECKING:
-    from ..api.compare import CompareResult
+    from ..comparison.result import ComparisonResult
     from ..gradients.compare import ComparisonRow
 
 __all__ = ["render_fragment", "render_page"]
@@ -24,7 +24,7 @@ _LARGE = 400_000
 """Bytes of a drawing beyond which its picture goes into the page; the drawing lies beside it."""
 
 
-def render_page(result: CompareResult, pictures: Mapping[str, Path]) -> str:
+def render_page(result: ComparisonResult, pictures: Mapping[str, Path]) -> str:
     """The page.
 
     Args:
@@ -50,7 +50,7 @@ def render_page(result: CompareResult, pictures: Mapping[str, Path]) -> str:
     return document(f"carom: gradient of {result.title}", "\n".join(parts))
 
 
-def render_fragment(result: CompareResult) -> str:
+def render_fragment(result: ComparisonResult) -> str:
     """Summary, table and main figure, for a notebook."""
     buffer = BytesIO()
     result.figure().savefig(buffer, format="png", dpi=110, metadata={"Software": None})
@@ -64,14 +64,14 @@ def _section(name: str, title: str, content: str) -> str:
     return f'<section id="{name}">\n{element("h2", title)}\n{content}\n</section>'
 
 
-def _subtitle(result: CompareResult) -> str:
+def _subtitle(result: ComparisonResult) -> str:
     what = getattr(result.objective, "description", None)
     count = len(result.names)
     parts = [str(what)] if what else []
     return ". ".join([*parts, f"{count} parameter{'s' if count != 1 else ''}"]) + "."
 
 
-def _summary(result: CompareResult) -> str:
+def _summary(result: ComparisonResult) -> str:
     advice = result.advice
     return (
         f'<section id="summary" class="summary">\n<h2>Which backend to use here</h2>\n'
@@ -79,7 +79,7 @@ def _summary(result: CompareResult) -> str:
     )
 
 
-def _table(result: CompareResult) -> str:
+def _table(result: ComparisonResult) -> str:
     rows = [_row(result.comparison.reference, "", compared=False)]
     rows += [_row(row, result.verdicts[row.name].text) for row in result.comparison.rows]
     return table(("backend", *HEADS, "verdict"), rows, comparison_caption(result.comparison, result.noise))
@@ -102,7 +102,7 @@ def _row(row: ComparisonRow, words: str, *, compared: bool = True) -> list[Cell]
     return [Cell(row.name), *numbers, Cell(words, words=True)]
 
 
-def _figure(result: CompareResult, kind: str, number: int, source: str) -> str:
+def _figure(result: ComparisonResult, kind: str, number: int, source: str) -> str:
     words = describe(result, kind)
     return figure(f"figure-{kind}", f"Figure {number}. {words.title}", words.text, words.alt, source)
 
@@ -114,13 +114,13 @@ def _picture(path: Path) -> str:
     return data_uri(pixels if large else drawing)
 
 
-def _omitted(result: CompareResult) -> str:
+def _omitted(result: ComparisonResult) -> str:
     if not result.omitted:
         return element("p", "Nothing: every figure that carom knows is above.")
     return definitions(result.omitted.items())
 
 
-def _settings(result: CompareResult) -> str:
+def _settings(result: ComparisonResult) -> str:
     return definitions([*_plain("", result.settings), *_plain("version of ", versions())])
 
 

@@ -9,14 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..api.variance import VarianceStudy
+    from ..comparison.variance import VarianceResult
 
 __all__ = ["published_lines", "variance_table"]
 
 HEADS = {"none": "none", "value": "f(x)", "leave_one_out": "l-o-o"}
 
 
-def variance_table(study: VarianceStudy, distribution: str) -> Table:
+def variance_table(study: VarianceResult, distribution: str) -> Table:
     """Error of the Jacobian by sampling (rows), baseline and pairs (columns), the least in bold."""
     reference = study.references[distribution]
     table = Table(
@@ -52,7 +52,7 @@ def variance_table(study: VarianceStudy, distribution: str) -> Table:
     return table
 
 
-def published_lines(study: VarianceStudy) -> list[Text]:
+def published_lines(study: VarianceResult) -> list[Text]:
     """For each distribution, whether the published order holds: none > leave-one-out > that with a randomized grid."""
     lines = []
     published = ", as published" if study.problem == "sorting" else ""

@@ -8,8 +8,8 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
+from ..render.save import save_figure
 from ..render.style import RC
-from ..report.figures.all import save_figure
 
 __all__ = ["save_curve"]
 

@@ -12,9 +12,9 @@ from ...first_order import numbers_only
 from ...plain import plain_numbers
 from ..core.checks import as_batch, check_count
 from ..core.errors import GradientError
+from ..core.estimated import NUMBERS
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble
-from ..core.estimated import NUMBERS
 from ..noise.counter_random import derive_seed, draw_uniforms
 from .data import Identity
 from .dynamics_fit import DynamicsErrors, Transitions, check_transitions, measure, train

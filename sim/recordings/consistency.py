@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ...kernels.core.shape_types import ShapeType
-
-if TYPE_CHECKING:
-    from .recording import Recording
 
 __all__ = ["recording_fault"]
 
@@ -42,25 +40,25 @@ _WHOLE = (
 )  # fmt: skip
 
 
-def recording_fault(recording: Recording) -> str | None:
-    """The first thing that does not fit, in words; None where there is none."""
+def recording_fault(arrays: Mapping[str, Any]) -> str | None:
+    """The first thing that does not fit, in words; None where there is none. ``arrays``: fields of a recording."""
     for name in ("body_names", "shape_names", "actuator_names"):
-        if not all(isinstance(entry, str) for entry in getattr(recording, name)):
+        if not all(isinstance(entry, str) for entry in arrays[name]):
             return f"{name} are not names"
-    return _shape_fault(recording) or _number_fault(recording) or _index_fault(recording)
+    return _shape_fault(arrays) or _number_fault(arrays) or _index_fault(arrays)
 
 
-def _shape_fault(recording: Recording) -> str | None:
-    if recording.body_q.ndim != 4 or recording.body_q.shape[0] < 2 or recording.body_q.shape[1] < 1:
-        return f"body_q has the shape {recording.body_q.shape}, not [steps + 1, worlds, bodies, 7]"
-    frames, worlds = recording.body_q.shape[:2]
+def _shape_fault(arrays: Mapping[str, Any]) -> str | None:
+    if arrays["body_q"].ndim != 4 or arrays["body_q"].shape[0] < 2 or arrays["body_q"].shape[1] < 1:
+        return f"body_q has the shape {arrays['body_q'].shape}, not [steps + 1, worlds, bodies, 7]"
+    frames, worlds = arrays["body_q"].shape[:2]
     size = {
-        "t": frames, "T": frames - 1, "W": worlds, "B": len(recording.body_names), "S": len(recording.shape_names),
-        "A": len(recording.actuator_names), "N": len(recording.contact_gap) if recording.contact_gap.ndim else 0,
+        "t": frames, "T": frames - 1, "W": worlds, "B": len(arrays["body_names"]), "S": len(arrays["shape_names"]),
+        "A": len(arrays["actuator_names"]), "N": len(arrays["contact_gap"]) if arrays["contact_gap"].ndim else 0,
         "starts": (frames - 1) * worlds + 1,
     }  # fmt: skip
     for name, letters in _SHAPES.items():
-        array = getattr(recording, name)
+        array = arrays[name]
         expected = [int(letter) if letter.isdigit() else size.get(letter) for letter in letters.split()]
         fits = array.ndim == len(expected)
         if not fits or any(e is not None and n != e for n, e in zip(array.shape, expected, strict=True)):
@@ -68,32 +66,32 @@ def _shape_fault(recording: Recording) -> str | None:
             return f"{name} has the shape {array.shape} where the scene asks for ({wanted})"
         if array.dtype.kind not in ("iu" if name in _WHOLE else "f"):
             return f"{name} holds entries of type {array.dtype}"
-    if len(recording.shape_size) not in (1, worlds):
-        return f"shape_size has {len(recording.shape_size)} rows, and the recording {worlds} worlds"
+    if len(arrays["shape_size"]) not in (1, worlds):
+        return f"shape_size has {len(arrays['shape_size'])} rows, and the recording {worlds} worlds"
     return None
 
 
-def _number_fault(recording: Recording) -> str | None:
-    if not (np.isfinite(recording.step_size) and recording.step_size > 0.0):
-        return f"step_size is {recording.step_size}"
+def _number_fault(arrays: Mapping[str, Any]) -> str | None:
+    if not (np.isfinite(arrays["step_size"]) and arrays["step_size"] > 0.0):
+        return f"step_size is {arrays['step_size']}"
     for name in _SHAPES:
-        array = getattr(recording, name)
+        array = arrays[name]
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             return f"{name} holds numbers that are not finite"
     for name in ("body_q", "shape_pose"):
-        length = np.linalg.norm(getattr(recording, name)[..., 3:].astype(float), axis=-1)
+        length = np.linalg.norm(arrays[name][..., 3:].astype(float), axis=-1)
         if (np.abs(length - 1.0) > 1e-2).any():
             return f"{name} holds quaternions that are not of length 1"
     return None
 
 
-def _index_fault(recording: Recording) -> str | None:
-    bodies, shapes = len(recording.body_names), len(recording.shape_names)
-    starts, meshes = recording.contact_start, recording.mesh_start
-    if starts[0] != 0 or starts[-1] != len(recording.contact_gap) or (np.diff(starts) < 0).any():
-        return f"contact_start does not count up from 0 to the {len(recording.contact_gap)} contacts"
-    if not len(meshes) or meshes[0] != 0 or meshes[-1] != len(recording.mesh_vertices) or (np.diff(meshes) < 4).any():
-        return f"mesh_start does not count up from 0 to the {len(recording.mesh_vertices)} vertices"
+def _index_fault(arrays: Mapping[str, Any]) -> str | None:
+    bodies, shapes = len(arrays["body_names"]), len(arrays["shape_names"])
+    starts, meshes = arrays["contact_start"], arrays["mesh_start"]
+    if starts[0] != 0 or starts[-1] != len(arrays["contact_gap"]) or (np.diff(starts) < 0).any():
+        return f"contact_start does not count up from 0 to the {len(arrays['contact_gap'])} contacts"
+    if not len(meshes) or meshes[0] != 0 or meshes[-1] != len(arrays["mesh_vertices"]) or (np.diff(meshes) < 4).any():
+        return f"mesh_start does not count up from 0 to the {len(arrays['mesh_vertices'])} vertices"
     for name, low, high in (
         ("contact_body", -1, bodies),
         ("contact_shape", 0, shapes),
@@ -102,13 +100,13 @@ def _index_fault(recording: Recording) -> str | None:
         ("shape_body", -1, bodies),
         ("shape_mesh", -1, len(meshes) - 1),
     ):
-        array = getattr(recording, name)
+        array = arrays[name]
         if ((array < low) | (array >= high)).any():
             return f"{name} holds entries outside of {low} to {high - 1}"
-    if not np.isin(recording.shape_type, [int(kind) for kind in ShapeType]).all():
+    if not np.isin(arrays["shape_type"], [int(kind) for kind in ShapeType]).all():
         return "shape_type holds types that are not known"
-    if (recording.shape_mesh[recording.shape_type == ShapeType.CONVEX] < 0).any():
+    if (arrays["shape_mesh"][arrays["shape_type"] == ShapeType.CONVEX] < 0).any():
         return "a convex shape has no mesh"
-    if (recording.shape_size < 0.0).any():
+    if (arrays["shape_size"] < 0.0).any():
         return "shape_size holds negative lengths"
     return None

@@ -194,7 +194,7 @@ class Recording:
                 value = tuple(np.atleast_1d(value).tolist())
             values[field.name] = _scalar(value) if field.name == "step_size" else value
         recording = cls(**values)
-        fault = recording_fault(recording)
+        fault = recording_fault(vars(recording))
         if fault is not None:
             raise RecordingError(f"recording {path} is damaged: {fault}. Record it anew")
         return recording

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from ...kernels.collision.pair_table import BROKEN
 from ..errors import CapacityError, SimulationWarning
+from ..scene.model import Model
 from .launch_graphs import greatest_capacity
+from .options import SimulatorOptions
 
 if TYPE_CHECKING:
     from .launch_graphs import Lane
-    from .simulator import Simulator
 
 __all__ = ["OutOfRoom", "check", "grown", "no_memory", "tell"]
 
@@ -35,26 +36,26 @@ def check(lane: Lane, worlds: int, first: int) -> None:
         raise OutOfRoom(first + world, int(needed[world]))
 
 
-def grown(simulator: Simulator, worst: OutOfRoom) -> int:
-    """Room to go on with, at most what all pairs of shapes together can list.
+def grown(model: Model, options: SimulatorOptions, room: int, worst: OutOfRoom) -> int:
+    """Room to go on with after ``room`` ran out, at most what all pairs of shapes together can list.
 
     Raises:
         CapacityError: The room was given as ``contact_capacity``, or a pair lists more than it can.
     """
-    room, needed = simulator.contact_capacity, worst.needed
+    needed = worst.needed
     if needed >= int(BROKEN):
         raise CapacityError(
             f"world {worst.world}: a pair of shapes listed {needed - int(BROKEN)} contacts, more than the table in "
-            "carom/kernels/pairs.py says it can. This is a fault of carom, not of the scene; please report the scene"
+            "carom/kernels/collision/pair_table.py says it can. This is a fault of carom, not of the scene; please report the scene"
         )
-    if simulator.options.contact_capacity is not None:
-        softened = simulator.options.softening.reach > 0.0
+    if options.contact_capacity is not None:
+        softened = options.softening.reach > 0.0
         raise CapacityError(
             f"world {worst.world} met {needed} contacts but there is room for {room}; pass contact_capacity={needed} "
             "or more to Simulator, or leave it out, so that the room grows by itself, or reduce "
             + ("the width of softened contact" if softened else "contact_margin")
         )
-    return min(greatest_capacity(simulator.model), max(needed, int(GROWTH * room)))
+    return min(greatest_capacity(model), max(needed, int(GROWTH * room)))
 
 
 def no_memory(worst: OutOfRoom, room: int, width: int, error: Exception) -> CapacityError:

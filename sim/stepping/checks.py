@@ -22,7 +22,6 @@ from .options import SimulatorOptions
 
 if TYPE_CHECKING:
     from .launch_graphs import Lane
-    from .simulator import Simulator
 
 __all__ = ["far_away", "mass_alone", "overlap", "rollout_inputs", "rollout_result", "spinning", "sunk", "turn_targets"]
 
@@ -337,16 +336,18 @@ def spinning(model: Model, options: SimulatorOptions, inertia: torch.Tensor, fin
     )
 
 
-def _unsolved(simulator: Simulator, where: str, step: int, residual: float) -> ConvergenceError:
+def _unsolved(options: SimulatorOptions, where: str, step: int, residual: float) -> ConvergenceError:
     return ConvergenceError(
         f"the contact solve did not converge {where} at step {step} (relative gradient norm {residual:.3g} after at "
-        f"most {simulator.options.max_iterations} iterations). Likely causes: values near the limits of the precision, "
+        f"most {options.max_iterations} iterations). Likely causes: values near the limits of the precision, "
         "or extreme ratios of mass or stiffness. Try dtype='float64', a smaller step, a larger stiction speed, or "
         "a larger tolerance or max_iterations"
     )
 
 
-def solved_again(simulator: Simulator, lane: Lane, what: str, place: Callable[[int, int], tuple[int, int]]) -> None:
+def solved_again(
+    options: SimulatorOptions, lane: Lane, what: str, place: Callable[[int, int], tuple[int, int]]
+) -> None:
     """Raise if a pass over a finished rollout, ``what``, took a solve again that did not converge this time.
 
     ``place(row, count)`` is the world and the step of a row of the lane, when it failed at its solve number ``count``.
@@ -356,16 +357,16 @@ def solved_again(simulator: Simulator, lane: Lane, what: str, place: Callable[[i
         return
     row = int((failed > 0).argmax())
     world, step = place(row, int(first[row]))
-    raise _unsolved(simulator, f"in {what} of world {world}", step, float(residual[row]))
+    raise _unsolved(options, f"in {what} of world {world}", step, float(residual[row]))
 
 
-def rollout_result(simulator: Simulator, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
+def rollout_result(options: SimulatorOptions, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
     """Raise what went wrong in a rollout."""
     bad = d.failed_steps > 0
     if bool(bad.any()):
         world = int(torch.nonzero(bad)[0])
         raise _unsolved(
-            simulator, f"in {int(bad.sum())} of {len(bad)} worlds; first in world {world}", int(d.first_failure[world]),
+            options, f"in {int(bad.sum())} of {len(bad)} worlds; first in world {world}", int(d.first_failure[world]),
             float(d.residual[world]),
         )  # fmt: skip
     if not bool(torch.isfinite(final_q).all() and torch.isfinite(final_v).all()):

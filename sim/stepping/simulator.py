@@ -234,7 +234,7 @@ class Simulator:
             iterations=counts[0].long(), steps=steps, failed_steps=counts[1].long(), first_failure=counts[2].long(),
             residual=counts[3], contacts=counts[4].long(), penetration=counts[5] if look else None,
         )  # fmt: skip
-        checks.rollout_result(self, diagnostics, final_q, final_v)
+        checks.rollout_result(self.options, diagnostics, final_q, final_v)
         checks.spinning(self.model, self.options, values["body_inertia"], final_v)
         return path_q, path_v, final_q, final_v, diagnostics, staged
 
@@ -311,7 +311,7 @@ class Simulator:
                 out[name][start:stop] = lane.adj_parameter_views[name][:n]
             capacity.check(lane, n, start)
             checks.solved_again(
-                self, lane, "the backward pass", lambda row, count: (start + min(row, n - 1), steps - 1 - count)
+                self.options, lane, "the backward pass", lambda row, count: (start + min(row, n - 1), steps - 1 - count)
             )
 
         self._each_block(worlds, [(backward, n) for n in self._lengths(steps)], block)
@@ -348,7 +348,7 @@ class Simulator:
             lane.run(forces, 1)
             capacity.check(lane, n, start)
             checks.solved_again(
-                self, lane, "reading the forces",
+                self.options, lane, "reading the forces",
                 lambda row, _: (int(numbers[start + min(row, n - 1)]), (start + min(row, n - 1)) // worlds),
             )  # fmt: skip
             parts[start] = _listed(lane, n)
@@ -430,7 +430,7 @@ class Simulator:
                     break
                 blocks = [one for one, outcome in zip(blocks, outcomes, strict=True) if outcome is not None]
                 worst = max(short, key=lambda outcome: outcome.needed)
-                self.contact_capacity = capacity.grown(self, worst)
+                self.contact_capacity = capacity.grown(self.model, self.options, self.contact_capacity, worst)
                 self._lanes.clear()
         if worst is not None:
             capacity.tell(before, self.contact_capacity, worst)

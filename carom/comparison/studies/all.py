@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
+from ...capabilities import horizons_of, stiffnesses_of
 from ...gradients.compare import Comparison
 from ...gradients.core.checks import suggest
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 from ...gradients.diagnosis import Diagnosis, DiagnosisVerdict, diagnose
 from ...gradients.estimators.central_differences import CentralDifferences
-from ...studies.offers import horizons_of, stiffnesses_of
 from .descents import Curve, descents
 from .downhill_steps import Nudges, nudge
 from .gradient_field import ArrowField, arrow_field

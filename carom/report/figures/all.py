@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from ...comparison.figure_kinds import MAIN, kinds, omitted
 from ...gradients.core.errors import GradientError
 from ...render.style import RC
 from .bodies import draw_bodies
@@ -25,124 +25,76 @@ from .single_samples import draw_singles, singles_size
 from .sweep import draw_sweep
 
 if TYPE_CHECKING:
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
 
-__all__ = ["KINDS", "MAIN", "draw", "kinds", "omitted", "save_figure"]
+__all__ = ["KINDS", "draw"]
 
 _WIDTHS = {"scene": 1.2, "slice": 1.0, "landscape": 1.4, "parameters": 1.1}
-MAIN = "compare"
-"""The figure that has the others of a comparison as panels."""
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of figure."""
 
-    panel: Callable[[FigureBase, CompareResult], None]
+    panel: Callable[[FigureBase, ComparisonResult], None]
     """Draws it into an empty figure."""
-    missing: Callable[[CompareResult], str | None]
-    """Why there is none for a result; None where there is."""
-    size: Callable[[CompareResult], tuple[float, float]]
+    size: Callable[[ComparisonResult], tuple[float, float]]
     """Inches."""
 
 
-def _draw_slice(figure: FigureBase, result: CompareResult) -> None:
+def _draw_slice(figure: FigureBase, result: ComparisonResult) -> None:
     draw_slice(figure.subplots(), result)
 
 
-def _draw_parameters(figure: FigureBase, result: CompareResult) -> None:
+def _draw_parameters(figure: FigureBase, result: ComparisonResult) -> None:
     draw_parameters(figure.subplots(), result)
 
 
-def _draw_scene(figure: FigureBase, result: CompareResult) -> None:
+def _draw_scene(figure: FigureBase, result: ComparisonResult) -> None:
     rows = [result.comparison.reference, *result.comparison.rows]
     gradients = {row.name: row.gradient for row in rows if row.gradient is not None}
     assert result.recording is not None
     draw_scene(figure, result.objective, result.recording, result.theta, gradients)
 
 
-def _no_scene(result: CompareResult) -> str | None:
-    if result.recording is not None:
-        return None
-    return "the objective simulates no bodies that could be drawn: it has no record(theta) and way_points(theta)"
-
-
-def _no_landscape(result: CompareResult) -> str | None:
-    if result.landscape is not None:
-        return None
-    if len(result.names) < 2:
-        return "there is one parameter only; the cost along the line shows all of it"
-    return "the objective names no landscape_axes"
-
-
-def _no_study(name: str) -> Callable[[CompareResult], str | None]:
-    """Why there is no figure of this study."""
-
-    def missing(result: CompareResult) -> str | None:
-        if result.studies is None:
-            return "not computed: leave out --no-report, or from Python compare(..., studies=True)"
-        return result.studies.missing.get(name)
-
-    return missing
-
-
-def _no_field(result: CompareResult) -> str | None:
-    return _no_study("field")(result) or _no_landscape(result)
-
-
-def _no_bodies(result: CompareResult) -> str | None:
-    return _no_scene(result) or _no_study("bodies")(result)
-
-
 def _sweep(name: str) -> Kind:
-    return Kind(lambda figure, result: draw_sweep(figure, result, name), _no_study(name), _size(9.0, 3.6))
+    return Kind(lambda figure, result: draw_sweep(figure, result, name), _size(9.0, 3.6))
 
 
-def _size(width: float, height: float) -> Callable[[CompareResult], tuple[float, float]]:
+def _size(width: float, height: float) -> Callable[[ComparisonResult], tuple[float, float]]:
     return lambda result: (width, height)
 
 
-def _scene_size(result: CompareResult) -> tuple[float, float]:
+def _scene_size(result: ComparisonResult) -> tuple[float, float]:
     """One panel, or two beside each other as high as the scene needs."""
     assert result.recording is not None
     return (11.0, 4.9 * aspect(result.recording) + 1.5) if is_crowded(result.recording) else (6.2, 5.7)
 
 
-def _bodies_size(result: CompareResult) -> tuple[float, float]:
+def _bodies_size(result: ComparisonResult) -> tuple[float, float]:
     assert result.recording is not None
     return (6.6, 1.9 + 5.0 * aspect(result.recording))
 
 
 KINDS: dict[str, Kind] = {
-    "scene": Kind(_draw_scene, _no_scene, _scene_size),
-    "bodies": Kind(draw_bodies, _no_bodies, _bodies_size),
-    "slice": Kind(_draw_slice, lambda result: None, _size(5.6, 4.0)),
-    "landscape": Kind(draw_landscape, _no_landscape, _size(8.4, 4.0)),
-    "field": Kind(draw_field, _no_field, field_size),
-    "parameters": Kind(_draw_parameters, lambda result: None, _size(8.0, 3.4)),
-    "singles": Kind(draw_singles, _no_study("singles"), singles_size),
+    "scene": Kind(_draw_scene, _scene_size),
+    "bodies": Kind(draw_bodies, _bodies_size),
+    "slice": Kind(_draw_slice, _size(5.6, 4.0)),
+    "landscape": Kind(draw_landscape, _size(8.4, 4.0)),
+    "field": Kind(draw_field, field_size),
+    "parameters": Kind(_draw_parameters, _size(8.0, 3.4)),
+    "singles": Kind(draw_singles, singles_size),
     "samples": _sweep("samples"),
     "scale": _sweep("scale"),
     "horizon": _sweep("horizon"),
     "stiffness": _sweep("stiffness"),
-    "growth": Kind(draw_growth, _no_study("growth"), _size(9.0, 3.4)),
-    "curves": Kind(draw_curves, _no_study("curves"), _size(9.0, 3.6)),
+    "growth": Kind(draw_growth, _size(9.0, 3.4)),
+    "curves": Kind(draw_curves, _size(9.0, 3.6)),
 }
-"""By name, in the order of the report. A new figure is one entry here and one in ``captions``."""
+"""By name. A new figure is one entry here, one in ``captions``, and one in ``comparison/figure_kinds.py``."""
 
 
-def kinds(result: CompareResult) -> tuple[str, ...]:
-    """The kinds of figure that there are for a result: what its objective offers decides."""
-    return (MAIN, *(name for name, kind in KINDS.items() if kind.missing(result) is None))
-
-
-def omitted(result: CompareResult) -> dict[str, str]:
-    """The kinds that there are not, and why."""
-    reasons = {name: kind.missing(result) for name, kind in KINDS.items()}
-    return {name: reason for name, reason in reasons.items() if reason is not None}
-
-
-def draw(result: CompareResult, kind: str) -> Figure:
+def draw(result: ComparisonResult, kind: str) -> Figure:
     """The figure of this kind."""
     known = kinds(result)
     if kind not in known:
@@ -158,15 +110,7 @@ def draw(result: CompareResult, kind: str) -> Figure:
         return figure
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write ``path``.png and ``path``.svg; the same figure gives the same bytes."""
-    with matplotlib.rc_context(RC):
-        figure.savefig(path.with_name(path.name + ".png"), dpi=160, metadata={"Software": None})
-        figure.set_layout_engine("none")  # laid out already, and a layout takes longer than the drawing
-        figure.savefig(path.with_name(path.name + ".svg"), metadata={"Date": None})
-
-
-def _all_in_one(result: CompareResult, known: Sequence[str]) -> Figure:
+def _all_in_one(result: ComparisonResult, known: Sequence[str]) -> Figure:
     """Rows of panels. A scene in one panel has the slice beside it, one in two panels a row of its own."""
     rest = [name for name in ("slice", "landscape", "parameters") if name in known]
     rows: list[tuple[float, list[str]]] = []
@@ -188,7 +132,7 @@ def _all_in_one(result: CompareResult, known: Sequence[str]) -> Figure:
     return figure
 
 
-def _panel(figure: FigureBase, result: CompareResult, kind: str, legend_columns: int) -> None:
+def _panel(figure: FigureBase, result: ComparisonResult, kind: str, legend_columns: int) -> None:
     if kind == "parameters":  # the one whose legend may be too wide for half a row
         draw_parameters(figure.subplots(), result, legend_columns=legend_columns)
     else:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ...render.style import REFERENCE, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["coincident", "descent", "draw_arrows"]
+__all__ = ["coincident", "draw_arrows"]
 
 _CAP = 1.6
 """No arrow is longer than this many times the reference's longest."""
@@ -62,12 +61,3 @@ def coincident(points: np.ndarray, tolerance: float) -> list[list[int]]:
         else:
             groups.append([index])
     return groups
-
-
-def descent(task: Any, theta: torch.Tensor, gradient: Sequence[float]) -> np.ndarray:
-    """How ``task.way_points`` move for a small step against the gradient, per unit of step [points, 2]."""
-    theta = theta.double()
-    slope = torch.tensor(gradient, dtype=torch.float64, device=theta.device)
-    step = 1e-6 / max(float(slope.norm()), 1e-300)
-    moved = task.way_points((theta - step * slope)[None])[0] - task.way_points(theta[None])[0]
-    return (moved / step).cpu().numpy()  # type: ignore[no-any-return]

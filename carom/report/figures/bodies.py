@@ -15,7 +15,7 @@ from .scene import legend_entry
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
 
 __all__ = ["draw_bodies"]
 
@@ -23,7 +23,7 @@ _LONGEST = 0.16
 """Length of the reference's longest arrow, relative to the view."""
 
 
-def draw_bodies(figure: FigureBase, result: CompareResult) -> None:
+def draw_bodies(figure: FigureBase, result: ComparisonResult) -> None:
     """From above, arrows at the bodies, all on one scale; circles are what chance does."""
     assert result.studies is not None
     assert result.recording is not None

@@ -11,12 +11,12 @@ from ...render.style import CURVE, REFERENCE, looks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
 
 __all__ = ["draw_slice"]
 
 
-def draw_slice(axes: Axes, result: CompareResult) -> None:
+def draw_slice(axes: Axes, result: ComparisonResult) -> None:
     """Hard and smoothed cost along the reference's descent direction, and each backend's tangent at theta."""
     line, rows = result.slice, result.comparison.rows
     centimetres = result.unit == "m"

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
 
 __all__ = ["draw_curves"]
 
 
-def draw_curves(figure: FigureBase, result: CompareResult) -> None:
+def draw_curves(figure: FigureBase, result: ComparisonResult) -> None:
     """Left by rollouts, right by steps of the optimizer; the least cost so far as a line, every step as a dot."""
     assert result.studies is not None
     styles = looks(row.name for row in result.comparison.rows)

@@ -13,7 +13,7 @@ from .landscape import COLORS, LEVELS
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
 
 __all__ = ["draw_field", "field_size"]
 
@@ -22,7 +22,7 @@ _LONGEST = 0.9
 """Of the distance between two arrows."""
 
 
-def field_size(result: CompareResult) -> tuple[float, float]:
+def field_size(result: ComparisonResult) -> tuple[float, float]:
     """Inches for as many panels as there are backends."""
     assert result.studies is not None
     assert result.studies.arrows is not None
@@ -31,7 +31,7 @@ def field_size(result: CompareResult) -> tuple[float, float]:
     return (1.0 + 3.1 * columns, 0.7 + 3.0 * math.ceil(count / columns))
 
 
-def draw_field(figure: FigureBase, result: CompareResult) -> None:
+def draw_field(figure: FigureBase, result: ComparisonResult) -> None:
     """The hard cost as it is where a backend has no error bar, averaged where it has one; arrows downhill."""
     assert result.studies is not None
     found, plane = result.studies.arrows, result.landscape

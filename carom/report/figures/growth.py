@@ -12,14 +12,14 @@ from ...render.style import looks
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
 
 __all__ = ["draw_growth"]
 
 _SHADES = ("#000000", "#4A4A4A", "#7A7A7A", "#A5A5A5")
 
 
-def draw_growth(figure: FigureBase, result: CompareResult) -> None:
+def draw_growth(figure: FigureBase, result: ComparisonResult) -> None:
     """Two panels, or one where the other cannot be."""
     assert result.studies is not None
     found = result.studies.diagnosis
@@ -56,6 +56,6 @@ def draw_growth(figure: FigureBase, result: CompareResult) -> None:
         axes.legend(title="largest", loc="best", ncols=2)
 
 
-def _time(result: CompareResult, at: np.ndarray) -> tuple[np.ndarray, str]:
+def _time(result: ComparisonResult, at: np.ndarray) -> tuple[np.ndarray, str]:
     """Seconds for what is simulated; steps for a map."""
     return at, "s" if hasattr(result.objective, "simulator") else "units of the objective's step"

@@ -12,7 +12,7 @@ from .arrows import draw_arrows
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
 
 __all__ = ["COLORS", "LEVELS", "draw_landscape"]
 
@@ -23,7 +23,7 @@ _LONGEST = 0.45
 """Length of the reference's longest arrow, relative to the half width of the map."""
 
 
-def draw_landscape(figure: FigureBase, result: CompareResult) -> None:
+def draw_landscape(figure: FigureBase, result: ComparisonResult) -> None:
     """Both maps, contours, and at theta the part of every gradient in the two parameters, downhill."""
     plane = result.landscape
     assert plane is not None

@@ -11,7 +11,7 @@ from ...render.style import REFERENCE, looks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
 
 __all__ = ["draw_parameters"]
 
@@ -19,7 +19,7 @@ _FAR = 8.0
 """A backend with a derivative this many times the reference's largest does not set the scale."""
 
 
-def draw_parameters(axes: Axes, result: CompareResult, *, legend_columns: int = 4) -> None:
+def draw_parameters(axes: Axes, result: ComparisonResult, *, legend_columns: int = 4) -> None:
     """One column per parameter: the reference as a bar across it, the backends side by side as points."""
     reference, rows = result.comparison.reference, [r for r in result.comparison.rows if r.gradient is not None]
     at = np.arange(len(result.names))

@@ -11,9 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon
 
 from ...capabilities import scene_of
+from ...comparison.way_points import descent
 from ...render.topdown import DRIVEN, GOAL, TopDown
 from ...sim import Recording
-from .arrows import coincident, descent, draw_arrows
+from .arrows import coincident, draw_arrows
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -12,7 +12,7 @@ from ...render.style import REFERENCE, looks
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
 
 __all__ = ["draw_singles", "singles_size"]
 
@@ -21,14 +21,14 @@ _CUT = 0.98
 """Share of the samples that sets the width of a panel; the others are counted at its edge."""
 
 
-def singles_size(result: CompareResult) -> tuple[float, float]:
+def singles_size(result: ComparisonResult) -> tuple[float, float]:
     """Inches for as many panels as there are kinds of sample."""
     assert result.studies is not None
     assert result.studies.singles is not None
     return (max(5.0, 3.2 * len(result.studies.singles.samples)), 3.4)
 
 
-def draw_singles(figure: FigureBase, result: CompareResult) -> None:
+def draw_singles(figure: FigureBase, result: ComparisonResult) -> None:
     """A panel per kind of sample: counts on a logarithmic axis, the mean, the reference, the share of exact zeros."""
     assert result.studies is not None
     found = result.studies.singles

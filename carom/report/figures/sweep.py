@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
-    from ...api.compare import CompareResult
+    from ...comparison.result import ComparisonResult
     from ...comparison.studies.sweep import Law, Sweep
 
 __all__ = ["draw_sweep"]
 
 
-def draw_sweep(figure: FigureBase, result: CompareResult, name: str) -> None:
+def draw_sweep(figure: FigureBase, result: ComparisonResult, name: str) -> None:
     """Two panels: bias, and variance, both relative to the true gradient's length."""
     assert result.studies is not None
     found = result.studies.sweeps[name]

@@ -13,7 +13,7 @@ from ...render.style import RC
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ...api.variance import VarianceRow, VarianceStudy
+    from ...comparison.variance import VarianceResult, VarianceRow
 
 __all__ = ["draw_variance"]
 
@@ -22,7 +22,7 @@ _NAMES = {"none": "no baseline", "value": "f(x) subtracted", "leave_one_out": "l
 _COLUMNS = 3
 
 
-def draw_variance(study: VarianceStudy) -> Figure:
+def draw_variance(study: VarianceResult) -> Figure:
     """Errors of the Jacobian on a logarithmic axis; one mark for all pairs, from which a baseline cancels."""
     with matplotlib.rc_context(RC):
         columns = min(_COLUMNS, len(study.distributions))
@@ -45,7 +45,7 @@ def draw_variance(study: VarianceStudy) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, study: VarianceStudy, distribution: str) -> None:
+def _panel(axes: Axes, study: VarianceResult, distribution: str) -> None:
     mine = [row for row in study.rows if row.distribution == distribution]
     samplings = list(dict.fromkeys(row.sampling for row in study.rows))
     for place, (baseline, color) in enumerate(_COLORS.items()):

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import carom
-from carom.api.compare import _enough_samples
 from carom.comparison.budget import MOST, budget_of
+from carom.comparison.compute import _enough_samples
 from carom.envs import make, tasks
 from carom.gradients import GradientError
 

@@ -1,0 +1,126 @@
+"""The numbers of a comparison and their verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..files.results import versions
+from ..files.run_folder import scene_entry
+from ..gradients import Comparison, Objective
+from ..gradients.core.objective import objective_name
+from .advice import Advice, advise
+from .cost_slice import Slice
+from .figure_kinds import kinds, omitted
+from .landscape import Landscape
+from .rollouts import Rollout
+from .studies.all import Studies
+from .verdicts import Verdict
+
+if TYPE_CHECKING:
+    from ..sim import Recording
+
+__all__ = ["ComparisonResult"]
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """Numbers and verdicts; ``carom.CompareResult`` adds the means to show and to keep them."""
+
+    objective: Objective
+    theta: torch.Tensor
+    """Where the gradients were taken [parameters]."""
+    names: tuple[str, ...]
+    """Names of the parameters."""
+    comparison: Comparison
+    """The reference and one row per backend."""
+    verdicts: dict[str, Verdict]
+    """How far each backend can be believed, in words."""
+    slice: Slice
+    """The cost along the descent direction of the reference."""
+    settings: dict[str, Any]
+    """What it was computed with: seed, samples, scale, ..."""
+    recording: Recording | None = None
+    """The rollout at theta; None where the objective has no ``record``."""
+    landscape: Landscape | None = None
+    """The cost over two parameters; None where there are none to show."""
+    studies: Studies | None = None
+    """What the report shows beyond the comparison; None where it was not asked for."""
+    rollouts: tuple[Rollout, ...] = ()
+    """Recorded rollouts at theta and at the end of the descents; none where the objective has no ``record``."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Seconds of each stage."""
+
+    @property
+    def title(self) -> str:
+        """Name of the objective, with the options that were given for it."""
+        options = self.settings.get("options") or {}
+        given = ", ".join(f"{key} = {value}" for key, value in options.items())
+        return objective_name(self.objective) + (f" ({given})" if given else "")
+
+    @property
+    def unit(self) -> str:
+        """Unit of theta, where the objective names one."""
+        return str(getattr(self.objective, "parameter_unit", ""))
+
+    @property
+    def noise(self) -> str:
+        """The noise over which the reference averages, in words."""
+        scale = self.settings["scale"]
+        sizes = sorted(set(scale)) if isinstance(scale, (list, tuple)) else [scale]
+        text = f"{sizes[0]:g}" if len(sizes) == 1 else f"{sizes[0]:g} to {sizes[-1]:g}"
+        return f"Gaussian noise on theta (standard deviation {text}{' ' + self.unit if self.unit else ''})"
+
+    @cached_property
+    def figure_kinds(self) -> tuple[str, ...]:
+        """The kinds that ``figure`` knows for this objective."""
+        return kinds(self)
+
+    @cached_property
+    def omitted(self) -> dict[str, str]:
+        """Figures that there are not, by kind, and why."""
+        return omitted(self)
+
+    @cached_property
+    def advice(self) -> Advice:
+        """Which backend to use at theta, and why, by the rules of ``carom.comparison.advice``."""
+        if self.studies is None:
+            return advise(self.comparison, self.verdicts)
+        return advise(
+            self.comparison,
+            self.verdicts,
+            squared_errors=self.studies.squared_errors,
+            diagnosis=self.studies.verdicts,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers, as ``results.json`` has them; whatever depends on the clock is under ``timings``."""
+        rows = [self.comparison.reference.as_dict(), *(row.as_dict() for row in self.comparison.rows)]
+        seconds = {row["name"]: row.pop("seconds") for row in rows}
+        found = {name: {"label": v.label, "text": v.text} for name, v in self.verdicts.items()}
+        return {
+            "format": 1,
+            "task": {
+                "name": objective_name(self.objective),
+                "description": getattr(self.objective, "description", None),
+                "parameter_names": self.names,
+                "unit": self.unit,
+            },
+            "settings": self.settings,
+            "theta": self.theta.tolist(),
+            "reference": rows[0],
+            "backends": [{**row, "verdict": found.get(row["name"])} for row in rows[1:]],
+            "advice": self.advice.as_dict(),
+            "slice": self.slice.as_dict(),
+            "landscape": None if self.landscape is None else self.landscape.as_dict(),
+            "studies": None if self.studies is None else self.studies.as_dict(),
+            "recordings": [rollout.as_dict() for rollout in self.rollouts],
+            "scene": scene_entry(self.objective),
+            "figures": self.figure_kinds,
+            "omitted": self.omitted,
+            "versions": versions(),
+            "timings": {"estimates": seconds, **self.timings},
+        }

@@ -1,0 +1,186 @@
+"""Every combination of variance reduction on one black box, each against a reference of many samples."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from typing import Any
+
+import torch
+
+from ..envs.testbeds.blackbox import Ranks, ShortestPath, SortingPermutation
+from ..files.results import versions
+from ..gradients import SAMPLINGS, GradientError, Smoothing, smoothed_jacobian
+from ..gradients.core.checks import check_count, suggest
+from ..gradients.noise.counter_random import draw_uniforms
+from ..gradients.noise.distributions import resolve_distribution
+from ..gradients.noise.sampling import resolve_sampling
+
+__all__ = ["PROBLEMS", "VarianceResult", "VarianceRow", "compute_variance"]
+
+PROBLEMS: dict[str, Callable[..., Any]] = {
+    problem.name: problem for problem in (SortingPermutation, Ranks, ShortestPath)
+}
+"""Black boxes by name."""
+
+BASELINES = ("none", "value", "leave_one_out")
+_REFERENCE_REPLICATIONS = 16
+_REFERENCE_CHUNK = 2**17
+_MOST_TIMES = 4
+
+
+@dataclass(frozen=True)
+class VarianceRow:
+    """The error of one combination."""
+
+    distribution: str
+    sampling: str
+    antithetic: bool
+    baseline: str
+    samples: int
+    """Samples of each estimate: the count nearest to the one asked for that suits the sampling."""
+    error: float
+    """Root mean square over inputs and repeats of |J - reference|, the L2 norm over all entries."""
+    error_standard_error: float | None
+    """By the spread over repeats; None for points that do not depend on the seed."""
+    scale_error: float
+    """The same for the derivative of the smoothed outputs with respect to the scale."""
+
+
+@dataclass(frozen=True)
+class VarianceResult:
+    """The errors of all combinations; ``VarianceStudy`` adds the means to show and to keep them."""
+
+    problem: str
+    settings: dict[str, Any]
+    rows: tuple[VarianceRow, ...]
+    references: dict[str, dict[str, float]]
+    """Per distribution: root mean square ``norm`` and ``standard_error`` of the reference, for theta and for scale."""
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """In the order computed."""
+        return tuple(self.references)
+
+    def row(self, distribution: str, sampling: str, *, antithetic: bool, baseline: str) -> VarianceRow | None:
+        """One combination; None for pairs of skewed noise or of a grid's mirrored points, and for huge grids."""
+        wanted = (distribution, sampling, antithetic, baseline)
+        found = (row for row in self.rows if (row.distribution, row.sampling, row.antithetic, row.baseline) == wanted)
+        return next(found, None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers, as ``results.json`` has them."""
+        return {
+            "format": 1,
+            "problem": self.problem,
+            "settings": self.settings,
+            "references": self.references,
+            "rows": [asdict(row) for row in self.rows],
+            "versions": versions(),
+            "timings": self.timings,
+        }
+
+
+def compute_variance(
+    problem: str,
+    *,
+    size: int,
+    samples: int,
+    distributions: Sequence[str],
+    scale: float,
+    inputs: int,
+    repeats: int,
+    reference_samples: int,
+    seed: int,
+    progress: Callable[[str], None] | None,
+) -> VarianceResult:
+    """All numbers of ``carom.api.variance.compare_variance``, which describes the arguments."""
+    if problem not in PROBLEMS:
+        raise GradientError(suggest("problem", problem, PROBLEMS))
+    for name, least in (("samples", 8), ("inputs", 1), ("repeats", 2), ("reference_samples", 1024)):
+        check_count(name, locals()[name], least)
+    box = PROBLEMS[problem](size=size)
+    for name in distributions:
+        resolve_distribution(name)
+    began, say = time.perf_counter(), progress or (lambda stage: None)
+    uniforms = draw_uniforms(seed, "variance inputs", first=0, rows=inputs, columns=box.inputs)
+    theta = torch.special.ndtri(uniforms)
+    rows, references = [], {}
+    for place, distribution in enumerate(distributions):
+        say(f"{distribution} ({place + 1} of {len(distributions)}): reference")
+        each = 2 ** round(math.log2(reference_samples / _REFERENCE_REPLICATIONS))
+        backend = Smoothing(
+            scale=scale,
+            samples=each * _REFERENCE_REPLICATIONS,
+            distribution=distribution,
+            antithetic=False,
+            sampling="rqmc",
+            replications=_REFERENCE_REPLICATIONS,
+            chunk=_REFERENCE_CHUNK,
+        )
+        truth = smoothed_jacobian(box, theta, backend, seed=seed, with_scale=True)
+        references[distribution] = {
+            f"{kind}_{what}": _norm(getattr(part, attribute))
+            for kind, part in zip(("theta", "scale"), truth, strict=True)
+            for what, attribute in (("norm", "gradient"), ("standard_error", "standard_error"))
+        }
+        for sampling, antithetic, baseline in _combinations(distribution):
+            if not antithetic and baseline == BASELINES[0]:
+                say(f"{distribution} ({place + 1} of {len(distributions)}): {sampling}")
+            signs = 2 if antithetic else 1
+            count = signs * resolve_sampling(sampling).fitting(max(1, samples // signs), box.inputs)
+            if count > _MOST_TIMES * samples:
+                continue  # the smallest grid, of two cells a side, has too many points to compare
+            backend = Smoothing(
+                scale=scale,
+                samples=count,
+                distribution=distribution,
+                antithetic=antithetic,
+                baseline=baseline,
+                sampling=sampling,
+            )
+            random = resolve_sampling(sampling).random
+            squares = torch.stack(
+                [
+                    _squares(smoothed_jacobian(box, theta, backend, seed=seed + 1 + k, with_scale=True), truth)
+                    for k in range(repeats if random else 1)
+                ]
+            )
+            error, scale_error = squares.mean(0).sqrt().tolist()
+            spread = float(squares[:, 0].std()) / len(squares) ** 0.5 / (2.0 * error) if random and error else None
+            rows.append(VarianceRow(distribution, sampling, antithetic, baseline, count, error, spread, scale_error))
+    settings = {
+        "size": size,
+        "samples": samples,
+        "scale": scale,
+        "inputs": inputs,
+        "repeats": repeats,
+        "reference_samples": reference_samples,
+        "seed": seed,
+    }
+    return VarianceResult(problem, settings, tuple(rows), references, {"total": time.perf_counter() - began})
+
+
+def _combinations(distribution: str) -> Iterator[tuple[str, bool, str]]:
+    symmetric = resolve_distribution(distribution).symmetric
+    for sampling, antithetic, baseline in product(SAMPLINGS, (False, True), BASELINES):
+        if not antithetic or (symmetric and not resolve_sampling(sampling).mirrored):
+            yield sampling, antithetic, baseline
+
+
+def _norm(entries: torch.Tensor) -> float:
+    """Root mean square over inputs of the L2 norm over the rest."""
+    return float(entries.flatten(1).square().sum(1).mean().sqrt())
+
+
+def _squares(found: Sequence[Any], truth: Sequence[Any]) -> torch.Tensor:
+    """Mean square distance over inputs, of theta's and the scale's derivative."""
+    return torch.tensor(
+        [_norm(one.gradient - other.gradient) ** 2 for one, other in zip(found, truth, strict=True)],
+        dtype=torch.float64,
+        device="cpu",
+    )
