@@ -15,7 +15,7 @@ from .tasks.corner_push import CornerPush
 from .tasks.push import Push
 from .tasks.push_t import PushT
 
-__all__ = ["make", "tasks"]
+__all__ = ["TASKS", "make", "tasks"]
 
 TESTBEDS = (
     testbeds.Heaviside,

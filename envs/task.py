@@ -18,7 +18,7 @@ from ..sim.stepping.contact_functions import contact_function
 from ..sim.stepping.torch_rollout import LIMITS as ROLLOUT_LIMITS
 from .errors import TaskError
 
-__all__ = ["Task"]
+__all__ = ["GRADIENT_LIMITS", "LIMITS", "Task"]
 
 LIMITS = Limits(
     what="a task",

@@ -206,7 +206,7 @@ class _Parts:
         from ..files.run_folder import recording_entry, scene_entry
         from ..optimization import Problem
         from ..optimization.verdicts import verdicts
-        from ..runs.curve import save_curve
+        from ..render.run_curve import save_curve
         from ..runs.recorded import save_recording
 
         identity, path = self.identity, folder.path

@@ -9,7 +9,7 @@ import numpy as np
 from ..kernels.core.shape_types import ShapeType
 from ..sim import Recording
 
-__all__ = ["Seen", "Solid", "solids"]
+__all__ = ["Seen", "Solid", "rotate", "solids"]
 
 _ROUND = 40
 """Corners of a circle."""

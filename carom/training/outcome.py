@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..envs.control import ControlTask
-from ..files.atomic import atomic_path
 from ..files.results import versions
 from ..files.run_folder import recording_entry
-from ..render.style import RC
+from ..render.learning_curve import draw_learning_curve
 from ..runs import RunFolder
 from ..runs.recorded import save_recording
 from .evaluation import unseen
@@ -20,7 +18,7 @@ from .method import Method
 from .policy import Policy, save_policy
 from .train import Training
 
-__all__ = ["CURVE", "POLICY", "RECORDING", "draw_curve", "play", "write_outcome"]
+__all__ = ["CURVE", "POLICY", "RECORDING", "play", "write_outcome"]
 
 POLICY, CURVE, RECORDING = "policy.pt", "curve.png", "recording.npz"
 
@@ -32,7 +30,7 @@ def write_outcome(folder: RunFolder, task: ControlTask, method: Method, training
     """Write all files; results.json comes last, and with it the run is finished. What there is to say, in words."""
     identity = folder.identity
     save_policy(folder.path / POLICY, training.policy, task, identity["task"]["options"])
-    draw_curve(folder.path / CURVE, training, f"{task.name}, {identity['gradient']}")
+    draw_learning_curve(folder.path / CURVE, training.history, f"{task.name}, {identity['gradient']}")
     recordings, notes = [], []
     record = getattr(task, "record", None)
     if callable(record):  # not every task simulates bodies
@@ -77,36 +75,6 @@ def play(task: ControlTask, policy: Policy, episodes: int) -> tuple[Any, torch.T
         state, cost, _ = task.step(state, actions[-1])
         total += cost.double().cpu()
     return start, torch.stack(actions), total
-
-
-def draw_curve(path: Path, training: Training, title: str) -> None:
-    """Cost and success on validation goals over the steps simulated."""
-    import matplotlib
-
-    steps = [step / 1e6 for step in training.history["steps"]]
-    checked = [
-        (step, success)
-        for step, success in zip(steps, training.history["validation_success"], strict=True)
-        if success is not None
-    ]
-    with matplotlib.rc_context(RC):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(6.4, 5.0), layout="constrained")
-        FigureCanvasAgg(figure)
-        top, bottom = figure.subplots(2, 1, sharex=True)
-        top.plot(*zip(*[(s, 100 * share) for s, share in checked], strict=True), "o-", color="#0072B2", ms=4)
-        top.axhline(90.0, color="#999999", lw=0.8, ls="--")
-        top.set_ylim(0.0, 100.0)
-        top.set_ylabel("success on unseen goals [%]")
-        top.set_title(title)
-        bottom.plot(steps, training.history["cost"], color="#D55E00", lw=1.0)
-        bottom.set_yscale("log")
-        bottom.set_ylabel("cost of an episode")
-        bottom.set_xlabel("control intervals simulated [million]")
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
 
 
 def _curve(training: Training) -> list[list[float]]:

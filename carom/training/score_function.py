@@ -14,7 +14,7 @@ from ..plain import plain_numbers
 from .policy import Policy
 from .window import Played, Setting, ValueFunction, Window, observed_problem
 
-__all__ = ["CriticBaseline", "Observed", "ScoreFunction", "score_function_estimate"]
+__all__ = ["CriticBaseline", "Observed", "ScoreFunction", "mean_of_others", "score_function_estimate", "split_like"]
 
 
 class Observed(torch.nn.Module):

@@ -13,7 +13,16 @@ from ..gradients.policy import ControlProblem
 from .errors import refuse_not_finite_in_window
 from .policy import Policy
 
-__all__ = ["ActorGradient", "Played", "Setting", "ValueFunction", "Window", "observed_problem", "roll_window"]
+__all__ = [
+    "ActorGradient",
+    "Played",
+    "Setting",
+    "ValueFunction",
+    "Window",
+    "observed_problem",
+    "roll_window",
+    "unit_noise",
+]
 
 ValueFunction = Callable[[torch.Tensor], torch.Tensor]
 """Observations [batch, k] to values [batch]."""

@@ -13,7 +13,7 @@ from .interface import ControlTask
 from .pushing import BoxPushingControl, PushControl, PushTControl
 from .search import SearchControl
 
-__all__ = ["control_tasks", "make_control"]
+__all__ = ["CONTROL_TASKS", "control_tasks", "make_control"]
 
 CONTROL_TASKS: dict[str, Any] = {
     task.name: task for task in (PushControl, PushTControl, CarrotsControl, BoxPushingControl, SearchControl)

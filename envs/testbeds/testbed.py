@@ -14,7 +14,7 @@ from ...first_order import numbers_only, refuse_vmap
 from ..errors import TaskError
 from ..task import GRADIENT_LIMITS, LIMITS
 
-__all__ = ["Experiment", "Scale", "Testbed"]
+__all__ = ["Experiment", "Scale", "Testbed", "check_choice", "check_count", "check_positive"]
 
 Scale = float | Sequence[float] | torch.Tensor
 """A standard deviation for all parameters, or one for each."""

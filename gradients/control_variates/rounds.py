@@ -11,7 +11,7 @@ from .state import ControlVariateState
 from .terms import Terms, contributions, mean_and_variance
 from .training import VarianceTraining, fit
 
-__all__ = ["Moments", "estimate_in_rounds"]
+__all__ = ["Moments", "Samples", "estimate_in_rounds"]
 
 Samples = Mapping[str, torch.Tensor]
 """What is kept of the samples, each entry [thetas or 1, samples, ...]; "costs" and "score" are among them."""

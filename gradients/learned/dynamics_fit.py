@@ -15,7 +15,7 @@ from ..noise.counter_random import derive_seed, draw_uniforms
 from .progress import Progress, ProgressCallback
 from .step_model import DynamicsTask, StepModel
 
-__all__ = ["DynamicsErrors", "Transitions", "measure", "train"]
+__all__ = ["DynamicsErrors", "Transitions", "check_transitions", "measure", "train"]
 
 _LOOK = 20  # training steps between looks at the validation data
 

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from ..core.model_arrays import SolverReport
 from ..core.precision import precision
 from ..core.shape_types import ShapeType
-from ..solver.report import step_failed
+from ..core.solver_report import SolverReport, step_failed
 from . import bounds as nearness
 
 __all__ = ["FEW_PAIRS", "NearArrays", "find_pairs", "make", "overlooked", "place_shapes"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import warp as wp
 
+from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
 from ..core.shape_types import ShapeType
 from . import bounds as nearness
@@ -23,7 +24,6 @@ from . import hull_driver
 from . import pair_table as pairs
 from .broad_phase import NearArrays
 from .features import Features
-from .hulls import HullArrays
 
 __all__ = ["detect", "make"]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import warp as wp
 
+from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
 from ..core.shape_types import ShapeType
 from . import bounds as nearness
@@ -148,7 +149,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(kernel=detect_convex_kernel)
 
 
-def launch(dtype: Any, pairs: wp.array, arrays: hulls.HullArrays, inputs: list[Any], outputs: list[Any]) -> None:
+def launch(dtype: Any, pairs: wp.array, arrays: HullArrays, inputs: list[Any], outputs: list[Any]) -> None:
     """Begin the list of contacts with those of ``pairs``; the count may exceed the capacity."""
     wp.launch(
         make(dtype).kernel,

@@ -13,13 +13,14 @@ from ..bodies import motion as dynamics
 from ..collision import contact_geometry as geometry
 from ..collision import edge_blend as handover
 from ..collision.features import POLYGON_CORNERS, SHARE_FIXED, SHARE_POLYGON, Features
-from ..core.model_arrays import ModelArrays, Rows
+from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import face_friction as patches
 from . import hard as contact
 from . import law
+from .row_arrays import Rows
 
-__all__ = ["make", "prepare"]
+__all__ = ["feature_inputs", "make", "prepare"]
 
 THREADS_PER_WORLD = 32
 

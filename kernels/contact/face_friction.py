@@ -34,8 +34,10 @@ import warp as wp
 
 from ..collision import contact_geometry as geometry
 from ..collision.features import LINE_ARM, PLANE, SHARE_FIXED, SHARE_POLYGON, Features
-from ..core.model_arrays import Adjoints, ModelArrays, Rows
+from ..core.adjoint_arrays import Adjoints
+from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
+from .row_arrays import Rows
 
 __all__ = ["find_adjoint", "make"]
 

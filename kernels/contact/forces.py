@@ -13,9 +13,10 @@ import warp as wp
 from ..bodies import motion as dynamics
 from ..collision import contact_geometry as geometry
 from ..collision.features import Features
-from ..core.model_arrays import ModelArrays, Rows
+from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import law
+from .row_arrays import Rows
 
 __all__ = ["Forces", "forces", "make"]
 

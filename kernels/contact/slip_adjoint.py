@@ -12,11 +12,13 @@ from typing import Any
 import warp as wp
 
 from ..collision.features import Features
-from ..core.model_arrays import Adjoints, ModelArrays, Rows
+from ..core.adjoint_arrays import Adjoints
+from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import contact_rows as rows
 from . import law, slip
 from .contact_rows import feature_inputs
+from .row_arrays import Rows
 from .slip import FOURTH, SECOND, Slips
 
 __all__ = ["SlipAdjoints", "contact_adjoint", "gather", "make", "split"]

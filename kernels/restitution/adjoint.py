@@ -13,7 +13,9 @@ import warp as wp
 from ..collision.features import Features
 from ..contact import law
 from ..contact.contact_rows import feature_inputs
-from ..core.model_arrays import Adjoints, ModelArrays, Rows
+from ..contact.row_arrays import Rows
+from ..core.adjoint_arrays import Adjoints
+from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import step as impact
 from .step import Impacts

@@ -22,7 +22,8 @@ from ..contact import contact_rows as rows
 from ..contact import hard as contact
 from ..contact import law
 from ..contact.contact_rows import feature_inputs
-from ..core.model_arrays import ModelArrays, Rows
+from ..contact.row_arrays import Rows
+from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 
 __all__ = [

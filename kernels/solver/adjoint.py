@@ -18,10 +18,13 @@ from ..contact import contact_rows as rows
 from ..contact import face_friction as patches
 from ..contact import law
 from ..contact.contact_rows import feature_inputs
-from ..core.model_arrays import Adjoints, ModelArrays, Rows, Scratch
+from ..contact.row_arrays import Rows
+from ..core.adjoint_arrays import Adjoints
+from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
 from . import dense as solve
 from . import dense_algebra as newton
+from .scratch import Scratch
 
 __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve_adjoint"]
 

@@ -8,10 +8,13 @@ import warp as wp
 
 from ..bodies import motion as dynamics
 from ..contact import law
-from ..core.model_arrays import Adjoints, ModelArrays, Rows, Scratch
+from ..contact.row_arrays import Rows
+from ..core.adjoint_arrays import Adjoints
+from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
 from . import block_cholesky as blocks
 from . import island_graph as graph
+from .scratch import Scratch
 
 __all__ = ["make", "solve_adjoint"]
 

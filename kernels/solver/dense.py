@@ -8,12 +8,14 @@ import warp as wp
 
 from ..bodies import motion as dynamics
 from ..contact import law
-from ..core.model_arrays import ModelArrays, Rows, Scratch, SolverReport
+from ..contact.row_arrays import Rows
+from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
+from ..core.solver_report import SolverReport, step_failed
 from . import dense_algebra as newton
 from . import stopping
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
-from .report import step_failed
+from .scratch import Scratch
 
 __all__ = ["make", "solve"]
 

@@ -13,15 +13,17 @@ import warp as wp
 
 from ..bodies import motion as dynamics
 from ..contact import law
-from ..core.model_arrays import ModelArrays, Rows, Scratch, SolverReport
+from ..contact.row_arrays import Rows
+from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
+from ..core.solver_report import SolverReport, step_failed
 from . import block_cholesky as blocks
 from . import contacts_simd as contact_lanes
 from . import dense as solve
 from . import island_graph as graph
 from . import line_search, stopping
 from .line_search import CHANGE, MOTION
-from .report import step_failed
+from .scratch import Scratch
 
 __all__ = ["make", "solve_islands"]
 

@@ -22,7 +22,7 @@ from ..contact import law
 from ..contact import softened as softening
 from ..core.precision import precision
 
-__all__ = ["LINE_SEARCH_EVALUATIONS", "LINE_SEARCH_TOLERANCE", "law_rows", "make", "rows_of"]
+__all__ = ["CHANGE", "LINE_SEARCH_EVALUATIONS", "LINE_SEARCH_TOLERANCE", "MOTION", "law_rows", "make", "rows_of"]
 
 LINE_SEARCH_TOLERANCE = 0.1
 """The slope of the energy along a step must fall to this part of its first value."""

@@ -46,7 +46,8 @@ def grown(model: Model, options: SimulatorOptions, room: int, worst: OutOfRoom) 
     if needed >= int(BROKEN):
         raise CapacityError(
             f"world {worst.world}: a pair of shapes listed {needed - int(BROKEN)} contacts, more than the table in "
-            "carom/kernels/collision/pair_table.py says it can. This is a fault of carom, not of the scene; please report the scene"
+            "carom/kernels/collision/pair_table.py says it can. This is a fault of carom, not of the scene; please "
+            "report the scene"
         )
     if options.contact_capacity is not None:
         softened = options.softening.reach > 0.0

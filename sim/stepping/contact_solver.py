@@ -9,12 +9,16 @@ from typing import Any
 import warp as wp
 
 from ...kernels.contact import law
-from ...kernels.core.model_arrays import Adjoints, ModelArrays, Rows, Scratch, SolverReport
+from ...kernels.contact.row_arrays import Rows
+from ...kernels.core.adjoint_arrays import Adjoints
+from ...kernels.core.model_arrays import ModelArrays
 from ...kernels.core.simd import LANES
+from ...kernels.core.solver_report import SolverReport
 from ...kernels.solver import adjoint, adjoint_islands, line_search
 from ...kernels.solver import dense as solve
 from ...kernels.solver import islands as solve_islands
 from ...kernels.solver.island_graph import GraphArrays
+from ...kernels.solver.scratch import Scratch
 from .options import SimulatorOptions
 
 __all__ = ["Solver"]

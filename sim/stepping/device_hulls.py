@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from ...kernels.collision.hulls import HullArrays
+from ...kernels.core.hull_arrays import HullArrays
 from ...kernels.core.precision import precision
 from ...kernels.core.simd import LANES
 from ..scene.convex_hull import ConvexMesh, box_mesh

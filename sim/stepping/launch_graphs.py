@@ -26,9 +26,12 @@ from ...kernels.collision.pair_table import most_contacts, patch_of_fixed_points
 from ...kernels.contact import contact_rows as rows
 from ...kernels.contact import forces
 from ...kernels.contact.hard import CONTACT_PERIOD_STEPS
-from ...kernels.core.model_arrays import Adjoints, ModelArrays, Rows, SolverReport
+from ...kernels.contact.row_arrays import Rows
+from ...kernels.core.adjoint_arrays import Adjoints
+from ...kernels.core.model_arrays import ModelArrays
 from ...kernels.core.precision import precision
 from ...kernels.core.shape_types import ShapeType
+from ...kernels.core.solver_report import SolverReport
 from ...kernels.solver import adjoint
 from ..devices import warp_dtype
 from ..scene.model import PARAMETERS, Model
@@ -39,7 +42,7 @@ from .impact_steps import ImpactSteps
 from .options import SimulatorOptions
 from .slip_steps import SlipSteps
 
-__all__ = ["Lane", "default_capacity", "greatest_capacity", "look_ahead"]
+__all__ = ["ContactLaw", "Lane", "default_capacity", "greatest_capacity", "look_ahead"]
 
 
 SMALL_SCENE = 256

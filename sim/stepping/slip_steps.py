@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import warp as wp
 
 from ...kernels.contact import slip, slip_adjoint
-from ...kernels.core.model_arrays import Adjoints
+from ...kernels.core.adjoint_arrays import Adjoints
+from ...kernels.core.solver_report import count_step
 from ...kernels.solver import adjoint
-from ...kernels.solver.report import count_step
 
 if TYPE_CHECKING:
     from .launch_graphs import ContactLaw, Lane

@@ -8,8 +8,8 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from ..render.save import save_figure
-from ..render.style import RC
+from .save import save_figure
+from .style import RC
 
 __all__ = ["save_curve"]
 

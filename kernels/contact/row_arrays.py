@@ -1,0 +1,47 @@
+"""Contact rows: a contact as the solvers see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import warp as wp
+
+from ..core.precision import precision
+from . import law
+
+__all__ = ["Rows"]
+
+
+@dataclass
+class Rows:
+    """Contact rows [W, C]; see ``contact_rows.py``."""
+
+    body_a: wp.array  # int32
+    body_b: wp.array  # int32
+    normal: wp.array  # vec3
+    arm_a: wp.array  # vec3, m
+    arm_b: wp.array  # vec3, m
+    twist: wp.array  # vec3, m; see ``patches.py``
+    coefficients: wp.array  # of ``law.py``; vec4 without resistance: a [N s], b [kg], mu, s0 [m/s]
+    centre: wp.array  # vec3, m: of pressure, of the patch that begins with a contact
+    pull: wp.array  # scalar [1]: how far its friction is drawn in there
+    resists: bool = False  # whether the contacts have rolling and torsional resistance
+    softens: bool = False  # whether the contacts have a contact function, see ``softening.py``
+    own_arms: bool = False  # whether arm_a - arm_b may differ among the contacts of a pair; else bodies' offset in all
+
+    @property
+    def law(self) -> tuple[bool, bool, bool]:
+        """Arguments of the factories of solvers by islands; contacts with resistance go by their own arms anyway."""
+        return self.resists, self.softens, self.own_arms and not self.resists
+
+    @classmethod
+    def allocate(
+        cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False, softens: bool = False,
+        own_arms: bool = False,
+    ) -> Rows:  # fmt: skip
+        """Rows for ``worlds`` worlds of at most ``capacity`` contacts."""
+        p = precision(dtype)
+        shape = (worlds, capacity)
+        types = (wp.int32, wp.int32, *[p.vec3] * 4, law.make(dtype, resists, softens).Coefficients, p.vec3, dtype)
+        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types), resists, softens, own_arms)
