@@ -83,7 +83,12 @@ def test_comparison_draws_nothing_and_what_draws_computes_nothing():
         if name.startswith("carom.comparison"):
             assert not [m for m in imported(name) if m.startswith(("carom.report", "carom.render"))], name
         if name.startswith(("carom.report", "carom.render")):
-            computing = ("carom.comparison.compute", "carom.optimization", "carom.training", "carom.gradients.estimators")
+            computing = (
+                "carom.comparison.compute",
+                "carom.optimization",
+                "carom.training",
+                "carom.gradients.estimators",
+            )
             assert not [m for m in imported(name) if m.startswith(computing)], name
 
 

@@ -43,12 +43,13 @@ class Diagnose:
         """Compute and show."""
         with stages(progress) as say:
             say("loading")
+            from ..capabilities import smoothing_scale
             from ..gradients.diagnosis import diagnose
 
             init_warp()
             task, theta = make_task(self.task, task_options(self.options, self.start), self.device, self.dtype)
             say("looking into the gradient (compiling kernels takes about a minute the first time)")
-            scale = getattr(task, "smoothing_scale", 0.02) if self.scale is None else self.scale
+            scale = smoothing_scale(task, 0.02) if self.scale is None else self.scale
             found = diagnose(task, theta, scale=scale, samples=self.samples, seed=self.seed)
         table = Table.grid(padding=(0, 2))
         for name, verdict in found.verdicts.items():

@@ -154,6 +154,7 @@ class _Parts:
     """Task, backend and optimizer of an identity; and what is done with them."""
 
     def __init__(self, identity: dict[str, Any]):
+        from ..capabilities import smoothing_scale
         from ..gradients import make_backend
         from ..gradients.core.checks import check_count
         from ..optimization import make_optimizer
@@ -165,7 +166,7 @@ class _Parts:
         self.task, self.theta = make_task(where["name"], dict(where["options"]), where["device"], where["dtype"])
         scale = identity["scale"]
         if scale is None:
-            scale = getattr(self.task, "smoothing_scale", SCALE)
+            scale = smoothing_scale(self.task, SCALE)
         samples = SAMPLES if identity["samples"] is None else identity["samples"]
         gradient = identity["gradient"]
         self.backend = None if gradient is None else make_backend(gradient, scale=scale, samples=samples)
@@ -202,6 +203,7 @@ class _Parts:
 
     def write(self, folder: RunFolder, result: Any) -> list[str]:
         """Curve, recording and results.json, in this order; the verdicts."""
+        from ..capabilities import can_record, way_points_of
         from ..files.results import versions
         from ..files.run_folder import recording_entry, scene_entry
         from ..optimization import Problem
@@ -221,11 +223,11 @@ class _Parts:
             x_label="rollouts (a backward pass counts as 2)",
         )
         recordings = []
-        if callable(getattr(self.task, "record", None)):
+        if can_record(self.task):
             missing = save_recording(lambda: self.task.record(result.theta[None]), path / RECORDING)
             label = identity["gradient"] or identity["optimizer"]
-            placed = getattr(self.task, "way_points", None)
-            points = placed(result.theta[None])[0] if callable(placed) else None
+            placed = way_points_of(self.task)
+            points = None if placed is None else placed(result.theta[None])[0]
             if missing is None:
                 recordings.append(recording_entry(label, RECORDING, result.cost, points, None, result.curve))
             else:

@@ -64,7 +64,7 @@ class Run:
         with ExitStack() as stack:
             with stages(progress) as say:
                 say("loading")
-                from ..capabilities import scene_of
+                from ..capabilities import can_record, scene_of
                 from ..envs import TaskError
                 from ..files.results import versions, write_json
                 from ..files.run_folder import recording_entry, scene_entry
@@ -74,7 +74,7 @@ class Run:
                 init_warp()
                 options = task_options(self.options, self.start)
                 task, theta = make_task(self.task, options, self.device, self.dtype)
-                if not callable(getattr(task, "record", None)):
+                if not can_record(task):
                     raise TaskError(f"task {self.task!r} simulates no bodies: there is nothing to record")
                 theta = self._theta(task, theta)
                 staging = stack.enter_context(output_folder(folder, overwrite=self.overwrite, ours=FILES))
@@ -125,8 +125,10 @@ class Run:
 
 def _way_points(task: Any, theta: torch.Tensor) -> Any:
     """What the parameters place, where the task says so."""
-    place = getattr(task, "way_points", None)
-    return place(theta[None])[0] if callable(place) else None
+    from ..capabilities import way_points_of
+
+    place = way_points_of(task)
+    return None if place is None else place(theta[None])[0]
 
 
 def _summary(recording: Recording) -> dict[str, float]:

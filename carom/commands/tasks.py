@@ -15,12 +15,13 @@ COMMANDS = ("run", "compare", "diagnose", "optimize", "train")
 
 def commands_of(name: str) -> tuple[str, ...]:
     """Which of ``COMMANDS`` take a task of ``carom.envs.tasks()``, or a closed-loop task."""
+    from ..capabilities import can_record
     from ..envs.control import control_tasks
     from ..envs.registry import TASKS
 
     task = TASKS.get(name)
     takes = {
-        "run": callable(getattr(task, "record", None)),
+        "run": can_record(task),
         "compare": task is not None,
         "diagnose": task is not None,
         "optimize": task is not None,

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ..capabilities import rollout_work
 from ..gradients.core.errors import GradientError
 
 __all__ = ["MOST", "Budget", "budget_of"]
@@ -69,7 +70,7 @@ def budget_of(objective: object) -> Budget:
     Raises:
         GradientError: ``rollout_work`` is no number, or negative.
     """
-    work: Any = getattr(objective, "rollout_work", 0.0)
+    work: Any = rollout_work(objective)
     if isinstance(work, bool) or not isinstance(work, (int, float)) or not (math.isfinite(work) and work >= 0.0):
         raise GradientError(f"the objective's rollout_work is {work!r}: it counts steps times bodies of a rollout")
     return Budget(MOST // 4 ** sum(work > limit for limit in _WORK))

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..capabilities import has_scene, landscape_axes
+from ..capabilities import can_soften, has_scene, landscape_axes, parameter_names, smoothing_scale, start_of
 from ..gradients import Backend, CentralDifferences, GradientError, Objective, compare_backends, make_backend
 from ..gradients.core.checks import check_count
 from ..gradients.core.objective import evaluate, evaluate_with_gradient, objective_name
@@ -56,11 +56,10 @@ def compute(
     timings: dict[str, float] = {}
     theta = _theta(objective, theta)
     if scale is None:
-        scale = getattr(objective, "smoothing_scale", _SCALE)
+        scale = smoothing_scale(objective, _SCALE)
     scale = scale.tolist() if isinstance(scale, torch.Tensor) else scale
     if backends is None:
-        offers = getattr(objective, "softening_width", None) and callable(getattr(objective, "softened", None))
-        backends = (*BACKENDS, SOFTENED) if offers else BACKENDS
+        backends = (*BACKENDS, SOFTENED) if can_soften(objective) else BACKENDS
     if not isinstance(backends, Mapping):
         backends = {name: make_backend(name, scale=scale, samples=samples) for name in backends}
     if not backends:
@@ -156,22 +155,15 @@ def compute(
     )
 
 
-def parameter_names(objective: object, count: int) -> tuple[str, ...]:
-    """Names of the parameters: the objective's own, else theta0, theta1, ..."""
-    names = getattr(objective, "parameter_names", None)
-    return tuple(names) if names is not None and len(names) == count else tuple(f"theta{i}" for i in range(count))
-
-
 def _theta(objective: object, theta: torch.Tensor | None) -> torch.Tensor:
     if theta is None:
-        start = getattr(objective, "initial_parameters", None)
-        if start is None:
-            raise GradientError(
-                f"objective {objective_name(objective)!r} has no initial_parameters(): say where to differentiate, "
-                "compare(objective, theta)"
-            )
-        theta = start()
-    return theta.detach()  # type: ignore[union-attr]
+        theta = start_of(objective)
+    if theta is None:
+        raise GradientError(
+            f"objective {objective_name(objective)!r} has no initial_parameters(): say where to differentiate, "
+            "compare(objective, theta)"
+        )
+    return theta.detach()
 
 
 def _enough_samples(

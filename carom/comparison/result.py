@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..capabilities import description_of, unit_of
 from ..files.results import versions
 from ..files.run_folder import scene_entry
 from ..gradients import Comparison, Objective
@@ -64,7 +65,7 @@ class ComparisonResult:
     @property
     def unit(self) -> str:
         """Unit of theta, where the objective names one."""
-        return str(getattr(self.objective, "parameter_unit", ""))
+        return unit_of(self.objective)
 
     @property
     def noise(self) -> str:
@@ -105,7 +106,7 @@ class ComparisonResult:
             "format": 1,
             "task": {
                 "name": objective_name(self.objective),
-                "description": getattr(self.objective, "description", None),
+                "description": description_of(self.objective),
                 "parameter_names": self.names,
                 "unit": self.unit,
             },

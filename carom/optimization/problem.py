@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..capabilities import bounds_of, parameter_names, smoothing_scale
 from ..gradients import Backend, Estimate, GradientError, Objective
 from ..gradients.core.objective import evaluate, objective_name
 from ..gradients.noise.counter_random import derive_seed
@@ -36,9 +37,9 @@ class Problem:
         self.backend, self.seed = backend, seed
         self.tally = Tally()
         self.objective: Any = Counted(objective, self.tally)
-        self.scale = getattr(objective, "smoothing_scale", None)
+        self.scale = smoothing_scale(objective)
         """Noise for which the smoothed cost is informative, in the units of theta; None where it is not offered."""
-        found = getattr(objective, "parameter_bounds", None) if bounds is None else bounds
+        found = bounds_of(objective) if bounds is None else bounds
         self._bounds = (
             None if found is None else tuple(torch.as_tensor(b, dtype=torch.float64, device="cpu") for b in found)
         )
@@ -92,7 +93,7 @@ class Problem:
             raise GradientError("this optimizer follows a gradient: give a backend, e.g. Smoothing(scale=0.02)")
         estimate = self.backend.estimate(self.objective, theta, seed=seed)
         refuse_not_finite(f"the value of {self.name!r}", estimate.value)
-        names = getattr(self.objective, "parameter_names", ())
+        names = parameter_names(self.objective, estimate.gradient.shape[-1])
         bad = (~torch.isfinite(estimate.gradient)).nonzero().reshape(-1).tolist()
         which = f" (parameter {names[bad[0]]!r})" if bad and bad[0] < len(names) else ""
         refuse_not_finite(

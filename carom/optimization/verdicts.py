@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ..capabilities import can_soften
 from ..gradients.registry import backend_names
 from .driver import Result
 from .problem import Problem
@@ -25,7 +26,7 @@ def _gradient(result: Result, problem: Problem, gradient: str | None) -> list[st
     if any(norms):
         return ["it ended where the gradient is exactly zero: at a minimum, or where nothing that matters is touched"]
     others = [name for name in ("smoothing", "softened") if name != gradient and name in backend_names()]
-    if not callable(getattr(problem.objective, "softened", None)):
+    if not can_soften(problem.objective):
         others = [name for name in others if name != "softened"]
     way = f"; --gradient {' or '.join(others)} looks beyond" if others else ""
     return [

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..capabilities import body_colors, goal_outline
 from ..envs.control import ControlState, ControlTask
 from ..sim import Model, Recording
 from .camera import Camera, looking_at
@@ -41,7 +42,7 @@ class EpisodePicture:
 
     def __init__(self, task: ControlTask, width: int):
         self.task, self.width, self.height = task, width, round(_ASPECT * width)
-        self._colors = getattr(task.objective, "body_colors", None) or {}
+        self._colors = body_colors(task.objective) or {}
         self._painter: Painter | None = None
         self._seen: np.ndarray | None = None
         self._sizes: np.ndarray | None = None
@@ -69,8 +70,7 @@ class EpisodePicture:
         """The end of a rollout."""
         poses = objective.rollout(theta[None]).body_q[:, 0].double().cpu().numpy()
         scene = still(objective.simulator.model, poses[-1:])
-        goal = getattr(objective, "goal_outline", None)
-        goal = None if goal is None else np.asarray(goal)
+        goal = goal_outline(objective)
         moved = np.linalg.norm(poses[-1, :, :3] - poses[0, :, :3], axis=1) > 0.0
         painter = self._painted(scene, poses[-1], goal, None, list(poses))
         return painter.picture(poses[-1], goal, [poses[:, body, :3] for body in np.flatnonzero(moved)])

@@ -10,7 +10,7 @@ import torch
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon
 
-from ...capabilities import scene_of
+from ...capabilities import goal_outline, scene_of
 from ...comparison.way_points import descent
 from ...render.topdown import DRIVEN, GOAL, TopDown
 from ...sim import Recording
@@ -91,7 +91,7 @@ def _paths(axes: Axes, recording: Recording) -> list[Artist]:
 
 
 def _goal(task: Any) -> list[Artist]:
-    return [] if getattr(task, "goal_outline", None) is None else [Patch(fc=GOAL[0], ec=GOAL[1], label="goal")]
+    return [] if goal_outline(task) is None else [Patch(fc=GOAL[0], ec=GOAL[1], label="goal")]
 
 
 def _way_points(
