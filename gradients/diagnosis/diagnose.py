@@ -34,7 +34,7 @@ class Diagnosis:
     errors: dict[str, str]
     """Why a backend gave no gradient."""
     verdicts: dict[str, DiagnosisVerdict]
-    """What to think of each, a label and a sentence; the rules are in ``words.py``."""
+    """What to think of each, a label and a sentence; the rules are in ``verdicts.py``."""
     variance_ratio: float | None
     """Trace variance of one sample, first over zeroth order."""
     gradient_norm_by_step: torch.Tensor | None

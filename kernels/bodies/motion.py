@@ -85,7 +85,8 @@ def make(dtype: Any) -> SimpleNamespace:
     ):  # fmt: skip
         """Velocity of b's contact point relative to a's [m/s], its tangential part that where friction acts.
 
-        ``twist`` [m] is that of ``patches.py``. All in one function, since an adjoint goes through nested ones anew.
+        ``twist`` [m] is that of ``contact/face_friction.py``. All in one function, since an adjoint
+        goes through nested ones anew.
         """
         u = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
         w = vec3(dtype(0.0), dtype(0.0), dtype(0.0))

@@ -1,7 +1,7 @@
 """The broad phase: which pairs of shapes are worth a look, and whether a solved step went beyond what was looked at.
 
 Every step begins with a list of the pairs whose bounding spheres come near each other. Contacts are then listed for
-each pair by the speed of its own two bodies (``nearness.py``). That is cheap, and right for all bodies but those that
+each pair by the speed of its own two bodies (``bounds.py``). That is cheap, and right for all bodies but those that
 something sped up within the step; so after the solve ``overlooked`` compares every pair with the speeds that came
 out, and marks the worlds in which a contact could act that was not listed. Their pairs without contacts are looked at
 once more, for the greater speeds (all pairs, where that does not do), and what is found is added to the list; the world

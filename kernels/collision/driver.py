@@ -1,8 +1,8 @@
 """Contact detection of all worlds: which features of which shapes are near enough to matter in the next step.
 
-One thread handles one world. It walks the pairs that the broad phase found (``broad.py``), rejects those whose bounding
-spheres are too far apart for their own speed, and hands the rest to the functions in ``collide_*.py``. Nothing here is
-differentiated: the output is a list of features (see ``features.py``), frozen for the step. Pairs with a convex mesh
+One thread handles one world. It walks the pairs that the broad phase found (``broad_phase.py``), rejects those whose
+bounding spheres are too far apart for their own speed, and hands the rest to the functions in ``pairs/``. Nothing here
+is differentiated: the output is a list of features (see ``features.py``), frozen for the step. Pairs with a convex mesh
 have a kernel of their own (``hull_driver.py``), compiled and launched only where there are any.
 """
 

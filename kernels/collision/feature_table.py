@@ -159,7 +159,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def lie_on_face(
         table: FeatureTable, world: int, start: int, end: int, arm: scalar, roundness: scalar, size: scalar
     ):  # fmt: skip
-        """Make the contacts start .. end - 1 a patch (what was written of them), see ``patches.py``.
+        """Make the contacts start .. end - 1 a patch (what was written of them), see ``contact/face_friction.py``.
 
         ``arm`` is the mean distance of the face from its centre over that of its corners, ``roundness`` that of the
         corners: 0 of a line, 1 where they lie equally far in all directions. ``size`` is their mean distance [m].

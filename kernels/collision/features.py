@@ -1,8 +1,8 @@
 """What contact detection hands to contact geometry: which feature of which shape makes each contact.
 
 Detection is not differentiated. It freezes, for every contact, a *feature*: a few points and directions that are
-fixed in the frames of the two bodies. ``geometry.py`` turns feature and poses into gap, normal and point, and is
-differentiated. Features are written in body frames (the world frame for static shapes), so that geometry needs
+fixed in the frames of the two bodies. ``contact_geometry.py`` turns feature and poses into gap, normal and point, and
+is differentiated. Features are written in body frames (the world frame for static shapes), so that geometry needs
 neither shape types nor shape poses.
 
 Every contact has an ordered pair of shapes (a, b), a being the one that holds the reference feature. The unit normal
@@ -39,16 +39,17 @@ RIM    a0, a1 = normal     b0, b1 = axis        height over the plane (a0, a1) o
 * SHARE_LOWEST: ``weight * g * (1 + (RIM_POINTS/2 - 1) s^2)``: from one of RIM_POINTS to half of the stiffness.
 * SHARE_UPRIGHT: ``weight * (1 - g)``: what the two leave.
 
-A pair of hulls that hands over between a face's polygon and a crossing of edges lists both (``handover.py``). Each
+A pair of hulls that hands over between a face's polygon and a crossing of edges lists both (``edge_blend.py``). Each
 of these contacts has ``blend`` = 4 * slot of the polygon's first corner + 2 if it is the crossing + 1 if its shape a
 is the polygon's b; all others -1. The rows of ``blend_edges`` in that first slot are, in the frames of the bodies of
 the polygon's a and b: a point and the unit direction of a's edge, the same of b's edge, b's lowest vertex over the
 face, and (sign of the normal, width w [m] of the change, offset of the slot of the lowest corner).
 
 Contacts of a pair that lie on one flat face are a *patch*: ``patch_start``, ``patch_count`` as for polygons; a count of
-0 stands for a contact of its own. Friction of a patch acts as under even pressure, see ``patches.py``: ``patch_arm``,
-in the slot of its first corner, holds (arm, roundness, size): the even face's mean distance from its centre over that
-of its corners, how round these lie, and their mean distance [m]. Polygons find them from their corners instead.
+0 stands for a contact of its own. Friction of a patch acts as under even pressure, see ``contact/face_friction.py``:
+``patch_arm``, in the slot of its first corner, holds (arm, roundness, size): the even face's mean distance from its
+centre over that of its corners, how round these lie, and their mean distance [m]. Polygons find them from their corners
+instead.
 
 For all but the polygon the directions are ``s0`` (on a) and ``s1`` (on b); ``share_plane`` says whether s0
 is a plane's normal instead of a direction.

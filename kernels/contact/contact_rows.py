@@ -102,7 +102,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
     ):  # fmt: skip
-        """Share [1] of a contact in the stiffness of its pair, in all the ways of ``features.py``."""
+        """Share [1] of a contact in the stiffness of its pair, in all the ways of ``collision/features.py``."""
         part = weight[world, c] * geo.fixed_share(
             share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
         )
@@ -135,7 +135,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
         h: dtype, eps: dtype,
     ):  # fmt: skip
-        """Normal, arms of a and b and twist [m], (a, b, mu, s0) of ``contact.py``, gap [m] and share of a patch.
+        """Normal, arms of a and b and twist [m], (a, b, mu, s0) of ``hard.py``, gap [m] and share of a patch.
 
         Softened contacts have h k times the share [N s/m] as a fifth coefficient.
         """
@@ -309,7 +309,7 @@ def prepare(
         eps: Stiction tolerance [m/s].
         angular_eps: Stiction tolerance of resistance [rad/s].
         margin: Gap up to which detection lists every contact [m].
-        even: Whether friction of faces acts as under even pressure (``patches.py``), or at their corners.
+        even: Whether friction of faces acts as under even pressure (``face_friction.py``), or at their corners.
         again: Marks the worlds to fill, [worlds]; all by default.
     """
     worlds, capacity = features.kind.shape

@@ -23,7 +23,7 @@ times the load that the slip-corrected law makes up for in depth, or none.)
 ``arm`` is the mean distance of the face from its centre over that of its corners (square 0.541, hexagon 0.608, disc
 2/3, line 1/2). The weights decide between face and line: with the roundness e = 4 det C / (tr C)^2 of their
 covariance C, and q = min(e / that of the face, 1), it is 1/2 + (arm of the face - 1/2) q (2 - q).
-Faces on planes bring their arms along (``features.py``); those of polygons follow from their second moments.
+Faces on planes bring their arms along (``collision/features.py``); those of polygons follow from their second moments.
 """
 
 import functools

@@ -43,7 +43,7 @@ class Forces:
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The kernels ``contacts`` and ``actuators`` for one precision and law (``law.py``)."""
+    """The kernels ``contacts`` and ``actuators`` for one precision and contact law."""
     p = precision(dtype)
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
     geo, contact_law, dyn = geometry.make(dtype), law.make(dtype, resists, softens), dynamics.make(dtype)

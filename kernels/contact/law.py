@@ -1,8 +1,8 @@
 """The contact law as the solvers see it: functions of a contact's relative motion, with or without resistance.
 
 Without resistance the motion is the relative velocity of the two contact points, vec3, and the coefficients are those
-of ``contact.py``, vec4. With it (``resistance.py``) the motion also holds the relative angular velocity, and the
-coefficients those of the resistance. Softened contact (``softening.py``) adds two coefficients to either. Kernels are
+of ``hard.py``, vec4. With it (``resistance.py``) the motion also holds the relative angular velocity, and the
+coefficients those of the resistance. Softened contact (``softened.py``) adds two coefficients to either. Kernels are
 written once for all: their factories take ``resists`` and ``softens``.
 """
 
@@ -51,7 +51,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         q: vec4, n: vec3, world: int, sa: int, sb: int, a: int, b: int, body_v0: wp.array2d(dtype=spatial),
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
     ):  # fmt: skip
-        """Coefficients of a contact of the shapes ``sa`` and ``sb``, those of ``contact.py`` being ``q``."""
+        """Coefficients of a contact of the shapes ``sa`` and ``sb``, those of ``hard.py`` being ``q``."""
         return q
 
     @wp.func

@@ -1,4 +1,4 @@
-"""The contact law with rolling and torsional resistance: the potential of ``contact.py`` with two more terms.
+"""The contact law with rolling and torsional resistance: the potential of ``hard.py`` with two more terms.
 
 With the relative angular velocity w = wB - wA, its normal part wn = n.w and the rest wt, the regularized speeds
 s_r = sqrt(|wt|^2 + eps_w^2) and s_n = sqrt(wn^2 + eps_w^2), and coefficients mu_r and mu_t [m]:

@@ -22,12 +22,12 @@ class Rows:
     normal: wp.array  # vec3
     arm_a: wp.array  # vec3, m
     arm_b: wp.array  # vec3, m
-    twist: wp.array  # vec3, m; see ``patches.py``
+    twist: wp.array  # vec3, m; see ``face_friction.py``
     coefficients: wp.array  # of ``law.py``; vec4 without resistance: a [N s], b [kg], mu, s0 [m/s]
     centre: wp.array  # vec3, m: of pressure, of the patch that begins with a contact
     pull: wp.array  # scalar [1]: how far its friction is drawn in there
     resists: bool = False  # whether the contacts have rolling and torsional resistance
-    softens: bool = False  # whether the contacts have a contact function, see ``softening.py``
+    softens: bool = False  # whether the contacts have a contact function, see ``softened.py``
     own_arms: bool = False  # whether arm_a - arm_b may differ among the contacts of a pair; else bodies' offset in all
 
     @property

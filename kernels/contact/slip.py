@@ -99,7 +99,7 @@ class Slips:
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """Functions ``apart``, ``friction_row`` and the kernels, for one precision and law (``law.py``)."""
+    """Functions ``apart``, ``friction_row`` and the kernels, for one precision and contact law."""
     p = precision(dtype)
     vec3, vec4, spatial = p.vec3, p.vec4, p.spatial
     contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)

@@ -1,7 +1,7 @@
 """Adjoint of the further solves of a step in which slip changes (``slip.py``).
 
-One kernel, the power of the impulses along given velocities, whose adjoint Warp generates; see ``adjoint.py``. Rows are
-made anew in it, so that what they take from the solves before flows back to those.
+One kernel, the power of the impulses along given velocities, whose adjoint Warp generates; see ``solver/adjoint.py``.
+Rows are made anew in it, so that what they take from the solves before flows back to those.
 """
 
 import functools
@@ -44,7 +44,7 @@ class SlipAdjoints:
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The kernels for one precision and law (``law.py``)."""
+    """The kernels for one precision and contact law."""
     p = precision(dtype)
     vec3, spatial, transform, mat63 = p.vec3, p.spatial, p.transform, p.mat63
     contact_law, slips = law.make(dtype, resists, softens), slip.make(dtype, resists, softens)

@@ -23,7 +23,9 @@ class ModelArrays:
     body_mask: wp.array  # spatial [B]: 1 free, 0 locked, per world axis
     body_takes_part: wp.array  # int32 [B]: whether any axis is free
     body_gyroscopic: wp.array  # int32 [B]: whether the torque-free motion is more than constant spin
-    shape_softening: wp.array  # vec2 [S]: width of softened contact [m], 0 hard, and its mode; see ``softening.py``
+    shape_softening: (
+        wp.array
+    )  # vec2 [S]: width of softened contact [m], 0 hard, and its mode; see ``contact/softened.py``
     dof_index: wp.array  # int32 [6 B]: position of each axis among the free ones in the model's order, -1 if locked
     actuator_body: wp.array  # int32 [A]
     actuator_axis: wp.array  # int32 [A]: 0..2 along, 3..5 about the world axes
@@ -41,7 +43,9 @@ class ModelArrays:
     shape_torsional_resistance: wp.array  # [W, S], m
     actuator_stiffness: wp.array  # [W, A], N/m or N m/rad
     actuator_damping: wp.array  # [W, A], N s/m or N m s/rad
-    other_patches: bool  # whether patches may have corners that are not fixed points on a plane, see ``patches.py``
+    other_patches: (
+        bool  # whether patches may have corners that are not fixed points on a plane, see ``contact/face_friction.py``
+    )
     dofs: int  # free axes of a world; a number, since nothing may be read back while a graph is recorded
     # convex meshes; None where the model has none
     hulls: HullArrays | None = None

@@ -1,6 +1,7 @@
 """Adjoint of a step with impacts: of the mean velocities that move the poses, of the contacts in its last two solves.
 
-All are one kernel, the power of the impulses along given velocities, whose adjoint Warp generates; see ``adjoint.py``.
+All are one kernel, the power of the impulses along given velocities, whose adjoint Warp generates, as in
+``solver/adjoint.py``.
 """
 
 import functools
@@ -55,7 +56,7 @@ class ImpactAdjoints:
 
 @functools.cache
 def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
-    """The kernel for one precision and law (``law.py``)."""
+    """The kernel for one precision and contact law."""
     p = precision(dtype)
     vec3, spatial, transform, mat63 = p.vec3, p.spatial, p.transform, p.mat63
     contact_law, struck = law.make(dtype, resists), impact.make(dtype, resists)

@@ -86,7 +86,7 @@ class Impacts:
 
 @functools.cache
 def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
-    """Functions ``row``, ``friction_row``, ``share``, and the kernels, for one precision and law (``law.py``)."""
+    """Functions ``row``, ``friction_row``, ``share``, and the kernels, for one precision and contact law."""
     p = precision(dtype)
     vec3, vec4, spatial, transform, mat63 = p.vec3, p.vec4, p.spatial, p.transform, p.mat63
     pair, plain, dyn = contact.make(dtype), rows.make(dtype), dynamics.make(dtype)
@@ -172,7 +172,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         shape_restitution: wp.array2d(dtype=dtype), h: dtype, eps: dtype, threshold: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
     ):  # fmt: skip
-        """Normal, arms and twist as ``rows.row``; coefficients of ``law.py``; the contact's mu; its impact's time [s].
+        """Normal, arms and twist as ``rows.row``; coefficients of its law; the contact's mu; its impact's time [s].
 
         The time is negative where there is none. A row of an impact is frictionless, and free to roll: see
         ``friction_row``.

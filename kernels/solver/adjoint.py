@@ -31,7 +31,7 @@ __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The kernels for one precision and law (``law.py``): linear solve, and power of contacts, bodies and actuators."""
+    """The kernels for one precision and contact law: linear solve, and power of contacts, bodies and actuators."""
     p = precision(dtype)
     vec3, mat33, mat63, spatial, transform = p.vec3, p.mat33, p.mat63, p.spatial, p.transform
     contact_law, dyn, row_ns = law.make(dtype, resists, softens), dynamics.make(dtype), rows.make(dtype)

@@ -21,7 +21,7 @@ __all__ = ["make", "solve_adjoint"]
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
-    """The kernel for one precision and law (``law.py``); ``own_arms`` is that of ``Rows``."""
+    """The kernel for one precision and contact law; ``own_arms`` is that of ``Rows``."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)

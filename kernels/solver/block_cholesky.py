@@ -1,7 +1,7 @@
 """Linear algebra of one island in blocks of a body each: the Hessian, its Cholesky factor, solves.
 
 The Hessian's blocks are 6x6, one for each body and each pair of bodies that touch or that elimination joins
-(``graph.py``). Rows and columns of locked axes are those of the identity. Everything here is forward only.
+(``island_graph.py``). Rows and columns of locked axes are those of the identity. Everything here is forward only.
 """
 
 import functools
@@ -40,7 +40,7 @@ class BlockArrays:
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
-    """``assemble``, ``factor`` and ``solve`` for one precision and law (``law.py``); ``own_arms`` as in ``Rows``."""
+    """``assemble``, ``factor`` and ``solve`` for one precision and contact law; ``own_arms`` as in ``Rows``."""
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     mat66 = wp.types.matrix((6, 6), dtype)

@@ -1,8 +1,8 @@
 """The contacts of two bodies eight at a time, for hard contact without resistance: velocities, impulses and curvature.
 
 They follow each other in the rows of ``line_search.py``, which have room for eight more behind the last. Normals here
-point from the edge's body i to its body j (``graph.py``), and relative velocities are those of j: the rest of the rows
-does not depend on which of the two bodies is a. On a GPU the same sources are loops of one thread.
+point from the edge's body i to its body j (``island_graph.py``), and relative velocities are those of j: the rest of
+the rows does not depend on which of the two bodies is a. On a GPU the same sources are loops of one thread.
 """
 
 import functools

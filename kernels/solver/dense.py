@@ -20,7 +20,7 @@ from .scratch import Scratch
 __all__ = ["make", "solve"]
 
 PATIENCE = 12
-"""Iterations after which hard contacts' friction is solved for as well, see ``newton.py``."""
+"""Iterations after which hard contacts' friction is solved for as well, see ``dense_algebra.py``."""
 
 LOOSER = 30.0
 """Factor on the stiction speed in the Hessian where the factor lost the masses in rounding; halved after each step."""
@@ -28,7 +28,7 @@ LOOSER = 30.0
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The forward solver kernel for one precision and law (``law.py``), and ``set_up``, which its adjoint shares."""
+    """The forward solver kernel for one precision and contact law, and ``set_up``, which its adjoint shares."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)

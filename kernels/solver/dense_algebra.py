@@ -2,7 +2,7 @@
 
 The energy is 1/2 (v - v*)^T M (v - v*) + contact potentials + actuator quadratics over the free axes of a world.
 Everything here works for one world of at most SMALL free axes and forward only; larger worlds are solved in blocks
-(``blocks.py``).
+(``block_cholesky.py``).
 """
 
 import functools
@@ -23,7 +23,7 @@ SMALL = 8
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """``hessian``, ``solve``, ``gather``, ``spread``: Newton's linear algebra for one world and law (``law.py``)."""
+    """``hessian``, ``solve``, ``gather``, ``spread``: Newton's linear algebra for one world and contact law."""
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     small_matrix, small_vector = wp.types.matrix((SMALL, SMALL), dtype), wp.types.vector(SMALL, dtype)

@@ -1,8 +1,8 @@
 """The contact solve of worlds of many bodies: Newton's method island by island, each with a line search of its own.
 
-The energy of a world is the sum of its islands' (``graph.py``), so each is minimized by itself: what rests stops at
-once, and a hard corner of the scene does not shorten the steps of the rest. The stopping rule of ``stopping.py`` holds
-per island. One thread a world.
+The energy of a world is the sum of its islands' (``island_graph.py``), so each is minimized by itself: what rests stops
+at once, and a hard corner of the scene does not shorten the steps of the rest. The stopping rule of ``stopping.py``
+holds per island. One thread a world.
 """
 
 import functools
@@ -43,7 +43,7 @@ LESS_STICKING = 0.1
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
-    """The kernel for one precision and law (``law.py``); ``own_arms`` is that of ``Rows``."""
+    """The kernel for one precision and contact law; ``own_arms`` is that of ``Rows``."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)

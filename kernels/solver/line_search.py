@@ -43,7 +43,7 @@ FRICTION_ROWS = 3
 """Rows for the friction of hard contact on its way."""
 
 TWIST_ROWS = 3
-"""Rows for where that friction acts; see ``patches.py``."""
+"""Rows for where that friction acts; see ``contact/face_friction.py``."""
 
 
 def law_rows(resists: bool) -> int:
@@ -59,7 +59,7 @@ def rows_of(resists: bool) -> int:
     """How many numbers a contact has.
 
     Softened, the law's are followed by beta and mode, and of a place along the step z, the rate of y, and what bends
-    beside it; hard and without resistance by the normal, the arms (``contact_lanes.py``), w, friction on its
+    beside it; hard and without resistance by the normal, the arms (``contacts_simd.py``), w, friction on its
     way, and twists.
     """
     return law_rows(resists) + OTHER_ROWS + FRICTION_ROWS + TWIST_ROWS
@@ -170,7 +170,7 @@ _ADVANCE = """
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The functions of an island's contacts for one precision and law (``law.py``). Forward only."""
+    """The functions of an island's contacts for one precision and contact law. Forward only."""
     p = precision(dtype)
     vec2, vec3 = p.vec2, p.vec3
     contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)
@@ -327,7 +327,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, eps: dtype, slope_0: dtype,
         curve: dtype,
     ):  # fmt: skip
-        """Length of the step at which the energy's slope is small; see ``solve.py``.
+        """Length of the step at which the energy's slope is small; see ``dense.py``.
 
         ``slope_0`` is the slope at zero; ``curve`` is the curvature of all but contacts.
         """

@@ -28,7 +28,7 @@ class Scratch:
     direction: wp.array  # spatial [W, B]
     hessian: wp.array  # [W, n n], lower triangle; of small worlds
     vector: wp.array  # [W, n]; of small worlds
-    slip: wp.array  # Motion of ``law.py`` [W, C]: relative velocities
+    slip: wp.array  # Motion of ``contact/law.py`` [W, C]: relative velocities
     slip_change: wp.array  # the same [W, C]
     friction: wp.array  # vec3 [W, C]: of hard contacts, in parts of its limit; of small worlds
     course: wp.array  # [W, R C + 8], R numbers a contact, see ``line_search.py``; of large worlds

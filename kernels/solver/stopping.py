@@ -30,7 +30,7 @@ ROUNDING_IN_SIGHT = 1000.0
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The rule's functions for one precision and law (``law.py``)."""
+    """The rule's functions for one precision and contact law."""
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)

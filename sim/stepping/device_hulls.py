@@ -61,7 +61,7 @@ def _face_offsets(mesh: ConvexMesh) -> np.ndarray:
 
 
 def _face_arms(mesh: ConvexMesh) -> np.ndarray:
-    """Arm, roundness and size of every face for friction on a plane, see ``kernels/patches.py``; [faces, 3]."""
+    """Arm, roundness and size of every face, [faces, 3], for ``kernels/contact/face_friction.py``."""
     result = np.empty((len(mesh.normals), 3))
     for face, normal in enumerate(mesh.normals):
         corners = mesh.loop[mesh.loop_start[face] : mesh.loop_start[face + 1]]

@@ -1,4 +1,4 @@
-"""The steps of a lane whose shapes have restitution: three solves a step, see ``kernels/impact.py``."""
+"""The steps of a lane whose shapes have restitution: three solves a step, see ``kernels/restitution/step.py``."""
 
 from __future__ import annotations
 

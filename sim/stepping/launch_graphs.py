@@ -187,7 +187,7 @@ class Lane:
         self.reach = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.rest = wp.zeros((width, bodies), dtype=p.spatial, device=self.device)
         self.solved = wp.zeros_like(self.rest)
-        """What the solve of a step gave: velocities in the attitudes at its start. See ``kernels/integrate.py``."""
+        """Result of a step's solve: velocities in the attitudes at its start. See ``kernels/bodies/integrate.py``."""
         self.near = broad.NearArrays.allocate(
             width,
             bodies,
@@ -206,7 +206,7 @@ class Lane:
         self.depth_ratio = wp.zeros_like(self.depth)
         self.depth_shapes = wp.zeros(width, dtype=wp.vec2i, device=self.device)
         self.staged = wp.zeros((t, width), dtype=wp.int32, device=self.device)
-        """Whether a step took more solves than one, see ``slips.py``: written forward, given backward."""
+        """Whether a step took more solves than one, see ``slip_steps.py``: written forward, given backward."""
         self.any_staged = wp.zeros(t, dtype=wp.int32, device=self.device)
         """Whether any world's did, given backward."""
         self.adjoints: Adjoints | None = None

@@ -44,7 +44,7 @@ class SimulatorOptions:
             By default there is none. Room is made for all pairs of shapes at once where that is 256 or less, in larger
             scenes for 64 a body (256 where contact is softened), and where it runs out, it grows: the worlds that
             lacked it are begun anew, with the same results, and a warning says so. What all pairs of shapes together
-            can list (``kernels/pairs.py``) is where it ends.
+            can list (``kernels/collision/pair_table.py``) is where it ends.
         contact_margin: Distance [m] within which contacts are listed whatever the speed; by default 0.001 m, and
             0.1 m in quasi-dynamic stepping. Only a matter of time: a step that needs more is listed again.
         quasi_dynamic: Drop momentum: every step starts from rest, and the velocity is only what the step moved.

@@ -170,7 +170,7 @@ class Simulator:
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor, torch.Tensor, Diagnostics, torch.Tensor | None]:
         """The rollout itself on checked, plain tensors.
 
-        The last of the results says which steps took several solves (``kernels/slip.py``), bool [T, W], for
+        The last of the results says which steps took several solves (``kernels/contact/slip.py``), bool [T, W], for
         ``run_backward``; None, as the path, unless it is to be kept.
         """
         steps, worlds = control.shape[0], q0.shape[0]

@@ -1,4 +1,4 @@
-"""The steps of a lane in which slip starts or stops: up to four solves a step, see ``kernels/slip.py``."""
+"""The steps of a lane in which slip starts or stops: up to four solves a step, see ``kernels/contact/slip.py``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Contacts of two boxes: separating axes choose a pair of faces or a pair of edges.
 
 Among the axes along which two boxes might be apart (three face normals each, nine cross products of edges), the one
-with the greatest separation decides. A face gives the contact polygon of ``collide_box_patch.py``; a pair of edges one
+with the greatest separation decides. A face gives the contact polygon of ``box_faces.py``; a pair of edges one
 contact (CROSS). Edges are chosen only when they win by a small part of the boxes' size: two boxes at rest on each other
 tie, and the polygon is the better answer. Where the boxes are apart and the polygon is empty (a box passes the
 other's edge), the closest pair of edges gives the contact instead, so that nothing pops up late.

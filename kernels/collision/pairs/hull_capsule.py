@@ -1,4 +1,4 @@
-"""Contacts of a capsule and a convex polyhedron: ``collide_capsule_box.py`` for any convex hull.
+"""Contacts of a capsule and a convex polyhedron: ``capsule_box.py`` for any convex hull.
 
 The closest points are the contact while the axis meets the hull at an angle, and fade out (SHARE_CROSSED) where it
 runs parallel to a face or an edge, where two points take over (SHARE_PARALLEL). What jumps is what jumps there, and

@@ -1,11 +1,11 @@
 """Contacts of two convex polyhedra, a box being one: separating axes choose a pair of faces or a pair of edges.
 
-The conventions are those of ``collide_box_box.py``: the face with the greatest separation gives a contact polygon
-(``collide_convex_patch.py``), a pair of crossing edges one contact (CROSS) if it wins, and where the hulls are apart
+The conventions are those of ``box_box.py``: the face with the greatest separation gives a contact polygon
+(``hull_faces.py``), a pair of crossing edges one contact (CROSS) if it wins, and where the hulls are apart
 and the polygon is empty, the closest pair of edges gives the contact. Between polygon and crossing the stiffness is
-handed over continuously (``handover.py``); of the faces of both, the one that lies flatter to the edges counts then.
-Here the closest points of two edges also count, rather than the lines through them, wherever edges win and the hulls
-are apart: the gap is then the distance.
+handed over continuously (``collision/edge_blend.py``); of the faces of both, the one that lies flatter to the edges
+counts then. Here the closest points of two edges also count, rather than the lines through them, wherever edges win and
+the hulls are apart: the gap is then the distance.
 
 Three facts keep this cheap. The first axis with a separation beyond the margin ends it. A face is looked at only if it
 can win, given the sphere inside the other hull. And the edges that make the deciding axis come as near to the other

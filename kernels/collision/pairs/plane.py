@@ -32,7 +32,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def rectangle(a: scalar, b: scalar):
-        """Arm, roundness and size of a rectangle with the half sides a and b, see ``patches.py``."""
+        """Arm, roundness and size of a rectangle with the half sides a and b, see ``contact/face_friction.py``."""
         d2 = a * a + b * b
         d = wp.sqrt(d2)
         mean = d / scalar(3.0) + a * a / (scalar(6.0) * b) * wp.log((b + d) / a)

@@ -1,6 +1,6 @@
 """Contacts of a half-space with a cylinder, whose rims are circles here: it rolls as smoothly as a capsule does.
 
-Against everything else a cylinder is a prism (``collide_convex.py``), which would roll over its facets. A plane meets
+Against everything else a cylinder is a prism (``hull_hull.py``), which would roll over its facets. A plane meets
 RIM_POINTS points around each rim, the first of which is the lowest point, wherever that is on the rim; the others
 follow it round. Standing, they share the stiffness equally; by the time that the cylinder lies, the lowest points of
 the two rims have taken all of it, a half each. The weights change slowly with the tilt, so that little energy goes

@@ -1,4 +1,5 @@
-"""Evaluates contact features in numpy, straight from the table in ``kernels/features.py``, and sets up pairs of shapes.
+"""Evaluates contact features in numpy, straight from the table in ``kernels/collision/features.py``, and sets up pairs
+of shapes.
 
 Written for all contacts of all worlds at once, in float64, and independent of the Warp code.
 """
@@ -73,7 +74,7 @@ def _across(a):
 
 
 def handed_over(t, w, code, poses, shape_body, gap):
-    """What a contact of a pair has that hands over from a polygon to crossing edges; see ``kernels/handover.py``."""
+    """Share of a contact of a pair between a polygon and crossing edges; see ``kernels/collision/edge_blend.py``."""
     first, crossing = code // 4, (code // 2) % 2
     pose_a, pose_b = (poses[shape_body[t[name][w, first]]] for name in ("shape_a", "shape_b"))
     turn_a, turn_b = rotation_matrices(pose_a[3:]), rotation_matrices(pose_b[3:])

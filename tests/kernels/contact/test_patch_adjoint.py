@@ -1,4 +1,4 @@
-"""The adjoint by hand of patches on a plane (``kernels/patches.py``) against central differences."""
+"""The adjoint by hand of patches on a plane (``kernels/contact/face_friction.py``) against central differences."""
 
 from __future__ import annotations
 
