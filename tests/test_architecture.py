@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,24 @@ def test_packages_say_in_a_sentence_what_they_hold():
     for name, path in modules().items():
         if path.name == "__init__.py":
             assert ast.get_docstring(tree(name)), name
+
+
+def test_the_documentation_has_a_sentence_for_every_folder():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
+    folders = {
+        f"{path.parent.relative_to(ROOT).as_posix()}/" for path in modules().values() if path.name == "__init__.py"
+    }
+    inner = {"gradients/estimators/smoothing/", "gradients/estimators/boundary/", "carom/report/figures/"}
+    assert folders - inner - {"carom/comparison/studies/"} == listed
+
+
+def test_files_that_the_documentation_names_are_there():
+    missing = []
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for one in re.findall(
+            r"`((?:kernels|sim|gradients|envs|carom|tests|examples|benchmarks|docs)/[\w/.]*)`", page.read_text()
+        ):
+            if not (ROOT / one).exists():
+                missing.append(f"{page.name}: {one}")
+    assert missing == []
