@@ -5,8 +5,7 @@ import torch
 from scenes import push, push_targets
 
 from carom.sim import Simulator
-from carom.sim.stepping import launch_graphs as lane
-from carom.sim.stepping import simulator
+from carom.sim.stepping import batch_pool, launch_graphs, simulator
 from carom.sim.stepping.contact_solver import Solver
 
 
@@ -55,11 +54,13 @@ def test_nothing_is_read_back_while_a_graph_is_recorded(device, monkeypatch):
         rolled(device)
 
 
-@pytest.mark.parametrize("where", ["lane.hand_to_warp", "lane.hand_to_torch", "simulator.hand_to_torch"])
+@pytest.mark.parametrize(
+    "where", ["launch_graphs.hand_to_warp", "launch_graphs.hand_to_torch", "batch_pool.hand_to_torch"]
+)
 def test_streams_that_do_not_wait_for_each_other(device, where, monkeypatch):
     module, name = where.split(".")
     rolled(device, backward=True)
-    monkeypatch.setattr({"lane": lane, "simulator": simulator}[module], name, lambda device: None)
+    monkeypatch.setattr({"launch_graphs": launch_graphs, "batch_pool": batch_pool}[module], name, lambda device: None)
     with refusal("did not wait"):
         rolled(device, backward=True)
 
@@ -69,8 +70,8 @@ def test_zeros_of_warp_under_seeds_of_torch(device, monkeypatch):
     control = push_targets(4).to(device).requires_grad_()
     final = made.rollout(made.model.state(), control).final.body_q
     made.rollout(made.model.state(), control).final.body_q.sum().backward()
-    ((only,),) = made._lanes.values()
-    ours = only.adj_q
+    (only,) = made.pool.batches
+    ours = only.batch.adj_q
     monkeypatch.setattr(simulator, "_zero", lambda view: ours.zero_())
     with refusal("did not wait"):
         final.sum().backward()

@@ -5,19 +5,38 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from ...kernels.collision.pair_table import BROKEN
+from ...kernels.collision.pair_table import BROKEN, most_contacts
 from ..errors import CapacityError, SimulationWarning
 from ..scene.model import Model
-from .launch_graphs import greatest_capacity
 from .options import SimulatorOptions
 
 if TYPE_CHECKING:
-    from .launch_graphs import Lane
+    from .world_batch import WorldBatch
 
-__all__ = ["OutOfRoom", "check", "grown", "no_memory", "tell"]
+__all__ = ["OutOfRoom", "check", "default_capacity", "greatest_capacity", "grown", "no_memory", "tell"]
 
 GROWTH = 1.5
 """Least factor by which room grows, so that a pile that gathers contact by contact is not begun anew at each."""
+
+
+SMALL_SCENE = 256
+"""Contacts for which every scene has room: one that cannot list more than this never runs out of it."""
+
+
+def greatest_capacity(model: Model) -> int:
+    """Contacts that a world can have at most: all pairs of shapes with as many as each can have, at once."""
+
+    def most(a: int, b: int) -> int:
+        mesh = model.meshes[model.shape_mesh[b]] if model.shape_mesh[b] >= 0 else None
+        vertices, rim = (0, False) if mesh is None else (len(mesh.vertices), mesh.rim > 0.0)
+        return most_contacts(int(model.shape_type[a]), int(model.shape_type[b]), vertices, rim)
+
+    return max(1, sum(most(a, b) for a, b in model.pairs))
+
+
+def default_capacity(model: Model, softened: bool = False) -> int:
+    """Contacts a world has room for by default. Softened ones are listed from afar: there may be several times more."""
+    return min(greatest_capacity(model), max(SMALL_SCENE, (256 if softened else 64) * model.bodies))
 
 
 class OutOfRoom(Exception):  # noqa: N818 - taken back by the simulator, never seen by its user
@@ -28,10 +47,10 @@ class OutOfRoom(Exception):  # noqa: N818 - taken back by the simulator, never s
         self.world, self.needed = world, needed
 
 
-def check(lane: Lane, worlds: int, first: int) -> None:
-    """Raise OutOfRoom if one of a lane's worlds ``first``, ``first + 1``, ... met more contacts than it has room."""
-    needed = lane.needed_view[:worlds]
-    if bool((needed > lane.capacity).any()):
+def check(batch: WorldBatch, worlds: int, first: int) -> None:
+    """Raise OutOfRoom if one of a batch's worlds ``first``, ``first + 1``, ... met more contacts than it has room."""
+    needed = batch.needed_view[:worlds]
+    if bool((needed > batch.capacity).any()):
         world = int(needed.argmax())
         raise OutOfRoom(first + world, int(needed[world]))
 

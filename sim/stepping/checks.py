@@ -21,7 +21,7 @@ from ..state import Diagnostics, State
 from .options import SimulatorOptions
 
 if TYPE_CHECKING:
-    from .launch_graphs import Lane
+    from .world_batch import WorldBatch
 
 __all__ = ["far_away", "mass_alone", "overlap", "rollout_inputs", "rollout_result", "spinning", "sunk", "turn_targets"]
 
@@ -284,28 +284,28 @@ def restitution(model: Model, options: SimulatorOptions, values: dict[str, torch
         )
 
 
-def overlap(model: Model, lane: Lane, worlds: int, first: int) -> None:
-    """Raise if shapes start deep inside each other; the lane holds worlds ``first``, ``first + 1``, ..."""
-    ratio = lane.depth_ratio.numpy()[:worlds]
+def overlap(model: Model, batch: WorldBatch, worlds: int, first: int) -> None:
+    """Raise if shapes start deep inside each other; the batch holds worlds ``first``, ``first + 1``, ..."""
+    ratio = batch.depth_ratio.numpy()[:worlds]
     if not (ratio > DEEP).any():
         return
     w = int(ratio.argmax())
-    a, b = (model.shape_names[i] for i in lane.depth_shapes.numpy()[w])
+    a, b = (model.shape_names[i] for i in batch.depth_shapes.numpy()[w])
     raise StateError(
-        f"shapes {a!r} and {b!r} start {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}; "
+        f"shapes {a!r} and {b!r} start {batch.depth.numpy()[w]:.3g} m inside each other in world {first + w}; "
         "move them apart, exclude the pair in the builder, or pass allow_overlap=True to Simulator"
     )
 
 
-def sunk(model: Model, lane: Lane, worlds: int, first: int) -> None:
-    """Warn if shapes ended deep inside each other; the lane holds worlds ``first``, ``first + 1``, ..."""
-    ratio = lane.depth_ratio.numpy()[:worlds]
+def sunk(model: Model, batch: WorldBatch, worlds: int, first: int) -> None:
+    """Warn if shapes ended deep inside each other; the batch holds worlds ``first``, ``first + 1``, ..."""
+    ratio = batch.depth_ratio.numpy()[:worlds]
     if not (ratio > DEEP).any():
         return
     w = int(ratio.argmax())
-    a, b = (model.shape_names[i] for i in lane.depth_shapes.numpy()[w])
+    a, b = (model.shape_names[i] for i in batch.depth_shapes.numpy()[w])
     warnings.warn(
-        f"shapes {a!r} and {b!r} ended {lane.depth.numpy()[w]:.3g} m inside each other in world {first + w}. The "
+        f"shapes {a!r} and {b!r} ended {batch.depth.numpy()[w]:.3g} m inside each other in world {first + w}. The "
         "derived stiffness carries bodies of like mass; for a heavy load on a light body give their shapes a "
         "stiffness, or take a smaller step",
         SimulationWarning,
@@ -346,13 +346,13 @@ def _unsolved(options: SimulatorOptions, where: str, step: int, residual: float)
 
 
 def solved_again(
-    options: SimulatorOptions, lane: Lane, what: str, place: Callable[[int, int], tuple[int, int]]
+    options: SimulatorOptions, batch: WorldBatch, what: str, place: Callable[[int, int], tuple[int, int]]
 ) -> None:
     """Raise if a pass over a finished rollout, ``what``, took a solve again that did not converge this time.
 
-    ``place(row, count)`` is the world and the step of a row of the lane, when it failed at its solve number ``count``.
+    ``place(row, count)`` is the world and the step of a row of the batch, when it failed at its solve number ``count``.
     """
-    _iterations, failed, first, residual = lane.solver_outcome()
+    _iterations, failed, first, residual = batch.solver_outcome()
     if not (failed > 0).any():
         return
     row = int((failed > 0).argmax())

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,30 +13,25 @@ from ...first_order import eager, refuse_transforms
 from ..errors import ModelError
 from ..scene.model import PARAMETERS, Model
 from ..state import Diagnostics, State, Trajectory
-from ..streams import hand_to_torch, hand_to_warp
 from . import capacity, checks
 from . import torch_rollout as autodiff
-from .launch_graphs import Lane, default_capacity, look_ahead
+from .batch_pool import BatchPool
+from .capacity import default_capacity
+from .launch_graphs import LaunchGraphs
+from .look_ahead import look_ahead
 from .options import SimulatorOptions
 from .parameter_bounds import warn_of_bounds
+from .passes import Kind, Pass
+from .world_batch import WorldBatch
 
 __all__ = ["Simulator"]
 
-WIDEST_LANE = 128
-"""Worlds a lane holds on the CPU: small enough for the cache, large enough to hide the cost of a launch."""
-
-WIDEST_LANE_CUDA = 65536
-
-_OWN = ("threads", "watchers", "told", "_lanes", "_lock")
+_OWN = ("watchers", "told", "pool")
 """What a copy of a simulator makes anew."""
 
+OVERLAP = Pass(Kind.OVERLAP)
+
 RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")
-
-HESSIAN_BYTES = 2**28
-"""Bound on the Hessians that a lane holds [bytes]: scenes of many bodies get narrow lanes."""
-
-CONTACT_BYTES = 2**30
-"""The same of what belongs to contacts, at about 1024 bytes for each that there is room for, on the CPU."""
 
 
 class Simulator:
@@ -63,30 +54,31 @@ class Simulator:
             raise ModelError(f"Simulator needs a finished model, got {type(model).__name__}; pass builder.finalize()")
         self.model = model
         self.options = SimulatorOptions(**options)
-        self.on_cpu = model.device == "cpu"
-        self.contact_capacity = self.options.contact_capacity or default_capacity(
-            model, self.options.softening.backward
-        )
         self.options.softening.of_shapes(model)  # refuses names of shapes that there are not
-        self._start_afresh()
+        self._start_afresh(self.options.contact_capacity or default_capacity(model, self.options.softening.backward))
 
-    def _start_afresh(self) -> None:
-        """What belongs to this process alone: buffers, graphs, who uses them, and its cores."""
-        self.threads = self.options.threads or _cores()
+    def _start_afresh(self, room: int) -> None:
+        """Make the parts that belong to this process alone: batches of worlds, and who uses them."""
+        self.pool = BatchPool(self.model, self.options, room)
         self.watchers: list[Callable[[State, torch.Tensor, dict[str, torch.Tensor]], None]] = []
         """Called with the checked inputs of every rollout: state, controls, parameters. See ``unroll``."""
         self.told: set[str] = set()
         """Warnings that are given once."""
-        self._lanes: dict[int, list[Lane]] = {}
-        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle takes along: all but what :meth:`_start_afresh` makes."""
-        return {name: value for name, value in self.__dict__.items() if name not in _OWN}
+        kept = {name: value for name, value in self.__dict__.items() if name not in _OWN}
+        return {**kept, "contact_capacity": self.contact_capacity}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        room = state.pop("contact_capacity")
         self.__dict__.update(state)
-        self._start_afresh()
+        self._start_afresh(room)
+
+    @property
+    def contact_capacity(self) -> int:
+        """Contacts a world has room for; grows where that runs out."""
+        return self.pool.room
 
     @property
     def step_size(self) -> float:
@@ -180,56 +172,56 @@ class Simulator:
         final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
         counts = torch.zeros((6, worlds), dtype=torch.float64, device="cpu")
         lengths = self._lengths(steps)
-        forward = self._direction("forward", values)
+        forward = self._pass(Kind.FORWARD, values)
         look = steps > 1 and not self.options.allow_overlap
 
-        def block(lane: Lane, start: int, stop: int) -> None:
-            n = stop - start
-            self._load(lane, values, start, stop, forward)
-            _fill(lane.q_view[0], q0[start:stop])
-            _fill(lane.v_view[0], v0[start:stop])
-            lane.clear_reports()
-            lane.features.needed.zero_()
+        def block(graphs: LaunchGraphs, start: int, stop: int) -> None:
+            batch, n = graphs.batch, stop - start
+            self._load(batch, values, start, stop, forward)
+            _fill(batch.q_view[0], q0[start:stop])
+            _fill(batch.v_view[0], v0[start:stop])
+            batch.clear_reports()
+            batch.features.needed.zero_()
             if path_q is not None and path_v is not None:
                 path_q[0, start:stop] = q0[start:stop]
                 path_v[0, start:stop] = v0[start:stop]
             if look:
-                lane.run("overlap", 1)
-                capacity.check(lane, n, start)
-                checks.overlap(self.model, lane, n, start)
+                graphs.run(OVERLAP, 1)
+                capacity.check(batch, n, start)
+                checks.overlap(self.model, batch, n, start)
             done = 0
             for count in lengths:
-                if lane.control_view.shape[2]:
+                if batch.control_view.shape[2]:
                     _fill(
-                        lane.control_view[:count].transpose(0, 1),
+                        batch.control_view[:count].transpose(0, 1),
                         control[done : done + count, start:stop].transpose(0, 1),
                     )
-                lane.run(forward, count)
+                graphs.run(forward, count)
                 done += count
                 if path_q is not None and path_v is not None:
-                    _copy(path_q[done - count + 1 : done + 1, start:stop], lane.q_view[1 : count + 1, :n])
-                    _copy(path_v[done - count + 1 : done + 1, start:stop], lane.v_view[1 : count + 1, :n])
+                    _copy(path_q[done - count + 1 : done + 1, start:stop], batch.q_view[1 : count + 1, :n])
+                    _copy(path_v[done - count + 1 : done + 1, start:stop], batch.v_view[1 : count + 1, :n])
                 if staged is not None:
-                    staged[done - count : done, start:stop] = lane.staged_view[:count, :n] != 0
+                    staged[done - count : done, start:stop] = batch.staged_view[:count, :n] != 0
                 if done < steps:
-                    capacity.check(lane, n, start)
-                    lane.q_view[0] = lane.q_view[count]
-                    lane.v_view[0] = lane.v_view[count]
-            last = (steps - 1) % lane.segment + 1 if steps else 0
-            final_q[start:stop] = lane.q_view[last, :n]
-            final_v[start:stop] = lane.v_view[last, :n]
+                    capacity.check(batch, n, start)
+                    batch.q_view[0] = batch.q_view[count]
+                    batch.v_view[0] = batch.v_view[count]
+            last = (steps - 1) % batch.segment + 1 if steps else 0
+            final_q[start:stop] = batch.q_view[last, :n]
+            final_v[start:stop] = batch.v_view[last, :n]
             if look:
-                lane.q_view[0] = lane.q_view[last]
-                lane.v_view[0] = lane.v_view[last]
-                lane.run("overlap", 1)
-            capacity.check(lane, n, start)
+                batch.q_view[0] = batch.q_view[last]
+                batch.v_view[0] = batch.v_view[last]
+                graphs.run(OVERLAP, 1)
+            capacity.check(batch, n, start)
             if look:
-                counts[5, start:stop] = torch.from_numpy(lane.depth.numpy()[:n].astype("float64"))
-                checks.sunk(self.model, lane, n, start)
-            for i, array in enumerate((*lane.solver_outcome(), lane.features.needed.numpy())):
+                counts[5, start:stop] = torch.from_numpy(batch.depth.numpy()[:n].astype("float64"))
+                checks.sunk(self.model, batch, n, start)
+            for i, array in enumerate((*batch.solver_outcome(), batch.features.needed.numpy())):
                 counts[i, start:stop] = torch.from_numpy(array[:n].astype("float64"))
 
-        self._each_block(worlds, [("overlap", 1)] * look + [(forward, n) for n in lengths], block)
+        self.pool.run(worlds, [(OVERLAP, 1)] * look + [(forward, n) for n in lengths], block)
         diagnostics = Diagnostics(
             iterations=counts[0].long(), steps=steps, failed_steps=counts[1].long(), first_failure=counts[2].long(),
             residual=counts[3], contacts=counts[4].long(), penetration=counts[5] if look else None,
@@ -251,7 +243,7 @@ class Simulator:
         Those of resistance are exact where they are ``wanted`` by name or the scene has resistance, else zero.
         """
         steps, worlds = control.shape[0], path_q.shape[1]
-        backward = self._direction("backward", values, wanted)
+        backward = self._pass(Kind.BACKWARD, values, wanted)
         out = {
             "q0": torch.zeros_like(path_q[0]),
             "v0": torch.zeros_like(path_v[0]),
@@ -262,16 +254,16 @@ class Simulator:
             for name in PARAMETERS
         }
 
-        def block(lane: Lane, start: int, stop: int) -> None:
-            n = stop - start
-            self._load(lane, values, start, stop, backward)
-            lane.add_adjoints()
-            for view in lane.adj_parameter_views.values():
+        def block(graphs: LaunchGraphs, start: int, stop: int) -> None:
+            batch, n = graphs.batch, stop - start
+            self._load(batch, values, start, stop, backward)
+            batch.add_adjoints()
+            for view in batch.adj_parameter_views.values():
                 view.zero_()
-            lane.adj_q_view.zero_()
-            lane.adj_v_view.zero_()
-            lane.features.needed.zero_()
-            lane.clear_reports()
+            batch.adj_q_view.zero_()
+            batch.adj_v_view.zero_()
+            batch.features.needed.zero_()
+            batch.clear_reports()
 
             def add(seed: torch.Tensor | None, target: torch.Tensor) -> None:
                 if seed is not None:
@@ -279,42 +271,45 @@ class Simulator:
 
             lengths = self._lengths(steps)
             stops = [sum(lengths[: i + 1]) for i in range(len(lengths))]
-            carry_q, carry_v = torch.zeros_like(lane.adj_q_view[0]), torch.zeros_like(lane.adj_v_view[0])
+            carry_q, carry_v = torch.zeros_like(batch.adj_q_view[0]), torch.zeros_like(batch.adj_v_view[0])
             add(seeds["final_q"], carry_q)
             add(seeds["final_v"], carry_v)
             for end, count in zip(reversed(stops), reversed(lengths), strict=True):
                 first = end - count
-                _fill(lane.q_view[: count + 1].transpose(0, 1), path_q[first : end + 1, start:stop].transpose(0, 1))
-                _fill(lane.v_view[: count + 1].transpose(0, 1), path_v[first : end + 1, start:stop].transpose(0, 1))
-                if lane.control_view.shape[2]:
-                    _fill(lane.control_view[:count].transpose(0, 1), control[first:end, start:stop].transpose(0, 1))
-                for view in (lane.adj_q_view, lane.adj_v_view, lane.adj_control_view):
+                _fill(batch.q_view[: count + 1].transpose(0, 1), path_q[first : end + 1, start:stop].transpose(0, 1))
+                _fill(batch.v_view[: count + 1].transpose(0, 1), path_v[first : end + 1, start:stop].transpose(0, 1))
+                if batch.control_view.shape[2]:
+                    _fill(batch.control_view[:count].transpose(0, 1), control[first:end, start:stop].transpose(0, 1))
+                for view in (batch.adj_q_view, batch.adj_v_view, batch.adj_control_view):
                     _zero(view)  # by torch, as the seeds written next: Warp would do so on another stream
-                lane.adj_q_view[count] = carry_q
-                lane.adj_v_view[count] = carry_v
-                for seed, view in ((seeds["path_q"], lane.adj_q_view), (seeds["path_v"], lane.adj_v_view)):
+                batch.adj_q_view[count] = carry_q
+                batch.adj_v_view[count] = carry_v
+                for seed, view in ((seeds["path_q"], batch.adj_q_view), (seeds["path_v"], batch.adj_v_view)):
                     add(None if seed is None else seed[first + 1 : end + 1], view[1 : count + 1])
                 if staged is None:
-                    lane.staged_view.fill_(1)
-                    lane.any_staged_view.fill_(1)
+                    batch.staged_view.fill_(1)
+                    batch.any_staged_view.fill_(1)
                 else:
-                    _fill(lane.staged_view[:count].transpose(0, 1), staged[first:end, start:stop].T.to(torch.int32))
-                    lane.any_staged_view[:count] = staged[first:end, start:stop].any(dim=1)
-                lane.run(backward, count)
-                carry_q.copy_(lane.adj_q_view[0])
-                carry_v.copy_(lane.adj_v_view[0])
-                _copy(out["control"][first:end, start:stop], lane.adj_control_view[:count, :n])
+                    _fill(batch.staged_view[:count].transpose(0, 1), staged[first:end, start:stop].T.to(torch.int32))
+                    batch.any_staged_view[:count] = staged[first:end, start:stop].any(dim=1)
+                graphs.run(backward, count)
+                carry_q.copy_(batch.adj_q_view[0])
+                carry_v.copy_(batch.adj_v_view[0])
+                _copy(out["control"][first:end, start:stop], batch.adj_control_view[:count, :n])
             for name, whole, carry in (("q0", seeds["path_q"], carry_q), ("v0", seeds["path_v"], carry_v)):
                 add(None if whole is None else whole[0], carry)
                 out[name][start:stop] = carry[:n]
             for name in PARAMETERS:
-                out[name][start:stop] = lane.adj_parameter_views[name][:n]
-            capacity.check(lane, n, start)
+                out[name][start:stop] = batch.adj_parameter_views[name][:n]
+            capacity.check(batch, n, start)
             checks.solved_again(
-                self.options, lane, "the backward pass", lambda row, count: (start + min(row, n - 1), steps - 1 - count)
+                self.options,
+                batch,
+                "the backward pass",
+                lambda row, count: (start + min(row, n - 1), steps - 1 - count),
             )
 
-        self._each_block(worlds, [(backward, n) for n in self._lengths(steps)], block)
+        self.pool.run(worlds, [(backward, n) for n in self._lengths(steps)], block)
         return out
 
     @eager
@@ -330,30 +325,30 @@ class Simulator:
         states = (path_q[:-1], path_q[1:], path_v[:-1], path_v[1:])
         rows = [x.reshape(steps * worlds, *x.shape[2:]) for x in (*states, control)]
         numbers = np.arange(steps * worlds) % worlds
-        forces = self._direction("forces", values)
+        forces = self._pass(Kind.FORCES, values)
         parts: dict[int, list[np.ndarray]] = {}
 
-        def block(lane: Lane, start: int, stop: int) -> None:
-            n = stop - start
+        def block(graphs: LaunchGraphs, start: int, stop: int) -> None:
+            batch, n = graphs.batch, stop - start
             own = torch.as_tensor(numbers[start:stop], device=path_q.device)
-            self._load(lane, {k: x if x.shape[0] == 1 else x[own] for k, x in values.items()}, 0, n, forces)
-            views = (lane.q_view[0], lane.q_view[1], lane.v_view[0], lane.v_view[1], lane.control_view[0])
+            self._load(batch, {k: x if x.shape[0] == 1 else x[own] for k, x in values.items()}, 0, n, forces)
+            views = (batch.q_view[0], batch.q_view[1], batch.v_view[0], batch.v_view[1], batch.control_view[0])
             for view, source in zip(views, rows, strict=True):
                 if view.shape[1]:
                     _fill(view, source[start:stop])
-            lane.features.needed.zero_()
-            lane.clear_reports()
-            lane.staged_view.fill_(1)
-            lane.any_staged_view.fill_(1)
-            lane.run(forces, 1)
-            capacity.check(lane, n, start)
+            batch.features.needed.zero_()
+            batch.clear_reports()
+            batch.staged_view.fill_(1)
+            batch.any_staged_view.fill_(1)
+            graphs.run(forces, 1)
+            capacity.check(batch, n, start)
             checks.solved_again(
-                self.options, lane, "reading the forces",
+                self.options, batch, "reading the forces",
                 lambda row, _: (int(numbers[start + min(row, n - 1)]), (start + min(row, n - 1)) // worlds),
             )  # fmt: skip
-            parts[start] = _listed(lane, n)
+            parts[start] = _listed(batch, n)
 
-        self._each_block(steps * worlds, [(forces, 1)], block)
+        self.pool.run(steps * worlds, [(forces, 1)], block)
         blocks = [parts[start] for start in sorted(parts)]
         joined = (np.concatenate(x) for x in zip(*blocks, strict=True))
         count, shape, point, normal, gap, force, torque, actuator = joined
@@ -369,121 +364,27 @@ class Simulator:
             "contact_torque": torque,
         }
 
-    def _direction(self, direction: str, values: dict[str, torch.Tensor], wanted: frozenset[str] = frozenset()) -> str:
-        """Which graphs to run.
+    def _pass(self, kind: Kind, values: dict[str, torch.Tensor], wanted: frozenset[str] = frozenset()) -> Pass:
+        """Pass to run.
 
-        Those of steps with impacts only where a pair of shapes bounces; those with resistance only where a shape has
-        some, or where the gradient with respect to it is wanted: at a coefficient of zero that is not zero.
+        That with impacts only where a pair of shapes bounces; that with resistance only where a shape has some, or
+        where the gradient with respect to it is wanted: at a coefficient of zero that is not zero.
         """
         bounces = values["shape_restitution"] > 0.0
         pairs = torch.as_tensor(self.model.pairs, dtype=torch.long, device=bounces.device)
-        if bool(bounces[:, pairs].all(dim=2).any()):
-            direction = f"impact_{direction}"
-        if any(name in wanted or bool(values[name].any()) for name in RESISTANCES):
-            direction = f"resisting_{direction}"
-        return direction
+        impacts = bool(bounces[:, pairs].all(dim=2).any())
+        return Pass(kind, impacts, any(name in wanted or bool(values[name].any()) for name in RESISTANCES))
 
     def _lengths(self, steps: int) -> list[int]:
         whole, rest = divmod(steps, self.options.segment)
         return [self.options.segment] * whole + ([rest] if rest else [])
 
-    def _load(self, lane: Lane, values: dict[str, torch.Tensor], start: int, stop: int, direction: str) -> None:
-        for name, view in lane.parameter_views.items():
+    def _load(self, batch: WorldBatch, values: dict[str, torch.Tensor], start: int, stop: int, work: Pass) -> None:
+        for name, view in batch.parameter_views.items():
             value = values[name]
             _fill(view, value if value.shape[0] == 1 else value[start:stop])
-        reach = look_ahead(values, self.options.step, direction.startswith("resisting"))
-        _fill(lane.reach_view, reach if reach.shape[0] == 1 else reach[start:stop])
-
-    def _width(self, worlds: int) -> int:
-        """Worlds that a lane holds."""
-        if self.on_cpu:
-            share = -(-worlds // self.threads)
-            widest = min(WIDEST_LANE, CONTACT_BYTES // (1024 * self.contact_capacity))
-        else:
-            share, widest = worlds, WIDEST_LANE_CUDA
-        hessian = 8 * int(self.model.body_free.sum()) ** 2
-        return max(1, min(widest, HESSIAN_BYTES // max(1, hessian), 1 << max(0, share - 1).bit_length()))
-
-    def _each_block(self, worlds: int, graphs: list[tuple[str, int]], block: Any) -> None:
-        """Run ``block(lane, start, stop)``, which replays ``graphs``, over all worlds, on several threads.
-
-        Blocks that run out of room for contacts are run again, from their start, in lanes that have it.
-        """
-        blocks = [(0, worlds)]
-        worst: capacity.OutOfRoom | None = None
-        with self._lock:  # lanes are not shared between callers
-            before = self.contact_capacity
-            while True:
-                width = self._width(worlds)
-                blocks = [(i, min(i + width, stop)) for start, stop in blocks for i in range(start, stop, width)]
-                try:
-                    lanes = self._recorded(width, min(len(blocks), self.threads if self.on_cpu else 1), graphs)
-                except (MemoryError, RuntimeError) as error:
-                    if worst is None or not (isinstance(error, MemoryError) or "alloc" in str(error)):
-                        raise
-                    room, self.contact_capacity = self.contact_capacity, before
-                    self._lanes.clear()
-                    raise capacity.no_memory(worst, room, width, error) from error
-                outcomes = self._run_blocks(lanes, blocks, block)
-                short = [outcome for outcome in outcomes if outcome is not None]
-                if not short:
-                    break
-                blocks = [one for one, outcome in zip(blocks, outcomes, strict=True) if outcome is not None]
-                worst = max(short, key=lambda outcome: outcome.needed)
-                self.contact_capacity = capacity.grown(self.model, self.options, self.contact_capacity, worst)
-                self._lanes.clear()
-        if worst is not None:
-            capacity.tell(before, self.contact_capacity, worst)
-
-    def _recorded(self, width: int, wanted: int, graphs: list[tuple[str, int]]) -> list[Lane]:
-        """As many lanes as wanted, in which these graphs are recorded."""
-        lanes = self._lanes.setdefault(width, [])
-        while len(lanes) < wanted:
-            lanes.append(Lane(self.model, self.options, width, self.contact_capacity))
-        for lane in lanes[:wanted]:
-            for graph in dict.fromkeys(graphs):
-                lane.record(*graph)
-        return lanes[:wanted]
-
-    def _run_blocks(
-        self, lanes: list[Lane], blocks: list[tuple[int, int]], block: Any
-    ) -> list[capacity.OutOfRoom | None]:
-        """Run all blocks; which of them ran out of room."""
-
-        def run(lane: Lane, one: tuple[int, int]) -> capacity.OutOfRoom | None:
-            try:
-                block(lane, *one)
-            except capacity.OutOfRoom as outcome:
-                return outcome
-            return None
-
-        if len(lanes) <= 1:
-            hand_to_torch(self.model.device)
-            try:
-                return [run(lanes[0], one) for one in blocks]
-            finally:  # a later call may come on another stream of torch, and Warp may free the buffers
-                hand_to_warp(self.model.device)
-        free: SimpleQueue[Lane] = SimpleQueue()
-        for lane in lanes:
-            free.put(lane)
-
-        @torch.no_grad()  # the mode is a thread's own
-        def work(one: tuple[int, int]) -> capacity.OutOfRoom | None:
-            lane = free.get()
-            try:
-                return run(lane, one)
-            finally:
-                free.put(lane)
-
-        with ThreadPoolExecutor(len(lanes)) as pool:
-            return list(pool.map(work, blocks))
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        reach = look_ahead(values, self.options.step, work.resists)
+        _fill(batch.reach_view, reach if reach.shape[0] == 1 else reach[start:stop])
 
 
 def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
@@ -494,10 +395,10 @@ def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
         _copy(target[n:], source[-1:].expand_as(target[n:]))
 
 
-def _listed(lane: Lane, n: int) -> list[np.ndarray]:
-    """What a lane's first ``n`` worlds hold after "forces": contacts a world, then the contacts, world by world."""
-    assert lane.forces is not None
-    f, found = lane.features, lane.forces
+def _listed(batch: WorldBatch, n: int) -> list[np.ndarray]:
+    """What a batch's first ``n`` worlds hold after "forces": contacts a world, then the contacts, world by world."""
+    assert batch.forces is not None
+    f, found = batch.features, batch.forces
     count = f.count.numpy()[:n]
     gap, force = found.gap.numpy()[:n], found.force.numpy()[:n]
     keep = np.arange(gap.shape[1]) < count[:, None]
@@ -505,7 +406,7 @@ def _listed(lane: Lane, n: int) -> list[np.ndarray]:
     shapes = np.stack([f.shape_a.numpy()[:n][keep], f.shape_b.numpy()[:n][keep]], axis=1)
     point, normal, torque = (x.numpy()[:n][keep] for x in (found.point, found.normal, found.torque))
     listed = [point, normal, gap[keep], force[keep], torque]
-    actuator = found.actuator.numpy()[:n, : lane.control_view.shape[2]].copy()
+    actuator = found.actuator.numpy()[:n, : batch.control_view.shape[2]].copy()
     return [keep.sum(axis=1), shapes, *listed, actuator]
 
 

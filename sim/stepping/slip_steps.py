@@ -1,9 +1,9 @@
-"""The steps of a lane in which slip starts or stops: up to four solves a step, see ``kernels/contact/slip.py``."""
+"""The steps of a batch in which slip starts or stops: up to four solves a step, see ``kernels/contact/slip.py``."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import warp as wp
 
@@ -11,43 +11,42 @@ from ...kernels.contact import slip, slip_adjoint
 from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.solver_report import count_step
 from ...kernels.solver import adjoint
-
-if TYPE_CHECKING:
-    from .launch_graphs import ContactLaw, Lane
+from .contact_stage import ContactStage
+from .world_batch import WorldBatch
 
 __all__ = ["SlipSteps"]
 
 
 class SlipSteps:
-    """Buffers and launches of the further solves, over the buffers of a lane and the rows of one contact law."""
+    """Buffers and launches of the further solves, over the buffers of a batch and the rows of one contact law."""
 
-    def __init__(self, lane: Lane, law: ContactLaw):
-        self.lane, self.law = lane, law
-        width, bodies = lane.rest.shape
+    def __init__(self, batch: WorldBatch, stage: ContactStage):
+        self.batch, self.stage = batch, stage
+        width, bodies = batch.rest.shape
         self.own = slip.Slips.allocate(
-            width, bodies, lane.capacity, lane.real, lane.device, law.rows.resists, law.rows.softens
+            width, bodies, batch.capacity, batch.real, batch.device, stage.rows.resists, stage.rows.softens
         )
         self.adjoints: slip_adjoint.SlipAdjoints | None = None
-        options = lane.options
+        options = batch.options
         self._plain: dict[str, Any] = {"h": options.step, "eps": options.stiction}
         self._full = self._plain | {"angular_eps": options.angular_stiction}
 
     def add_adjoints(self) -> None:
         """Allocate what the backward pass needs, once."""
         if self.adjoints is None:
-            lane = self.lane
-            width, bodies = lane.rest.shape
-            self.adjoints = slip_adjoint.SlipAdjoints.allocate(width, bodies, lane.capacity, lane.real, lane.device)
+            batch = self.batch
+            width, bodies = batch.rest.shape
+            self.adjoints = slip_adjoint.SlipAdjoints.allocate(width, bodies, batch.capacity, batch.real, batch.device)
 
     def _rows(self, start: wp.array, found: SlipSteps, solve: Any) -> None:
         """Rows of a further solve, by the velocities and weights that ``found`` holds."""
-        lane = self.lane
+        batch = self.batch
         slip.slip_rows(
-            lane.real,
-            lane.arrays,
+            batch.real,
+            batch.arrays,
             start,
-            lane.features,
-            self.law.rows,
+            batch.features,
+            self.stage.rows,
             found.own,
             self.own,
             solve=int(solve),
@@ -56,16 +55,17 @@ class SlipSteps:
 
     def _solve(self, t: int, start: wp.array, velocities: wp.array) -> None:
         """Solve the worlds that take further solves, from ``velocities`` on."""
-        lane, own = self.lane, self.own
-        self.law.solver.solve(
-            lane.q[t], start, lane.control[t], own.total, own.rows, velocities, lane.report, own.staged, further=True
+        batch, own = self.batch, self.own
+        self.stage.solver.solve(
+            batch.q[t], start, batch.control[t], own.total, own.rows, velocities, batch.report, own.staged, further=True
         )
 
-    def _weigh(self, t: int, start: wp.array, again: wp.array | None = None) -> None:
-        lane = self.lane
+    def _weigh(self, t: int, start: wp.array, velocities: wp.array, again: wp.array | None = None) -> None:
+        """Mark the worlds that take further solves, by the ``velocities`` of the first."""
+        batch = self.batch
         slip.weigh(
-            lane.real, lane.arrays, start, self.own.body_va, lane.features, self.law.rows, self.own,
-            lane.staged[t], again=again,
+            batch.real, batch.arrays, start, velocities, batch.features, self.stage.rows, self.own,
+            batch.staged[t], again=again,
             **self._plain,
         )  # fmt: skip
 
@@ -81,86 +81,97 @@ class SlipSteps:
 
     def forward(self, t: int, start: wp.array, again: wp.array | None = None) -> None:
         """Go on from the first solve's velocities after step ``t`` to the last one's, in all or the marked worlds."""
-        lane, own = self.lane, self.own
-        v1 = lane.solved
+        batch, own = self.batch, self.own
+        v1 = batch.solved
 
         def launches() -> None:
+            wp.copy(own.body_va, v1)
             self._middle(t, start)
             self._rows(start, self, slip.FOURTH)
             wp.copy(v1, own.body_vc)
             self._solve(t, start, v1)
+            self.forget()
 
-        wp.copy(own.body_va, v1)
-        if again is None:
-            lane.staged[t].zero_()
-        self._weigh(t, start, again)
-        lane.where(own.any, launches)
+        self._weigh(t, start, v1, again)
+        batch.where(own.any, launches)
 
     def solve_again(self, t: int, start: wp.array) -> None:
-        """The solves but the last of a step whose end is known, in the worlds that ``lane.staged`` marks.
+        """The solves but the last of a step whose end is known, in the worlds that ``batch.staged`` marks.
 
         The first one starts from the end, and so is done at once where it is the only one.
         """
-        lane, own = self.lane, self.own
-        wp.copy(own.body_va, lane.solved)
-        own.staged.zero_()
-        own.any.zero_()
-        count_step(lane.report.steps)
+        batch, own = self.batch, self.own
+        wp.copy(own.body_va, batch.solved)
+        self.stage.solver.solve(
+            batch.q[t], start, batch.control[t], batch.features.count, self.stage.rows, own.body_va, batch.report,
+            batch.staged[t], further=True,
+        )  # fmt: skip
+        self._weigh(t, start, own.body_va, batch.staged[t])
+        batch.where(own.any, lambda: self._middle(t, start))
 
-        def launches() -> None:
-            self.law.solver.solve(
-                lane.q[t], start, lane.control[t], lane.features.count, self.law.rows, own.body_va, lane.report,
-                lane.staged[t], further=True,
-            )  # fmt: skip
-            self._weigh(t, start, lane.staged[t])
-            lane.where(own.any, lambda: self._middle(t, start))
-
-        lane.where(lane.any_staged[t:], launches)
+    def forget(self) -> None:
+        """Mark no world: what is only launched where worlds are marked also ends it, so that other steps need not."""
+        self.own.staged.zero_()
+        self.own.any.zero_()
 
     def forces(self, t: int, start: wp.array) -> None:
         """What acted in step ``t`` where slip changed."""
-        lane, own = self.lane, self.own
-        assert lane.forces is not None
-        self.solve_again(t, start)
+        batch, own = self.batch, self.own
 
         def launches() -> None:
-            assert lane.forces is not None
+            assert batch.forces is not None
+            self.solve_again(t, start)
             self._rows(start, self, slip.FOURTH)
             slip.slip_forces(
-                lane.real, lane.solved, lane.features, own, lane.forces.force, lane.forces.torque, **self._plain
+                batch.real, batch.solved, batch.features, own, batch.forces.force, batch.forces.torque, **self._plain
             )
+            self.forget()
 
-        lane.where(own.any, launches)
+        count_step(batch.report.steps)
+        batch.where(batch.any_staged[t:], launches)
 
-    def backward(self, t: int, start: wp.array, adj_v1: wp.array, g: Adjoints, found: SlipSteps) -> None:
+    def backward(self, t: int, start: wp.array, adj_v1: wp.array, g: Adjoints, found: SlipSteps, done: int) -> None:
         """Turn the adjoint of the velocities after step ``t`` into that of the first solve's, adding to ``g``.
+
+        ``batch.solved`` becomes the first solve's velocities with it.
 
         Args:
             t: Number of the step within the segment.
             start: Velocities the step starts from.
             adj_v1: Adjoint of those after it; then of those of the first solve.
             g: Adjoints of the step's inputs.
-            found: Steps of the forward law, with the velocities of their solves, after ``solve_again``.
+            found: Steps of the forward pass.
+            done: Steps of the segment taken back before.
         """
-        lane, mine, rows = self.lane, self.adjoints, self.own.rows
+        batch, mine, rows = self.batch, self.adjoints, self.own.rows
         assert mine is not None
-        real, arrays, q, control = lane.real, lane.arrays, lane.q[t], lane.control[t]
+        real, arrays, q, control = batch.real, batch.arrays, batch.q[t], batch.control[t]
         ours = dataclasses.replace(g, active=mine.active)
 
-        def launches() -> None:
+        def adjoints() -> None:
             slip_adjoint.split(real, found.own, mine, adj_v1)
             for solution, adj, solve in (
-                (lane.solved, mine.body_v1, slip.FOURTH),
+                (batch.solved, mine.body_v1, slip.FOURTH),
                 (found.own.body_vc, mine.body_vc, slip.THIRD),
                 (found.own.body_vb, mine.body_vb, slip.SECOND),
             ):
                 self._rows(start, found, solve)
-                self.law.solver.adjoint(q, start, solution, self.own.total, rows, adj, ours)
+                self.stage.solver.adjoint(q, start, solution, self.own.total, rows, adj, ours)
                 slip_adjoint.contact_adjoint(
-                    real, arrays, q, start, solution, lane.features, self.law.rows, found.own, mine, ours,
+                    real, arrays, q, start, solution, batch.features, self.stage.rows, found.own, mine, ours,
                     solve=int(solve), **self._full,
                 )  # fmt: skip
-                adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=lane.options.step)
+                adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=batch.options.step)
             slip_adjoint.gather(real, found.own, mine, adj_v1)
 
-        lane.where(found.own.any, launches)
+        def launches() -> None:
+            if found is not self:
+                batch.prepare_rows(t, found.stage, start)
+            count_step(batch.report.steps, done + 1)
+            found.solve_again(t, start)
+            count_step(batch.report.steps, -done - 1)
+            batch.where(found.own.any, adjoints)
+            wp.copy(batch.solved, found.own.body_va)
+            found.forget()
+
+        batch.where(batch.any_staged[t:], launches)

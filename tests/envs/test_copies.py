@@ -205,14 +205,14 @@ def test_simulators_before_and_after_use(options, copied):
         for a, b in zip(gradient(other), expected, strict=True):
             assert torch.equal(a, b)
     assert_separate(model, after.model)
-    assert not {id(x) for x in simulator._lanes.values()} & {id(x) for x in after._lanes.values()}
-    assert after._lock is not simulator._lock
+    assert not {id(x) for x in simulator.pool.batches} & {id(x) for x in after.pool.batches}
+    assert after.pool is not simulator.pool
 
 
 def test_a_copy_does_not_take_watchers_or_a_lock_along(copied):
     simulator = Simulator(push().finalize())
     simulator.watchers.append(lambda *given: None)
-    with simulator._lock:
+    with simulator.pool._lock:
         other = copied(simulator)
     assert other.watchers == []
     other.rollout(other.model.state(), push_targets(1, dtype=torch.float32))

@@ -176,8 +176,7 @@ def test_resistance_acts_only_where_there_is_some(device):
     model = spinning_box(torsional=0.0, **start).finalize(dtype="float64", device=device)
     simulator = Simulator(model)
     plain = simulator.rollout(model.state(2), steps=100)
-    lanes = [lane for some in simulator._lanes.values() for lane in some]
-    assert not any("resisting" in direction for lane in lanes for direction, _ in lane._graphs)
+    assert not any(work.resists for graphs in simulator.pool.batches for work, _ in graphs.recorded)
     torsion = torch.zeros(2, 2, dtype=torch.float64)
     torsion[1, 1] = 0.004
     mixed = simulator.rollout(model.state(2), None, {"shape_torsional_resistance": torsion}, steps=100)

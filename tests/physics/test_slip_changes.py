@@ -222,10 +222,9 @@ def _staged(p):
     for _ in range(p.steps):
         state = p.simulator.step(state, None, parameters)
         found |= any(
-            law.slips is not None and bool(law.slips.own.staged.numpy().any())
-            for lanes in p.simulator._lanes.values()
-            for lane in lanes
-            for law in lane._laws.values()
+            bool(slips.own.staged.numpy().any())
+            for graphs in p.simulator.pool.batches
+            for slips in graphs._slips.values()
         )
     return found
 

@@ -10,8 +10,8 @@ from scenes import about
 
 from carom.kernels.collision import pair_table as pairs
 from carom.sim import STATIC, CapacityError, ModelBuilder, SimulationWarning, Simulator, record, step_jacobian
-from carom.sim.stepping import simulator
-from carom.sim.stepping.launch_graphs import default_capacity, greatest_capacity
+from carom.sim.stepping import batch_pool, simulator
+from carom.sim.stepping.capacity import default_capacity, greatest_capacity
 
 TIGHT = 3
 
@@ -126,20 +126,20 @@ def test_no_memory_for_more(tight, monkeypatch):
     model = crowd()
     state, control = inputs(model)
     growing = Simulator(model, step=0.01)
-    lane = simulator.Lane
+    made = batch_pool.LaunchGraphs
 
     def scarce(model, options, width, capacity):
         if capacity > TIGHT:
             raise RuntimeError("Failed to allocate 99 bytes on device 'cpu'")
-        return lane(model, options, width, capacity)
+        return made(model, options, width, capacity)
 
-    monkeypatch.setattr(simulator, "Lane", scarce)
+    monkeypatch.setattr(batch_pool, "LaunchGraphs", scarce)
     with pytest.raises(
         CapacityError, match=r"world \d met \d+ contacts, and there is no memory for \d+ contacts in each of"
     ):
         growing.rollout(state, control)
     assert growing.contact_capacity == TIGHT
-    monkeypatch.setattr(simulator, "Lane", lane)
+    monkeypatch.setattr(batch_pool, "LaunchGraphs", made)
     with pytest.warns(SimulationWarning, match="room for"):
         growing.rollout(state, control)
 

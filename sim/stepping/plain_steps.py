@@ -1,0 +1,131 @@
+"""Steps of a batch of worlds without impacts."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import warp as wp
+
+from ...kernels.bodies import integrate
+from ...kernels.collision import broad_phase, overlap
+from ...kernels.contact import forces
+from ...kernels.core.solver_report import count_step
+from ...kernels.solver import adjoint
+from .contact_stage import ContactStage
+from .slip_steps import SlipSteps
+from .world_batch import WorldBatch
+
+__all__ = ["PlainSteps", "find_overlap"]
+
+
+class PlainSteps:
+    """Launches of steps without impacts, over the buffers of a batch and the rows of one contact law.
+
+    Args:
+        batch: The buffers.
+        stage: Rows and solver.
+        slips: Further solves of steps in which slip starts or stops; None where there are none.
+        found: Those of the forward pass, for the backward one.
+    """
+
+    def __init__(self, batch: WorldBatch, stage: ContactStage, slips: SlipSteps | None, found: SlipSteps | None):
+        self.batch, self.stage, self.slips, self.found = batch, stage, slips, found
+
+    def _velocities(self, t: int, start: wp.array, every: bool) -> None:
+        """Solve step ``t`` for the velocities after it."""
+        batch, stage = self.batch, self.stage
+        stage.solver.solve(
+            batch.q[t], start, batch.control[t], batch.features.count, stage.rows, batch.solved, batch.report,
+            None if every else batch.near.again, further=not every,
+        )  # fmt: skip
+        if self.slips is not None:
+            self.slips.forward(t, start, None if every else batch.near.again)
+
+    def forward(self, steps: int) -> None:
+        """Launch ``steps`` steps."""
+        batch, stage = self.batch, self.stage
+        if self.slips is not None:
+            batch.staged.zero_()
+        for t in range(steps):
+            start = batch.list_contacts(t, stage)
+            self._velocities(t, start, every=True)
+            self._mark_missed(t)
+            self._where_marked(0, functools.partial(self._detect_again, t, start))
+            integrate.integrate(
+                batch.real, batch.arrays, batch.q[t], batch.solved, batch.solved, batch.q[t + 1], batch.v[t + 1],
+                h=batch.options.step,
+            )  # fmt: skip
+
+    def _detect_again(self, t: int, start: wp.array, whole: bool = False) -> None:
+        """List and solve the marked worlds of step ``t`` again, first by the speeds of each pair, then as a whole."""
+        batch, stage = self.batch, self.stage
+        batch.list_contacts(t, stage, batch.near.listed_v, every=False, whole=whole)
+        self._velocities(t, start, every=False)
+        self._mark_missed(t, every=False, last=whole)
+        if not whole:
+            self._where_marked(1, functools.partial(self._detect_again, t, start, whole=True))
+
+    def _mark_missed(self, t: int, *, every: bool = True, last: bool = False) -> None:
+        """Mark the worlds whose solution of step ``t`` meets contacts that were not listed; at last they failed."""
+        batch, stage = self.batch, self.stage
+        broad_phase.overlooked(
+            batch.real, batch.arrays.shape_body, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage),
+            every=every, failures=batch.report if last else None,
+        )  # fmt: skip
+
+    def _where_marked(self, look: int, launches: Callable[[], None]) -> None:
+        """Launch what works on marked worlds, if any was marked after a look."""
+        self.batch.where(self.batch.near.looks[look:], launches)
+
+    def forces(self) -> None:
+        """Launch the forces of the step from the first to the second state of the batch."""
+        batch, stage = self.batch, self.stage
+        assert batch.forces is not None
+        batch.find_solved(0)
+        start = batch.list_contacts(0, stage, batch.solved)
+        forces.forces(
+            batch.real, batch.arrays, batch.q[0], batch.solved, batch.control[0], batch.features, stage.rows,
+            batch.forces,
+            h=batch.options.step, eps=batch.options.stiction,
+        )  # fmt: skip
+        if self.slips is not None:
+            self.slips.forces(0, start)
+
+    def backward(self, steps: int) -> None:
+        """Launch the adjoints of ``steps`` steps, the last first."""
+        batch, stage = self.batch, self.stage
+        assert batch.adjoints is not None
+        real, arrays, options = batch.real, batch.arrays, batch.options
+        h, eps = options.step, options.stiction
+        for t in reversed(range(steps)):
+            batch.find_solved(t)
+            start = batch.list_contacts(t, stage, batch.solved)
+            adj_start = batch.adj_rest if options.quasi_dynamic else batch.adj_v[t]
+            g = dataclasses.replace(
+                batch.adjoints, body_q=batch.adj_q[t], body_v0=adj_start, control=batch.adj_control[t]
+            )
+            batch.adj_solved.zero_()
+            integrate.integrate_adjoint(
+                real, arrays, batch.q[t], batch.solved, batch.solved, batch.q[t + 1], batch.v[t + 1],
+                batch.adj_q[t + 1], batch.adj_v[t + 1], g.body_q, batch.adj_solved, batch.adj_solved, g.body_inertia,
+                h=h,
+            )  # fmt: skip
+            if self.slips is not None and self.found is not None:
+                self.slips.backward(t, start, batch.adj_solved, g, self.found, steps - 1 - t)
+            stage.solver.adjoint(batch.q[t], start, batch.solved, batch.features.count, stage.rows, batch.adj_solved, g)
+            adjoint.residual_adjoint(
+                real, arrays, batch.q[t], start, batch.solved, batch.control[t], batch.features, stage.rows, g,
+                h=h, eps=eps, angular_eps=options.angular_stiction, margin=batch.margin,
+            )  # fmt: skip
+        if self.slips is not None:
+            count_step(batch.report.steps, steps)
+
+
+def find_overlap(batch: WorldBatch, stage: ContactStage) -> None:
+    """Launch the search for the deepest overlap in the first state of the batch."""
+    batch.list_contacts(0, stage)
+    overlap.deepest(
+        batch.real, batch.arrays, batch.q[0], batch.features, batch.depth, batch.depth_ratio, batch.depth_shapes
+    )
