@@ -1,0 +1,399 @@
+"""The contact laws for tests: evaluated by Warp, and their energy in decimal numbers of sixty digits.
+
+A contact's energy is P(a - b y)/b with P' = p, the normal impulse as a function of z = a - b y; see
+``docs/contact.md``. It is written here once more, from that page, and differences of it are exact to rounding of the
+arguments: steps are 1e-11 of the contact's own scales.
+"""
+
+import decimal
+import functools
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from carom.kernels.contact import law
+from carom.kernels.contact.softened import MODES, REACH, SLOPES
+from carom.kernels.core.precision import precision
+
+__all__ = [
+    "LAWS",
+    "Contacts",
+    "Energy",
+    "Law",
+    "Values",
+    "evaluate",
+    "random_contacts",
+    "separation",
+    "towards",
+    "units",
+]
+
+
+TINY = 1e-30
+"""Impulses [N s] that count as none."""
+
+DIGITS = decimal.Context(prec=60)
+
+
+@dataclass(frozen=True)
+class Law:
+    """A contact law; ``mode`` is the last coefficient of softened contact."""
+
+    name: str
+    resists: bool = False
+    mode: float | None = None
+
+    @property
+    def softens(self) -> bool:
+        return self.mode is not None
+
+    @property
+    def of_slopes(self) -> bool:
+        """Whether the impulse is that of hard contact and only its derivative softened."""
+        return self.mode is not None and self.mode >= SLOPES
+
+    @property
+    def reach(self) -> float:
+        """Gap in widths at which the impulse is zero."""
+        if self.mode is None:
+            return 0.0
+        return REACH["log_barrier" if self.mode in (1.0, 3.0) else "softplus"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+LAWS = [
+    Law(("resisting " if resists else "") + name, resists, mode)
+    for resists in (False, True)
+    for name, mode in (
+        ("hard", None), ("softplus", MODES["softplus"]), ("log barrier", MODES["log_barrier"]),
+        ("slopes of softplus", MODES["softplus"] + SLOPES), ("slopes of log barrier", MODES["log_barrier"] + SLOPES),
+    )
+]  # fmt: skip
+
+
+@dataclass
+class Contacts:
+    """N contacts: normals [N, 3], motions [N, 3 or 6], coefficients [N, 4, 6, 7 or 9]; stiction speed [m/s]."""
+
+    law: Law
+    normal: np.ndarray
+    motion: np.ndarray
+    coefficients: np.ndarray
+    eps: float
+
+    def rounded(self, dtype: Any) -> "Contacts":
+        """The same with numbers that ``dtype`` has, and normals of unit length to its rounding."""
+        real = np.float32 if dtype is wp.float32 else np.float64
+        return Contacts(
+            self.law, *(x.astype(real).astype(float) for x in (self.normal, self.motion, self.coefficients)),
+            float(real(self.eps)),
+        )  # fmt: skip
+
+    def moved(self, motion: np.ndarray) -> "Contacts":
+        """The same contacts at another motion."""
+        return Contacts(self.law, self.normal, motion, self.coefficients, self.eps)
+
+    def __getitem__(self, chosen: Any) -> "Contacts":
+        return Contacts(
+            self.law, self.normal[chosen], self.motion[chosen], self.coefficients[chosen], self.eps
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.normal)
+
+
+@dataclass
+class Values:
+    """What a law gives for N contacts, float64."""
+
+    excess: np.ndarray  # [N]
+    impulse: np.ndarray  # [N, k]
+    direction: np.ndarray  # [N, k]
+    curvature: np.ndarray  # [N, k, k]
+    slip_speed: np.ndarray  # [N]
+    drag: np.ndarray  # [N]
+
+
+@functools.cache
+def _kernel(dtype: Any, resists: bool, softens: bool) -> Any:
+    p = precision(dtype)
+    contact_law = law.make(dtype, resists, softens)
+    vec3, Motion, Coefficients = p.vec3, contact_law.Motion, contact_law.Coefficients
+    Curvature = wp.types.matrix((6, 6), dtype) if resists else p.mat33
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def evaluate_kernel(
+        normal: wp.array(dtype=vec3), motion: wp.array(dtype=Motion), coefficients: wp.array(dtype=Coefficients),
+        eps: dtype,
+        excess: wp.array(dtype=dtype), impulse: wp.array(dtype=Motion), direction: wp.array(dtype=Motion),
+        curvature: wp.array(dtype=Curvature), slip_speed: wp.array(dtype=dtype), drag: wp.array(dtype=dtype),
+    ):  # fmt: skip
+        c = wp.tid()
+        u = motion[c]
+        n = normal[c]
+        q = coefficients[c]
+        excess[c] = contact_law.excess(u, n, q, eps)
+        impulse[c] = contact_law.impulse(u, n, q, eps)
+        if wp.static(not softens):
+            direction[c] = contact_law.direction(u, n, q, eps)
+        curvature[c] = contact_law.curvature(u, n, q, eps)
+        slip_speed[c] = contact_law.slip_speed(u, n, eps)
+        drag[c] = contact_law.drag(u, n, q, eps)
+
+    return evaluate_kernel
+
+
+def evaluate(contacts: Contacts, dtype: Any = wp.float64) -> Values:
+    """Evaluate a law in Warp, in one precision."""
+    kind, n = contacts.law, len(contacts)
+    p, contact_law = precision(dtype), law.make(dtype, kind.resists, kind.softens)
+    motion, matrix = contact_law.Motion, wp.types.matrix((6, 6), dtype) if kind.resists else p.mat33
+    out = [wp.zeros(n, dtype=t, device="cpu") for t in (dtype, motion, motion, matrix, dtype, dtype)]
+    wp.launch(
+        _kernel(dtype, kind.resists, kind.softens), dim=n,
+        inputs=[
+            wp.array(contacts.normal, dtype=p.vec3, device="cpu"), wp.array(contacts.motion, dtype=motion, device="cpu"),
+            wp.array(contacts.coefficients, dtype=contact_law.Coefficients, device="cpu"), dtype(contacts.eps),
+        ],
+        outputs=out, device="cpu",
+    )  # fmt: skip
+    return Values(*(x.numpy().astype(float) for x in out))
+
+
+def parts(contacts: Contacts) -> tuple[np.ndarray, ...]:
+    """un, s(ut), |w| about the tangent and about the normal, both regularized; [N] each, zero without resistance."""
+    n, u, q = contacts.normal, contacts.motion[:, :3], contacts.coefficients
+    along = (n * u).sum(1)
+    slip = np.sqrt(((u - n * along[:, None]) ** 2).sum(1) + contacts.eps**2)
+    if not contacts.law.resists:
+        return along, slip, np.zeros_like(slip), np.zeros_like(slip)
+    w = contacts.motion[:, 3:]
+    spin = (n * w).sum(1)
+    return along, slip, np.sqrt(((w - n * spin[:, None]) ** 2).sum(1) + q[:, 6] ** 2), np.hypot(spin, q[:, 6])
+
+
+def separation(contacts: Contacts) -> np.ndarray:
+    """The part of y that is not in the coefficient a, [N]."""
+    q = contacts.coefficients
+    along, slip, roll, spin = parts(contacts)
+    y = along - q[:, 2] * (slip - q[:, 3])
+    return y - q[:, 4] * roll - q[:, 5] * spin if contacts.law.resists else y
+
+
+def rounding(contacts: Contacts, dtype: Any) -> np.ndarray:
+    """What one unit of rounding of the terms in z = a - b y is, [N]."""
+    q = np.abs(contacts.coefficients)
+    along, slip, roll, spin = parts(contacts)
+    size = np.linalg.norm(contacts.motion[:, :3], axis=1) + q[:, 2] * (slip + q[:, 3])
+    if contacts.law.resists:
+        size = size + q[:, 4] * roll + q[:, 5] * spin
+    return precision(dtype).epsilon * (q[:, 0] + q[:, 1] * size)
+
+
+@dataclass
+class Units:
+    """What one unit of rounding of the terms in a law makes of what it gives, all [N].
+
+    A tangential velocity is a difference of two of the size of the motion, so its rounding is that of the motion.
+    """
+
+    z: np.ndarray  # of a - b y
+    slope: np.ndarray  # of the impulse's derivative by z
+    direction: np.ndarray  # of ut/s and of its like for turning
+    lever: np.ndarray  # greatest size of the impulse for a unit of normal impulse
+    impulse: np.ndarray
+    curvature: np.ndarray
+
+
+def units(contacts: Contacts, dtype: Any) -> Units:
+    """Units of rounding of contacts in one precision."""
+    q, epsilon = contacts.coefficients, precision(dtype).epsilon
+    _, slip, roll, spin = parts(contacts)
+    load = (evaluate(contacts).impulse[:, :3] * contacts.normal).sum(1)
+    lever, bend = 1.0 + q[:, 2], q[:, 2] / slip
+    direction = epsilon * (1.0 + np.linalg.norm(contacts.motion[:, :3], axis=1) / slip)
+    if contacts.law.resists:
+        lever = lever + q[:, 4] + q[:, 5]
+        bend = bend + q[:, 4] / roll + q[:, 5] / spin
+        direction = direction + epsilon * np.linalg.norm(contacts.motion[:, 3:], axis=1) * (1.0 / roll + 1.0 / spin)
+    z = rounding(contacts, dtype)
+    slope = np.full_like(z, epsilon)
+    if contacts.law.softens:
+        beta = np.where(q[:, -2] > 0.0, q[:, -2], np.inf)
+        slope = slope + z / beta
+    impulse = (z + load * direction) * lever
+    curvature = q[:, 1] * (slope + direction) * lever**2 + 2.0 * (z + load * direction) * bend
+    return Units(z, slope, direction, lever, impulse + TINY, curvature + TINY)
+
+
+def towards(contacts: Contacts, z: np.ndarray) -> Contacts:
+    """The same contacts with coefficients a for which a - b y is ``z``."""
+    q = contacts.coefficients.copy()
+    q[:, 0] = z + q[:, 1] * separation(contacts)
+    return Contacts(contacts.law, contacts.normal, contacts.motion, q, contacts.eps)
+
+
+def random_motions(kind: Law, normal: np.ndarray, eps: float, slow: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Motions [N, 3 or 6] whose slip and turning are zero, far below, about, and far above the speeds of stiction."""
+    count = len(normal)
+
+    def about_scale(scale: Any) -> tuple[np.ndarray, np.ndarray]:
+        x = rng.normal(size=(count, 3))
+        x -= normal * (x * normal).sum(1, keepdims=True)
+        sizes = rng.choice([0.0, 1e-3, 1.0, 1.0, 30.0, 1000.0], size=(2, count)) * scale
+        along = rng.normal(size=count) * rng.choice([0.0, 1e-3, 1.0, 1.0], size=count)
+        return x * sizes[0][:, None], along * np.maximum(sizes[1], 0.3 * (rng.random(count) < 0.5))
+
+    x, along = about_scale(eps)
+    u = x + normal * along[:, None]
+    if not kind.resists:
+        return u
+    x, along = about_scale(slow)
+    return np.concatenate([u, x + normal * along[:, None]], axis=1)
+
+
+def random_contacts(kind: Law, count: int, seed: int, eps: float = 1e-3) -> Contacts:
+    """Random contacts of one law: sticking and sliding, apart, about to touch and loaded, with and without friction.
+
+    Some have a constant normal impulse (b = 0), as those of an impact's friction; some of softened ones are hard.
+    """
+    rng = np.random.default_rng(seed)
+    normal = rng.normal(size=(count, 3))
+    normal[rng.random(count) < 0.3] = [0.0, 0.0, 1.0]
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    slow = rng.choice([0.02, 1e-3, 1.0], size=count)
+    motion = random_motions(kind, normal, eps, slow, rng)
+    b = 10.0 ** rng.uniform(-2.0, 3.0, count)
+    mu = rng.choice([0.0, 0.3, 1.0, 5.0, 100.0], size=count, p=[0.2, 0.3, 0.3, 0.1, 0.1])
+    s0 = np.where(rng.random(count) < 0.5, eps, np.hypot(eps, rng.normal(size=count)))
+    columns = [np.zeros(count), b, mu, s0]
+    if kind.resists:
+        columns += [rng.choice([0.0, 1e-4, 0.01, 0.3], size=count) for _ in range(2)] + [slow]
+    z = b * rng.normal(size=count) * rng.choice([1e-9, 1e-5, 1e-2, 1.0], size=count)
+    if kind.softens:
+        beta = 10.0 ** rng.uniform(-4.0, 0.0, count) * (rng.random(count) < 0.9)
+        ends = kind.reach
+        steps = [-1.2, -1.0, -0.999, -0.9, -0.6, -0.501, -0.5, -0.3, -0.1]
+        t = np.concatenate([np.array(steps) * ends, [-2.0, -0.5, 0.0, 1e-8, 0.05, 1.0, 3.0, 50.0]])
+        z = np.where(beta > 0.0, rng.choice(t, size=count) * beta, z)
+        columns += [beta, np.full(count, kind.mode)]
+    constant = rng.random(count) < 0.1
+    columns[1] = np.where(constant, 0.0, b)
+    contacts = Contacts(kind, normal, motion, np.stack(columns, axis=1), eps)
+    return towards(contacts, z)
+
+
+class Energy:
+    """The energy of one contact in decimal numbers.
+
+    Of ``Law.of_slopes`` it is that of the program whose impulse is p(z) - p(z0) + max(z0, 0), z0 that at the motion.
+    """
+
+    def __init__(self, contacts: Contacts, index: int):
+        self.law = contacts.law
+        self.n = [Decimal(float(x)) for x in contacts.normal[index]]
+        with decimal.localcontext(DIGITS):
+            size = sum(x * x for x in self.n).sqrt()
+            self.n = [x / size for x in self.n]
+        self.x = [Decimal(float(x)) for x in contacts.motion[index]]
+        self.q = [Decimal(float(x)) for x in contacts.coefficients[index]]
+        self.eps = Decimal(contacts.eps)
+        self.shift = Decimal(0)
+        if self.law.of_slopes and self.beta > 0:
+            with decimal.localcontext(DIGITS):
+                z = self.z(self.x)
+                self.shift = max(z, Decimal(0)) - self.load(z)
+
+    @property
+    def beta(self) -> Decimal:
+        return self.q[-2] if self.law.softens else Decimal(0)
+
+    def y(self, x: list[Decimal]) -> Decimal:
+        """Separation speed, but for the part in the coefficient a."""
+
+        def split(v: list[Decimal]) -> tuple[Decimal, Decimal]:
+            along = sum((a * b for a, b in zip(self.n, v, strict=True)), Decimal(0))
+            rest = [b - a * along for a, b in zip(self.n, v, strict=True)]
+            return along, sum((r * r for r in rest), Decimal(0))
+
+        along, slip2 = split(x[:3])
+        y = along - self.q[2] * ((slip2 + self.eps**2).sqrt() - self.q[3])
+        if self.law.resists:
+            spin, roll2 = split(x[3:])
+            slow2 = self.q[6] ** 2
+            y -= self.q[4] * (roll2 + slow2).sqrt() + self.q[5] * (spin**2 + slow2).sqrt()
+        return y
+
+    def z(self, x: list[Decimal]) -> Decimal:
+        return self.q[0] - self.q[1] * self.y(x)
+
+    def load(self, z: Decimal) -> Decimal:
+        """Normal impulse p(z), of slopes without the shift."""
+        if self.beta == 0:
+            return max(z, Decimal(0))
+        t = z / self.beta
+        if self.law.mode in (1.0, 3.0):
+            f = (t + (t * t + 2).sqrt()) / 2
+        else:
+            f = (1 + (-abs(t)).exp()).ln() + max(t, Decimal(0))
+        s = 2 * (t / Decimal(self.law.reach) + 1)
+        if s < 1:
+            f = f * s * s * (3 - 2 * s) if s > 0 else Decimal(0)
+        return self.beta * f
+
+    def rise(self, start: list[Decimal], end: list[Decimal]) -> Decimal:
+        """Energy at ``end`` less that at ``start``, by Gauss' rule of two points: the two are close.
+
+        It is the integral of -p(z) by y, so b may be zero.
+        """
+        y0, y1 = self.y(start), self.y(end)
+        z0, z1 = self.q[0] - self.q[1] * y0, self.q[0] - self.q[1] * y1
+        middle, half = (z0 + z1) / 2, (z1 - z0) / (2 * Decimal(3).sqrt())
+        load = (self.load(middle - half) + self.load(middle + half)) / 2 + self.shift
+        return -(y1 - y0) * load
+
+    def scale(self) -> Decimal:
+        """Motion over which nothing of the law changes by more than a small part."""
+        scales = [self.eps, *([self.q[6]] if self.law.resists else [])]
+        if self.beta > 0 and self.q[1] > 0:
+            scales.append(self.beta / self.q[1])
+        return min(scales)
+
+    def impulse(self, step: Decimal = Decimal("1e-15")) -> list[Decimal]:
+        """Impulse [k], less the energy's gradient by central differences."""
+        with decimal.localcontext(DIGITS):
+            d, out = step * self.scale(), []
+            for i in range(len(self.x)):
+                ahead, back = list(self.x), list(self.x)
+                ahead[i] += d
+                back[i] -= d
+                out.append((self.rise(self.x, back) - self.rise(self.x, ahead)) / (2 * d))
+        return out
+
+    def differences(self, step: Decimal = Decimal("1e-11")) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient [k] and second derivative [k, k] by central differences."""
+        k, d = len(self.x), step * self.scale()
+
+        def moved(*axes: int) -> tuple[Decimal, Decimal]:
+            """First and second difference along the sum of some axes."""
+            ahead, back = list(self.x), list(self.x)
+            for i in axes:
+                ahead[i] += d
+                back[i] -= d
+            up, down = self.rise(self.x, ahead), self.rise(self.x, back)
+            return (up - down) / (2 * d), (up + down) / d**2
+
+        with decimal.localcontext(DIGITS):
+            single = [moved(i) for i in range(k)]
+            hessian = np.empty((k, k))
+            for i in range(k):
+                hessian[i, i] = single[i][1]
+                for j in range(i):
+                    both = moved(i, j)[1]
+                    hessian[i, j] = hessian[j, i] = (both - single[i][1] - single[j][1]) / 2
+        return np.array([float(x[0]) for x in single]), hessian
