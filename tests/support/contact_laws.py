@@ -157,8 +157,14 @@ def evaluate(contacts: Contacts, dtype: Any = wp.float64) -> Values:
     wp.launch(
         _kernel(dtype, kind.resists, kind.softens), dim=n,
         inputs=[
-            wp.array(contacts.normal, dtype=p.vec3, device="cpu"), wp.array(contacts.motion, dtype=motion, device="cpu"),
-            wp.array(contacts.coefficients, dtype=contact_law.Coefficients, device="cpu"), dtype(contacts.eps),
+            *(
+                wp.array(x, dtype=t, device="cpu")
+                for x, t in (
+                    (contacts.normal, p.vec3), (contacts.motion, motion),
+                    (contacts.coefficients, contact_law.Coefficients),
+                )
+            ),
+            dtype(contacts.eps),
         ],
         outputs=out, device="cpu",
     )  # fmt: skip
@@ -185,16 +191,6 @@ def separation(contacts: Contacts) -> np.ndarray:
     return y - q[:, 4] * roll - q[:, 5] * spin if contacts.law.resists else y
 
 
-def rounding(contacts: Contacts, dtype: Any) -> np.ndarray:
-    """What one unit of rounding of the terms in z = a - b y is, [N]."""
-    q = np.abs(contacts.coefficients)
-    along, slip, roll, spin = parts(contacts)
-    size = np.linalg.norm(contacts.motion[:, :3], axis=1) + q[:, 2] * (slip + q[:, 3])
-    if contacts.law.resists:
-        size = size + q[:, 4] * roll + q[:, 5] * spin
-    return precision(dtype).epsilon * (q[:, 0] + q[:, 1] * size)
-
-
 @dataclass
 class Units:
     """What one unit of rounding of the terms in a law makes of what it gives, all [N].
@@ -210,18 +206,29 @@ class Units:
     curvature: np.ndarray
 
 
-def units(contacts: Contacts, dtype: Any) -> Units:
-    """Units of rounding of contacts in one precision."""
+def sizes(motion: np.ndarray) -> np.ndarray:
+    """Lengths of the relative and of the angular velocity, [N, 1 or 2]."""
+    return np.linalg.norm(motion.reshape(len(motion), -1, 3), axis=2)
+
+
+def units(contacts: Contacts, dtype: Any, found_from: np.ndarray | None = None) -> Units:
+    """Units of rounding of contacts in one precision.
+
+    ``found_from`` [N, 1 or 2] are sizes of the velocities that the motion has been found from, where they are greater.
+    """
     q, epsilon = contacts.coefficients, precision(dtype).epsilon
     _, slip, roll, spin = parts(contacts)
+    size = sizes(contacts.motion) if found_from is None else np.maximum(sizes(contacts.motion), found_from)
     load = (evaluate(contacts).impulse[:, :3] * contacts.normal).sum(1)
     lever, bend = 1.0 + q[:, 2], q[:, 2] / slip
-    direction = epsilon * (1.0 + np.linalg.norm(contacts.motion[:, :3], axis=1) / slip)
+    direction = epsilon * (1.0 + size[:, 0] / slip)
+    fast = size[:, 0] + q[:, 2] * (size[:, 0] + slip + q[:, 3])
     if contacts.law.resists:
         lever = lever + q[:, 4] + q[:, 5]
         bend = bend + q[:, 4] / roll + q[:, 5] / spin
-        direction = direction + epsilon * np.linalg.norm(contacts.motion[:, 3:], axis=1) * (1.0 / roll + 1.0 / spin)
-    z = rounding(contacts, dtype)
+        direction = direction + epsilon * size[:, 1] * (1.0 / roll + 1.0 / spin)
+        fast = fast + q[:, 4] * (size[:, 1] + roll) + q[:, 5] * (size[:, 1] + spin)
+    z = epsilon * (np.abs(q[:, 0]) + q[:, 1] * fast)
     slope = np.full_like(z, epsilon)
     if contacts.law.softens:
         beta = np.where(q[:, -2] > 0.0, q[:, -2], np.inf)

@@ -36,7 +36,7 @@ def test_impulse_and_curvature_are_derivatives_of_the_energy(kind: Law, eps: flo
             np.testing.assert_allclose(values.curvature[i], hessian, rtol=0.0, atol=ROUNDING * unit.curvature[i])
         else:
             assert np.abs(values.impulse[i]).max() < TINY
-    assert 10 < acting
+    assert acting > 10
     assert acting < len(contacts) or kind.softens
 
 
@@ -117,7 +117,7 @@ def varies(kind: Law, column: int) -> bool:
 def slope_of_power(
     contacts: Contacts, index: int, along: np.ndarray, name: str | int, tangent: np.ndarray
 ) -> tuple[float, float]:
-    """Derivative by the normal along ``tangent`` or by a coefficient: of the impulse along a motion, and size of z's."""
+    """Derivative by the normal along ``tangent`` or by a coefficient: of an impulse along a motion, and size of z's."""
 
     def at(step: Decimal) -> tuple[Decimal, Decimal]:
         energy = Energy(contacts, index)  # its shift is that of the contact as it is
