@@ -25,7 +25,7 @@ ROUNDING = 4.0
 @pytest.mark.parametrize("kind", LAWS, ids=str)
 def test_impulse_and_curvature_are_derivatives_of_the_energy(kind: Law, eps: float) -> None:
     """Slip zero and far below the stiction speed, loads next to zero, the ends and the middle of a softened fade."""
-    contacts = random_contacts(kind, 40, 1, eps)
+    contacts = random_contacts(kind, 32, 1, eps)
     values, unit = evaluate(contacts), units(contacts, wp.float64)
     acting = 0
     for i in range(len(contacts)):
@@ -79,7 +79,7 @@ def test_adjoint_is_the_derivative_of_the_impulse(kind: Law) -> None:
 
     That of contacts whose slope alone is softened is none by beta: what they would feel is not in the rollout.
     """
-    contacts = random_contacts(kind, 24, 2)
+    contacts = random_contacts(kind, 16, 2)
     generator = np.random.default_rng(3)
     along = generator.normal(size=contacts.motion.shape)
     by_normal, by_motion, by_coefficients = adjoint(contacts, along)
