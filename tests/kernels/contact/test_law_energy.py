@@ -1,6 +1,6 @@
 """Each contact law's impulse, curvature and adjoint against differences of its energy, in decimal numbers.
 
-The energy is written in ``contact_laws.py`` for a second time. Errors are counted in units of rounding of the terms
+The energy is written in ``contact_energy.py`` for a second time. Errors are counted in units of rounding of the terms
 that a law is made of; a wrong factor in a term shows as many millions of them.
 """
 
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import warp as wp
-from contact_laws import DIGITS, LAWS, TINY, Contacts, Energy, Law, evaluate, random_contacts, units
+from contact_energy import DIGITS, Energy
+from contact_laws import LAWS, TINY, Contacts, Law, evaluate, random_contacts, units
 
 from carom.kernels.contact import law
 from carom.kernels.core.precision import precision
