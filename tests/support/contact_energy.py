@@ -1,7 +1,7 @@
 """The energy of a contact, written once more, and its differences, in decimal numbers of sixty digits.
 
-It is P(a - b y)/b with P' = p, the normal impulse as a function of z = a - b y; see ``docs/contact.md``. Steps are 1e-11
-of the contact's own scales, so differences are exact to rounding in float64.
+It is P(a - b y)/b with P' = p, the normal impulse as a function of z = a - b y; see ``docs/contact.md``. Steps are
+1e-11 of the contact's own scales, so differences are exact to rounding in float64.
 """
 
 import decimal

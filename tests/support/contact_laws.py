@@ -12,17 +12,9 @@ from carom.kernels.contact.softened import MODES, REACH, SLOPES
 from carom.kernels.core.precision import precision
 
 __all__ = [
-    "LAWS",
-    "Contacts",
-    "Energy",
-    "Law",
-    "Values",
-    "evaluate",
-    "random_contacts",
-    "separation",
-    "towards",
+    "LAWS", "TINY", "Contacts", "Law", "Units", "Values", "evaluate", "random_contacts", "random_motions", "sizes",
     "units",
-]
+]  # fmt: skip
 
 
 TINY = 1e-30
