@@ -270,4 +270,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     value[i] = x[world, d]
             out[world, body] = value
 
-    return SimpleNamespace(hessian=hessian, friction_after=friction_after, solve=solve, gather=gather, spread=spread)
+    return SimpleNamespace(
+        hessian=hessian, dual_curvature=dual_curvature, friction_after=friction_after, solve=solve, gather=gather,
+        spread=spread,
+    )  # fmt: skip

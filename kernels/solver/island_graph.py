@@ -136,11 +136,12 @@ def make() -> SimpleNamespace:
                 if a < 0:
                     a = b
                     b = int(-1)
-                g.edge_i[world, n] = a
-                g.edge_j[world, n] = b
-                g.edge_start[world, n] = start
-                g.edge_end[world, n] = end
-                n += 1
+                if a >= 0:  # contacts of two that do not move join nothing
+                    g.edge_i[world, n] = a
+                    g.edge_j[world, n] = b
+                    g.edge_start[world, n] = start
+                    g.edge_end[world, n] = end
+                    n += 1
                 if a >= 0 and b >= 0:
                     if g.slot[world, a * bodies + b] < 0:
                         g.slot[world, a * bodies + b] = 0

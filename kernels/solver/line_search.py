@@ -370,5 +370,6 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         acts=acts,
         motion=motion,
         impulse=impulse,
+        slope_and_bend=slope_and_bend,
         search=search,
     )
