@@ -40,7 +40,7 @@ class ComparisonRow:
     seconds: float = 0.0
     diagnostics: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
-    """Why the backend cannot do this objective; the other fields are then empty."""
+    """Reason for which the backend cannot differentiate this objective; the other fields are then empty."""
 
     def as_dict(self) -> dict[str, Any]:
         """Numbers, strings and lists that ``json.dump`` takes; numbers that are not finite become None."""

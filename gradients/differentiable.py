@@ -38,7 +38,7 @@ def differentiable(objective: Objective, backend: Backend, *, seed: int = 0) -> 
 
 @plain_numbers
 class Differentiable:
-    """What :func:`differentiable` returns. Also an objective itself, so that it can be wrapped again."""
+    """Result of :func:`differentiable`. It is an objective itself, so that it can be wrapped again."""
 
     def __init__(self, objective: Objective, backend: Backend, *, seed: int = 0) -> None:
         if not callable(objective):

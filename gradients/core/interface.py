@@ -30,7 +30,7 @@ class DifferentiableObjective(Objective, Protocol):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A gradient and what is known of its quality: plain numbers, which carry no graph of torch's.
+    """A gradient and its measured quality, as plain numbers without a graph of torch.
 
     ``differentiable(objective, backend)`` is for losses that torch differentiates.
 

@@ -47,13 +47,13 @@ def evaluate_step_jacobian(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Next states [batch, n], A [batch, n, n] and B [batch, n, m], all finite.
 
-    Uses ``step.step_jacobian`` where it is offered, else torch.autograd with one backward pass for each coordinate.
+    Uses ``step.step_jacobian`` where the step has it, else torch.autograd with one backward pass for each coordinate.
     """
-    offered = getattr(step, "step_jacobian", None)
+    jacobian = getattr(step, "step_jacobian", None)
     rows, n = states.shape
-    if callable(offered):
+    if callable(jacobian):
         after = evaluate_step(step, states, controls)
-        answer = offered(states, controls)
+        answer = jacobian(states, controls)
         if not (isinstance(answer, tuple) and len(answer) == 2):
             raise GradientError(
                 f"step_jacobian of {objective_name(step)!r} must return (A [batch, n, n], B [batch, n, m])"

@@ -1,10 +1,10 @@
-"""From numbers to words: one verdict per backend, by rules stated here.
+"""Verdicts on gradients: one per backend, by the rules stated here.
 
 All are held against the zeroth order over the same noise: it is unbiased whatever the cost does, and its error bar is
-honest. z is the largest difference in a parameter, over the errors of both; it counts above K, 3 for one parameter and
+valid. z is the largest difference in a parameter, over the errors of both; it counts above K, 3 for one parameter and
 more for several, so that chance alone exceeds it in one of 370 verdicts. In this order:
 
-1. *not finite*: some entry is.
+1. *not finite*: an entry of the gradient is not finite.
 2. *blind*: exactly 0 in a parameter where the zeroth order is more than K standard errors from 0. The reason, if
    contacts can be seen: the share of samples that touch what theta does not.
 3. *blind to contact* (exact): the derivative with respect to what enters at each step is exactly 0 in every step, while
@@ -71,7 +71,7 @@ class DiagnosisVerdict:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the rules read."""
+    """Numbers that the rules use."""
 
     zeroth: Estimate
     samples: int
@@ -83,7 +83,7 @@ class Evidence:
 
 
 def verdict(name: str, estimate: Estimate, evidence: Evidence) -> DiagnosisVerdict:
-    """What to think of this estimate."""
+    """Verdict on this estimate."""
     gradient, truth = estimate.gradient.double(), evidence.zeroth.gradient.double()
     error = evidence.zeroth.standard_error
     assert error is not None

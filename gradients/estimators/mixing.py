@@ -1,4 +1,4 @@
-"""How much of the first order goes into a mixture: rules for alpha."""
+"""Rules for alpha, the weight of the first order in a mixture."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class InverseVariance:
     sample variance are low together, and a low variance gets more weight.) With ``split`` (default) both orders are
     estimated twice, each with *its own* full number of samples, and each part is weighted by the variances of the
     other (cross-fitting): unbiased whenever both orders are, and the standard error, taken at the weights as they are,
-    is honest (it neglects a covariance of the parts of fourth order in the relative error of the weights). It costs
+    is valid (it neglects a covariance of the parts of fourth order in the relative error of the weights). It costs
     twice the rollouts and gives half the variance. Without, one estimate of each order, weighted by its own
     variances: biased as said, less so the more samples.
     """
@@ -112,8 +112,8 @@ class AlphaOrder:
     first order. v is estimated from the samples, and Gaussian scores have no bound L: by default its term, of higher
     order in 1/N, is left out.
 
-    What it is not: unbiased. Where F1 is biased, up to gamma - eps of that gets in, which ``bias_bound`` says and the
-    error bar does not. The error bar is the noise of the mixture. At alpha = V0/(V0 + V1) it takes alpha as it is; at
+    It is not unbiased: where F1 is biased, up to gamma - eps of that enters, which ``bias_bound`` states and the error
+    bar does not. The error bar is the noise of the mixture. At alpha = V0/(V0 + V1) it takes alpha as it is; at
     the bound of (2), where F1 adds a step of fixed length to F0, towards F1 (so that along it the noise is all of
     F0's), it is propagated through (2), neglecting correlations between coordinates; at alpha = 0 it is that of F0.
 
@@ -145,7 +145,7 @@ class AlphaOrder:
 
     @property
     def parts(self) -> int:
-        """One."""
+        """One part."""
         return 1
 
     def mix(self, firsts: Sequence[Estimate], zeroths: Sequence[Estimate]) -> Mixture:

@@ -58,7 +58,7 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class FitReport:
-    """How a fit went."""
+    """Quality of a fit."""
 
     held_out_error: float
     """Root mean square error of the ensemble's mean on data that no member has seen, over their standard deviation."""
@@ -79,7 +79,7 @@ class Fit:
     """A fitted cost: plane and networks in whitened parameters."""
 
     centre: torch.Tensor
-    """Of the data [parameters], float64."""
+    """Centre of the data [parameters], float64."""
     spread: torch.Tensor
     """Standard deviation of the data [parameters], float64."""
     offset: float

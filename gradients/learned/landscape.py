@@ -36,9 +36,9 @@ class LandscapeFit:
 
     grid: GridCosts
     costs: torch.Tensor
-    """Of the network at the grid's points [points y, points x]."""
+    """Costs of the network at the grid's points [points y, points x]."""
     gradients: torch.Tensor
-    """Of the network at the grid's points [points y, points x, 2]."""
+    """Gradients of the network at the grid's points [points y, points x, 2]."""
     raw: torch.Tensor
     """Central differences of the raw costs over two cells [points y, points x, 2]."""
     error: float

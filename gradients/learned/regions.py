@@ -1,4 +1,4 @@
-"""Regions of parameters that a surrogate is fitted over: where its data lie, and what counts as inside them."""
+"""Regions of parameters that a surrogate is fitted over: the points of its data, and a test of what lies inside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHARE = 0.9
 
 
 class Region(Protocol):
-    """Where parameters are drawn. ``centre`` and ``spread`` (standard deviation) whiten them for a network."""
+    """Region of parameters. ``centre`` and ``spread`` (standard deviation) whiten the drawn ones for a network."""
 
     @property
     def centre(self) -> torch.Tensor:
@@ -198,7 +198,7 @@ def region_from_dict(stored: dict[str, Any]) -> Cloud | Box:
     """The region of ``as_dict``.
 
     Raises:
-        GradientError: It is none.
+        GradientError: The dict describes no region.
     """
     kind = stored.get("kind") if isinstance(stored, dict) else None
     if kind == "cloud" and {"theta", "scale"} <= stored.keys():

@@ -22,8 +22,8 @@ from ..core.errors import GradientError
 __all__ = ["Processes", "join_processes"]
 
 BACKENDS = ("gloo", "nccl")
-_LINGER = 1.0  # s
-_NOTE = "carom/lost"  # key of the store under which a process leaves what it found out
+_LINGER = 1.0  # s that process 0 waits after an error, so that the others can read its store
+_NOTE = "carom/lost"  # key of the store under which a process writes the fault that it found
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Processes:
     size: int
     """Number of processes."""
     device: str
-    """Where this process should simulate: ``"cuda:<local rank>"`` with nccl, else ``"cpu"``."""
+    """Device on which this process should simulate: ``"cuda:<local rank>"`` with nccl, else ``"cpu"``."""
     backend: str
     """``"gloo"`` or ``"nccl"``."""
     timeout: float
@@ -151,7 +151,7 @@ def join_processes(backend: str | None = None, *, timeout: float = 600.0) -> Ite
 
 
 _VARIABLES = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
-"""What torchrun sets, and the value of a script on its own, which is also the least."""
+"""Variables that torchrun sets, and the value of a script on its own, which is also the least."""
 
 
 def _from_environment(name: str, least: int) -> int:
@@ -168,7 +168,7 @@ def _cores() -> int:
 
 
 def _first_note(finding: str) -> str:
-    """Leave the finding where the others see it; answer with the first one left, which is nearest to the cause."""
+    """Store the finding for the others and return the first one stored, which is nearest to the cause."""
     try:
         store = dist.distributed_c10d._get_default_store()
         if store.check([_NOTE]):

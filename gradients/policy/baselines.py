@@ -1,4 +1,4 @@
-"""What is subtracted from the return of an action before it multiplies the score."""
+"""Baselines, which are subtracted from the return of an action before it multiplies the score."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Baseline(Protocol):
     """
 
     least: ClassVar[int]
-    """Trajectories that it needs."""
+    """Least number of trajectories."""
     values_states: ClassVar[bool]
     """Whether it estimates the value of states, so that advantages may be bootstrapped from it (GAE)."""
 
@@ -34,7 +34,7 @@ class Baseline(Protocol):
 
 @dataclass(frozen=True)
 class NoBaseline:
-    """Nothing: the variance grows with the square of the cost. For comparison."""
+    """No baseline: the variance grows with the square of the cost. For comparison."""
 
     least: ClassVar[int] = 2
     values_states: ClassVar[bool] = False
@@ -66,8 +66,8 @@ class Constant:
 class LeaveOneOut:
     """At each step, the mean over the other trajectories: the default, free of choices.
 
-    It knows the time but not the state; where trajectories start from or reach very different states a critic is
-    better.
+    It depends on the time but not on the state; where trajectories start from or reach very different states a critic
+    is better.
     """
 
     least: ClassVar[int] = 3

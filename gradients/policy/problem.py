@@ -1,4 +1,4 @@
-"""What a policy is to control: a batched step with a cost, where it starts, and for how long."""
+"""Control problems for a policy: a batched step with a cost, the initial states, and the horizon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trajectories of a stochastic policy: what it saw, did and paid, and the noise that made the difference."""
+"""Trajectories of a stochastic policy: states, actions, costs, and the noise on the actions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .problem import ControlProblem
 
 __all__ = ["Rollouts", "policy_outputs", "roll_out"]
 
-STREAM = "smoothing"  # that of Smoothing: an open-loop problem gets its noise
+STREAM = "smoothing"  # the stream of Smoothing: an open-loop problem gets the same noise
 
 
 @dataclass(frozen=True)

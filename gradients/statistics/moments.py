@@ -1,4 +1,4 @@
-"""Streamed moments: what an estimate keeps of its samples, whatever their number, and how two parts are put together.
+"""Streamed moments: the sums that an estimate keeps of its samples, whatever their number, and their merging.
 
 Sums are float64 about a shift (the first sample seen), so that a large common offset costs no digits and a constant
 sample gives sums of exactly zero. Two parts, from two ranges of samples, two chunks or two processes, ``merge`` into

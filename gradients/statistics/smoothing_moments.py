@@ -14,7 +14,7 @@ __all__ = ["SmoothingMoments"]
 
 @dataclass
 class SmoothingMoments:
-    """What is kept of any number of rollouts; all shapes are the same whatever the range."""
+    """Moments of any number of rollouts; all shapes are the same whatever the range."""
 
     value: MeanMoments
     gradient: MeanMoments | CovarianceMoments

@@ -1,4 +1,4 @@
-"""Where a cost jumps along lines: a grid of rollouts in one batch, then batched bisection of what looks like a jump.
+"""Search for jumps of a cost along lines: a grid of rollouts in one batch, then batched bisection of suspect intervals.
 
 Everything is in units of the noise: a line is the points theta + L (w + t v), and t its coordinate. All lines are
 searched together, so that each level of the bisection is one call of the objective.
@@ -28,12 +28,12 @@ def density(t: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found on its lines; entries in no particular order."""
+    """Jumps found on the lines; entries in no particular order."""
 
     line: torch.Tensor
     """Line of each jump, shape [jumps]."""
     t: torch.Tensor
-    """Where it is, shape [jumps]."""
+    """Coordinate of each jump, shape [jumps]."""
     size: torch.Tensor
     """Change of the cost across it in the direction of growing t, shape [jumps]."""
     smooth: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -45,7 +45,7 @@ class Found:
 
 
 class _Brackets:
-    """Intervals [a, b] of lines, with what is known at both ends; columns of equal length."""
+    """Intervals [a, b] of lines, with the known data at both ends; columns of equal length."""
 
     def __init__(self, line: torch.Tensor, *ends: torch.Tensor) -> None:
         self.columns = (line, *ends)

@@ -1,4 +1,4 @@
-"""The two orders of smoothing: what a unit of rollouts contributes to the gradient, and to that of the scale."""
+"""The two orders of smoothing: contributions of a unit of rollouts to the gradient, and to that of the scale."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["FirstOrder", "Order", "ZerothOrder"]
 
 
 class Order(Protocol):
-    """How rollouts become moments."""
+    """Conversion of rollouts to moments."""
 
     @property
     def wants_gradients(self) -> bool:
