@@ -96,7 +96,7 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     @property
     def spec(self) -> EnvSpec | None:  # type: ignore[override]
-        """What ``gymnasium.make_vec`` made it from; ``max_episode_steps`` is the limit of its episodes."""
+        """Specification given to ``gymnasium.make_vec``; ``max_episode_steps`` is the limit of its episodes."""
         return self._spec
 
     @spec.setter

@@ -1,4 +1,4 @@
-"""Random pushes of a pile to learn from, and greedy planning: of many candidate pushes the one that a model likes best.
+"""Random pushes of a pile to learn from, and greedy planning: the candidate push of the least predicted cost.
 
 Greedy planning over random candidates is the use, and its cost the measure of a model, of Suh and Tedrake (WAFR 2020).
 """
@@ -25,10 +25,10 @@ Scorer = Callable[[State, torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class PushData:
-    """Pushes on a lattice: what was there before and after."""
+    """Pushes on a lattice: with the pile before and after."""
 
     centres: torch.Tensor
-    """Of the pieces before and after [2, n, pieces, 2] [m]."""
+    """Centres of the pieces before and after [2, n, pieces, 2] [m]."""
     images: torch.Tensor
     """Occupancy before and after [2, n, p, p]."""
     start: torch.Tensor
@@ -51,7 +51,7 @@ def collect_pushes(
         pushes: The lattice.
         count: Pushes in all, a multiple of ``episode``.
         episode: Pushes of an episode.
-        seed: Of the pushes.
+        seed: Seed of the pushes.
         on_done: Called with the pushes done and ``count`` after each round.
     """
     task, worlds = pushes.task, count // episode

@@ -80,14 +80,14 @@ class Billiards(Task):
         """Number of the body whose end counts: near the middle of the last row; body 0 is the cue ball."""
         x, y = self.rack[self.target - 1]
         self.goal = (x + 0.2, y + 0.05)
-        """Where it should end [m]."""
+        """Goal of the target ball [m]."""
         self.model = self._scene().finalize(device=device, dtype=dtype)
         self.simulator = Simulator(self.model, step=step, **options)
         self.device, self.dtype = self.model.device, self.model.dtype
         self.landscape_axes = (1, 3)
         beyond = 2.0 * self.radius + self.clearance
         self.parameter_bounds = ((-math.inf,) * 4, (-beyond, math.inf, math.inf, math.inf))
-        """Of the parameters: the cue ball starts in front of the triangle, for it cannot start within a ball."""
+        """Bounds of the parameters: the cue ball starts in front of the triangle, for it cannot start within a ball."""
 
     def _scene(self) -> ModelBuilder:
         builder = ModelBuilder(gravity=(0.0, 0.0, 0.0))

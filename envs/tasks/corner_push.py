@@ -1,4 +1,4 @@
-"""A real contact rollout with a jump: a flat pusher passes a box's corner, and hits it or misses it."""
+"""A contact rollout with a jump: a flat pusher passes a box's corner, and hits it or misses it."""
 
 from __future__ import annotations
 
@@ -122,12 +122,12 @@ class CornerPush(Task):
         return record(self.simulator, self.rollout(theta), self.controls(theta))
 
     def way_points(self, theta: torch.Tensor) -> torch.Tensor:
-        """Where the stroke ends, [batch, 1, 2] [m]."""
+        """End of the stroke, [batch, 1, 2] [m]."""
         return torch.stack([self.start_x + theta[:, 1], theta[:, 0]], dim=-1)[:, None]
 
     @property
     def goal_outline(self) -> list[tuple[float, float]]:
-        """Where the box stood and is to stay: its corners from above [m]."""
+        """Corners of the box at its start, where it is to stay, from above [m]."""
         a, b, _ = self.box_half_extents
         return [(-a, -b), (a, -b), (a, b), (-a, b)]
 

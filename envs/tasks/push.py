@@ -67,9 +67,9 @@ class Push(Task):
     pusher_mass = 0.5
     """[kg]"""
     stiffness = 2000.0
-    """Of the position controller, per axis [N/m]."""
+    """Stiffness of the position controller, per axis [N/m]."""
     damping = 60.0
-    """Of the position controller, per axis [N s/m]."""
+    """Damping of the position controller, per axis [N s/m]."""
     length_scale = 0.1
     """Length that counts as 1 in the cost [m]."""
 

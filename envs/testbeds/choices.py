@@ -19,7 +19,7 @@ __all__ = ["BernoulliToy", "Choice"]
 @plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class Choice(Testbed):
-    """Which of several actions to take, e.g. which push: action j costs ``costs[j]``; the parameters are logits.
+    """Choice among several actions, e.g. pushes: action j costs ``costs[j]``; the parameters are logits.
 
     The objective over logits theta [batch, actions] is the expected cost sum_j p_j c_j, p = softmax(theta), with the
     gradient p_j (c_j - sum p c): what every estimator for categorical choices must average to. Such an estimator is

@@ -102,7 +102,7 @@ class BallWithWall(_Throw):
         )
 
     def distance(self, theta: torch.Tensor) -> torch.Tensor:
-        """Where the ball stops [m] for theta [batch, parameters], shape [batch]."""
+        """Distance at which the ball stops [m] for theta [batch, parameters], shape [batch]."""
         angle = self._check(theta)[..., 0]
         free = self.speed**2 / self.gravity * torch.sin(2.0 * angle)
         # height at the wall times cos^2: cos(theta) may be 0
