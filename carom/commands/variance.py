@@ -34,9 +34,9 @@ class Variance:
     scale: float = 0.5
     """Scale of the noise; the inputs are drawn from the unit normal distribution."""
     inputs: int = 8
-    """How many inputs the error is averaged over."""
+    """Number of inputs over which the error is averaged."""
     repeats: int = 24
-    """How many estimates with seeds of their own it is averaged over."""
+    """Number of estimates over which it is averaged, each with a seed of its own."""
     out: Annotated[Path | None, option("FOLDER")] = None
     """Folder for the results, new or empty. By default carom-runs/variance-PROBLEM-<number>."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False

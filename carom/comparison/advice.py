@@ -1,4 +1,4 @@
-"""Which backend to use at this point, by rules that are written down.
+"""Advice: the backend to use at this point, by the rules below.
 
 0. A reference of exactly zero (the noise reaches nothing that changes the cost), or whose own standard error is more
    than half of it, chooses nothing.
@@ -45,7 +45,7 @@ class Advice:
 
     backend: str | None
     basis: str
-    """By which rule: agreement, direction, samples or none."""
+    """Rule of the choice: agreement, direction, samples or none."""
     headline: str
     """One sentence."""
     reasons: tuple[str, ...]
@@ -197,7 +197,7 @@ def _against(
     verdicts: Mapping[str, Verdict],
     found: Mapping[str, DiagnosisVerdict],
 ) -> tuple[str, ...]:
-    """Why not each of those that do not agree."""
+    """Reasons against each backend that does not agree."""
     said = []
     for row in rows:
         label, text = verdicts[row.name].label, verdicts[row.name].text

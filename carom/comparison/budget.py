@@ -1,4 +1,4 @@
-"""How many rollouts a comparison may spend: fewer where a rollout computes much.
+"""Budget: the number of rollouts that a comparison may spend, fewer where a rollout computes much.
 
 Nothing is measured: a budget follows from the task and its options alone, so that the same call gives the same numbers
 on a busy machine.

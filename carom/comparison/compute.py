@@ -25,7 +25,7 @@ from .verdicts import verdict
 __all__ = ["compute"]
 
 BACKENDS = ("autodiff", "smoothing", "surrogate")
-"""What is compared where nothing else is asked for; and ``SOFTENED`` where the objective says how to soften it."""
+"""Backends that are compared by default; ``SOFTENED`` too where the objective can soften its contacts."""
 
 SOFTENED = "softened"
 

@@ -32,9 +32,9 @@ class Rollout:
     recording: Recording
     cost: float
     way_points: list[list[float]] | None
-    """What the parameters place [m], [n, 2]; None where the objective has no ``way_points``."""
+    """Points that the parameters place [m], [n, 2]; None where the objective has no ``way_points``."""
     gradients: dict[str, list[list[float]]] | None
-    """Derivative of the cost by backend: how each way-point moves for a unit step along the gradient, [n, 2]."""
+    """Derivative of the cost by backend: displacement of each way-point for a unit step along the gradient, [n, 2]."""
     curve: list[list[float]] | None
     """(rollouts spent, cost) along the descent."""
 
@@ -73,7 +73,7 @@ def rollouts_of(
         theta: [parameters].
         gradients: By backend, at theta.
         curves: Descents by backend.
-        recording: Of theta, where it was made already.
+        recording: Recording of theta, where it was made already.
     """
     if not can_record(objective):
         return ()

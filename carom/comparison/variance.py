@@ -52,7 +52,7 @@ class VarianceRow:
 
 @dataclass(frozen=True)
 class VarianceResult:
-    """The errors of all combinations; ``VarianceStudy`` adds the means to show and to keep them."""
+    """The errors of all combinations; ``VarianceStudy`` adds methods to show and to keep them."""
 
     problem: str
     settings: dict[str, Any]

@@ -35,7 +35,7 @@ def plain(entry: Any) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """What the numbers were computed with."""
+    """Versions of the software that the numbers were computed with."""
     return {
         "carom": __version__,
         "warp": wp.config.version,

@@ -23,8 +23,8 @@ __all__ = ["CMAES"]
 class CMAES:
     """Covariance matrix adaptation (Hansen, 2016, arXiv:1604.00772, by the package ``cmaes``).
 
-    The strong choice for few parameters (up to some dozens) on costs that jump or are rough. It needs no scale that is
-    just right: it finds its own.
+    The strong choice for few parameters (up to some dozens) on costs that jump or are rough. It adapts its scale,
+    so that the initial one need not be exact.
 
     Needs ``pip install 'carom[optimization]'``.
     """

@@ -125,7 +125,7 @@ class _AskedError(Exception):
 
 
 def _reason(message: str) -> str:
-    """Scipy's message, in words."""
+    """Scipy's message as a phrase."""
     if "ABNORMAL" in message:
         return "the line search found nothing lower along the gradient: the cost is rough there, or at its minimum"
     if "PROJECTED GRADIENT" in message or "PGTOL" in message:

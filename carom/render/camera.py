@@ -16,7 +16,7 @@ _MARGIN = 0.92
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """Looks from ``position`` to ``target``, with z upwards in the picture."""
+    """Camera at ``position`` that looks at ``target``, with z upwards in the picture."""
 
     position: np.ndarray
     """[3], m."""
@@ -58,7 +58,7 @@ class Camera:
         return place + 0.5 * np.array([self.width - 1, self.height - 1])  # type: ignore[no-any-return]
 
     def rays(self) -> dict[str, np.ndarray]:
-        """What ``cast_picture`` takes."""
+        """Arguments of ``cast_picture``."""
         right, down, ahead = self.axes()
         corner = self.focal * ahead - 0.5 * (self.width - 1) * right - 0.5 * (self.height - 1) * down
         return {"position": self.position, "right": right, "down": down, "ahead": corner}

@@ -1,4 +1,4 @@
-"""What the shapes of a recording look like from above: faces that can be seen, and their outline."""
+"""Shapes of a recording from above: the visible faces, and their outline."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Solid:
     radius: float
     """[m]"""
     triangles: np.ndarray
-    """Of the hull, counter-clockwise seen from outside, int [m, 3]; none where there is a radius."""
+    """Triangles of the hull, counter-clockwise seen from outside, int [m, 3]; none where there is a radius."""
 
     def seen(self, pose: np.ndarray) -> Seen:
         """From above, with its body at ``pose`` (position [m], quaternion xyzw)."""

@@ -30,10 +30,10 @@ class Painter:
     """Convex solids over a level table, from one camera.
 
     Args:
-        solids: What is drawn.
-        colors: Of each of them, as matplotlib takes colours.
-        camera: Where from; it sees the table only, not the horizon.
-        height: Of the table [m].
+        solids: Solids to draw.
+        colors: Colours of each of them, as matplotlib takes colours.
+        camera: Camera; it shows the table only, not the horizon.
+        height: Height of the table [m].
         cell: Spacing of the lines on it [m].
     """
 
@@ -51,7 +51,7 @@ class Painter:
         """The bodies at ``poses`` [B, 7] (position [m], quaternion xyzw), uint8 [height, width, 3].
 
         Args:
-            poses: Of the bodies.
+            poses: Poses of the bodies.
             goal: Outline of a goal on the table [n, 2], m; its edge shows through the bodies.
             paths: Lines [n, 3], m, drawn over the bodies.
         """

@@ -11,7 +11,7 @@ __all__ = ["CURVE", "RC", "REFERENCE", "Look", "looks"]
 
 @dataclass(frozen=True)
 class Look:
-    """How one backend is drawn."""
+    """Style of one backend in figures."""
 
     color: str
     marker: str

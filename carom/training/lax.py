@@ -26,7 +26,7 @@ __all__ = ["LAX", "variate_pulls"]
 @plain_numbers
 @dataclass(frozen=True)
 class LAX:
-    """The score function with a control variate c(observation, action) that need not be anybody's value.
+    """The score function with a control variate c(observation, action) that need not be a value function.
 
         gradient = mean over worlds of sum_t [(A_t - c) w_t / scale + dc/da_t] d mean action_t / d parameters
 

@@ -45,7 +45,7 @@ class ProximalPolicy:
     """Passes over a rollout."""
     minibatch: int = 512
     clip: float = 0.2
-    """Of the ratio of probabilities."""
+    """Limit of the ratio of probabilities."""
     noise: float = 0.3
     """Initial standard deviation of raw actions; learned."""
     root: float = 0.0

@@ -45,7 +45,7 @@ class CriticBaseline:
 
     value: ValueFunction
     observations: int
-    """Columns of the states that it sees."""
+    """Columns of the states that the critic reads."""
     last: list[torch.Tensor] = field(default_factory=list)
     """The last states [W, n] of the rollout that was valued, once it has been."""
     least: ClassVar[int] = 2
@@ -79,7 +79,7 @@ class ScoreFunction:
     """
 
     decay: float = 0.95
-    """Lambda of generalized advantage estimation; 1 trusts the critic at the window's end alone."""
+    """Lambda of generalized advantage estimation; 1 uses the critic at the window's end alone."""
     softening: ClassVar[None] = None
 
     def begin(self, task: ControlTask, seed: int) -> dict:

@@ -1,4 +1,4 @@
-"""Worlds in flight as a ``VecEnv`` of stable-baselines3."""
+"""Worlds in the middle of episodes as a ``VecEnv`` of stable-baselines3."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class WorldsVecEnv(VecEnv):
     ``reset`` begins nothing anew: the worlds go on from where they are.
 
     Args:
-        worlds: What is stepped; ``worlds`` of the environment is where they are now.
-        policy: Whose ``squash`` makes actions of raw ones.
+        worlds: Worlds to step; the attribute ``worlds`` of the environment has them as they stand.
+        policy: Policy whose ``squash`` makes actions of raw ones.
         root: As in :class:`carom.training.ActorCritic`.
     """
 

@@ -12,7 +12,7 @@ class Playback:
     """The moment of the run that is shown; the caller says how much real time went by."""
 
     duration: float
-    """Of the longest run [s]."""
+    """Duration of the longest run [s]."""
     time: float = 0.0
     """[s], 0 to ``duration``."""
     speed: float = 1.0

@@ -83,7 +83,7 @@ def evaluate_with_gradient(
 
 def _without_gradient(objective: Objective) -> GradientError:
     return GradientError(
-        f"objective {objective_name(objective)!r} has no exact gradient: it offers no value_and_gradient(theta), "
+        f"objective {objective_name(objective)!r} has no exact gradient: it has no value_and_gradient(theta), "
         "and torch.autograd does not reach theta through it. Write it in torch operations without detach(), numpy "
         'or comparisons, or use Smoothing(order="zeroth"), which needs only its values'
     )

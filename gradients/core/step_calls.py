@@ -77,7 +77,7 @@ def _by_autograd(
     checked = _checked(step, "next state", after, tuple(states.shape), states, states)
     if not after.requires_grad:
         raise GradientError(
-            f"step {objective_name(step)!r} has no exact Jacobian: it offers no step_jacobian(states, controls), and "
+            f"step {objective_name(step)!r} has no exact Jacobian: it has no step_jacobian(states, controls), and "
             "torch.autograd does not reach the states or controls through it. Write it in torch operations without "
             'detach() or numpy, or use Bundling(order="zeroth"), which needs only next states'
         )

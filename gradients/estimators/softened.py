@@ -90,7 +90,7 @@ class Softened:
         method = getattr(objective, "softened", None)
         if not callable(method):
             raise GradientError(
-                f"objective {objective_name(objective)!r} has no contacts to soften: it offers no "
+                f"objective {objective_name(objective)!r} has no contacts to soften: it has no "
                 "softened(kind, width, forward=...). The tasks on the simulator (push, carrots) do; for any other "
                 "objective use Smoothing"
             )

@@ -64,7 +64,7 @@ class ControlVariate:
         object.__setattr__(self, "scale", check_scale(self.scale))
         if not callable(self.surrogate) or not callable(getattr(self.surrogate, "value_and_gradient", None)):
             raise GradientError(
-                f"surrogate is {self.surrogate!r}: give an objective that offers value_and_gradient(theta), e.g. that "
+                f"surrogate is {self.surrogate!r}: give an objective that has value_and_gradient(theta), e.g. that "
                 "of fit_surrogate(objective, Cloud(theta, scale))"
             )
         check_count("control_samples", self.control_samples, 4)

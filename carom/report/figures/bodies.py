@@ -27,7 +27,7 @@ def draw_bodies(figure: FigureBase, result: ComparisonResult) -> None:
     """From above, arrows at the bodies, all on one scale; circles are what chance does."""
     assert result.studies is not None
     assert result.recording is not None
-    found = result.studies.nudges
+    found = result.studies.downhill_steps
     assert found is not None
     axes = figure.subplots()
     scene = TopDown(axes, result.recording, **scene_of(result.objective))
