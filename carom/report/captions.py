@@ -81,7 +81,7 @@ def _bodies(result: ComparisonResult) -> Caption:
     assert result.studies is not None
     assert result.studies.downhill_steps is not None
     return Caption(
-        "What a step downhill does to the bodies.",
+        "Displacement of the bodies by a step downhill.",
         "At each body, where it ends: the arrow says how much farther it would end after a step of one noise scale "
         "down each gradient, from rollouts of their own, all on one scale. Dotted circles: how far steps of that "
         "length "
@@ -116,7 +116,7 @@ def _single_samples(result: ComparisonResult) -> Caption:
     zeros = ", ".join(f"{name} {found.zero_share(name):.0%}" for name in found.samples)
     return Caption(
         "Single-sample gradients.",
-        "What an average over noise is made of: a gradient per perturbed theta, along the direction of the reference. "
+        "The terms of an average over noise: a gradient per perturbed theta, along the direction of the reference. "
         "Zeroth order needs values only; the others are gradients at the perturbed points, whose mean is the "
         "first-order estimate. The counts are on a logarithmic axis. A spike at zero (hatched) is noise that saw no "
         "contact; long "
@@ -173,7 +173,7 @@ def _stiffness(result: ComparisonResult) -> Caption:
         "Bias and variance by contact stiffness.",
         "The same task with contacts of another stiffness, with a reference for each. The thin line rises as "
         "stiffness^2, the law of averaged exact gradients through an explicit spring; level points mean that implicit "
-        "contact, or values alone, do not feel it.",
+        "contact, or values alone, do not depend on it.",
     )
 
 
@@ -202,7 +202,7 @@ def _growth(result: ComparisonResult) -> Caption:
         "reaches the cost. Right the leading singular values of the product of the last steps' Jacobians: lines that "
         "rise steadily are chaos, and above the red line (a factor of 100) exact gradients are usually overwhelmed; "
         "lines that fall are a state that forgets. Short horizons mix metres with metres per second: read the ends. "
-        f"The diagnosis in words: {verdicts}." + _notes(found.notes),
+        f"Verdicts of the diagnosis: {verdicts}." + _notes(found.notes),
         "Curves over time: the norm of the exact gradient by step, and the growth of disturbances by horizon.",
     )
 
