@@ -1,7 +1,7 @@
 """Capabilities of an objective beyond its cost: each as a Protocol, with the functions that ask for it.
 
 No code here or above depends on a task: whatever has the attributes has the capability. A capability that is missing
-leaves out a figure, a study or a row, and the report says why. Gradient backends look for their own few by themselves
+leaves out a figure, a study or a row, and the report says why. Gradient backends check for their own few by themselves
 (``Differentiable``, ``Softenable``, ``Eventful``, ``Split``, ``Relaxable``), since they do not import this package.
 
 Shapes: theta is [batch, parameters] or [parameters], as said. Units are SI.
@@ -235,7 +235,7 @@ def smoothing_scale(objective: object, otherwise: Any = None) -> Any:
 
 
 def rollout_work(objective: object) -> Any:
-    """Steps times bodies of a rollout; 0 where the objective does not say."""
+    """Steps times bodies of a rollout; 0 where the objective has none."""
     return getattr(objective, "rollout_work", 0.0)
 
 

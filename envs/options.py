@@ -28,7 +28,7 @@ def construct(what: str, make: type, options: Mapping[str, Any]) -> Any:
         options: Options that were given.
 
     Raises:
-        TaskError: It takes no such option, or one is of a wrong type. Its own errors, which say more, stay.
+        TaskError: It takes no such option, or one is of a wrong type. Its own errors stay as they are.
     """
     options = {name: plain(value) for name, value in options.items()}
     if dataclasses.is_dataclass(make):

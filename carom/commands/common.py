@@ -16,7 +16,7 @@ __all__ = ["file_name", "make_task", "option", "refuse_twice", "stages", "task_o
 
 
 def option(metavar: str) -> Any:
-    """An option that may be left out; its help says what then holds."""
+    """An option that may be left out; its help gives the default."""
     return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 

@@ -61,7 +61,7 @@ class Budget:
 
 
 def budget_of(objective: object) -> Budget:
-    """The budget for what the objective says that a rollout computes; the full one where it says nothing.
+    """The budget for the objective's ``rollout_work``; the full one where it has none.
 
     Args:
         objective: Its ``rollout_work``, where it has one, counts steps times bodies of a rollout; a body made of convex

@@ -19,7 +19,7 @@ class Step:
     theta: torch.Tensor
     """Initial parameters of the next iteration, [parameters]."""
     memory: dict[str, Any]
-    """All that the optimizer remembers: tensors, numbers, strings, and dicts and lists of them."""
+    """State of the optimizer: tensors, numbers, strings, and dicts and lists of them."""
     cost: float
     """Cost of the theta that the iteration began with; of a population, its least."""
     best: tuple[torch.Tensor, float]

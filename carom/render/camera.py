@@ -71,7 +71,7 @@ FRONT = (0.0, -0.74, 0.67)
 def looking_at(
     bounds: np.ndarray, width: int, height: int, fov: float = 0.7, direction: Sequence[float] = FRONT
 ) -> Camera:
-    """A camera that sees all of a box [2, 3] (m), from as near as it can.
+    """The nearest camera that has all of a box [2, 3] (m) in its picture.
 
     Args:
         bounds: Lowest and highest corner of the box [m].

@@ -1,4 +1,4 @@
-"""Pictures of closed-loop tasks as they stand: what ``render`` of the gymnasium environments shows."""
+"""Pictures of the present states of closed-loop tasks, for ``render`` of the gymnasium environments."""
 
 from __future__ import annotations
 

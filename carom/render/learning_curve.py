@@ -20,7 +20,7 @@ def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float | None]
 
     Args:
         path: Path of the picture.
-        history: ``steps``, ``cost`` and ``validation_success`` (None where it was not looked at), one entry an update.
+        history: ``steps``, ``cost`` and ``validation_success`` (None where it was not measured), one entry an update.
         title: Title of the picture.
     """
     steps = [step / 1e6 for step in history["steps"] if step is not None]

@@ -32,7 +32,7 @@ class LAX:
 
     (Grathwohl et al. 2018, "Backpropagation through the Void", section 3.3, with advantages A in place of returns.)
     It has the mean of the score function for any c, since E c w / scale = E dc/da. c is a network of the observation
-    and of the noise w, trained on the variance of what stands in brackets, on windows before this one. It uses no
+    and of the noise w, trained on the variance of the term in brackets, on windows before this one. It uses no
     derivative of the simulator.
     """
 

@@ -1,4 +1,4 @@
-"""PPO of stable-baselines3 on the same worlds: the baseline that knows no gradient of the simulator."""
+"""PPO of stable-baselines3 on the same worlds: the baseline without gradients of the simulator."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class CriticBaseline:
     values_states: ClassVar[bool] = True
 
     def predict(self, rollouts: Rollouts, targets: torch.Tensor, *, seed: int) -> torch.Tensor:
-        """Values [T, W] of the states that the actions met."""
+        """Values [T, W] of the states in which the actions were taken."""
         self.last[:] = [rollouts.states[-1]]
         values: torch.Tensor = self.value(rollouts.states[:-1, :, : self.observations].flatten(0, 1))
         values = values.view(targets.shape).to(targets)

@@ -20,7 +20,9 @@ _FAR = 5.0  # tanh is at its bounds to four digits
 
 
 class WorldsVecEnv(VecEnv):
-    """Raw actions in, negative charges out; episodes end at the horizon only, and the next begins at once.
+    """Environment of raw actions. Episodes end at the horizon only, and the next begins at once.
+
+    Rewards are negative costs of the training.
 
     ``reset`` begins nothing anew: the worlds go on from where they are.
 

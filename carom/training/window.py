@@ -109,8 +109,8 @@ def roll_window(
         noise: At unit scale, [T, W, m].
 
     Returns:
-        What was played, raw actions [W, m] and charges [W] of every step, and the last observation [W, k], all with
-        their graph.
+        Observations and costs of the window, raw actions [W, m] and costs of the training [W] of every step, and the
+        last observation [W, k], all with their graph.
 
     Raises:
         NotFiniteError: Actions, costs or observations are not finite; the message names step and world.

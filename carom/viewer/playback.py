@@ -9,7 +9,7 @@ __all__ = ["Playback"]
 
 @dataclass
 class Playback:
-    """The moment of the run that is shown; the caller says how much real time went by."""
+    """The moment of the run that is shown; the caller passes the real time that went by."""
 
     duration: float
     """Duration of the longest run [s]."""

@@ -38,7 +38,7 @@ class Style:
     ghost: str | None = None
     """The one colour of a translucent recording; None for a solid one in the colours of its bodies."""
     scale: float = 1.0
-    """Scale of the bodies: a little less than 1 hides a ghost in a body that is at the same place."""
+    """Scale of the bodies: a little less than 1 hides a translucent body in a solid one at the same place."""
     offset: tuple[float, float] = (0.0, 0.0)
     """Position of its origin [m]."""
     forces: bool = True

@@ -21,7 +21,7 @@ __all__ = ["Scene"]
 _GAP = 0.25
 """Gap between recordings side by side, relative to the scene."""
 _SHRINK = 2e-3
-"""A ghost's bodies are smaller by this, each a little more than the last: surfaces never coincide."""
+"""Shrinkage of translucent bodies, for each recording a little more than for the last: surfaces never coincide."""
 _FULL = np.pi
 """Intensity of a light that shows a surface in its own colour."""
 _REACH = 6.0

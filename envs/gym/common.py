@@ -63,7 +63,7 @@ def reset_goal(task: ControlTask, options: dict[str, Any] | None, *further: str)
     Args:
         task: Task whose goal is chosen.
         options: Options of the reset.
-        *further: Names of options that are looked at elsewhere.
+        *further: Names of options that are read elsewhere.
 
     Raises:
         TaskError: Other options.
@@ -81,7 +81,7 @@ def reset_goal(task: ControlTask, options: dict[str, Any] | None, *further: str)
 def checked_actions(
     task: ControlTask, actions: Any, active: np.ndarray, *, normalized: bool = False, single: bool = False
 ) -> torch.Tensor:
-    """The task's actions [worlds, m] as a tensor; those of worlds that are not ``active`` are not looked at.
+    """The task's actions [worlds, m] as a tensor; those of worlds that are not ``active`` are ignored.
 
     Args:
         task: Task of the actions.

@@ -85,7 +85,7 @@ class PileModel(StepModel):
     """
 
     def __init__(self, sizes: torch.Tensor, half_width: float, seed: int) -> None:
-        """``sizes`` [pieces, 2]: lengths of each piece that its network sees [m]."""
+        """``sizes`` [pieces, 2]: lengths of each piece, inputs of its network [m]."""
         super().__init__(changes=2)
         self.register_buffer("sizes", sizes.float())
         self.sizes: torch.Tensor

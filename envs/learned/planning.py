@@ -70,7 +70,7 @@ def collect_pushes(
         directions.append(direction)
         if on_done is not None:
             on_done((i + 1) * worlds, worlds * episode)
-    # by episode: what is held out at the end was not seen in another push of the same episode
+    # by episode: held-out pushes share no episode with the others
     order = torch.arange(worlds * episode, device="cpu").view(episode, worlds).T.flatten()
     return PushData(
         torch.cat(centres, 1)[:, order],
@@ -85,7 +85,7 @@ def greedy(
 ) -> torch.Tensor:
     """Costs [steps + 1, worlds] [m] of the pile when each push is the best of random candidates by ``score``.
 
-    All scorers with one seed meet the same random numbers. The pushes themselves are simulated.
+    All scorers with one seed get the same random numbers. The pushes themselves are simulated.
     """
     task = pushes.task
     generator = torch.Generator().manual_seed(derive_seed(seed, "greedy"))

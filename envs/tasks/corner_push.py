@@ -25,9 +25,9 @@ class CornerPush(Task):
     10 cm (squared; the box is to be left alone), jumps at the corner: the exact gradient is blind to that, and the
     first order over noise too.
 
-    The jump is not quite at 7 cm: a step sees the corners ahead of it along the line that joins them, so a pusher that
-    covers 0.8 mm a step still catches a corner that it would clear by 0.1 mm. ``events`` therefore asks the rollout
-    whether the box was moved, not the geometry whether it should be.
+    The jump is not quite at 7 cm: a step detects the corners ahead of it along the line that joins them, so a pusher
+    that covers 0.8 mm a step still catches a corner that it would clear by 0.1 mm. ``events`` therefore asks the
+    rollout whether the box was moved, not the geometry whether it should be.
 
     Args:
         device: "cpu", "cuda:0", ...

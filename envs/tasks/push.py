@@ -35,7 +35,7 @@ class Push(Task):
 
     Args:
         start: "touching": the pusher touches the box and its initial way-points push it, off centre. "apart": it is
-            3 cm away and its initial way-points stay there, so that the exact gradient does not see the box.
+            3 cm away and its initial way-points stay there, so that the exact gradient does not depend on the box.
         device: "cpu", "cuda:0", ...
         dtype: "float32" or "float64", the precision of the simulation.
         way_points: Number of way-points.

@@ -186,7 +186,7 @@ class DragByFriction(_TwoMasses):
     """Drag a mass along by friction: a plate under it, that loses it when it runs ahead by more than its width.
 
     While |x2 - x1| < width the first drags the second with mu clamp(v1 - v2, -vs, vs). The exact gradient saturates
-    with the clamp, and does not see the loss of contact, where the cost jumps in slope and the force in size.
+    with the clamp, and does not contain the loss of contact, where the cost jumps in slope and the force in size.
     """
 
     name: ClassVar[str] = "friction"

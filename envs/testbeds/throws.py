@@ -138,8 +138,8 @@ class BallWithWall(_Throw):
 class MomentumTransfer(_Throw):
     """Hit a pivot at the angle that turns it most: cost -sin(theta)^2 within 45 degrees, 0 beyond, where it misses.
 
-    The exact gradient leads to the edge and does not see it; noise makes it see the loss beyond. The best smoothed
-    angle stays clear of the edge.
+    The exact gradient leads to the edge and does not contain the jump there; the average over noise does. The best
+    smoothed angle stays clear of the edge.
     """
 
     name: ClassVar[str] = "momentum_transfer"

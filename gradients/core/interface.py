@@ -21,7 +21,7 @@ class Objective(Protocol):
 
 @runtime_checkable
 class DifferentiableObjective(Objective, Protocol):
-    """An objective that knows its exact gradient."""
+    """An objective with an exact gradient."""
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Costs [batch] and their exact gradients [batch, parameters] at ``theta`` [batch, parameters]."""

@@ -23,7 +23,7 @@ class Step(Protocol):
 
 @runtime_checkable
 class DifferentiableStep(Step, Protocol):
-    """A step that knows its exact Jacobian, e.g. :class:`carom.sim.SimulatorStep`."""
+    """A step with an exact Jacobian, e.g. :class:`carom.sim.SimulatorStep`."""
 
     def step_jacobian(self, states: torch.Tensor, controls: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A [batch, n, n] and B [batch, n, m] of each row."""

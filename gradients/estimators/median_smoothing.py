@@ -30,8 +30,8 @@ class MedianSmoothing:
 
     The k-sample median of Petersen et al. 2024: a smoothed cost that is robust to outliers. With k = 1 it is
     :class:`Smoothing`; as k grows it tends to the median of f(theta + L w), which has an expectation where the mean has
-    none (a quadratic cost under Cauchy noise: any k of at least 5). Prefer it where the noise now and then meets a
-    cost out of all proportion (a failed rollout), and the gradient must not be that of the failures. It is another
+    none (a quadratic cost under Cauchy noise: any k of at least 5). Prefer it where some samples have a
+    cost far above the others (a failed rollout), and the gradient must not be that of the failures. It is another
     function than the mean: on a skewed cost it has another value, and near a jump it is steeper (the jump's transition
     narrows like 1/sqrt(k)).
 

@@ -108,7 +108,7 @@ class AlphaOrder:
 
     That holds for any gamma, one that depends on the data as well: it may be given in units of |F0| or of eps. In
     units of eps (default) the bias that can get in falls with N, to at most gamma - eps; in fixed units it does not.
-    At a jump seen by 1,000 samples, 1.5 eps let in 2 % of the gradient, |F0|/4 18 %; on smooth costs both used the
+    At a jump, with 1,000 samples, 1.5 eps admitted 2 % of the gradient, |F0|/4 18 %; on smooth costs both used the
     first order. v is estimated from the samples, and Gaussian scores have no bound L: by default its term, of higher
     order in 1/N, is left out.
 

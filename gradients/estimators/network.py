@@ -16,7 +16,7 @@ from .adam import Adam
 __all__ = ["Ensemble", "one_thread"]
 
 _GAIN = 1.6  # keeps the variance of a unit normal input about constant through SiLU layers
-_SMALL = 2**19  # numbers in a layer of all members below which a second thread does not pay
+_SMALL = 2**19  # numbers in a layer of all members below which a second thread makes it slower
 _LOOK = 20  # steps between checks whether all members are done
 
 

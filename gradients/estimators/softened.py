@@ -37,7 +37,7 @@ class Softened:
 
     Limits: it smooths contact by contact and step by step, so it is not the gradient of the cost averaged
     over noise on theta; it has no error bar; a contact far beyond ``width`` has no effect; and with too great a width
-    it answers for a world in which bodies never touch. Reduce the width during an optimization: see
+    it is the gradient of a world in which bodies never touch. Reduce the width during an optimization: see
     :class:`GeometricWidth`.
 
     Diagnostics: as :class:`Autodiff`, and ``width`` [m].

@@ -35,16 +35,17 @@ class Surrogate:
     0.05 and 512 samples the cloud's slope of a step is 13 % off the smoothed gradient, theta's is wrong by three times
     its size, and both have a held-out error of 0.14.
 
-    Its error is an unknown bias, not noise: look at ``held_out_error`` before believing it. Near 0 the fit explains
+    Its error is an unknown bias, not noise: read ``held_out_error`` before use. Near 0 the fit explains
     the cost; near 1 the network explains nothing, and the gradient is no better than that of the plane. Prefer it
     where rollouts are expensive and the parameters few: on smooth costs it was 15 to 100 times closer than the zeroth
     order at equal rollouts. It does not suit many parameters (at least 4 (d + 1) samples, for a good fit many
     more), and has no error bars. Its ``standard_error`` is the spread (standard deviation) of the gradient over an
     ensemble whose members differ in their start and in the points they train on: a spread, **not** a confidence bound.
-    It does not see the error that all members share, and on the step above it was a tenth of the true error.
+    It does
+    not include the error that all members share, and on the step above it was a tenth of the true error.
 
     Each member stops where its error is least on the ``validation`` share of the data, drawn anew for each; the share
-    ``held_out`` is seen by none and measures the ensemble's mean. A cost that is the same at every point has gradient
+    ``held_out`` is used by none and measures the ensemble's mean. A cost that is the same at every point has gradient
     exactly 0, with ``constant`` true: all costs in the cloud are equal, so use a larger scale. The thetas of a batch
     share their noise and starts and train together in one pass: a batch equals single calls up to rounding.
 

@@ -60,7 +60,7 @@ def fit_dynamics(
         learning_rate: First learning rate of Adam; it falls to 0 along a cosine.
         patience: Training steps without a better validation error after which a model is done.
         validation: Share of the episodes that stops the training.
-        held_out: Share of the episodes that no model sees, on which the errors are measured.
+        held_out: Share of the episodes that no model is fitted to, on which the errors are measured.
         chunk: Most rollouts in one call of the simulator.
         seed: Seed of episodes, starts and splits.
         progress: True for a bar on the terminal, or a function that takes each ``Progress``.

@@ -61,7 +61,8 @@ class FitReport:
     """Quality of a fit."""
 
     held_out_error: float
-    """Root mean square error of the ensemble's mean on data that no member has seen, over their standard deviation."""
+    """Root mean square error of the ensemble's mean on data that no member was fitted to, over their standard
+    deviation."""
     held_out_r2: float
     """1 - held_out_error^2."""
     samples: int

@@ -67,7 +67,7 @@ def fit_surrogate(
         learning_rate: First learning rate of Adam; it falls to 0 along a cosine.
         patience: Steps without a better validation error after which a network is done.
         validation: Share of the data that stops the training of a network, drawn anew for each.
-        held_out: Share of the data that no network sees, on which the fit is measured.
+        held_out: Share of the data that no network is fitted to, on which the fit is measured.
         smoothing: Standard deviation of the noise over which ``estimate`` averages the fit's value and slope, one
             number or one per coordinate; 0 for the slope at theta itself. None: the scale of a Cloud, 0 for a Box.
         outside: Behaviour of ``estimate`` at a theta outside the region: ``"refit"`` anew in a region of the same size
@@ -100,8 +100,8 @@ class FittedSurrogate:
     same neighbourhood or box is evaluated many times.
 
     Its error is an unknown bias: read ``held_out_error`` (0: explains all, 1: nothing). ``standard_error`` is the
-    spread (standard deviation) of the gradient over the ensemble, **not** a confidence bound: it does not see what all
-    networks share. For a gradient without bias use it in a :class:`ControlVariate`.
+    spread (standard deviation) of the gradient over the ensemble, **not** a confidence bound: it does not include the
+    error that all networks share. For a gradient without bias use it in a :class:`ControlVariate`.
 
     As an *objective* (call, ``value_and_gradient``) it is the fit at theta and nothing else: not averaged, never
     refitted, evaluated outside its region without an error.

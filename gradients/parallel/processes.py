@@ -52,7 +52,7 @@ class Processes:
             GradientError: A process has ended or did not come within ``timeout``; the message names it.
         """
         if self.size > 1:
-            # Process 0 is the one that can tell who is missing: it gives up first, and the others hear of it.
+            # Process 0 alone can name the missing process: it gives up first, and the others read its message.
             longest = self.timeout if self.rank == 0 else 1.2 * self.timeout + 5.0
             with self._watched("meet the others"):
                 dist.monitored_barrier(self.control, timedelta(seconds=longest), wait_all_ranks=True)

@@ -28,7 +28,7 @@ class Baseline(Protocol):
     """Whether it estimates the value of states, so that advantages may be bootstrapped from it (GAE)."""
 
     def predict(self, rollouts: Rollouts, targets: torch.Tensor, *, seed: int) -> torch.Tensor:
-        """Baselines [T, N] for the returns ``targets`` [T, N] that the actions of ``rollouts`` met."""
+        """Baselines [T, N] for the returns ``targets`` [T, N] of the actions of ``rollouts``."""
         ...
 
 

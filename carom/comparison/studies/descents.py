@@ -41,7 +41,7 @@ class Curve:
 
     @property
     def least(self) -> float:
-        """The least cost met."""
+        """The least cost of the descent."""
         return min(self.cost)
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def descend(
     """Adam (Kingma and Ba 2015) on the parameters in units of the noise, until rollouts or steps are spent.
 
     Rollouts are counted as ``carom.optimization.minimize`` does, but for those of the costs along the way, which are
-    the objective's as it is. A gradient that cannot be taken ends the descent there, and the curve says why.
+    the objective's as it is. A gradient that cannot be taken ends the descent there, with the reason in the curve.
 
     Args:
         objective: The cost.

@@ -51,16 +51,16 @@ class Boundary:
 
     *Prefer it* where few parameters matter, crossings are few, and rollouts cheap: hit or miss, passed or not. *Cost*:
     ``samples`` x lines x (``grid`` + 1 + about 15 a jump) rollouts. Along the axes there is one line a parameter, and
-    each gives one coordinate. Random lines cost less per sample, but a line tells of one direction only, and scaling it
+    each gives one coordinate. Random lines cost less per sample, but a line gives one direction only, and scaling it
     up by the number of parameters multiplies the variance by about as much: in many dimensions the zeroth order with as
     many rollouts is as good. *Jumps that it misses*: an interval of the grid in which two jumps cancel, a jump less
     than ``smallest_jump``, one beyond ``reach``. The grid is shifted at random for every line, so that narrow features
     are found now and then, and the standard error shows it; but it is a bias if they never are.
 
     ``continuous`` is the first term: ``"pathwise"`` averages exact gradients at the samples; a ramp steeper than
-    ``resolution`` is then counted twice if the exact gradient sees it. ``"line"`` integrates the costs that the search
-    has computed between the jumps, linearly interpolated, against the density: values only, no gradient needed, less
-    variance, and an error of the interpolation, of order (2 reach / grid)^2 times the third derivative; kinks are
+    ``resolution`` is then counted twice if the exact gradient contains it. ``"line"`` integrates the costs that the
+    search has computed between the jumps, linearly interpolated, against the density: values only, no gradient needed,
+    less variance, and an error of the interpolation, of order (2 reach / grid)^2 times the third derivative; kinks are
     refined too.
 
     Diagnostics: ``finite``; ``trace_variance``; ``jumps``, found in all; ``jumps_per_line``; ``boundary``, shape
@@ -202,7 +202,7 @@ class Boundary:
         )
 
     def _variance(self, units: torch.Tensor) -> torch.Tensor | None:
-        """Variance of the mean over samples of units [thetas, samples, parameters]; None where nothing tells it."""
+        """Variance of the mean over samples of units [thetas, samples, parameters]; None without an estimate."""
         if self.replications > 1:
             means = units.view(len(units), self.replications, -1, units.shape[2]).mean(2)
             return means.var(1) / self.replications
@@ -275,7 +275,7 @@ class _Lines:
         thetas, parameters = batch.shape
         across = noise[:, None] - torch.einsum("cp,cvp->cv", noise, frames)[..., None] * frames
         base = batch[:, None, None].double() + scale.move(across)
-        # An isotropic direction tells of one in ``parameters``; a full frame tells of all.
+        # An isotropic direction gives one of ``parameters`` directions; a full frame gives all.
         share = parameters / frames.shape[1]
 
         def flat(table: torch.Tensor) -> torch.Tensor:

@@ -91,8 +91,8 @@ class Smoothing:
     at most.
 
     Diagnostics: ``finite``; ``trace_variance``, the sum of squared standard errors; ``value_standard_error``;
-    ``zero_share``, the share of units (samples or pairs) that contribute exactly nothing: near 1 the cloud does not
-    see the cost change, so use a larger scale; ``dropped``, rollouts left out; ``smoothed``, shape [parameters];
+    ``zero_share``, the share of units (samples or pairs) that contribute exactly nothing: near 1 the cost is constant
+    over the cloud, so use a larger scale; ``dropped``, rollouts left out; ``smoothed``, shape [parameters];
     ``infinite_variance``, whether the standard error lacks a variance behind it (zeroth order, triangular noise).
     """
 

@@ -1,7 +1,7 @@
 """The work of one smoothed estimate: rollouts of any range of units into moments, and moments into estimates.
 
 A range [first, first + count) of units is the piece of work that chunks, and processes, share out: the moments of two
-ranges merge into those of both, and only the finish looks at them. Nothing here holds more than one chunk.
+ranges merge into those of both, and only the finish reads them. Nothing here holds more than one chunk.
 """
 
 from __future__ import annotations
