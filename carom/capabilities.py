@@ -63,9 +63,9 @@ class Described(Protocol):
     name: str
     """Short, as in ``carom tasks``; by default the function's or class's name."""
     description: str
-    """One line."""
+    """Description in one line."""
     parameter_names: Sequence[str]
-    """One a parameter; by default theta0, theta1, ..."""
+    """Names, one a parameter; by default theta0, theta1, ..."""
     parameter_unit: str
     """Unit of all parameters, "m" for instance; by default none."""
 
@@ -209,7 +209,7 @@ def _has(objective: object, *methods: str) -> bool:
 
 
 def description_of(objective: object) -> str | None:
-    """One line on the objective, where it has one."""
+    """Description of the objective in one line, where it has one."""
     return getattr(objective, "description", None)
 
 

@@ -121,7 +121,7 @@ class Product(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Nothing to keep."""
+        """Save nothing."""
 
     @classmethod
     def backward(cls, ctx: Any, *grads: Any) -> Any:  # type: ignore[override]

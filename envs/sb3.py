@@ -97,7 +97,7 @@ class BatchVecEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """One control interval of every world: observations, rewards [float32], whether episodes are over, infos."""
+        """Step every world one control interval: observations, rewards [float32], whether episodes are over, infos."""
         observations, rewards, terminated, truncated, found = self.env.step(self._actions)
         over = terminated | truncated
         self._returns += rewards

@@ -111,7 +111,7 @@ class Task(ABC):
         return twin
 
     def softened(self, kind: str, width: float, *, forward: bool = True) -> Task:
-        """This task with contact forces that act before the shapes touch; see ``carom.gradients.Softened``.
+        """The task with contact forces that act before the shapes touch; see ``carom.gradients.Softened``.
 
         The last few are kept, with what their simulators have prepared.
 

@@ -33,7 +33,7 @@ class ComparisonRow:
     standard_error_norm: float | None = None
     """Length of the standard error: the expected distance from the backend's own mean."""
     trace_variance: float | None = None
-    """Its square: the variance of the estimate, summed over coordinates."""
+    """Variance of the estimate, summed over coordinates: the square of ``standard_error_norm``."""
     z_norm: float | None = None
     """Distance from the reference over the length of both standard errors together; None without a standard error."""
     evaluations: int = 0

@@ -35,7 +35,7 @@ class Optimize:
     gradient: Annotated[str | None, option("BACKEND")] = None
     """Backend of the gradient: smoothing (the default), autodiff, softened, surrogate, smoothing-first, mixed, ..."""
     optimizer: Annotated[str | None, option("adam|lbfgs|cmaes|mppi")] = None
-    """By default adam. cmaes and mppi need no gradient."""
+    """Optimizer. By default adam. cmaes and mppi need no gradient."""
     rollouts: Annotated[int | None, option("INT")] = None
     """Budget; a backward pass counts as 2. By default 10000."""
     iterations: Annotated[int | None, option("INT")] = None

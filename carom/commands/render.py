@@ -27,7 +27,7 @@ class Render:
     out: Annotated[Path, option("FILE")]
     """File to write, ending in .gif or .mp4; one that is there is replaced."""
     camera: Literal["topdown", "perspective"] = "perspective"
-    """From above, or from the front and above."""
+    """Camera: from above, or in perspective from the front and above."""
     recording: Annotated[str | None, option("LABEL")] = None
     """Recording of the folder to draw. By default the first."""
     world: int = 0

@@ -28,7 +28,7 @@ class Variance:
     size: int = 3
     """Numbers to sort, or nodes along each side of the grid."""
     samples: int = 1024
-    """About how many samples each estimate takes; each sampling takes the nearest count that suits it."""
+    """Approximate number of samples of each estimate; each sampling takes the nearest count that suits it."""
     distributions: Annotated[str | None, option("NAME,...")] = None
     """Names of noise distributions, separated by commas. By default all six."""
     scale: float = 0.5

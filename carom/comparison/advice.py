@@ -41,7 +41,7 @@ _DISQUALIFIES = ("not finite", "blind", "blind to contact", "overwhelmed by grow
 
 @dataclass(frozen=True)
 class Advice:
-    """One backend, or none, and why."""
+    """Advice: one backend, or none, with reasons."""
 
     backend: str | None
     basis: str
@@ -52,7 +52,7 @@ class Advice:
     """Further sentences."""
 
     def as_dict(self) -> dict[str, object]:
-        """As ``results.json`` has it."""
+        """Entry of ``results.json``."""
         return {
             "backend": self.backend,
             "basis": self.basis,
@@ -233,6 +233,6 @@ def _times(more: float, less: float) -> str:
 
 
 def _count(number: int) -> str:
-    """Two digits: the number is no better known."""
+    """Number rounded to two digits, since it is no better known."""
     digits = max(0, len(str(number)) - 2)
     return f"{round(number, -digits):,}"

@@ -25,7 +25,7 @@ START = "start"
 
 @dataclass(frozen=True)
 class Rollout:
-    """One recorded rollout and what belongs to it."""
+    """One recorded rollout with its gradients, way-points and curve."""
 
     label: str
     """``START``, or the name of the backend whose descent found it."""

@@ -43,7 +43,7 @@ class Verdict:
     """A label and a sentence."""
 
     label: str
-    """One of failed, not finite, blind, nearly blind, noisy, agrees, differs."""
+    """Label: failed, not finite, blind, nearly blind, noisy, agrees or differs."""
     text: str
     blind: tuple[int, ...] = ()
     """Coordinates to which the backend is blind."""

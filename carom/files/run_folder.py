@@ -38,7 +38,7 @@ class RunFolderError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class RunEntry:
-    """One recording of a run, and what is known about it."""
+    """One recording of a run, with its label, cost, way-points, gradients and curve."""
 
     label: str
     """A backend's name, or another one."""

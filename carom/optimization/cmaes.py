@@ -85,7 +85,7 @@ class CMAES:
 
 
 def _pack(search: Any) -> dict[str, Any]:
-    """Its state, as its package gives it out for pickling, of tensors and numbers alone."""
+    """State of the package's optimizer, as it is pickled, of tensors and numbers alone."""
     packed: dict[str, Any] = {}
     for name, entry in search.__getstate__().items():
         if isinstance(entry, np.ndarray):

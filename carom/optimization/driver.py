@@ -29,7 +29,7 @@ class Result:
     theta: torch.Tensor
     """The best theta found, [parameters]."""
     cost: float
-    """Its cost: of one rollout, without noise."""
+    """Cost of ``theta``: of one rollout, without noise."""
     start_cost: float
     """Cost of the first theta."""
     rollouts: int

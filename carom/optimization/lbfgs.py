@@ -42,7 +42,8 @@ class LBFGS:
     Scipy would step by 1 at most, which is 1 m on a table of 10 cm boxes.
     """
     tolerance: float = 1e-8
-    """It ends where a step lowers the cost by less than this (a share of the cost, where that is above 1)."""
+    """Tolerance: the optimization ends where a step lowers the cost by less than this (a share of the cost, where that
+    is above 1)."""
 
     def __post_init__(self) -> None:
         check_count("memory", self.memory, 1)

@@ -93,7 +93,7 @@ def animate(
 def _frames(
     recording: Recording, steps: list[int], size: int, title: str, forces: bool, **options: Any
 ) -> Iterator[Image.Image]:
-    """One picture a step. What does not move is drawn once."""
+    """Pictures, one a step. Artists that do not move are drawn once."""
     figure = Figure(figsize=(size / _DPI, size / _DPI), dpi=_DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -65,7 +65,7 @@ class Camera:
 
 
 FRONT = (0.0, -0.74, 0.67)
-"""From the front and above."""
+"""Direction to the camera: from the front and above."""
 
 
 def looking_at(

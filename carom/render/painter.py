@@ -124,7 +124,7 @@ class Painter:
             draw.polygon(_flat(shadow), fill=_SHADOW)
 
     def _solid(self, draw: ImageDraw.ImageDraw, number: int, vertices: np.ndarray, normals: np.ndarray) -> None:
-        """Its faces that face the camera."""
+        """Faces of a solid that face the camera."""
         faces = self._surfaces[number][1]
         facing = np.einsum("ij,ij->i", vertices[faces[:, 0]] - self.camera.position, normals) < 0.0
         seen = self.camera.project(vertices)

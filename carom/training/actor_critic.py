@@ -129,7 +129,7 @@ class ActorCritic:
         }
 
     def advance(self, task: ControlTask, state: State, *, seed: int, iteration: int, progress: float) -> Trained:
-        """One window: a step of the policy, and a fit of the critic."""
+        """Advance by one window: a step of the policy, and a fit of the critic."""
         policy, critic, actor_adam, critic_adam = self._parts(task, seed)
         policy.load_state_dict(state["policy"])
         critic.load_state_dict(state["critic"])

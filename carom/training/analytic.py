@@ -40,7 +40,7 @@ class Analytic:
             raise TrainingError(f"outliers is {self.outliers!r}: give a positive number of medians, or None")
 
     def begin(self, task: ControlTask, seed: int) -> dict:
-        """Nothing is carried."""
+        """Empty state: nothing is carried from window to window."""
         return {}
 
     def estimate(

@@ -76,7 +76,7 @@ class Mixture:
         return 4 * self.rule.parts
 
     def begin(self, task: ControlTask, seed: int) -> dict:
-        """Nothing is carried."""
+        """Empty state: nothing is carried from window to window."""
         return {}
 
     def estimate(

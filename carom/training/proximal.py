@@ -40,7 +40,7 @@ class ProximalPolicy:
     decay: float = 0.95
     """Lambda of generalized advantage estimation."""
     learning_rate: float = 1e-3
-    """At the beginning; it falls linearly to zero."""
+    """Learning rate at the beginning; it falls linearly to zero."""
     epochs: int = 10
     """Passes over a rollout."""
     minibatch: int = 512
@@ -49,7 +49,7 @@ class ProximalPolicy:
     noise: float = 0.3
     """Initial standard deviation of raw actions; learned."""
     root: float = 0.0
-    """As in :class:`ActorCritic`."""
+    """Root of the cost, as in :class:`ActorCritic`."""
     softening: None = None
 
     def __post_init__(self) -> None:

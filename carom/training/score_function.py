@@ -31,7 +31,7 @@ class Observed(torch.nn.Module):
 
 
 def mean_of_others(numbers: torch.Tensor) -> torch.Tensor:
-    """At each step and for each world, the mean over the other worlds; [T, W]."""
+    """Mean over the other worlds, at each step and for each world; [T, W]."""
     return (numbers.sum(1, keepdim=True) - numbers) / (numbers.shape[1] - 1)
 
 
@@ -83,7 +83,7 @@ class ScoreFunction:
     softening: ClassVar[None] = None
 
     def begin(self, task: ControlTask, seed: int) -> dict:
-        """Nothing is carried."""
+        """Empty state: nothing is carried from window to window."""
         return {}
 
     def estimate(

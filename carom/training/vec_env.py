@@ -51,7 +51,7 @@ class WorldsVecEnv(VecEnv):
 
     @torch.no_grad()
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """One control interval of every world."""
+        """Step every world one control interval."""
         task, before = self.worlds.task, self.worlds.state
         raw = self._raw.to(before.goal)
         refuse_not_finite_in_window("the policy's action", [raw], before.time)
@@ -80,7 +80,7 @@ class WorldsVecEnv(VecEnv):
         """Nothing to close."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The same for every world."""
+        """Attribute, the same for every world."""
         return [getattr(self, attr_name)] * self.num_envs
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:

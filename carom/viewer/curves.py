@@ -35,7 +35,7 @@ def chart_data(curves: Sequence[np.ndarray], cursor: float) -> tuple[np.ndarray,
 
 
 def cost_range(curves: Sequence[np.ndarray]) -> tuple[float, float]:
-    """From the lowest to the highest cost, with a margin."""
+    """Range from the lowest to the highest cost, with a margin."""
     every = np.concatenate([curve[:, 1] for curve in curves])
     every = every[np.isfinite(every)]
     low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)

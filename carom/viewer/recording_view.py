@@ -209,7 +209,7 @@ class RecordingView:
 
 
 def linear_rgb(color: str) -> tuple[int, int, int]:
-    """The same in linear light, which is how viser takes the colours of arrows (the sRGB curve of IEC 61966-2-1)."""
+    """Colour in linear light, as viser takes the colours of arrows (the sRGB curve of IEC 61966-2-1)."""
     parts = (c / 255.0 for c in rgb(color))
     red, green, blue = (round(255.0 * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)) for c in parts)
     return red, green, blue

@@ -58,7 +58,7 @@ class Piece:
     kind: str
     """"coin", "half-moon", "dice" or "baton"."""
     mesh: ConvexMesh
-    """Its hull about its centre of mass."""
+    """Convex hull about the centre of mass."""
 
     @property
     def vertices(self) -> np.ndarray:

@@ -191,7 +191,7 @@ class Carrots(Task):
         record: bool = True,
         parameters: dict[str, torch.Tensor] | None = None,
     ) -> Trajectory:
-        """As ``push``, with all states on the way; entry 0 has the blade lifted above the first point."""
+        """All states of one push; entry 0 has the blade lifted above the first point."""
         if not isinstance(action, torch.Tensor) or tuple(action.shape) != (state.worlds, 4):
             shape = tuple(action.shape) if isinstance(action, torch.Tensor) else type(action).__name__
             raise TaskError(f"carrots: action must be a tensor of shape [worlds, 4] = [{state.worlds}, 4], got {shape}")
@@ -276,7 +276,7 @@ class Carrots(Task):
 
 
 def _joined(parts: Sequence[Trajectory]) -> Trajectory:
-    """One trajectory of several, each of which starts where the one before ended."""
+    """One trajectory joined of several, each of which starts where the one before ended."""
 
     def join(name: str) -> torch.Tensor | None:
         paths = [getattr(part, name) for part in parts]

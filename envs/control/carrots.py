@@ -47,8 +47,8 @@ class CarrotsControl(ControlTask):
     training_window: ClassVar[int] = 1
     """The gradient of one push of ten pieces by its action is up to 1e6 m/m: several multiplied leave float32."""
     training_softening: ClassVar[dict[str, Any]] = {"shapes": ("blade",), "width": 1e-3}
-    """As large as the exact gradient. With 4 mm it is up to 1e14, with all shapes softened beyond 1e38: pieces that
-    exert forces on each other at rest multiply every disturbance."""
+    """Softening with a gradient about as large as the exact one. With 4 mm it is up to 1e14, with all shapes softened
+    beyond 1e38: pieces that exert forces on each other at rest multiply every disturbance."""
     success_distance = 1e-3
     """[m]"""
     action_names = ("x0", "y0", "x1", "y1")

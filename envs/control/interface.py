@@ -65,7 +65,7 @@ class ControlState:
         return [self.bodies.body_q, self.bodies.body_v, *self.parameters.values(), self.goal, self.command, self.time]
 
     def detach(self) -> ControlState:
-        """The same state, cut off from what it was computed from."""
+        """The state without its graph of torch."""
         return self.map(torch.Tensor.detach)
 
     def select(self, index: torch.Tensor) -> ControlState:
@@ -120,7 +120,7 @@ class ControlTask(ABC):
     training_steps: ClassVar[int] = 2_000_000
     """Control intervals that a training simulates where nothing else is asked for."""
     training_window: ClassVar[int] = 10
-    """About how many control intervals a training differentiates through at once."""
+    """Approximate number of control intervals that a training differentiates through at once."""
     training_softening: ClassVar[Mapping[str, Any]] = {}
     """Softening of contacts in a training with softened gradients, where it is not as elsewhere: ``width`` [m],
     ``shapes``."""
@@ -199,7 +199,7 @@ class ControlTask(ABC):
         return values.expand(worlds, count).clone()
 
     def with_goal(self, state: ControlState, goal: Any) -> ControlState:
-        """The same worlds with another goal: numbers as ``goal_names`` says, [g] for all worlds or [W, g].
+        """State with another goal: numbers as ``goal_names`` says, [g] for all worlds or [W, g].
 
         Raises:
             TaskError: The task has no goal to choose; a wrong shape; a number that is not finite.

@@ -74,7 +74,7 @@ class PlanarPushing(ControlTask):
     length_scale: float
     """[m]"""
     spread_axis: ClassVar[int] = 1
-    """Along which the near face lies."""
+    """Axis of the face near the pusher."""
     action_names = ("dx", "dy")
     goal_names = ("x [m]", "y [m]", "yaw [rad]")
 

@@ -91,7 +91,7 @@ class CaromEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             return array(self.task.observe(self.state))[0], {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One control interval.
+        """Step one control interval.
 
         Raises:
             ClosedEnvironmentError: The environment is closed.
@@ -129,7 +129,7 @@ class CaromEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         return self._picture(self.state, 0)
 
     def close(self) -> None:
-        """Nothing but a batch of one world is freed; steps and resets are refused from here on."""
+        """Free the batch of one world; steps and resets are refused from here on."""
         self.closed, self.state = True, None
 
     def _refuse_closed(self) -> None:

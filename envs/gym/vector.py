@@ -139,7 +139,7 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             return array(self.task.observe(state)), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One control interval of every world, but of those whose episode has ended: these begin the next one.
+        """Step every world one control interval; worlds whose episode has ended begin the next one.
 
         Raises:
             ResetNeeded: There was no reset; or, with autoreset disabled, none of a world whose episode has ended.

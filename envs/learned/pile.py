@@ -109,7 +109,7 @@ class PileModel(StepModel):
         return self.displacements(state, action, self.sizes.expand(len(state), -1, -1))
 
     def displacements(self, state: torch.Tensor, action: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
-        """As ``predict``, of pieces of other sizes [batch, pieces, 2]."""
+        """Standardized displacements of pieces of other sizes, [batch, pieces, 2]."""
         frame = _frame(action)
         length = (action[:, 2:] - action[:, :2]).norm(dim=1)[:, None].expand(state.shape[:2])
         along, across = ((state - action[:, None, :2]) @ frame).unbind(-1)

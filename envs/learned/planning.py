@@ -105,12 +105,12 @@ def greedy(
 
 
 def score_by_nothing(state: State, start: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
-    """The same for all: greedy planning then takes the first candidate, a random push toward a random piece."""
+    """Equal costs for all: greedy planning then takes the first candidate, a random push toward a random piece."""
     return torch.zeros(direction.shape, dtype=torch.float32, device="cpu")
 
 
 def score_by_images(model: SwitchedLinear) -> Scorer:
-    """By the predicted image's mean distance to the target; negative occupancy counts as none."""
+    """Scorer by the predicted image's mean distance to the target; negative occupancy counts as none."""
     task = model.pushes.task
 
     def score(state: State, start: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
@@ -122,7 +122,7 @@ def score_by_images(model: SwitchedLinear) -> Scorer:
 
 
 def score_by_model(pushes: LatticePushes, dynamics: PileDynamics, step: Callable[..., torch.Tensor]) -> Scorer:
-    """By the mean distance of the predicted centres, ``step(centres, action)`` a model of one push."""
+    """Scorer by the mean distance of the predicted centres, ``step(centres, action)`` a model of one push."""
     task: Carrots = pushes.task
 
     def score(state: State, start: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:

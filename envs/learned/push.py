@@ -37,7 +37,7 @@ class PushDynamics:
         self.name, self.parameter_names = push.name, push.parameter_names
 
     def start(self, count: int) -> torch.Tensor:
-        """All at rest, [count, 10]."""
+        """Initial states, all at rest, [count, 10]."""
         state = torch.zeros(count, 10, dtype=torch.float32, device="cpu")
         state[:, 6:8] = torch.tensor(self.push.pusher_start, dtype=torch.float32, device="cpu")
         return state

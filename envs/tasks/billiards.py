@@ -50,7 +50,7 @@ class Billiards(Task):
     length_scale = 0.1
     """Length that counts as 1 in the cost [m]."""
     clearance = 0.06
-    """Between cue ball and triangle at the start, at least [m]: room for noise on the position."""
+    """Least distance between cue ball and triangle at the start [m]: room for noise on the position."""
 
     def __init__(
         self,
@@ -98,11 +98,11 @@ class Billiards(Task):
         return builder
 
     def initial_parameters(self) -> torch.Tensor:
-        """From 20 cm in front of the triangle, 1 m/s at a little off its middle, [4]."""
+        """Start 20 cm in front of the triangle, 1 m/s towards a point a little off its middle, [4]."""
         return torch.tensor([-0.2, 0.004, 1.0, 0.0], dtype=self.dtype, device=self.device)
 
     def at_horizon(self, steps: int) -> Billiards:
-        """The same shot, its cost taken after so many steps."""
+        """The shot with its cost taken after so many steps."""
         if not 1 <= steps <= self.steps:
             raise TaskError(f"{self.name}: the horizon must be 1 to {self.steps} steps, got {steps}")
         shorter: Billiards = self.variant()

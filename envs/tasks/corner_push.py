@@ -53,7 +53,7 @@ class CornerPush(Task):
     pusher_mass = 0.5
     """[kg]"""
     gap = 0.03
-    """Between the faces at the start [m]."""
+    """Gap between the faces at the start [m]."""
     friction = 0.5
     length_scale = 0.1
     """Length that counts as 1 in the cost [m]."""

@@ -144,7 +144,7 @@ class Push(Task):
         return [(-a, -b), (a, -b), (a, b), (-a, b)]
 
     def at_horizon(self, steps: int) -> Push:
-        """The same push, its cost taken after so many steps."""
+        """The push with its cost taken after so many steps."""
         if not 1 <= steps <= self.steps:
             raise TaskError(f"{self.name}: the horizon must be 1 to {self.steps} steps, got {steps}")
         shorter: Push = self.variant()
@@ -152,7 +152,7 @@ class Push(Task):
         return shorter
 
     def at_stiffness(self, stiffness: float) -> Push:
-        """The same push with a pusher of this contact stiffness [N/m]; the box on the table stays near-rigid."""
+        """The push with a pusher of this contact stiffness [N/m]; the box on the table stays near-rigid."""
         if not (math.isfinite(stiffness) and stiffness > 0.0):
             raise TaskError(f"{self.name}: the stiffness must be positive and finite [N/m], got {stiffness}")
         other: Push = self.variant()

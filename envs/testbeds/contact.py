@@ -65,7 +65,7 @@ class GapPush(Testbed):
     softening_width: ClassVar[dict[str, float]] = {"softplus": 0.01, "log_barrier": 0.01}
 
     def softened(self, kind: str, width: float, *, forward: bool = True) -> SoftenedGapPush:
-        """The same with a contact force that acts before contact; see ``carom.gradients.Softened``."""
+        """The push with a contact force that acts before contact; see ``carom.gradients.Softened``."""
         return SoftenedGapPush(hard=self, softening=kind, width=width, forward=forward)
 
 

@@ -105,7 +105,7 @@ class DoublePendulum(Testbed):
         return self._cost(self.trajectory(theta))
 
     def at_horizon(self, steps: int) -> DoublePendulum:
-        """The same with another T."""
+        """The pendulum with another T."""
         return replace(self, steps=steps)
 
     def unroll(self, theta: torch.Tensor) -> TorchSteps:

@@ -119,7 +119,7 @@ class Curling(_TwoMasses):
     """Range of the stiffness of the spring, from almost none to an explicit step that is unstable in contact [N/m]."""
 
     def at_stiffness(self, stiffness: float) -> Curling:
-        """The same with another spring."""
+        """The problem with another spring."""
         return replace(self, stiffness=stiffness)
 
     @property

@@ -20,7 +20,7 @@ _SOURCE = "Suh, Simchowitz, Zhang, Tedrake 2022, section 5"
 
 
 class _Throw(Testbed):
-    """One angle; the cost is smooth between breaks that are known in closed form."""
+    """A cost of one angle, smooth between breaks that are known in closed form."""
 
     parameter_unit: ClassVar[str] = "rad"
     angle: float

@@ -19,7 +19,7 @@ __all__ = ["ContactChanges", "PairChanges", "contact_changes"]
 
 @dataclass(frozen=True)
 class PairChanges:
-    """One pair of shapes, in the samples against theta."""
+    """Contact changes of one pair of shapes, in the samples against theta."""
 
     name: str
     at_theta: bool

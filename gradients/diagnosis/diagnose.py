@@ -30,7 +30,7 @@ class Diagnosis:
     """Findings around one theta. Parts that the objective does not support are None or empty."""
 
     estimates: dict[str, Estimate]
-    """By backend: ``"autodiff"``, ``"first"``, ``"zeroth"``, and those asked for."""
+    """Estimates by backend: ``"autodiff"``, ``"first"``, ``"zeroth"``, and those asked for."""
     errors: dict[str, str]
     """Reason for which a backend gave no gradient, by backend."""
     verdicts: dict[str, DiagnosisVerdict]

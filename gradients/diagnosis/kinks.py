@@ -24,7 +24,7 @@ class Kink:
     """A place on the line at which the contacts of a rollout change."""
 
     distance: float
-    """From theta along the direction, in units of ``direction``'s length; negative behind theta."""
+    """Distance from theta along the direction, in units of ``direction``'s length; negative behind theta."""
     step: int
     """First step in which contacts differ across it."""
     pair: str

@@ -53,7 +53,7 @@ class DiagnosisVerdict:
     """A label for programs, and the sentence for people."""
 
     label: str
-    """One of ``LABELS``."""
+    """Label, one of ``LABELS``."""
     detail: str = ""
     """The rest of the sentence, with its punctuation."""
 

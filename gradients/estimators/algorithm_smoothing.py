@@ -194,12 +194,12 @@ class _Sums:
         self.scores[group] += scores.sum(0)
 
     def total(self) -> _Sums:
-        """All groups as one."""
+        """Sums of all groups together."""
         count, even, products, scores = self._whole()
         return _Sums(count[None], even[None], products[None], scores[None], self.shift)
 
     def without_each(self) -> _Sums:
-        """For each group the sum of all others."""
+        """Sums of all other groups, for each group."""
         count, even, products, scores = self._whole()
         return _Sums(count - self.count, even - self.even, products - self.products, scores - self.scores, self.shift)
 

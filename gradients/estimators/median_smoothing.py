@@ -164,8 +164,8 @@ def mean_median(costs: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor
     ordered, order = costs.sort(0)
     below = torch.arange(count, dtype=torch.float64, device=costs.device)[:, None]
     above = count - 1.0 - below
-    every = _log_binomial(torch.tensor(float(count), dtype=torch.float64, device=costs.device), k)
-    own = torch.exp(_log_binomial(below, r) + _log_binomial(above, r) - every)
+    all_subsets = _log_binomial(torch.tensor(float(count), dtype=torch.float64, device=costs.device), k)
+    own = torch.exp(_log_binomial(below, r) + _log_binomial(above, r) - all_subsets)
     medians = own * ordered
     shares = medians
     if r > 0:

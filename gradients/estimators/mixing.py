@@ -67,7 +67,7 @@ class InverseVariance:
 
     @property
     def parts(self) -> int:
-        """Two with ``split``, else one."""
+        """Two parts with ``split``, else one."""
         return 2 if self.split else 1
 
     def mix(self, firsts: Sequence[Estimate], zeroths: Sequence[Estimate]) -> Mixture:

@@ -39,13 +39,13 @@ class DynamicsErrors:
     """Errors on episodes that no model was trained on, in the task's distance [m], root mean square."""
 
     one_step: float
-    """After one step from a true state."""
+    """Error after one step from a true state."""
     one_step_nothing_moves: float
     """One-step error of the baseline whose state never changes."""
     one_step_mean_change: float
     """One-step error of the baseline that makes the mean change of the training data, in the model's frame."""
     multi_step: float
-    """At the end of an episode, from its start."""
+    """Error at the end of an episode, from its start."""
     multi_step_nothing_moves: float
     multi_step_mean_change: float
 

@@ -25,7 +25,7 @@ class Progress:
     training_error: float = math.nan
     """Root mean square error on the training data, in standard deviations of the data; nan for rollouts."""
     validation_error: float = math.nan
-    """The same on the data that stop the training."""
+    """Root mean square error on the data that stop the training, in the same unit."""
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -107,7 +107,7 @@ class Cloud:
 
     @property
     def smoothing(self) -> tuple[float, ...]:
-        """Its own scale: the fit is then that of the smoothed cost, as ``Surrogate(at="cloud")``."""
+        """Scale of the cloud: the fit is then that of the smoothed cost, as ``Surrogate(at="cloud")``."""
         return tuple(self.spread.tolist())
 
     def draw(self, seed: int, stream: str, rows: int) -> torch.Tensor:
@@ -167,7 +167,7 @@ class Box:
 
     @property
     def smoothing(self) -> None:
-        """None: the slope at theta itself."""
+        """None: a fit in a box is not averaged, which gives the slope at theta itself."""
         return None
 
     def draw(self, seed: int, stream: str, rows: int) -> torch.Tensor:

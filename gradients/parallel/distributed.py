@@ -52,7 +52,7 @@ class Distributed:
     backend: Shareable
     """Backend that is shared out: a :class:`Smoothing`."""
     processes: Processes
-    """From :func:`join_processes`."""
+    """Processes, from :func:`join_processes`."""
 
     def __post_init__(self) -> None:
         if isinstance(self.backend, type) or not isinstance(self.backend, Shareable):

@@ -47,7 +47,7 @@ class NoBaseline:
 @plain_numbers
 @dataclass(frozen=True)
 class Constant:
-    """One number for all, known beforehand."""
+    """Constant baseline, known beforehand."""
 
     value: float
     least: ClassVar[int] = 2
@@ -64,7 +64,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """At each step, the mean over the other trajectories: the default, free of choices.
+    """Mean over the other trajectories at each step: the default, without settings.
 
     It depends on the time but not on the state; where trajectories start from or reach very different states a critic
     is better.

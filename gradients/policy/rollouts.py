@@ -23,7 +23,7 @@ class Rollouts:
     states: torch.Tensor
     """[T + 1, N, n]."""
     noise: torch.Tensor
-    """At unit scale, float64, [T, N, m]: action = mean + scale * noise."""
+    """Noise at unit scale, float64, [T, N, m]: action = mean + scale * noise."""
     scale: torch.Tensor
     """[T, N, m], float64."""
     actions: torch.Tensor

@@ -32,7 +32,7 @@ class SmoothingMoments:
         return self._with(merged, self.zeros + other.zeros, self.dropped + other.dropped)
 
     def tensors(self) -> list[torch.Tensor]:
-        """Everything as plain float64 tensors, in a fixed order."""
+        """All moments as plain float64 tensors, in a fixed order."""
         return [self.zeros, self.dropped, *(tensor for part in self._parts() for tensor in part.tensors())]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> SmoothingMoments:

@@ -26,7 +26,7 @@ RATE = 0.25
 
 @dataclass(frozen=True)
 class Curve:
-    """One descent."""
+    """Curve of one descent."""
 
     rollouts: tuple[int, ...]
     """Spent before each point, a backward pass counted as ``BACKWARD_ROLLOUTS``; 0 at the start."""

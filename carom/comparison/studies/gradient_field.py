@@ -54,7 +54,7 @@ def gradient_field(
     seed: int,
     reach: float = 3.0,
 ) -> GradientField:
-    """All backends at ``points`` x ``points`` places, ``reach`` noise scales to every side of theta.
+    """Gradients of all backends at ``points`` x ``points`` places, ``reach`` noise scales to every side of theta.
 
     Args:
         objective: The cost.

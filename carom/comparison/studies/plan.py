@@ -16,7 +16,7 @@ class Plan:
     repeats: int
     """Seeds over which bias and variance are measured: more where few parameters make the variance less well known."""
     fitted_repeats: int
-    """The same for backends that train something, which takes longer than their rollouts."""
+    """Seeds for backends that train something, which takes longer than their rollouts."""
     shares: tuple[float, ...]
     """Numbers of samples, as shares of those of the comparison."""
     scales: tuple[float, ...]

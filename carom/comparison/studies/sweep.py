@@ -43,7 +43,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Point:
-    """One backend under one condition."""
+    """Bias and variance of one backend under one condition."""
 
     bias: float
     """|mean over seeds - truth|."""
@@ -85,7 +85,7 @@ class Sweep:
     truth_errors: tuple[float, ...]
     """Length of its standard error."""
     points: dict[str, tuple[Point | None, ...]]
-    """By backend; None where it gave none."""
+    """Points by backend; None where the backend gave none."""
     law: Law | None = None
     """Expected law of the variance, where there is one."""
     notes: tuple[str, ...] = ()

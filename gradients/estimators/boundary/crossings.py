@@ -119,12 +119,12 @@ def search_values(
         first, second = at - below, above - at
         unequal = (first * (1.0 - _SPLIT) - second * _SPLIT).abs() > 0.4 * _allowed(active, smallest)
         halves = [_Brackets(of, left, middle, below, at), _Brackets(of, middle, right, at, above)]
-        again = []
+        remaining = []
         for half, change in zip(halves, (first, second), strict=True):
             go = unequal & (change.abs() > 0.1 * _allowed(half, smallest))
-            again.append(half.keep(go))
+            remaining.append(half.keep(go))
             smooth.append(half.keep(~go))
-        active = _Brackets.join(again)
+        active = _Brackets.join(remaining)
     found = _Brackets.join([active.keep(torch.zeros_like(active.columns[0], dtype=torch.bool)), *jumps])
     of, left, right, below, above = found.columns
     rest = _Brackets.join(smooth).columns

@@ -44,7 +44,7 @@ def in_calls(function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tenso
 
 @dataclass(frozen=True)
 class Block:
-    """Some units at all thetas: values and, where they were computed, exact gradients; float64."""
+    """Rollouts of some units at all thetas: values and, where they were computed, exact gradients; float64."""
 
     first: int
     draw: Draw
@@ -88,8 +88,8 @@ class SmoothingRun:
         self.chunk = chunk
         self.with_scale = with_scale
         self.infinite_variance = infinite_variance
-        every = torch.arange(batch.shape[1], device=batch.device)
-        self._subset = not torch.equal(columns, every)
+        all_columns = torch.arange(batch.shape[1], device=batch.device)
+        self._subset = not torch.equal(columns, all_columns)
         self._centre: torch.Tensor | None = None
 
     @property
