@@ -1,7 +1,7 @@
-"""What an objective may offer beyond its cost: each capability as a Protocol, and how the package asks for it.
+"""Capabilities of an objective beyond its cost: each as a Protocol, with the functions that ask for it.
 
-Nothing here or above knows a task: whatever has the attributes has the capability. A capability that is missing leaves
-out a figure, a study or a row, and the report says why. Gradient backends look for their own few by themselves
+No code here or above depends on a task: whatever has the attributes has the capability. A capability that is missing
+leaves out a figure, a study or a row, and the report says why. Gradient backends check for their own few by themselves
 (``Differentiable``, ``Softenable``, ``Eventful``, ``Split``, ``Relaxable``), since they do not import this package.
 
 Shapes: theta is [batch, parameters] or [parameters], as said. Units are SI.
@@ -58,14 +58,14 @@ __all__ = [
 
 
 class Described(Protocol):
-    """How messages, tables and pages call an objective and its parameters."""
+    """Names of an objective and its parameters in messages, tables and pages."""
 
     name: str
     """Short, as in ``carom tasks``; by default the function's or class's name."""
     description: str
-    """One line."""
+    """Description in one line."""
     parameter_names: Sequence[str]
-    """One a parameter; by default theta0, theta1, ..."""
+    """Names, one a parameter; by default theta0, theta1, ..."""
     parameter_unit: str
     """Unit of all parameters, "m" for instance; by default none."""
 
@@ -79,7 +79,7 @@ class Started(Protocol):
 
 
 class Scaled(Protocol):
-    """How far parameters must move to matter."""
+    """Scale over which a change of the parameters matters."""
 
     smoothing_scale: float | Sequence[float] | torch.Tensor
     """Standard deviation of the noise of smoothing: one number or one a parameter; by default 0.02."""
@@ -93,7 +93,7 @@ class Bounded(Protocol):
 
 
 class Weighed(Protocol):
-    """What a rollout costs, without a clock."""
+    """Work of a rollout, without a clock."""
 
     rollout_work: float
     """Steps times bodies of a rollout: the default budget of a comparison follows from it."""
@@ -209,7 +209,7 @@ def _has(objective: object, *methods: str) -> bool:
 
 
 def description_of(objective: object) -> str | None:
-    """One line on the objective, where it has one."""
+    """Description of the objective in one line, where it has one."""
     return getattr(objective, "description", None)
 
 
@@ -235,7 +235,7 @@ def smoothing_scale(objective: object, otherwise: Any = None) -> Any:
 
 
 def rollout_work(objective: object) -> Any:
-    """Steps times bodies of a rollout; 0 where the objective does not say."""
+    """Steps times bodies of a rollout; 0 where the objective has none."""
     return getattr(objective, "rollout_work", 0.0)
 
 
@@ -265,7 +265,7 @@ def has_scene(objective: object) -> bool:
 
 
 def way_points_of(objective: object) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """What places the points that theta means, where the objective has it."""
+    """Map from theta to the points that it places, where the objective has it."""
     return objective.way_points if _has(objective, "way_points") else None  # type: ignore[attr-defined]
 
 
@@ -287,7 +287,7 @@ def scene_of(objective: Any) -> dict[str, Any]:
 
 
 def horizons_of(objective: Any, points: int) -> tuple[Callable[[float], Objective], list[float]] | None:
-    """How to change the horizon, and values of it in equal ratios of time up to all; None where it is not offered."""
+    """Function that changes the horizon, and horizons in equal steps up to all; None where unsupported."""
     make, steps = getattr(objective, "at_horizon", None), getattr(objective, "steps", None)
     if not callable(make) or not isinstance(steps, int) or steps < points:
         return None
@@ -296,7 +296,7 @@ def horizons_of(objective: Any, points: int) -> tuple[Callable[[float], Objectiv
 
 
 def stiffnesses_of(objective: Any, points: int) -> tuple[Callable[[float], Objective], list[float]] | None:
-    """How to change the stiffness of contacts, and values [N/m] in equal ratios; None where it is not offered."""
+    """Function that changes the stiffness of contacts, and values [N/m] in equal ratios; None where unsupported."""
     make, ends = getattr(objective, "at_stiffness", None), getattr(objective, "stiffness_range", None)
     if not callable(make) or ends is None:
         return None

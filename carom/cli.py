@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _known_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message is for the user; any other is a fault of ours and keeps its traceback."""
+    """Errors whose message is for the user; any other is a fault of the program and keeps its traceback."""
     from .envs import TaskError
     from .files.run_folder import RunFolderError
     from .gradients import GradientError

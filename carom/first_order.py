@@ -1,4 +1,4 @@
-"""The guard of every torch function of the project: first derivatives by a backward pass, and an error for all others.
+"""Base of every torch function of the project: first derivatives by a backward pass, and an error for all others.
 
 torch's own ``once_differentiable`` does not suffice: it hangs its error on a node that ``autograd.grad``,
 ``functional.hessian`` and forward-mode differentiation never reach, so that they answer with wrong numbers or zeros.
@@ -34,7 +34,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Limits:
-    """What a torch function cannot do, and what to call in its stead; each a phrase of an error message."""
+    """Limits of a torch function and the calls to use instead; each a phrase of an error message."""
 
     what: str
     """Name of the function, e.g. "a rollout"."""
@@ -42,12 +42,12 @@ class Limits:
     """First-order calls that give a second derivative: "take ..."."""
     error: type[Exception]
     batch: str
-    """What to do in place of torch.vmap."""
+    """Replacement of torch.vmap."""
     tangent: str = "use a backward pass: torch.autograd.grad, torch.autograd.functional.vjp or torch.func.grad"
-    """What to call for a product with a tangent."""
+    """Calls that give a product with a tangent."""
 
     def second(self) -> Exception:
-        """The error of whoever differentiates a derivative."""
+        """The error for a derivative of a derivative."""
         return self.error(
             f"a second derivative was asked of {self.what}, which has first derivatives only (functional.hessian, hvp, "
             "vhp, jvp and torch.func.hessian take one, and so does whoever differentiates a gradient made with "
@@ -56,7 +56,7 @@ class Limits:
         )
 
     def numbers(self) -> Exception:
-        """The error of whoever differentiates results that are plain numbers."""
+        """The error for a derivative of results that are plain numbers."""
         return self.error(
             f"the result of {self.what} was differentiated. It is plain numbers, and its derivative is not known: "
             f"{self.instead}"
@@ -121,7 +121,7 @@ class Product(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Nothing to keep."""
+        """Save nothing."""
 
     @classmethod
     def backward(cls, ctx: Any, *grads: Any) -> Any:  # type: ignore[override]
@@ -166,7 +166,7 @@ class _Numbers(Product):
 def numbers_only(
     limits: Limits, results: tuple[torch.Tensor, ...], sources: tuple[torch.Tensor | None, ...]
 ) -> tuple[torch.Tensor, ...]:
-    """``results``, which were computed from ``sources`` without torch's knowledge: who differentiates them is told.
+    """``results``, computed from ``sources`` without torch's knowledge: their differentiation raises an error.
 
     Nothing changes where no gradient is recorded.
     """

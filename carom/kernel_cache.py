@@ -12,7 +12,7 @@ import warp as wp
 __all__ = ["KernelCacheWarning", "start_warp"]
 
 _own: tempfile.TemporaryDirectory | None = None
-"""The folder that stands in for one that cannot be written; gone when the process ends."""
+"""The folder that stands in for one that cannot be written; removed when the process ends."""
 _checked = False
 
 

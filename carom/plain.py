@@ -1,4 +1,4 @@
-"""Numbers of NumPy where numbers of Python are asked for."""
+"""Conversion of NumPy numbers to Python numbers."""
 
 from __future__ import annotations
 

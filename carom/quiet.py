@@ -1,4 +1,4 @@
-"""The one place that decides what Warp prints."""
+"""Control of the output of Warp."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from carom.report.captions import describe
 HERE = Path(__file__).resolve().parent
 IMAGES = HERE / "images"
 WIDTH = 1000
-"""Of every picture [pixels]."""
+"""Width of every picture [pixels]."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Entry:
 
     name: str
     task: str
-    words: str
+    heading: str
     figures: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
     backends: tuple[str, ...] | None = None
@@ -60,16 +60,18 @@ ENTRIES = (
         ("bodies", "growth"), backends=("autodiff", "smoothing", "surrogate"), rollouts=750, picture="carrots",
     ),
     Entry(
-        "step", "heaviside", "A step, which no exact gradient sees: the zeroth order's variance grows as 1/scale^2.",
+        "step", "heaviside",
+        "A step, at which exact gradients are zero: the zeroth order's variance grows as 1/scale^2.",
         ("slice", "scale"), backends=("autodiff", "smoothing", "smoothing-first"),
     ),
     Entry(
         "stiffness", "stiffness_sweep",
-        "An impact through an explicit spring: above 8,000 N/m averaged exact gradients drown in their variance.",
+        "An impact through an explicit spring: above 8,000 N/m the variance dominates averaged exact gradients.",
         ("stiffness",), backends=("autodiff", "smoothing", "smoothing-first"),
     ),
     Entry(
-        "chaos", "tent_map", "The tent map doubles every difference: averaged exact gradients drown with the horizon.",
+        "chaos", "tent_map",
+        "The tent map doubles every difference: with the horizon the variance dominates averaged exact gradients.",
         ("growth", "horizon"), backends=("autodiff", "smoothing", "smoothing-first"),
     ),
 )  # fmt: skip
@@ -100,12 +102,12 @@ def make(entry: Entry) -> str:
     )
     if entry.picture is not None:
         save(result.figure(), IMAGES / f"{entry.picture}.png")
-    parts = [f"## {entry.words}\n", f"`{command(entry)}`: {result.advice.headline}\n"]
+    parts = [f"## {entry.heading}\n", f"`{command(entry)}`: {result.advice.headline}\n"]
     for kind in entry.figures:
         file = f"gallery-{entry.name}-{kind}.png"
         save(result.figure(kind), IMAGES / file)
-        words = describe(result, kind)
-        parts.append(f"![{words.alt}](images/{file})\n\n**{words.title}** {words.text}\n")
+        caption = describe(result, kind)
+        parts.append(f"![{caption.alt}](images/{file})\n\n**{caption.title}** {caption.text}\n")
     return "\n".join(parts)
 
 
@@ -129,14 +131,14 @@ def main(names: list[str]) -> None:
     for entry in ENTRIES:
         if not names or entry.name in names:
             clock = time.perf_counter()
-            made[entry.words] = make(entry)
+            made[entry.heading] = make(entry)
             print(f"{entry.name}: {time.perf_counter() - clock:.0f} s", flush=True)
     kept = {**(parts_of(page.read_text()) if page.exists() else {}), **made}
     head = (
         "# Gallery\n\nFigures of reports on the shipped tasks, as `carom compare` makes them, with their captions. "
         "`python docs/make_gallery.py` makes this page and its pictures, and the README's.\n"
     )
-    parts = [kept[entry.words] for entry in ENTRIES if entry.words in kept]
+    parts = [kept[entry.heading] for entry in ENTRIES if entry.heading in kept]
     page.write_text(once("\n".join([head, *parts])))
 
 

@@ -1,4 +1,4 @@
-"""What is said where the options of a task are not those that it takes."""
+"""Errors for options that a task does not take."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def construct(what: str, make: type, options: Mapping[str, Any]) -> Any:
     """``make(**options)``; errors are TaskErrors that name the option.
 
     Args:
-        what: Whose options, e.g. ``"task 'push'"``.
-        make: Its class.
-        options: Those that were given.
+        what: Owner of the options in messages, e.g. ``"task 'push'"``.
+        make: Class of the task.
+        options: Options that were given.
 
     Raises:
-        TaskError: It takes no such option, or one is of a wrong type. Its own errors, which say more, stay.
+        TaskError: It takes no such option, or one is of a wrong type. Its own errors stay as they are.
     """
     options = {name: plain(value) for name, value in options.items()}
     if dataclasses.is_dataclass(make):
@@ -46,9 +46,9 @@ def construct(what: str, make: type, options: Mapping[str, Any]) -> Any:
 
 
 def _refused(what: str, make: type, options: Mapping[str, Any], error: Exception) -> TaskError:
-    """The TaskError for an error of a constructor: which option it is, and what there is instead.
+    """The TaskError for an error of a constructor: the option, and the options that there are.
 
-    The constructors that the error came through say what they take.
+    The options are those of the constructors that the error came through.
     """
     found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     if found is None:

@@ -24,7 +24,7 @@ def pose_cost(pose: torch.Tensor, goal: torch.Tensor, length_scale: float) -> to
 
 
 def wrap_angle(angle: torch.Tensor) -> torch.Tensor:
-    """The same angles within [-pi, pi]; derivative 1."""
+    """Angles wrapped to [-pi, pi]; derivative 1."""
     return angle - (2.0 * math.pi * torch.round(angle / (2.0 * math.pi))).detach()
 
 

@@ -44,7 +44,7 @@ class BatchVecEnv(VecEnv):
         num_envs: Worlds.
         normalize_actions: Whether actions are within [-1, 1], which stand for the task's bounds; else in SI units.
             ``gymnasium.make(..., normalize_actions=True)`` gives the same for a single environment.
-        **options: Of :class:`carom.envs.gym.CaromVectorEnv` (``terminate_on_success``, ``max_episode_steps``,
+        **options: Options of :class:`carom.envs.gym.CaromVectorEnv` (``terminate_on_success``, ``max_episode_steps``,
             ``render_mode``, ``render_width``) and of the task.
 
     Raises:
@@ -75,7 +75,7 @@ class BatchVecEnv(VecEnv):
 
     @property
     def task(self) -> ControlTask:
-        """What is stepped."""
+        """The task that is stepped."""
         return self.env.task
 
     def reset(self) -> np.ndarray:
@@ -97,7 +97,7 @@ class BatchVecEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """One control interval of every world: observations, rewards [float32], whether episodes are over, infos."""
+        """Step every world one control interval: observations, rewards [float32], whether episodes are over, infos."""
         observations, rewards, terminated, truncated, found = self.env.step(self._actions)
         over = terminated | truncated
         self._returns += rewards

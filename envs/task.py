@@ -1,4 +1,4 @@
-"""What simulated tasks share: an objective with an exact gradient, made of outputs and a loss."""
+"""Base of the simulated tasks: an objective with an exact gradient, made of outputs and a loss."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ class Task(ABC):
 
     @abstractmethod
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
-        """What the rollouts end in, [batch, outputs]."""
+        """Outputs of the rollouts, [batch, outputs]."""
 
     @abstractmethod
     def loss(self, outputs: torch.Tensor) -> torch.Tensor:
         """Costs [batch] of outputs [batch, outputs]."""
 
     simulator: Simulator
-    """Where there is one: what the rollouts are made with."""
+    """Simulator of the rollouts; only tasks that simulate have one."""
 
     @property
     def rollout_steps(self) -> int:
@@ -76,7 +76,7 @@ class Task(ABC):
 
     @property
     def rollout_work(self) -> float:
-        """What a rollout computes: steps times bodies, one of convex hulls counted as four. Comparisons plan by it."""
+        """Work of a rollout: steps times bodies, one of convex hulls counted as four. Comparisons plan by it."""
         model = self.simulator.model
         hulls = {int(body) for body, mesh in zip(model.shape_body, model.shape_mesh, strict=True) if mesh >= 0}
         return float(self.rollout_steps * (len(model.body_names) + 3 * len(hulls - {-1})))
@@ -86,7 +86,7 @@ class Task(ABC):
         return unroll(self.simulator, self, self.check(theta))
 
     def contact_history(self, theta: torch.Tensor) -> tuple[np.ndarray, list[str]]:
-        """Which pairs of shapes push on each other when: bool [batch, T, pairs], and the names of the pairs."""
+        """Pairs of shapes that exert forces over time, bool [batch, T, pairs], and the names of the pairs."""
         return contact_history(self.simulator, self, self.check(theta))
 
     def check(self, theta: torch.Tensor) -> torch.Tensor:
@@ -111,7 +111,7 @@ class Task(ABC):
         return twin
 
     def softened(self, kind: str, width: float, *, forward: bool = True) -> Task:
-        """This task with contacts that are felt from a distance; see ``carom.gradients.Softened``.
+        """The task with contact forces that act before the shapes touch; see ``carom.gradients.Softened``.
 
         The last few are kept, with what their simulators have prepared.
 
@@ -140,7 +140,7 @@ class Task(ABC):
         return self.loss(self.outputs(theta)).to(theta.dtype)
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Costs [batch] and exact gradients [batch, parameters], as numbers: who differentiates them is refused."""
+        """Costs [batch] and exact gradients [batch, parameters], as numbers, whose differentiation is refused."""
         refuse_vmap(LIMITS, theta)
         leaf = theta.detach().clone().requires_grad_()
         with torch.enable_grad():

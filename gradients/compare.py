@@ -33,14 +33,14 @@ class ComparisonRow:
     standard_error_norm: float | None = None
     """Length of the standard error: the expected distance from the backend's own mean."""
     trace_variance: float | None = None
-    """Its square: the variance of the estimate, summed over coordinates."""
+    """Variance of the estimate, summed over coordinates: the square of ``standard_error_norm``."""
     z_norm: float | None = None
     """Distance from the reference over the length of both standard errors together; None without a standard error."""
     evaluations: int = 0
     seconds: float = 0.0
     diagnostics: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
-    """Why the backend cannot do this objective; the other fields are then empty."""
+    """Reason for which the backend cannot differentiate this objective; the other fields are then empty."""
 
     def as_dict(self) -> dict[str, Any]:
         """Numbers, strings and lists that ``json.dump`` takes; numbers that are not finite become None."""

@@ -29,16 +29,16 @@ def differentiable(objective: Objective, backend: Backend, *, seed: int = 0) -> 
             cost(theta).backward()
             optimizer.step()
 
-    Every call draws a seed of its own from (``seed``, number of the call): an optimizer never meets the same noise
+    Every call draws a seed of its own from (``seed``, number of the call): an optimizer never gets the same noise
     twice, and the same program run again gives the same numbers. Second derivatives are refused with a GradientError:
-    an estimate of a gradient says nothing of its own derivative.
+    an estimate of a gradient has no information on its own derivative.
     """
     return Differentiable(objective, backend, seed=seed)
 
 
 @plain_numbers
 class Differentiable:
-    """What :func:`differentiable` returns. Also an objective itself, so that it can be wrapped again."""
+    """Result of :func:`differentiable`. It is an objective itself, so that it can be wrapped again."""
 
     def __init__(self, objective: Objective, backend: Backend, *, seed: int = 0) -> None:
         if not callable(objective):

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
-from .estimators.smoothing.run import Progress as Callback
+from .estimators.smoothing.run import CountCallback
 
 __all__ = ["progress_bar"]
 
 
 @contextmanager
-def progress_bar(description: str = "rollouts", *, console: Console | None = None) -> Iterator[Callback]:
-    """What ``progress=`` takes, shown as a bar on the terminal (standard error) while the block lasts.
+def progress_bar(description: str = "rollouts", *, console: Console | None = None) -> Iterator[CountCallback]:
+    """Callback for ``progress=`` that shows a bar on the terminal (standard error) while the block lasts.
 
     ::
 
@@ -25,7 +26,7 @@ def progress_bar(description: str = "rollouts", *, console: Console | None = Non
     A step of the bar is a chunk: an estimate without ``chunk`` is one step.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console or Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=console or Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=None)
 
         def update(done: int, total: int) -> None:

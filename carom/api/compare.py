@@ -1,4 +1,4 @@
-"""Gradient backends side by side on one objective, with what is needed to judge them."""
+"""Gradient backends side by side on one objective, with the numbers and figures to judge them by."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["FILES", "PAGE", "CompareResult", "compare"]
 
 @dataclass(frozen=True)
 class CompareResult(ComparisonResult):
-    """What ``compare`` found: numbers, verdicts, and the means to show and to keep them."""
+    """Result of ``compare``: numbers and verdicts, with methods to show and to keep them."""
 
     def table(self) -> Table:
         """A ``rich`` table, one row per backend; print it with ``rich.print``."""
@@ -110,20 +110,20 @@ def compare(
 
     Args:
         objective: A task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch].
-        theta: Where to differentiate [parameters]; by default ``objective.initial_parameters()``.
+        theta: Point at which to differentiate [parameters]; by default ``objective.initial_parameters()``.
         backends: Names (see ``carom.gradients.backend_names``), or a mapping from names of your own to backends. By
-            default autodiff, smoothing and surrogate, and softened where the objective offers softened contacts.
+            default autodiff, smoothing and surrogate, and softened where the objective has softened contacts.
         scale: Standard deviation of the noise, one number or one per parameter; by default the objective's
             ``smoothing_scale``, else 0.02.
         samples: Rollouts for each backend that samples.
         reference_samples: Noise draws of the reference, each of 2 * parameters + 1 rollouts; by default as many as a
             pilot says are needed for a standard error of 5 % of the gradient, within ``rollouts``.
-        rollouts: Rollouts of the reference, at most; those of slice, landscape and studies go with them. By default
-            12,000; 3,000, 750 or 187 where the objective's ``rollout_work`` (steps times bodies of a rollout) is beyond
-            2,500, 10,000 or 40,000. No time is measured for it.
-        seed: Of all randomness; the same seed gives the same numbers on the same machine, however busy it is.
+        rollouts: Rollouts of the reference, at most; those of slice, landscape and studies are in proportion to them.
+            By default 12,000; 3,000, 750 or 187 where the objective's ``rollout_work`` (steps times bodies of a
+            rollout) is beyond 2,500, 10,000 or 40,000. No time is measured for it.
+        seed: Seed of all randomness; the same seed gives the same numbers on the same machine, however busy it is.
         settings: Further entries for ``results.json``.
-        studies: Whether to make also what a whole report shows: arrows over the plane, single samples, bias and
+        studies: Whether to make also the studies of a whole report: arrows over the plane, single samples, bias and
             variance by samples, noise, horizon and stiffness, growth by step, and descents. Takes a few times as long.
             Or the names of some of them: field, singles, samples, scale, horizon, stiffness, growth, bodies, curves.
         progress: Called with the name of each stage before it begins.

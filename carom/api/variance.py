@@ -24,7 +24,7 @@ FILES = (LAST, "variance.png", "variance.svg")
 
 @dataclass(frozen=True)
 class VarianceStudy(VarianceResult):
-    """What ``compare_variance`` found."""
+    """Result of ``compare_variance``."""
 
     def tables(self) -> list[Table]:
         """``rich`` tables, one per distribution."""
@@ -72,10 +72,10 @@ def compare_variance(
         samples: About how many samples each estimate takes; every sampling takes the nearest count that suits it.
         distributions: Names of noise distributions.
         scale: Scale of the noise; the inputs are drawn from the unit normal distribution.
-        inputs: How many inputs the error is averaged over.
-        repeats: Estimates with seeds of their own.
+        inputs: Number of inputs over which the error is averaged.
+        repeats: Number of estimates, each with a seed of its own.
         reference_samples: Samples of the reference (scrambled Sobol' points in 16 replications), rounded to suit.
-        seed: Of all randomness.
+        seed: Seed of all randomness.
         progress: Called with the name of each stage before it begins.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What subcommands share: optional options, the task they name, and the stage at work."""
+"""Parts that subcommands share: optional options, the task they name, and the display of the present stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["file_name", "make_task", "option", "refuse_twice", "stages", "task_o
 
 
 def option(metavar: str) -> Any:
-    """An option that may be left out; its help says what then holds."""
+    """An option that may be left out; its help gives the default."""
     return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
@@ -59,7 +59,7 @@ def refuse_twice(options: dict[str, Any], places: dict[str, Any]) -> None:
 
 @contextmanager
 def whole_identity(path: Path) -> Iterator[None]:
-    """What is made in the block of the identity in a run.json, which somebody may have changed.
+    """Check of what the block makes of the identity in a run.json, which somebody may have changed.
 
     Raises:
         RunError: A part of it is missing, or of a wrong kind.
@@ -96,7 +96,7 @@ def make_task(name: str, options: dict[str, Any], device: str | None, dtype: str
 
 @contextmanager
 def stages(console: Console) -> Iterator[Any]:
-    """A function that shows the stage at work: a spinner on a terminal, a line for each in a log."""
+    """A function that shows the present stage: a spinner on a terminal, a line for each in a log."""
     if not console.is_terminal:
         yield lambda stage: console.print(f"carom: {stage}", highlight=False)
         return
@@ -110,7 +110,7 @@ def file_name(*parts: str | None) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """What stands between the commas outside of brackets."""
+    """Parts between the commas outside of brackets."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in "([{") - (letter in ")]}")

@@ -43,7 +43,7 @@ class Compare:
     """Names of backends, separated by commas. By default autodiff, smoothing and surrogate, and softened where the task
     has contacts to soften."""
     start: Annotated[str | None, option("touching|apart")] = None
-    """Where the push starts. By default the task's own."""
+    """Start of a push: touching or apart. By default the task's own."""
     options: Annotated[str | None, option("NAME=VALUE,...")] = None
     """Further options of the task, as in --options offset=0.02,friction=0.4."""
     device: Annotated[str | None, option("cpu|cuda")] = None

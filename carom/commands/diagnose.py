@@ -20,7 +20,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Diagnose:
-    """Growth of disturbances, contacts met, kinks nearby; and what to think of each gradient."""
+    """Growth of disturbances, contacts met, kinks nearby, and a verdict on each gradient."""
 
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK", help_behavior_hint="")]
     """Name of the task; `carom tasks` lists them."""
@@ -31,7 +31,7 @@ class Diagnose:
     scale: Annotated[float | None, option("FLOAT")] = None
     """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
     start: Annotated[str | None, option("touching|apart")] = None
-    """Where the push starts. By default the task's own."""
+    """Start of a push: touching or apart. By default the task's own."""
     options: Annotated[str | None, option("NAME=VALUE,...")] = None
     """Further options of the task, as in --options offset=0.02,friction=0.4."""
     device: Annotated[str | None, option("cpu|cuda")] = None

@@ -33,9 +33,9 @@ class Optimize:
     task: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="TASK", help_behavior_hint="")] = None
     """Name of the task; `carom tasks` lists them. Not needed with --resume."""
     gradient: Annotated[str | None, option("BACKEND")] = None
-    """What gives the gradient: smoothing (the default), autodiff, softened, surrogate, smoothing-first, mixed, ..."""
+    """Backend of the gradient: smoothing (the default), autodiff, softened, surrogate, smoothing-first, mixed, ..."""
     optimizer: Annotated[str | None, option("adam|lbfgs|cmaes|mppi")] = None
-    """By default adam. cmaes and mppi need no gradient."""
+    """Optimizer. By default adam. cmaes and mppi need no gradient."""
     rollouts: Annotated[int | None, option("INT")] = None
     """Budget; a backward pass counts as 2. By default 10000."""
     iterations: Annotated[int | None, option("INT")] = None
@@ -53,7 +53,7 @@ class Optimize:
     resume: Annotated[Path | None, option("FOLDER")] = None
     """Continue the run in this folder; it ends with the numbers that it would have had without the break."""
     start: Annotated[str | None, option("touching|apart")] = None
-    """Where the push starts. By default the task's own."""
+    """Start of a push: touching or apart. By default the task's own."""
     options: Annotated[str | None, option("NAME=VALUE,...")] = None
     """Further options of the task, as in --options offset=0.02,friction=0.4."""
     device: Annotated[str | None, option("cpu|cuda")] = None
@@ -142,7 +142,7 @@ _SETTINGS = ("gradient", "optimizer", "rollouts", "iterations", "learning_rate",
 
 
 def _used_by_backend(name: str) -> set[str]:
-    """Which of scale and samples make a difference to a backend."""
+    """Names among scale and samples that make a difference to a backend."""
     from ..gradients import make_backend
 
     plain = make_backend(name, scale=0.02, samples=256)
@@ -179,7 +179,7 @@ class _Parts:
         from ..optimization import minimize
         from ..runs.progress import shown_progress
 
-        with shown_progress(progress, self._words) as report:
+        with shown_progress(progress, self._progress_line) as report:
             return minimize(
                 self.task,
                 self.theta,
@@ -193,13 +193,13 @@ class _Parts:
                 how_to_resume=f"Continue with: carom optimize --resume {folder.path}",
             )
 
-    def _words(self, now: Progress) -> tuple[float, str]:
+    def _progress_line(self, now: Progress) -> tuple[float, str]:
         history = now.history
         done = history["rollouts"][now.iteration - 1] or 0
         budget, most = self.identity["rollouts"], self.identity["iterations"]
         cost, best = history["cost"][now.iteration - 1], history["best_cost"][now.iteration - 1]
-        words = f"iteration {now.iteration}, {done} of {budget} rollouts, cost {cost:.4g}, best {best:.4g}"
-        return max(done / budget, now.iteration / most), words
+        line = f"iteration {now.iteration}, {done} of {budget} rollouts, cost {cost:.4g}, best {best:.4g}"
+        return max(done / budget, now.iteration / most), line
 
     def write(self, folder: RunFolder, result: Any) -> list[str]:
         """Curve, recording and results.json, in this order; the verdicts."""
@@ -238,8 +238,8 @@ class _Parts:
                 "kind": KIND,
                 "task": identity["task"] | {"parameter_names": self.task.parameter_names},
                 "settings": {name: identity[name] for name in _SETTINGS},
-                "optimizer": _fields(self.optimizer),
-                "backend": None if self.backend is None else _fields(self.backend),
+                "optimizer": _options_of(self.optimizer),
+                "backend": None if self.backend is None else _options_of(self.backend),
                 "start_cost": result.start_cost,
                 "cost": result.cost,
                 "theta": result.theta,
@@ -259,7 +259,7 @@ class _Parts:
         return said
 
 
-def _fields(strategy: Any) -> dict[str, Any]:
+def _options_of(strategy: Any) -> dict[str, Any]:
     """A backend or an optimizer, for results.json."""
     return {"type": type(strategy).__name__, **asdict(strategy)}
 

@@ -27,11 +27,11 @@ class Render:
     out: Annotated[Path, option("FILE")]
     """File to write, ending in .gif or .mp4; one that is there is replaced."""
     camera: Literal["topdown", "perspective"] = "perspective"
-    """From above, or from the front and above."""
+    """Camera: from above, or in perspective from the front and above."""
     recording: Annotated[str | None, option("LABEL")] = None
-    """Which recording of the folder. By default the first."""
+    """Recording of the folder to draw. By default the first."""
     world: int = 0
-    """Which world of the recording."""
+    """World of the recording to draw."""
     fps: float = 25.0
     """Pictures a second."""
     speed: float = 1.0
@@ -43,7 +43,7 @@ class Render:
     title: str = ""
     """Text above the pictures."""
     device: str = "cpu"
-    """Where a perspective is computed: cpu or cuda."""
+    """Device on which a perspective is computed: cpu or cuda."""
 
     def run(self, out: Console, progress: Console) -> None:
         """Draw and write."""

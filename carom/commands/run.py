@@ -50,7 +50,7 @@ class Run:
     forces: bool = True
     """Mark contacts and draw their horizontal forces."""
     start: Annotated[str | None, option("touching|apart")] = None
-    """Where the push starts. By default the task's own."""
+    """Start of a push: touching or apart. By default the task's own."""
     options: Annotated[str | None, option("NAME=VALUE,...")] = None
     """Further options of the task, as in --options offset=0.02,friction=0.4."""
     device: Annotated[str | None, option("cpu|cuda")] = None
@@ -124,7 +124,7 @@ class Run:
 
 
 def _way_points(task: Any, theta: torch.Tensor) -> Any:
-    """What the parameters place, where the task says so."""
+    """Points that the parameters place, where the task has way-points."""
     from ..capabilities import way_points_of
 
     place = way_points_of(task)

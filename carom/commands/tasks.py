@@ -1,4 +1,4 @@
-"""``carom tasks``: what there is, and which commands take it."""
+"""``carom tasks``: the tasks, and the commands that take each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMANDS = ("run", "compare", "diagnose", "optimize", "train")
 
 
 def commands_of(name: str) -> tuple[str, ...]:
-    """Which of ``COMMANDS`` take a task of ``carom.envs.tasks()``, or a closed-loop task."""
+    """Those of ``COMMANDS`` that take a task of ``carom.envs.tasks()``, or a closed-loop task."""
     from ..capabilities import can_record
     from ..envs.control import control_tasks
     from ..envs.registry import TASKS

@@ -101,7 +101,7 @@ class Train:
         out.print(Text(f"written to {folder.path}", "dim"))
 
     def _identity(self) -> dict[str, Any]:
-        """What makes the run what it is."""
+        """Identity of the run: all that decides its numbers."""
         places = {name: value for name in ("device", "dtype") if (value := getattr(self, name)) is not None}
         chosen = {
             name: default if (value := getattr(self, name)) is None else value for name, default in DEFAULTS.items()
@@ -120,7 +120,7 @@ class Train:
         return task_options(self.settings, example="--settings worlds=64,learning_rate=1e-3")
 
     def _given(self) -> dict[str, Any]:
-        """What the user has named again with --resume."""
+        """Options that the user has named again with --resume."""
         given: dict[str, Any] = {name: value for name in DEFAULTS if (value := getattr(self, name)) is not None}
         if self.task is not None:
             given["task.name"] = self.task
@@ -169,7 +169,7 @@ def _reporter(console: Console, say: Callable[[str], None]) -> Callable[[Any, in
 
 
 def _line(now: Any, count: int) -> str:
-    """How far a training is, in a line."""
+    """One line on the progress of a training."""
     history, last = now.history, now.iteration - 1
     checked = [share for share in history["validation_success"][: last + 1] if share is not None]
     success = f", success on unseen goals {100 * checked[-1]:.0f} %" if checked else ""

@@ -28,15 +28,15 @@ class Variance:
     size: int = 3
     """Numbers to sort, or nodes along each side of the grid."""
     samples: int = 1024
-    """About how many samples each estimate takes; each sampling takes the nearest count that suits it."""
+    """Approximate number of samples of each estimate; each sampling takes the nearest count that suits it."""
     distributions: Annotated[str | None, option("NAME,...")] = None
     """Names of noise distributions, separated by commas. By default all six."""
     scale: float = 0.5
     """Scale of the noise; the inputs are drawn from the unit normal distribution."""
     inputs: int = 8
-    """How many inputs the error is averaged over."""
+    """Number of inputs over which the error is averaged."""
     repeats: int = 24
-    """How many estimates with seeds of their own it is averaged over."""
+    """Number of estimates over which it is averaged, each with a seed of its own."""
     out: Annotated[Path | None, option("FOLDER")] = None
     """Folder for the results, new or empty. By default carom-runs/variance-PROBLEM-<number>."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -1,4 +1,4 @@
-"""Which backend to use at this point, by rules that are written down.
+"""Advice: the backend to use at this point, by the rules below.
 
 0. A reference of exactly zero (the noise reaches nothing that changes the cost), or whose own standard error is more
    than half of it, chooses nothing.
@@ -41,18 +41,18 @@ _DISQUALIFIES = ("not finite", "blind", "blind to contact", "overwhelmed by grow
 
 @dataclass(frozen=True)
 class Advice:
-    """One backend, or none, and why."""
+    """Advice: one backend, or none, with reasons."""
 
     backend: str | None
     basis: str
-    """By which rule: agreement, direction, samples or none."""
+    """Rule of the choice: agreement, direction, samples or none."""
     headline: str
     """One sentence."""
     reasons: tuple[str, ...]
     """Further sentences."""
 
     def as_dict(self) -> dict[str, object]:
-        """As ``results.json`` has it."""
+        """Entry of ``results.json``."""
         return {
             "backend": self.backend,
             "basis": self.basis,
@@ -197,7 +197,7 @@ def _against(
     verdicts: Mapping[str, Verdict],
     found: Mapping[str, DiagnosisVerdict],
 ) -> tuple[str, ...]:
-    """Why not each of those that do not agree."""
+    """Reasons against each backend that does not agree."""
     said = []
     for row in rows:
         label, text = verdicts[row.name].label, verdicts[row.name].text
@@ -233,6 +233,6 @@ def _times(more: float, less: float) -> str:
 
 
 def _count(number: int) -> str:
-    """Two digits: the number is no better known."""
+    """Number rounded to two digits, since it is no better known."""
     digits = max(0, len(str(number)) - 2)
     return f"{round(number, -digits):,}"

@@ -1,4 +1,4 @@
-"""How many rollouts a comparison may spend: fewer where a rollout computes much.
+"""Budget: the number of rollouts that a comparison may spend, fewer where a rollout computes much.
 
 Nothing is measured: a budget follows from the task and its options alone, so that the same call gives the same numbers
 on a busy machine.
@@ -61,7 +61,7 @@ class Budget:
 
 
 def budget_of(objective: object) -> Budget:
-    """The budget for what the objective says that a rollout computes; the full one where it says nothing.
+    """The budget for the objective's ``rollout_work``; the full one where it has none.
 
     Args:
         objective: Its ``rollout_work``, where it has one, counts steps times bodies of a rollout; a body made of convex

@@ -25,7 +25,7 @@ from .verdicts import verdict
 __all__ = ["compute"]
 
 BACKENDS = ("autodiff", "smoothing", "surrogate")
-"""What is compared where nothing else is asked for; and ``SOFTENED`` where the objective says how to soften it."""
+"""Backends that are compared by default; ``SOFTENED`` too where the objective can soften its contacts."""
 
 SOFTENED = "softened"
 
@@ -68,7 +68,7 @@ def compute(
     _warm_up(objective, theta)
     for backend in backends.values():
         if warm_up := getattr(backend, "warm_up", None):
-            with suppress(GradientError):  # a backend that does not apply here gets a row that says so
+            with suppress(GradientError):  # a backend that does not apply here gets a row with the error
                 warm_up(objective, theta)
     timings["compile"] = time.perf_counter() - began
 
@@ -197,5 +197,5 @@ def _steepest(slope: torch.Tensor) -> tuple[int, int]:
 def _warm_up(objective: Objective, theta: torch.Tensor) -> None:
     """Run everything once, so that no backend's time holds the compiler's."""
     evaluate(objective, theta[None])
-    with suppress(GradientError):  # what has no exact gradient says so in its row
+    with suppress(GradientError):  # a missing exact gradient is reported in its row
         evaluate_with_gradient(objective, theta[None])

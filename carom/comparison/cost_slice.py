@@ -22,7 +22,7 @@ class Slice:
     direction: torch.Tensor
     """Unit vector [parameters]."""
     direction_name: str
-    """What the direction is, in words."""
+    """Description of the direction."""
     noise_scale: float
     """Standard deviation of the noise along the direction, in the units of theta."""
     hard_at: torch.Tensor
@@ -72,7 +72,7 @@ def cost_along_slice(
         theta: Centre [parameters].
         gradient: Gradient [parameters] whose negative gives the direction; where it is zero, the first coordinate does.
         scale: Standard deviation of the noise [parameters].
-        seed: Of the noise.
+        seed: Seed of the noise.
         hard_points: Points of the cost as it is, an odd number so that theta is one of them.
         smooth_points: Points of the smoothed cost.
         samples: Noise draws, an even number.

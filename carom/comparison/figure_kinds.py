@@ -1,4 +1,4 @@
-"""The kinds of figures of a comparison: which there are, and why others are not."""
+"""Kinds of figures of a comparison: those that a result has, and the reasons why it lacks the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Found(Protocol):
 
     @property
     def studies(self) -> Studies | None:
-        """What a whole report shows."""
+        """Studies of a whole report."""
         ...
 
 
@@ -54,7 +54,7 @@ def _no_landscape(result: Found) -> str | None:
 
 
 def _no_study(name: str) -> Callable[[Found], str | None]:
-    """Why there is no figure of this study."""
+    """Function that gives the reason why a result has no figure of this study."""
 
     def missing(result: Found) -> str | None:
         if result.studies is None:
@@ -64,7 +64,7 @@ def _no_study(name: str) -> Callable[[Found], str | None]:
     return missing
 
 
-def _no_field(result: Found) -> str | None:
+def _no_gradient_field(result: Found) -> str | None:
     return _no_study("field")(result) or _no_landscape(result)
 
 
@@ -77,19 +77,19 @@ MISSING: dict[str, Callable[[Found], str | None]] = {
     "bodies": _no_bodies,
     "slice": lambda result: None,
     "landscape": _no_landscape,
-    "field": _no_field,
+    "field": _no_gradient_field,
     "parameters": lambda result: None,
     **{name: _no_study(name) for name in ("singles", "samples", "scale", "horizon", "stiffness", "growth", "curves")},
 }
-"""Why there is no figure of a kind for a result, None where there is one; in the order of the report."""
+"""Reason why a result has no figure of a kind, None where it has one; in the order of the report."""
 
 
 def kinds(result: Found) -> tuple[str, ...]:
-    """The kinds of figure that there are for a result: what its objective offers decides."""
+    """Kinds of figure that a result has; the capabilities of its objective decide."""
     return (MAIN, *(name for name, missing in MISSING.items() if missing(result) is None))
 
 
 def omitted(result: Found) -> dict[str, str]:
-    """The kinds that there are not, and why."""
+    """Kinds of figure that a result does not have, with the reasons."""
     reasons = {name: missing(result) for name, missing in MISSING.items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}

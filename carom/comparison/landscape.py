@@ -77,9 +77,9 @@ def cost_over_plane(
         theta: Centre [parameters].
         axes: Indices of the two parameters.
         scale: Standard deviation of the noise [parameters], positive.
-        seed: Of the noise.
+        seed: Seed of the noise.
         hard_points: Points of the cost as it is along each axis, an odd number so that theta is one of them.
-        spacing: Of the grid for the smoothed cost, in standard deviations.
+        spacing: Spacing of the grid for the smoothed cost, in standard deviations.
         reach: Half of the width shown, in standard deviations.
     """
     centre, scale = theta.double().cpu(), scale.double().cpu().expand(len(theta))

@@ -29,27 +29,27 @@ __all__ = ["ComparisonResult"]
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """Numbers and verdicts; ``carom.CompareResult`` adds the means to show and to keep them."""
+    """Numbers and verdicts; ``carom.CompareResult`` adds methods to show and to keep them."""
 
     objective: Objective
     theta: torch.Tensor
-    """Where the gradients were taken [parameters]."""
+    """Point at which the gradients were taken [parameters]."""
     names: tuple[str, ...]
     """Names of the parameters."""
     comparison: Comparison
     """The reference and one row per backend."""
     verdicts: dict[str, Verdict]
-    """How far each backend can be believed, in words."""
+    """Verdict on each backend."""
     slice: Slice
     """The cost along the descent direction of the reference."""
     settings: dict[str, Any]
-    """What it was computed with: seed, samples, scale, ..."""
+    """Settings of the computation: seed, samples, scale, ..."""
     recording: Recording | None = None
     """The rollout at theta; None where the objective has no ``record``."""
     landscape: Landscape | None = None
     """The cost over two parameters; None where there are none to show."""
     studies: Studies | None = None
-    """What the report shows beyond the comparison; None where it was not asked for."""
+    """Studies of the report beyond the comparison; None where they were not asked for."""
     rollouts: tuple[Rollout, ...] = ()
     """Recorded rollouts at theta and at the end of the descents; none where the objective has no ``record``."""
     timings: dict[str, float] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class ComparisonResult:
 
     @property
     def noise(self) -> str:
-        """The noise over which the reference averages, in words."""
+        """Description of the noise over which the reference averages."""
         scale = self.settings["scale"]
         sizes = sorted(set(scale)) if isinstance(scale, (list, tuple)) else [scale]
         text = f"{sizes[0]:g}" if len(sizes) == 1 else f"{sizes[0]:g} to {sizes[-1]:g}"
@@ -82,12 +82,12 @@ class ComparisonResult:
 
     @cached_property
     def omitted(self) -> dict[str, str]:
-        """Figures that there are not, by kind, and why."""
+        """Figures that the result does not have, by kind, with the reasons."""
         return omitted(self)
 
     @cached_property
     def advice(self) -> Advice:
-        """Which backend to use at theta, and why, by the rules of ``carom.comparison.advice``."""
+        """The backend to use at theta, with reasons, by the rules of ``carom.comparison.advice``."""
         if self.studies is None:
             return advise(self.comparison, self.verdicts)
         return advise(

@@ -25,16 +25,16 @@ START = "start"
 
 @dataclass(frozen=True)
 class Rollout:
-    """One recorded rollout and what belongs to it."""
+    """One recorded rollout with its gradients, way-points and curve."""
 
     label: str
     """``START``, or the name of the backend whose descent found it."""
     recording: Recording
     cost: float
     way_points: list[list[float]] | None
-    """What the parameters place [m], [n, 2]; None where the objective has no ``way_points``."""
+    """Points that the parameters place [m], [n, 2]; None where the objective has no ``way_points``."""
     gradients: dict[str, list[list[float]]] | None
-    """Derivative of the cost by backend: how each way-point moves for a unit step along the gradient, [n, 2]."""
+    """Derivative of the cost by backend: displacement of each way-point for a unit step along the gradient, [n, 2]."""
     curve: list[list[float]] | None
     """(rollouts spent, cost) along the descent."""
 
@@ -73,7 +73,7 @@ def rollouts_of(
         theta: [parameters].
         gradients: By backend, at theta.
         curves: Descents by backend.
-        recording: Of theta, where it was made already.
+        recording: Recording of theta, where it was made already.
     """
     if not can_record(objective):
         return ()

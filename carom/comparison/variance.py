@@ -45,14 +45,14 @@ class VarianceRow:
     error: float
     """Root mean square over inputs and repeats of |J - reference|, the L2 norm over all entries."""
     error_standard_error: float | None
-    """By the spread over repeats; None for points that do not depend on the seed."""
+    """Standard error of ``error``, by the spread over repeats; None for points that do not depend on the seed."""
     scale_error: float
-    """The same for the derivative of the smoothed outputs with respect to the scale."""
+    """Error of the derivative of the smoothed outputs with respect to the scale."""
 
 
 @dataclass(frozen=True)
 class VarianceResult:
-    """The errors of all combinations; ``VarianceStudy`` adds the means to show and to keep them."""
+    """The errors of all combinations; ``VarianceStudy`` adds methods to show and to keep them."""
 
     problem: str
     settings: dict[str, Any]
@@ -63,11 +63,11 @@ class VarianceResult:
 
     @property
     def distributions(self) -> tuple[str, ...]:
-        """In the order computed."""
+        """Names of the distributions, in the order computed."""
         return tuple(self.references)
 
     def row(self, distribution: str, sampling: str, *, antithetic: bool, baseline: str) -> VarianceRow | None:
-        """One combination; None for pairs of skewed noise or of a grid's mirrored points, and for huge grids."""
+        """Row of one combination; None for pairs of skewed noise or of a grid's mirrored points, and for huge grids."""
         wanted = (distribution, sampling, antithetic, baseline)
         found = (row for row in self.rows if (row.distribution, row.sampling, row.antithetic, row.baseline) == wanted)
         return next(found, None)

@@ -1,9 +1,9 @@
-"""How far each backend can be believed, in a sentence, by rules that are written down.
+"""Verdicts: a label and a sentence on each backend, by the rules below.
 
 The reference is the gradient of the cost averaged over noise, with a standard error of its own. k is 3 for
 one parameter and grows with their number, so that chance alone is as rare for all together (1 in 370). In this order:
 
-1. *failed*, *not finite*: said as it is.
+1. *failed*, *not finite*: the backend gave no gradient, or one that is not finite.
 2. *blind*: exactly zero in coordinates where the reference is more than k standard errors from zero.
 3. *nearly blind*: shorter than a tenth of the reference, and significantly different from it.
 4. *noisy*, where the comparison means little: fewer than 60 rollouts saw the cost change (the error bar is then
@@ -43,7 +43,7 @@ class Verdict:
     """A label and a sentence."""
 
     label: str
-    """One of failed, not finite, blind, nearly blind, noisy, agrees, differs."""
+    """Label: failed, not finite, blind, nearly blind, noisy, agrees or differs."""
     text: str
     blind: tuple[int, ...] = ()
     """Coordinates to which the backend is blind."""
@@ -56,7 +56,7 @@ def verdict(
 
     Args:
         row: The backend's answer.
-        reference: What it is held against.
+        reference: The reference of the comparison.
         names: Names of the parameters.
         rounding: Relative difference that never counts.
         k: Standard errors that count as significant in one parameter.
@@ -100,7 +100,7 @@ def verdict(
 
 
 def _doubt(row: ComparisonRow, own_error: Sequence[float] | None, length: float, worst: float, k: float) -> str:
-    """Why a comparison with this row means little; empty where it does not."""
+    """Reason why a comparison with this row means little; empty where it means enough."""
     quiet = row.diagnostics.get("zero_share")
     if own_error and isinstance(quiet, float) and length > 0.0 and (1.0 - quiet) * row.evaluations < _FEW:
         seen = round((1.0 - quiet) * row.evaluations)
@@ -120,7 +120,10 @@ def _why(row: ComparisonRow, own_error: Sequence[float] | None, worst: float) ->
     if "gradient_spread" in row.diagnostics:
         return f": more than the reference's error{_fit(row)}"
     if "width" in row.diagnostics:
-        return ": the slope with contacts felt from a distance, which need not be that of the average over noise"
+        return (
+            ": the slope with contact forces that act before the shapes touch, which need not be that of the average "
+            "over noise"
+        )
     return ": the slope of the cost as it is, which need not be that of its average over the noise"
 
 

@@ -1,4 +1,4 @@
-"""How a gradient would move what the parameters place."""
+"""Displacement of way-points along a gradient."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["descent"]
 
 
 def descent(task: Any, theta: torch.Tensor, gradient: Sequence[float]) -> np.ndarray:
-    """How ``task.way_points`` move for a small step against the gradient, per unit of step [points, 2]."""
+    """Displacement of ``task.way_points`` for a small step against the gradient, per unit of step [points, 2]."""
     theta = theta.double()
     slope = torch.tensor(gradient, dtype=torch.float64, device=theta.device)
     step = 1e-6 / max(float(slope.norm()), 1e-300)

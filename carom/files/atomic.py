@@ -1,4 +1,4 @@
-"""One way to write a file: beside its final name first, then moved there in one step.
+"""Atomic writing of a file: beside its final name first, then moved there in one step.
 
 A reader sees the old file or the new one, never a part, also when the process is killed or the power fails. Every
 package writes through here, so this module imports nothing of the project.
@@ -48,7 +48,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(path: str | Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
-    """As ``atomic_path``, opened with ``mode`` and the further ``options`` of ``open``."""
+    """File as by ``atomic_path``, opened with ``mode`` and the further ``options`` of ``open``."""
     with atomic_path(path) as temporary, open(temporary, mode, **options) as file:
         yield file
 

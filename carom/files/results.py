@@ -20,7 +20,7 @@ __all__ = ["plain", "versions", "write_json"]
 
 
 def plain(entry: Any) -> Any:
-    """The same as dicts, lists, strings and numbers; what is not finite becomes None (JSON has no word for it)."""
+    """Convert to dicts, lists, strings and numbers; numbers that are not finite become None, as JSON has none."""
     if isinstance(entry, (torch.Tensor, np.ndarray, np.generic)):
         entry = entry.tolist()
     if isinstance(entry, Mapping):
@@ -35,7 +35,7 @@ def plain(entry: Any) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """What the numbers were computed with."""
+    """Versions of the software that the numbers were computed with."""
     return {
         "carom": __version__,
         "warp": wp.config.version,

@@ -1,12 +1,12 @@
-"""Folders of runs: what ``results.json`` says of the recordings beside it, written and read back with care.
+"""Folders of runs: the entries of ``results.json`` on the recordings beside it, written, and checked when read.
 
-The key ``recordings`` of ``results.json`` lists what can be looked at (``recording_entry`` makes an entry):
+The key ``recordings`` of ``results.json`` lists the recordings (``recording_entry`` makes an entry):
 
     {"label": str, "file": name of an .npz in the folder, "cost": number or null,
      "way_points": [[x, y], ...] or null, "gradients": {backend: [[gx, gy], ...]} or null,
      "curve": [[rollouts, cost], ...] or null}
 
-and the key ``scene`` may hold what the task offers for its picture:
+and the key ``scene`` may hold the goal and the colours of its picture:
 
     {"goal": [[x, y], ...] or null, "colors": {body: color} or null}
 """
@@ -38,7 +38,7 @@ class RunFolderError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class RunEntry:
-    """One recording of a run, and what is known about it."""
+    """One recording of a run, with its label, cost, way-points, gradients and curve."""
 
     label: str
     """A backend's name, or another one."""
@@ -46,16 +46,16 @@ class RunEntry:
     recording: Recording
     cost: float | None = None
     way_points: np.ndarray | None = None
-    """What the parameters place, [n, 2], m."""
+    """Points that the parameters place, [n, 2], m."""
     gradients: Mapping[str, np.ndarray] = field(default_factory=dict)
     """The cost's gradient with respect to the way-points by backend, [n, 2]."""
     curve: np.ndarray | None = None
-    """How an optimization went: rollouts spent and cost, [n, 2]; a cost is nan where it was not finite."""
+    """Curve of an optimization: rollouts spent and cost, [n, 2]; a cost is nan where it was not finite."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
-    """What can be looked at in a folder; or a recording on its own."""
+    """Contents of a run folder, or a recording on its own."""
 
     path: Path
     entries: tuple[RunEntry, ...]
@@ -78,8 +78,8 @@ def recording_entry(
     Args:
         label: The name that a viewer shows: a backend's, where the run is one of a backend.
         file: Name of the .npz file, in the folder itself.
-        cost: Of the run.
-        way_points: What its parameters place, [n, 2], m.
+        cost: Cost of the run.
+        way_points: Points that its parameters place, [n, 2], m.
         gradients: The cost's gradient with respect to the way-points by backend, [n, 2] each.
         curve: Rollouts spent and cost, [n, 2].
     """
@@ -89,7 +89,7 @@ def recording_entry(
 
 
 def scene_entry(objective: Any) -> dict[str, Any]:
-    """The key ``scene`` of an objective, from what it offers."""
+    """The key ``scene`` of an objective, from its capabilities."""
     from ..capabilities import scene_of
 
     return dict(scene_of(objective))
@@ -100,7 +100,7 @@ def load_run(path: str | Path) -> LoadedRun:
 
     Raises:
         RunFolderError: There is nothing at ``path``; the folder is not whole, from another version, names files outside
-            of it, or says what does not fit the recordings.
+            of it, or has entries that do not fit the recordings.
         RecordingError: A recording is missing, damaged, from another version, or its arrays do not fit its scene.
     """
     from ..sim import Recording

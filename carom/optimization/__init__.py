@@ -1,4 +1,4 @@
-"""Optimizers of objectives, with any gradient or none: ``minimize``, and what it is given."""
+"""Optimizers of objectives, with any gradient or none: ``minimize`` and its arguments."""
 
 from .adam import Adam
 from .cmaes import CMAES

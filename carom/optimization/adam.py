@@ -50,7 +50,7 @@ class Adam:
         return first * self.final ** min(max(used, 0.0), 1.0)
 
     def begin(self, problem: Problem, theta: torch.Tensor) -> dict[str, Any]:
-        """Nothing is remembered yet."""
+        """Empty memory."""
         return {}
 
     def step(

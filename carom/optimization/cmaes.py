@@ -23,8 +23,8 @@ __all__ = ["CMAES"]
 class CMAES:
     """Covariance matrix adaptation (Hansen, 2016, arXiv:1604.00772, by the package ``cmaes``).
 
-    The strong choice for few parameters (up to some dozens) on costs that jump or are rough. It needs no scale that is
-    just right: it finds its own.
+    The strong choice for few parameters (up to some dozens) on costs that jump or are rough. It adapts its scale,
+    so that the initial one need not be exact.
 
     Needs ``pip install 'carom[optimization]'``.
     """
@@ -85,7 +85,7 @@ class CMAES:
 
 
 def _pack(search: Any) -> dict[str, Any]:
-    """Its state, as its package gives it out for pickling, of tensors and numbers alone."""
+    """State of the package's optimizer, as it is pickled, of tensors and numbers alone."""
     packed: dict[str, Any] = {}
     for name, entry in search.__getstate__().items():
         if isinstance(entry, np.ndarray):

@@ -1,4 +1,4 @@
-"""Rollouts counted where they are made: at the objective, whatever asks for them."""
+"""Rollouts counted at the objective, whatever evaluates it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Counted", "Tally"]
 
 @dataclass
 class Tally:
-    """What was asked of an objective since it was last reset."""
+    """Evaluations of an objective since the last reset."""
 
     forward: int = 0
     """Rows whose cost was computed: rollouts."""
@@ -35,7 +35,7 @@ class Tally:
 
 
 class Counted:
-    """An objective that notes what is asked of it; it offers what the objective offers, and is that otherwise."""
+    """An objective whose evaluations are counted; it has the attributes of the objective."""
 
     def __init__(self, objective: Any, tally: Tally, *, remember: bool = True):
         self._objective, self._tally, self._remember = objective, tally, remember
@@ -48,15 +48,15 @@ class Counted:
         return costs
 
     def __getattr__(self, name: str) -> Any:
-        """What the objective offers under this name; counted where it makes rollouts."""
-        offered = getattr(self._objective, name)
+        """Attribute of the objective of this name; counted where it makes rollouts."""
+        attribute = getattr(self._objective, name)
         if name == "value_and_gradient":
-            return self._with_gradient(offered)
+            return self._with_gradient(attribute)
         if name == "outputs":
-            return self._outputs(offered)
+            return self._outputs(attribute)
         if name == "softened":
-            return lambda *args, **options: Counted(offered(*args, **options), self._tally, remember=False)
-        return offered
+            return lambda *args, **options: Counted(attribute(*args, **options), self._tally, remember=False)
+        return attribute
 
     def _count(self, theta: torch.Tensor, backward: bool | None = None) -> None:
         self._tally.forward += len(theta)
@@ -67,19 +67,19 @@ class Counted:
         if self._remember and len(theta) == 1 and isinstance(costs, torch.Tensor) and costs.shape == (1,):
             self._tally.seen.append((theta.detach(), costs.detach()))
 
-    def _with_gradient(self, offered: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
+    def _with_gradient(self, method: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
         def value_and_gradient(theta: torch.Tensor) -> Any:
             self._count(theta, backward=True)
-            answer = offered(theta)
+            answer = method(theta)
             if isinstance(answer, tuple) and answer:
                 self._note(theta, answer[0])
             return answer
 
         return value_and_gradient
 
-    def _outputs(self, offered: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
+    def _outputs(self, method: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
         def outputs(theta: torch.Tensor) -> Any:
             self._count(theta)
-            return offered(theta)
+            return method(theta)
 
         return outputs

@@ -18,21 +18,22 @@ from .problem import BACKWARD_ROLLOUTS, Problem
 __all__ = ["PATIENCE", "Result", "minimize"]
 
 PATIENCE = 5
-"""Iterations in a row with a gradient of exactly zero, none of which moves theta, after which there is no point."""
+"""Iterations in a row with a gradient of exactly zero, none of which moves theta, after which the optimization
+stops."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Where an optimization has ended."""
+    """Result of an optimization."""
 
     theta: torch.Tensor
     """The best theta found, [parameters]."""
     cost: float
-    """Its cost: of one rollout, without noise."""
+    """Cost of ``theta``: of one rollout, without noise."""
     start_cost: float
     """Cost of the first theta."""
     rollouts: int
-    """Used; a backward pass counts as ``BACKWARD_ROLLOUTS``."""
+    """Rollouts used; a backward pass counts as ``BACKWARD_ROLLOUTS``."""
     forward: int
     """Rollouts alone."""
     backward: int
@@ -40,9 +41,9 @@ class Result:
     history: dict[str, list[float | int | None]]
     """Figures of every iteration: rollouts (used after it), cost, best_cost, gradient_norm, error_norm, held."""
     stop: str
-    """Why it ended, in words."""
+    """Reason of the end."""
     seconds: float
-    """Taken by the iterations [s]."""
+    """Time of the iterations [s]."""
 
     @property
     def iterations(self) -> int:
@@ -77,14 +78,14 @@ def minimize(
 
     Args:
         objective: Costs [batch] of parameters [batch, parameters].
-        theta: Where to begin, [parameters].
+        theta: Initial parameters, [parameters].
         optimizer: ``Adam``, ``LBFGS``, ``CMAES``, ``MPPI`` or one of your own.
-        backend: What estimates gradients, for those that follow one.
+        backend: Backend of the gradients, for optimizers that follow one.
         rollouts: Budget: it ends before the iteration that would go beyond it (the first is always made).
         iterations: Most iterations; None for as many as the budget allows.
         seed: Seed of all randomness.
         bounds: Lowest and highest value of each parameter; by default the objective's ``parameter_bounds``.
-        folder: Where checkpoints go; None for none. See ``carom.runs.iterate``.
+        folder: Folder of checkpoints; None for none. See ``carom.runs.iterate``.
         report: Called with the progress after every iteration.
         how_to_resume: The command that continues the run, for messages.
         every: Seconds between checkpoints.

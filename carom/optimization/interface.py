@@ -14,30 +14,30 @@ __all__ = ["Optimizer", "Step"]
 
 @dataclass(frozen=True)
 class Step:
-    """What one iteration of an optimizer gives."""
+    """Result of one iteration of an optimizer."""
 
     theta: torch.Tensor
-    """Where the next iteration begins, [parameters]."""
+    """Initial parameters of the next iteration, [parameters]."""
     memory: dict[str, Any]
-    """All that the optimizer remembers: tensors, numbers, strings, and dicts and lists of them."""
+    """State of the optimizer: tensors, numbers, strings, and dicts and lists of them."""
     cost: float
-    """Of the theta that the iteration began with; of a population, its least."""
+    """Cost of the theta that the iteration began with; of a population, its least."""
     best: tuple[torch.Tensor, float]
     """The best of the thetas whose cost was computed, [parameters], and its cost."""
     gradient_norm: float | None = None
-    """Of the gradient followed."""
+    """Length of the gradient followed."""
     error_norm: float | None = None
-    """Of its standard errors, where it has any."""
+    """Length of its standard errors, where it has any."""
     held: int = 0
     """Parameters that the bounds kept from going where the optimizer would have."""
     stop: str | None = None
-    """Why there is nothing more to do, in words; None where there is."""
+    """Reason why no iteration should follow; None where one should."""
 
 
 class Optimizer(Protocol):
-    """A way to go down: a small frozen dataclass, which keeps nothing.
+    """A descent method: a small frozen dataclass without state.
 
-    What it remembers is in ``memory``, so that a checkpoint of theta and memory is all there is. Randomness comes from
+    Its state is in ``memory``, so that a checkpoint of theta and memory is all there is. Randomness comes from
     ``problem.random_seed(iteration)``. Any two calls with the same arguments therefore give the same.
     """
 
@@ -55,8 +55,8 @@ class Optimizer(Protocol):
 
         Args:
             problem: Gives costs and gradients.
-            theta: Where it begins, [parameters].
-            memory: Of the iteration before; left as it is.
+            theta: Parameters at its beginning, [parameters].
+            memory: Memory of the iteration before; left as it is.
             iteration: Its number, from 0.
             used: Share of the budget used so far, from 0 to 1: for learning rates and noise that fall.
         """

@@ -28,8 +28,8 @@ class LBFGS:
     fails where value and gradient disagree. A backend that samples gets the same seed every time, so that it is a fixed
     function; zeroth-order gradients are then still not quite the slope of that function.
 
-    An iteration is one evaluation of value and gradient. What is remembered are all evaluations, from which scipy finds
-    its way again at every step, 25 to 50 us for each: meant for hundreds of evaluations, not for many thousands.
+    An iteration is one evaluation of value and gradient. The memory holds all evaluations, which scipy
+    replays at every step, 25 to 50 us for each: meant for hundreds of evaluations, not for many thousands.
     """
 
     needs_gradient: ClassVar[bool] = True
@@ -42,7 +42,8 @@ class LBFGS:
     Scipy would step by 1 at most, which is 1 m on a table of 10 cm boxes.
     """
     tolerance: float = 1e-8
-    """It ends where a step lowers the cost by less than this (a share of the cost, where that is above 1)."""
+    """Tolerance: the optimization ends where a step lowers the cost by less than this (a share of the cost, where that
+    is above 1)."""
 
     def __post_init__(self) -> None:
         check_count("memory", self.memory, 1)
@@ -83,7 +84,7 @@ class LBFGS:
         )
 
     def _asked(self, problem: Problem, log: dict[str, Any]) -> tuple[torch.Tensor, str | None]:
-        """The point that scipy wants after these evaluations; or its answer, and why there is no further point."""
+        """The point that scipy asks for after these evaluations; or its result, and the reason why no point follows."""
         start = log["start"].numpy()
         points, values, slopes = (log[name].numpy() for name in ("points", "values", "slopes"))
         # in units in which the first step, of length at most 1 in scipy's, has the length asked for
@@ -118,14 +119,14 @@ class LBFGS:
 
 
 class _AskedError(Exception):
-    """Scipy wants the value at a point that has not been evaluated."""
+    """Scipy asks for the value at a point that has not been evaluated."""
 
     def __init__(self, point: np.ndarray):
         self.point = point
 
 
 def _reason(message: str) -> str:
-    """Scipy's message, in words."""
+    """Scipy's message as a phrase."""
     if "ABNORMAL" in message:
         return "the line search found nothing lower along the gradient: the cost is rough there, or at its minimum"
     if "PROJECTED GRADIENT" in message or "PGTOL" in message:

@@ -48,7 +48,7 @@ class MPPI:
         check_share("final", self.final)
 
     def begin(self, problem: Problem, theta: torch.Tensor) -> dict[str, Any]:
-        """Nothing is remembered."""
+        """Empty memory."""
         return {}
 
     def step(

@@ -1,4 +1,4 @@
-"""What an optimizer works on: costs and gradients, counted, checked and seeded; and where theta may be."""
+"""Problem of an optimizer: costs and gradients, counted, checked and seeded, and the bounds of theta."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Problem:
 
     Args:
         objective: Costs [batch] of parameters [batch, parameters].
-        backend: What estimates gradients; None for an optimizer that needs none.
+        backend: Backend of the gradients; None for an optimizer that needs none.
         seed: Seed of all randomness; each iteration gets one of its own, derived from it.
         bounds: Lowest and highest value of every parameter, numbers or [parameters]; by default the objective's
             ``parameter_bounds``, where it has some.
@@ -38,7 +38,8 @@ class Problem:
         self.tally = Tally()
         self.objective: Any = Counted(objective, self.tally)
         self.scale = smoothing_scale(objective)
-        """Noise for which the smoothed cost is informative, in the units of theta; None where it is not offered."""
+        """Noise for which the smoothed cost is informative, in the units of theta; None where the objective has
+        none."""
         found = bounds_of(objective) if bounds is None else bounds
         self._bounds = (
             None if found is None else tuple(torch.as_tensor(b, dtype=torch.float64, device="cpu") for b in found)

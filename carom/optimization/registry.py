@@ -43,5 +43,5 @@ def make_optimizer(name: str, **options: Any) -> Optimizer:
 
 
 def taken(name: str) -> frozenset[str]:
-    """Which of the options of ``make_optimizer`` the optimizer of this name takes itself."""
+    """Options of ``make_optimizer`` that the optimizer of this name takes itself."""
     return frozenset(_OPTIMIZERS[name][1])

@@ -1,4 +1,4 @@
-"""What an optimization's figures mean, in sentences."""
+"""Sentences on the figures of an optimization."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def _outcome(result: Result) -> list[str]:
     if last is not None and last - best > 0.2 * gained:
         where = costs.index(best) if best in costs else None
         found = f", found in iteration {where}" if where is not None else ""
-        words = f"the last theta costs {last:.4g}, the best {best:.4g}{found}"
-        return [f"{words}: what was followed does not lead down reliably"]
+        ending = f"the last theta costs {last:.4g}, the best {best:.4g}{found}"
+        return [f"{ending}: what was followed does not lead down reliably"]
     return []
 
 

@@ -44,19 +44,19 @@ def animate(
     """Draw one world of ``recording`` and write it as a film; returns the path.
 
     Args:
-        recording: What to draw.
+        recording: Recording to draw.
         path: File to write, ending in .gif or .mp4; it appears whole or not at all.
         camera: "topdown", or "perspective".
         fps: Pictures a second. GIF counts in hundredths of a second: the nearest rate that it knows is taken.
         speed: Seconds of the run in a second of the film.
-        world: Which world of the recording.
+        world: World of the recording.
         size: Width of the pictures [pixels]; from above, the height follows from the scene.
         forces: Whether contacts and their forces (from above, the horizontal ones) are drawn.
         colors: Colours of bodies by name.
         goal: Outline of a goal [n, 2], m.
-        limits: What is shown from above: x from, to, y from, to [m]; by default all that the bodies reach.
+        limits: Region shown from above: x from, to, y from, to [m]; by default all that the bodies reach.
         title: Text above the pictures.
-        device: Where a perspective is computed.
+        device: Device on which a perspective is computed.
 
     Raises:
         RecordingError: A world that is not there, or an option that cannot be.
@@ -93,7 +93,7 @@ def animate(
 def _frames(
     recording: Recording, steps: list[int], size: int, title: str, forces: bool, **options: Any
 ) -> Iterator[Image.Image]:
-    """One picture a step. What does not move is drawn once."""
+    """Pictures, one a step. Artists that do not move are drawn once."""
     figure = Figure(figsize=(size / _DPI, size / _DPI), dpi=_DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()

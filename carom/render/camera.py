@@ -16,7 +16,7 @@ _MARGIN = 0.92
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """Looks from ``position`` to ``target``, with z upwards in the picture."""
+    """Camera at ``position`` that looks at ``target``, with z upwards in the picture."""
 
     position: np.ndarray
     """[3], m."""
@@ -58,20 +58,20 @@ class Camera:
         return place + 0.5 * np.array([self.width - 1, self.height - 1])  # type: ignore[no-any-return]
 
     def rays(self) -> dict[str, np.ndarray]:
-        """What ``cast_picture`` takes."""
+        """Arguments of ``cast_picture``."""
         right, down, ahead = self.axes()
         corner = self.focal * ahead - 0.5 * (self.width - 1) * right - 0.5 * (self.height - 1) * down
         return {"position": self.position, "right": right, "down": down, "ahead": corner}
 
 
 FRONT = (0.0, -0.74, 0.67)
-"""From the front and above."""
+"""Direction to the camera: from the front and above."""
 
 
 def looking_at(
     bounds: np.ndarray, width: int, height: int, fov: float = 0.7, direction: Sequence[float] = FRONT
 ) -> Camera:
-    """A camera that sees all of a box [2, 3] (m), from as near as it can.
+    """The nearest camera that has all of a box [2, 3] (m) in its picture.
 
     Args:
         bounds: Lowest and highest corner of the box [m].

@@ -1,4 +1,4 @@
-"""Parameters as bars and a cost in words: the picture of what has no bodies."""
+"""Parameters as bars, with the cost as text: the picture of an objective without bodies."""
 
 from __future__ import annotations
 

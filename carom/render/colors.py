@@ -18,7 +18,7 @@ _STATIC = "#A6A6A6"
 
 
 def body_color(recording: Recording, body: int, colors: Mapping[str, str]) -> str:
-    """Of a body (-1 static): the one given by its name, else one by what it is."""
+    """Colour of a body (-1 static): the one given by its name, else one by its kind."""
     if body < 0:
         return _STATIC
     name = recording.body_names[body]

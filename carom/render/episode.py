@@ -1,4 +1,4 @@
-"""Pictures of closed-loop tasks as they stand: what ``render`` of the gymnasium environments shows."""
+"""Pictures of the present states of closed-loop tasks, for ``render`` of the gymnasium environments."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class EpisodePicture:
     Else the parameters as bars, in units of the task's scale, and their cost.
 
     Args:
-        task: What is drawn.
-        width: Of the pictures [pixels].
+        task: Task to draw.
+        width: Width of the pictures [pixels].
     """
 
     def __init__(self, task: ControlTask, width: int):

@@ -70,7 +70,7 @@ def write_film(path: Path, frames: Iterable[Image.Image], interval: float) -> No
 
 
 def _write_gif(pictures: Iterable[Image.Image], path: str, interval: float) -> None:
-    """All pictures share one palette, taken from a few of them: no colour flickers."""
+    """All pictures share one palette, taken from a few of them: so that no colour flickers."""
     frames = list(pictures)
     few = [frames[i] for i in sorted({0, len(frames) // 3, 2 * len(frames) // 3, len(frames) - 1})]
     montage = Image.new("RGB", (few[0].width, few[0].height * len(few)))

@@ -19,9 +19,9 @@ def draw_learning_curve(path: Path, history: Mapping[str, Sequence[float | None]
     """Write a PNG: cost and success on validation goals over the steps simulated.
 
     Args:
-        path: Of the picture.
-        history: ``steps``, ``cost`` and ``validation_success`` (None where it was not looked at), one entry an update.
-        title: Of the picture.
+        path: Path of the picture.
+        history: ``steps``, ``cost`` and ``validation_success`` (None where it was not measured), one entry an update.
+        title: Title of the picture.
     """
     steps = [step / 1e6 for step in history["steps"] if step is not None]
     checked = [

@@ -18,12 +18,12 @@ _AROUND = 24
 
 @dataclass(frozen=True)
 class BodyMesh:
-    """All shapes of a body as one mesh. Flat faces share no corners, so that averaged normals stay sharp at edges."""
+    """Mesh of all shapes of a body. Flat faces share no corners, so that averaged normals stay sharp at edges."""
 
     body: int
     """-1 for the static shapes."""
     vertices: np.ndarray
-    """In the body's frame [m], float64 [n, 3]."""
+    """Vertices in the body's frame [m], float64 [n, 3]."""
     faces: np.ndarray
     """Counter-clockwise seen from outside, int [m, 3]."""
 

@@ -1,4 +1,4 @@
-"""What the shapes of a recording look like from above: faces that can be seen, and their outline."""
+"""Shapes of a recording from above: the visible faces, and their outline."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Solid:
     body: int
     """-1 for static shapes."""
     points: np.ndarray
-    """In the body's frame [m], [n, 3]."""
+    """Points in the body's frame [m], [n, 3]."""
     radius: float
     """[m]"""
     triangles: np.ndarray
-    """Of the hull, counter-clockwise seen from outside, int [m, 3]; none where there is a radius."""
+    """Triangles of the hull, counter-clockwise seen from outside, int [m, 3]; none where there is a radius."""
 
     def seen(self, pose: np.ndarray) -> Seen:
-        """From above, with its body at ``pose`` (position [m], quaternion xyzw)."""
+        """View from above, with its body at ``pose`` (position [m], quaternion xyzw)."""
         x = rotate(pose[3:], self.points) + pose[:3]
         if self.radius > 0.0:
             rim = x[:, None, :2] + self.radius * _CIRCLE
@@ -59,7 +59,7 @@ class Solid:
 
 
 def solids(recording: Recording, world: int = 0) -> list[Solid]:
-    """All shapes but planes, which have no outline."""
+    """Solids of all shapes but planes, which have no outline."""
     from scipy.spatial import ConvexHull
 
     found = []

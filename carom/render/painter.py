@@ -30,10 +30,10 @@ class Painter:
     """Convex solids over a level table, from one camera.
 
     Args:
-        solids: What is drawn.
-        colors: Of each of them, as matplotlib takes colours.
-        camera: Where from; it sees the table only, not the horizon.
-        height: Of the table [m].
+        solids: Solids to draw.
+        colors: Colours of each of them, as matplotlib takes colours.
+        camera: Camera; it shows the table only, not the horizon.
+        height: Height of the table [m].
         cell: Spacing of the lines on it [m].
     """
 
@@ -51,7 +51,7 @@ class Painter:
         """The bodies at ``poses`` [B, 7] (position [m], quaternion xyzw), uint8 [height, width, 3].
 
         Args:
-            poses: Of the bodies.
+            poses: Poses of the bodies.
             goal: Outline of a goal on the table [n, 2], m; its edge shows through the bodies.
             paths: Lines [n, 3], m, drawn over the bodies.
         """
@@ -124,7 +124,7 @@ class Painter:
             draw.polygon(_flat(shadow), fill=_SHADOW)
 
     def _solid(self, draw: ImageDraw.ImageDraw, number: int, vertices: np.ndarray, normals: np.ndarray) -> None:
-        """Its faces that face the camera."""
+        """Faces of a solid that face the camera."""
         faces = self._surfaces[number][1]
         facing = np.einsum("ij,ij->i", vertices[faces[:, 0]] - self.camera.position, normals) < 0.0
         seen = self.camera.project(vertices)

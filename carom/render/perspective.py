@@ -36,13 +36,13 @@ class Perspective:
     """One world of a recording as pictures without text.
 
     Args:
-        recording: What to draw.
-        world: Which of its worlds.
-        width: Of the pictures [pixels].
+        recording: Recording to draw.
+        world: World of the recording.
+        width: Width of the pictures [pixels].
         colors: Colours of bodies by name.
         goal: Outline of a goal [n, 2], m.
-        camera: Where to look from; by default from the front and above, so that all of the run is seen.
-        device: Where to compute.
+        camera: Camera; by default from the front and above, so that all of the run is seen.
+        device: Device of the computation.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A scene without a run: what the pictures read of a recording, of a model and poses as they stand."""
+"""A scene without a run: a recording made of a model and present poses, for pictures."""
 
 from __future__ import annotations
 

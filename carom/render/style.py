@@ -1,4 +1,4 @@
-"""Colours, line styles and markers: the same for a backend in every figure, and told apart by the colour-blind."""
+"""Colours, line styles and markers of backends, the same in every figure and distinguishable for the colour-blind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CURVE", "RC", "REFERENCE", "Look", "looks"]
 
 @dataclass(frozen=True)
 class Look:
-    """How one backend is drawn."""
+    """Style of one backend in figures."""
 
     color: str
     marker: str
@@ -54,7 +54,7 @@ RC: Any = {
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look for each name; known backends keep theirs whatever stands beside them."""
+    """A look for each name; known backends keep theirs whatever the other names are."""
     chosen: dict[str, Look] = {}
     spare = 0
     for name in names:

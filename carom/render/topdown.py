@@ -35,13 +35,13 @@ class TopDown:
     Lower shapes are drawn first. Faces are shaded by their slope. Planes are not drawn.
 
     Args:
-        axes: Where to draw.
-        recording: What to draw.
-        world: Which of its worlds.
+        axes: Axes to draw on.
+        recording: Recording to draw.
+        world: World of the recording.
         colors: Colours of bodies by name; by default light ones, and violet for bodies with an actuator.
         goal: Outline of a goal [n, 2], m.
         forces: Whether contacts are marked and their horizontal forces drawn, at one scale for the whole run.
-        limits: What is shown: x from, to, y from, to [m]; by default all that the bodies reach in ``steps``.
+        limits: Region shown: x from, to, y from, to [m]; by default all that the bodies reach in ``steps``.
         steps: The steps that will be shown, for the limits; by default all.
     """
 
@@ -106,7 +106,7 @@ class TopDown:
 
     @property
     def moving(self) -> list[Artist]:
-        """What ``show`` may have changed or covered, from the lowest to the highest."""
+        """Artists that ``show`` may have changed or covered, from the lowest to the highest."""
         return [self._shapes, self._over, *(self._forces.artists if self._forces else ())]
 
     def outlines(self, step: int) -> list[tuple[int, Seen]]:

@@ -1,1 +1,1 @@
-"""What a comparison looks like: tables, verdicts in words, figures, and the folder they are written to."""
+"""Report of a comparison: tables, verdicts, figures, and the folder they are written to."""

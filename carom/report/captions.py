@@ -1,4 +1,4 @@
-"""What each figure is called, how to read it, and what it says to who cannot see it."""
+"""Captions of the figures: title, how to read it, and a description for those who cannot see it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["CAPTIONS", "Caption", "describe"]
 
 @dataclass(frozen=True)
 class Caption:
-    """Words of one figure."""
+    """Texts of one figure."""
 
     title: str
     text: str
-    """How to read it."""
+    """Explanation of how to read the figure."""
     alt: str
-    """What is in the picture."""
+    """Description of the picture for those who cannot see it."""
 
 
 def describe(result: ComparisonResult, kind: str) -> Caption:
-    """The words of the figure of this kind."""
+    """Caption of the figure of this kind."""
     return CAPTIONS[kind](result)
 
 
@@ -79,23 +79,23 @@ def _scene(result: ComparisonResult) -> Caption:
 
 def _bodies(result: ComparisonResult) -> Caption:
     assert result.studies is not None
-    assert result.studies.nudges is not None
+    assert result.studies.downhill_steps is not None
     return Caption(
-        "What a step downhill does to the bodies.",
+        "Displacement of the bodies by a step downhill.",
         "At each body, where it ends: the arrow says how much farther it would end after a step of one noise scale "
         "down each gradient, from rollouts of their own, all on one scale. Dotted circles: how far steps of that "
         "length "
         "in random directions move it. Arrows inside the circles of a pile are chance; arrows towards the goal that "
         "leave them are what a gradient is for.",
         f"The bodies from above at the end, with arrows of displacement by "
-        f"{_listed(list(result.studies.nudges.moves))}.",
+        f"{_listed(list(result.studies.downhill_steps.moves))}.",
     )
 
 
-def _field(result: ComparisonResult) -> Caption:
+def _gradient_field(result: ComparisonResult) -> Caption:
     assert result.studies is not None
-    assert result.studies.arrows is not None
-    found = result.studies.arrows
+    assert result.studies.gradient_field is not None
+    found = result.studies.gradient_field
     each = ", ".join(f"{name} {count}" for name, count in found.evaluations.items())
     return Caption(
         "Descent directions over the plane.",
@@ -108,15 +108,15 @@ def _field(result: ComparisonResult) -> Caption:
     )
 
 
-def _singles(result: ComparisonResult) -> Caption:
+def _single_samples(result: ComparisonResult) -> Caption:
     assert result.studies is not None
-    assert result.studies.singles is not None
-    found = result.studies.singles
+    assert result.studies.single_samples is not None
+    found = result.studies.single_samples
     tails = ", ".join(f"{name} {found.kurtosis(name):.2g}" for name, x in found.samples.items() if float(x.std()) > 0.0)
     zeros = ", ".join(f"{name} {found.zero_share(name):.0%}" for name in found.samples)
     return Caption(
         "Single-sample gradients.",
-        "What an average over noise is made of: a gradient per perturbed theta, along the direction of the reference. "
+        "The terms of an average over noise: a gradient per perturbed theta, along the direction of the reference. "
         "Zeroth order needs values only; the others are gradients at the perturbed points, whose mean is the "
         "first-order estimate. The counts are on a logarithmic axis. A spike at zero (hatched) is noise that saw no "
         "contact; long "
@@ -173,7 +173,7 @@ def _stiffness(result: ComparisonResult) -> Caption:
         "Bias and variance by contact stiffness.",
         "The same task with contacts of another stiffness, with a reference for each. The thin line rises as "
         "stiffness^2, the law of averaged exact gradients through an explicit spring; level points mean that implicit "
-        "contact, or values alone, do not feel it.",
+        "contact, or values alone, do not depend on it.",
     )
 
 
@@ -193,7 +193,7 @@ def _growth(result: ComparisonResult) -> Caption:
     assert result.studies is not None
     assert result.studies.diagnosis is not None
     found = result.studies.diagnosis
-    words = "; ".join(f"{name}: {text}" for name, text in found.verdicts.items())
+    verdicts = "; ".join(f"{name}: {text}" for name, text in found.verdicts.items())
     return Caption(
         "The exact gradient, step by step.",
         "Left the length of the derivative of the cost with respect to what enters at each step: where it climbs "
@@ -202,7 +202,7 @@ def _growth(result: ComparisonResult) -> Caption:
         "reaches the cost. Right the leading singular values of the product of the last steps' Jacobians: lines that "
         "rise steadily are chaos, and above the red line (a factor of 100) exact gradients are usually overwhelmed; "
         "lines that fall are a state that forgets. Short horizons mix metres with metres per second: read the ends. "
-        f"The diagnosis in words: {words}." + _notes(found.notes),
+        f"Verdicts of the diagnosis: {verdicts}." + _notes(found.notes),
         "Curves over time: the norm of the exact gradient by step, and the growth of disturbances by horizon.",
     )
 
@@ -223,7 +223,7 @@ def _curves(result: ComparisonResult) -> Caption:
 
 
 def _notes(notes: Iterable[str]) -> str:
-    """Why parts are missing."""
+    """Sentence on the missing parts."""
     said = list(dict.fromkeys(notes))
     return f" Not there: {'; '.join(said)}." if said else ""
 
@@ -242,8 +242,8 @@ CAPTIONS: dict[str, Callable[[ComparisonResult], Caption]] = {
     "parameters": _parameters,
     "scene": _scene,
     "bodies": _bodies,
-    "field": _field,
-    "singles": _singles,
+    "field": _gradient_field,
+    "singles": _single_samples,
     "samples": _samples,
     "scale": _scale,
     "horizon": _horizon,
@@ -251,4 +251,4 @@ CAPTIONS: dict[str, Callable[[ComparisonResult], Caption]] = {
     "growth": _growth,
     "curves": _curves,
 }
-"""By the kind of figure."""
+"""Functions that write captions, by the kind of figure."""

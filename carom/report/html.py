@@ -28,7 +28,7 @@ section.summary h2 { margin-top: .4rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 caption { text-align: left; caption-side: bottom; padding-top: .5rem; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, th:last-child, td.words { text-align: left; } td.words { white-space: normal; min-width: 16rem; }
+th:first-child, th:last-child, td.prose { text-align: left; } td.prose { white-space: normal; min-width: 16rem; }
 figure { margin: 1.6rem 0 2.2rem; } figcaption { max-width: 60rem; margin-top: .5rem; }
 figcaption strong { color: var(--ink); }
 figure img { display: block; max-width: 100%; height: auto; background: #ffffff; border: 1px solid var(--line); }
@@ -44,7 +44,7 @@ class Cell:
     text: str
     value: float | int | None = None
     """The number behind the text, in full precision."""
-    words: bool = False
+    prose: bool = False
     """Whether it is prose rather than a number."""
 
 
@@ -78,7 +78,7 @@ def _cell(cell: Cell, *, first: bool) -> str:
     if first:
         return element("th", cell.text, scope="row")
     if cell.value is None:
-        return element("td", cell.text, **({"class_": "words"} if cell.words else {}))
+        return element("td", cell.text, **({"class_": "prose"} if cell.prose else {}))
     return f"<td>{element('data', cell.text, value=repr(cell.value))}</td>"
 
 

@@ -28,7 +28,7 @@ def render_page(result: ComparisonResult, pictures: Mapping[str, Path]) -> str:
     """The page.
 
     Args:
-        result: What was found.
+        result: Result of a comparison.
         pictures: The files of each figure without their ending, by kind, in the order of the page.
     """
     parts = [
@@ -85,7 +85,7 @@ def _table(result: ComparisonResult) -> str:
     return table(("backend", *HEADS, "verdict"), rows, comparison_caption(result.comparison, result.noise))
 
 
-def _row(row: ComparisonRow, words: str, *, compared: bool = True) -> list[Cell]:
+def _row(row: ComparisonRow, verdict: str, *, compared: bool = True) -> list[Cell]:
     """Numbers as ``results.json`` has them behind the rounded ones."""
     values = (
         row.value,
@@ -99,12 +99,12 @@ def _row(row: ComparisonRow, words: str, *, compared: bool = True) -> list[Cell]
     )
     texts = row_texts(row, compared=compared)
     numbers = [Cell(text, value) for text, value in zip(texts, values, strict=True)]
-    return [Cell(row.name), *numbers, Cell(words, words=True)]
+    return [Cell(row.name), *numbers, Cell(verdict, prose=True)]
 
 
 def _figure(result: ComparisonResult, kind: str, number: int, source: str) -> str:
-    words = describe(result, kind)
-    return figure(f"figure-{kind}", f"Figure {number}. {words.title}", words.text, words.alt, source)
+    caption = describe(result, kind)
+    return figure(f"figure-{kind}", f"Figure {number}. {caption.title}", caption.text, caption.alt, source)
 
 
 def _picture(path: Path) -> str:

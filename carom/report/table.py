@@ -23,9 +23,9 @@ def comparison_table(comparison: Comparison, *, title: str, noise: str) -> Table
     """One row per backend, the reference first.
 
     Args:
-        comparison: What to show.
-        title: Of the table.
-        noise: The noise over which the reference averages, in words.
+        comparison: Comparison to show.
+        title: Title of the table.
+        noise: Description of the noise over which the reference averages.
     """
     caption = comparison_caption(comparison, noise)
     table = Table(
@@ -43,7 +43,7 @@ def comparison_table(comparison: Comparison, *, title: str, noise: str) -> Table
 
 
 def verdict_lines(verdicts: Mapping[str, Verdict]) -> list[Text]:
-    """One line per backend, its verdict in words."""
+    """One line per backend with its verdict."""
     width = max((len(name) for name in verdicts), default=0)
     return [
         Text.assemble((name.ljust(width), "bold"), "  ", (found.text, _STYLES.get(found.label, "red")))
@@ -52,7 +52,7 @@ def verdict_lines(verdicts: Mapping[str, Verdict]) -> list[Text]:
 
 
 def comparison_caption(comparison: Comparison, noise: str) -> str:
-    """What the columns mean, and what the reference is."""
+    """Explanation of the columns and of the reference."""
     reference = comparison.reference
     error, own = reference.standard_error_norm, ""
     if error is not None and reference.norm:
@@ -60,14 +60,15 @@ def comparison_caption(comparison: Comparison, noise: str) -> str:
     return (
         f"reference: central differences of the cost averaged over {noise}, {reference.evaluations} rollouts, the same "
         f"noise on both sides{own}. autodiff is the slope of the cost as it is, softened that of the cost with "
-        "contacts felt from a distance: other quantities, and where they differ, neither need be wrong. cosine and "
+        "contact forces that act before the shapes touch: other quantities, and where they differ, neither need be "
+        "wrong. cosine and "
         "rel.err: against the reference. var: variance of the estimate, summed over "
         "parameters; std.err: its root (of an ensemble, the spread of its members)."
     )
 
 
 def row_texts(row: ComparisonRow, *, compared: bool = True) -> tuple[str, ...]:
-    """What stands under ``HEADS``; ``compared`` is whether the row is held against the reference."""
+    """Texts under ``HEADS``; ``compared`` is whether the row is held against the reference."""
     if row.error is not None:
         return ("-",) * len(HEADS)
     return (

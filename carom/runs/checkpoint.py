@@ -53,7 +53,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[str, Any]:
-    """What ``write_checkpoint`` wrote, its tensors on ``device``.
+    """Content that ``write_checkpoint`` wrote, its tensors on ``device``.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -1,4 +1,4 @@
-"""What can go wrong with a run."""
+"""Errors of runs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def refuse_not_finite(what: str, numbers: torch.Tensor, *, row: str = "row", adv
     """Raise where ``numbers`` ([], [columns] or [rows, ...]) is not finite, naming the first row.
 
     Args:
-        what: What the numbers are, e.g. ``"the gradient"``.
+        what: Name of the numbers, e.g. ``"the gradient"``.
         numbers: Anything of torch; the first of several dimensions is that of rows.
-        row: What a row is, e.g. ``"world"``.
+        row: Name of a row, e.g. ``"world"``.
         advice: A way out, added to the message.
 
     Raises:

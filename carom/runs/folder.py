@@ -1,4 +1,4 @@
-"""The folder of a run: what it is (run.json), how far it is (the checkpoint), and who works on it (the lock)."""
+"""Folder of a run: its identity (run.json), its progress (checkpoint), the process that works on it (lock)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RunFolder:
     """A run's folder, held by this process while the ``with`` block lasts.
 
     ``run.json`` is written first and never again; ``checkpoint.pt`` is replaced whole; ``results.json`` comes last, and
-    where it lies the run is finished. The lock is the kernel's: a process that is killed lets go of it.
+    where it lies the run is finished. The lock is the kernel's: a process that is killed releases it.
 
         with RunFolder.create(path, "optimize", {"task": "push", "seed": 0}) as folder:
             folder.save({"iteration": 1, ...})
@@ -40,8 +40,9 @@ class RunFolder:
 
     Attributes:
         path: The folder.
-        kind: Of the run: "optimize", "train".
-        identity: What makes the run what it is, as JSON: task, options, method, seed. A checkpoint belongs to one.
+        kind: Kind of the run: "optimize", "train".
+        identity: All that decides the numbers of the run, as JSON: task, options, method, seed. A checkpoint belongs to
+            one.
         begun_with: Versions of Python, carom and libraries when the run began.
     """
 
@@ -138,7 +139,7 @@ class RunFolder:
         write_checkpoint(self.checkpoint, {"kind": self.kind, "identity": identity, "content": dict(content)})
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last; None where the run was ended before that.
+        """Content that was saved last; None where the run ended before that.
 
         Raises:
             RunError: The checkpoint is damaged, or of another run.
@@ -175,7 +176,7 @@ class RunFolder:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
@@ -220,7 +221,7 @@ def _lock(path: Path) -> int:
 
 
 def _difference(theirs: Any, ours: Any, path: str = "") -> str:
-    """The first entry in which two identities differ, in words."""
+    """Phrase on the first entry in which two identities differ."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in sorted({*theirs, *ours}):
             if theirs.get(key) != ours.get(key):

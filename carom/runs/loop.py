@@ -18,30 +18,30 @@ __all__ = ["Advance", "Progress", "iterate"]
 
 @dataclass(frozen=True)
 class Advance:
-    """What one iteration gives."""
+    """Result of one iteration."""
 
     state: Any
-    """Of the run after it: what ``write_checkpoint`` takes. The one before must be left as it was."""
+    """State of the run after it, as ``write_checkpoint`` takes it. The state before must be left as it was."""
     row: Mapping[str, float | int | None]
-    """For the history; the same names in every iteration."""
+    """Row of the history; the same names in every iteration."""
     stop: str | None = None
-    """Why the run ends here, in words; None where it goes on."""
+    """Reason why the run ends here; None where it goes on."""
 
 
 @dataclass
 class Progress:
-    """How far a run is: exactly what a checkpoint holds, so that history and state never disagree."""
+    """Progress of a run: exactly the content of a checkpoint, so that history and state never disagree."""
 
     iteration: int
     """Iterations done."""
     state: Any
-    """After them."""
+    """State after them."""
     history: dict[str, list[float | int | None]] = field(default_factory=dict)
     """One list for each name in the rows, of a number for each iteration."""
     seconds: float = 0.0
-    """Taken by the iterations, in all processes that worked on the run [s]. Of no influence on anything."""
+    """Time of the iterations, in all processes that worked on the run [s]. It has no effect on the run."""
     stop: str | None = None
-    """Why the run has ended; None before it has."""
+    """Reason why the run has ended; None before it has."""
 
 
 def iterate(
@@ -65,7 +65,7 @@ def iterate(
     Args:
         begin: Gives the state of iteration 0.
         advance: State and number of the iteration, from 0, to the next state; it leaves the old one alone.
-        folder: Where checkpoints go; None for none.
+        folder: Folder of checkpoints; None for none.
         every: Seconds between checkpoints.
         report: Called after every iteration, and once at the beginning of a resumed run.
         how_to_resume: The command that continues the run, for messages.

@@ -1,4 +1,4 @@
-"""How far a run is, while it runs: a bar on a terminal, a line now and then in a log."""
+"""Display of the progress of a run: a bar on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .loop import Progress
 __all__ = ["shown_progress"]
 
 SECONDS = 5.0
-"""Between the lines in a log."""
+"""Seconds between the lines in a log."""
 
 
 @contextmanager
 def shown_progress(
     console: Console, describe: Callable[[Progress], tuple[float, str]]
 ) -> Iterator[Callable[[Progress], None]]:
-    """What ``iterate(report=...)`` takes, shown on the console while the block lasts.
+    """Callback for ``iterate(report=...)`` that shows the progress on the console while the block lasts.
 
     Args:
-        console: Where: a bar if it is a terminal, else lines, the first and the last and one every few seconds.
-        describe: Share done, from 0 to 1, and a line of words, of the progress.
+        console: Console: a bar if it is a terminal, else lines, the first and the last and one every few seconds.
+        describe: Share done, from 0 to 1, and a line of text, of the progress.
     """
     if console.is_terminal:
         columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -1,4 +1,4 @@
-"""A recording at the end of a run, without which the run is still worth its numbers."""
+"""Recording at the end of a run; a run whose recording fails keeps its numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["save_recording"]
 
 
 def save_recording(record: Callable[[], Any], path: Path) -> str | None:
-    """Save the recording that ``record()`` gives to ``path``; why there is none, in words, where it cannot be made."""
+    """Save the recording that ``record()`` gives to ``path``; returns the reason where it cannot be made."""
     try:
         record().save(path)
     except SimulationError as error:

@@ -1,4 +1,4 @@
-"""The short-horizon actor-critic: windows of worlds in flight, a critic at their end, any gradient for the actor."""
+"""The short-horizon actor-critic: windows of ongoing episodes, a critic at their end, any gradient for the actor."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class ActorCritic:
     noise: float = 0.2
     """Standard deviation of the noise on raw actions at the beginning."""
     final_noise: float = 0.02
-    """And at the end."""
+    """Standard deviation of the noise on raw actions at the end."""
     learning_rate: float = 2e-3
-    """Of the policy at the beginning."""
+    """Learning rate of the policy at the beginning."""
     critic_learning_rate: float = 2e-3
     final_rate: float = 0.05
     """Part of the learning rates that is left at the end."""
@@ -73,7 +73,7 @@ class ActorCritic:
     """Part of the way that the averaged policy, which is what is evaluated and kept, goes to the policy in each window
     (Polyak and Juditsky 1992)."""
     root: float = 0.0
-    """Where positive, training minimizes sqrt(cost + root^2) - root in place of the cost, which weighs the last
+    """If positive, training minimizes sqrt(cost + root^2) - root in place of the cost, which weighs the last
     millimetres more. Reported costs are the task's own."""
 
     def __post_init__(self) -> None:
@@ -129,7 +129,7 @@ class ActorCritic:
         }
 
     def advance(self, task: ControlTask, state: State, *, seed: int, iteration: int, progress: float) -> Trained:
-        """One window: a step of the policy, and a fit of the critic."""
+        """Advance by one window: a step of the policy, and a fit of the critic."""
         policy, critic, actor_adam, critic_adam = self._parts(task, seed)
         policy.load_state_dict(state["policy"])
         critic.load_state_dict(state["critic"])

@@ -22,7 +22,7 @@ class Analytic:
 
     (Xu et al., "Accelerated Policy Learning with Parallel Differentiable Simulation", ICLR 2022, eq. 5.) With
     ``softening`` the simulator's contact is softened, by default in its gradient only (``Softplus(4e-3,
-    forward=False)``), so that contact not yet made is felt.
+    forward=False)``), so that shapes act on each other before they touch.
 
     Gradients of single worlds have heavy tails: on ``push`` the longest of 128 is a hundred times the median one, where
     a pusher is about to slip off. With ``outliers`` a world whose gradient by its actions is longer than so many times
@@ -40,7 +40,7 @@ class Analytic:
             raise TrainingError(f"outliers is {self.outliers!r}: give a positive number of medians, or None")
 
     def begin(self, task: ControlTask, seed: int) -> dict:
-        """Nothing is carried."""
+        """Empty state: nothing is carried from window to window."""
         return {}
 
     def estimate(

@@ -1,4 +1,4 @@
-"""What can go wrong when a policy is trained."""
+"""Errors of training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refuse_not_finite_in_window(
     """Raise where one of ``numbers`` (of one step each, [W] or [W, n]) is not finite, naming the first step and world.
 
     Args:
-        what: What the numbers are, e.g. ``"the cost"``.
+        what: Name of the numbers, e.g. ``"the cost"``.
         numbers: One tensor for each step of the window, in order.
         times: Step of the episode at which the window began, int [W].
         first: Step of the window that ``numbers`` begin with.

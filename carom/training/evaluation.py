@@ -1,4 +1,4 @@
-"""How well a policy does on goals that it was not trained on."""
+"""Evaluation of a policy on goals that it was not trained on."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def unseen(task: ControlTask, episodes: int, stream: str = "test") -> ControlSta
     """Starts of episodes that no training draws from: those of a stream are the same whatever was trained, and how.
 
     Args:
-        task: What to reset.
-        episodes: How many.
+        task: Task to reset.
+        episodes: Number of episodes.
         stream: ``"validation"`` for learning curves, ``"test"`` for results.
     """
     first = derive_seed(0, f"unseen {stream}")
@@ -59,9 +59,9 @@ def evaluate(task: ControlTask, policy: Policy, start: ControlState) -> Evaluati
     """Play an episode from each start [W worlds] to its horizon, without noise.
 
     Args:
-        task: What is played.
-        policy: Who plays.
-        start: Of every episode, for example ``unseen(task, 512)``.
+        task: Task of the episodes.
+        policy: Policy to evaluate.
+        start: Start of every episode, for example ``unseen(task, 512)``.
 
     Raises:
         NotFiniteError: A cost is not finite; the message names episode and step.

@@ -26,13 +26,13 @@ __all__ = ["LAX", "variate_pulls"]
 @plain_numbers
 @dataclass(frozen=True)
 class LAX:
-    """The score function with a control variate c(observation, action) that need not be anybody's value.
+    """The score function with a control variate c(observation, action) that need not be a value function.
 
         gradient = mean over worlds of sum_t [(A_t - c) w_t / scale + dc/da_t] d mean action_t / d parameters
 
     (Grathwohl et al. 2018, "Backpropagation through the Void", section 3.3, with advantages A in place of returns.)
     It has the mean of the score function for any c, since E c w / scale = E dc/da. c is a network of the observation
-    and of the noise w, trained on the variance of what stands in brackets, on windows before this one. It uses no
+    and of the noise w, trained on the variance of the term in brackets, on windows before this one. It uses no
     derivative of the simulator.
     """
 

@@ -1,4 +1,4 @@
-"""What a way of training is: a state of plain tensors, and a step from one to the next."""
+"""Interface of training methods: a state of plain tensors, and a step from one to the next."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .policy import Policy
 __all__ = ["Method", "State", "Trained"]
 
 State = dict[str, Any]
-"""Networks, optimizers, worlds in flight: nested dicts and lists of tensors and numbers. All there is."""
+"""State of a training: networks, optimizers and worlds, as nested dicts and lists of tensors and numbers."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What one iteration gives."""
+    """Result of one iteration."""
 
     state: State
     figures: dict[str, float | None]
-    """For the history, the same names in every iteration; "cost" is the task's mean cost of an interval."""
+    """Row of the history, the same names in every iteration; "cost" is the task's mean cost of an interval."""
 
 
 class Method(Protocol):
@@ -47,9 +47,9 @@ class Method(Protocol):
         """One iteration; ``state`` is left as it was.
 
         Args:
-            task: What is trained on.
-            state: Of the iteration.
-            seed: Of the run.
+            task: Task of the training.
+            state: State of the iteration.
+            seed: Seed of the run.
             iteration: Number of the iteration, from 0.
             progress: Part of the training that is done, from 0 to 1: for schedules.
         """

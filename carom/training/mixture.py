@@ -1,4 +1,4 @@
-"""The mixture of both orders: through the simulator and from costs, weighted by their variances."""
+"""Mixture of both orders: through the simulator and from costs, weighted by their variances."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def trajectory_gradient(
     """Mean over worlds of sum_t pull_t . d raw action_t / d parameters, and its variance; flat, float64, [parameters].
 
     Args:
-        policy: Of raw actions.
+        policy: Policy that returns raw actions.
         observations: [T, W, k].
-        pulls: What multiplies the derivative of each raw action, [T, W, m].
+        pulls: Factor of the derivative of each raw action, [T, W, m].
     """
     parameters = {name: parameter.detach() for name, parameter in policy.named_parameters()}
     buffers = dict(policy.named_buffers())
@@ -64,8 +64,8 @@ class Mixture:
     """
 
     rule: Rule = field(default_factory=lambda: InverseVariance(per="gradient"))
-    """How much of the first order: see ``carom.gradients``. ``AlphaOrder()`` needs memory for squares of the number of
-    parameters."""
+    """Rule for the weight of the first order: see ``carom.gradients``. ``AlphaOrder()`` needs memory for squares of the
+    number of parameters."""
     decay: float = 0.95
     """Lambda of generalized advantage estimation in the zeroth order."""
     softening: ClassVar[None] = None
@@ -76,7 +76,7 @@ class Mixture:
         return 4 * self.rule.parts
 
     def begin(self, task: ControlTask, seed: int) -> dict:
-        """Nothing is carried."""
+        """Empty state: nothing is carried from window to window."""
         return {}
 
     def estimate(

@@ -1,4 +1,4 @@
-"""What a finished training leaves in its folder: the policy, a learning curve, recorded episodes, results.json."""
+"""Files of a finished training: the policy, a learning curve, recorded episodes, results.json."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EPISODES = 8
 
 
 def write_outcome(folder: RunFolder, task: ControlTask, method: Method, training: Training) -> list[str]:
-    """Write all files; results.json comes last, and with it the run is finished. What there is to say, in words."""
+    """Write all files, results.json last, which finishes the run. Returns remarks for the user."""
     identity = folder.identity
     save_policy(folder.path / POLICY, training.policy, task, identity["task"]["options"])
     draw_learning_curve(folder.path / CURVE, training.history, f"{task.name}, {identity['gradient']}")

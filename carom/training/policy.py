@@ -33,7 +33,8 @@ def perceptron(
         hidden: Widths of the hidden layers.
         outputs: Width of the output.
         last: Factor on the initial weights of the last layer, whose biases begin at zero.
-        kind: Of the hidden layers: "elu", with layer normalization, as in SHAC (Xu et al. 2022), or "tanh", without.
+        kind: Kind of the hidden layers: "elu", with layer normalization, as in SHAC (Xu et al. 2022), or "tanh",
+            without.
     """
     layers: list[torch.nn.Module] = []
     made: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
@@ -55,7 +56,7 @@ def critic_network(task: ControlTask, hidden: Sequence[int]) -> torch.nn.Module:
 
 @plain_numbers
 class Policy(torch.nn.Module):
-    """Observations [batch, k] to raw actions [batch, m]; ``squash`` makes actions of them, within bounds.
+    """Policy from observations [batch, k] to raw actions [batch, m]; ``squash`` makes actions of them, within bounds.
 
     The network works before the bounds: a raw action u becomes low + (high - low) (tanh u + 1) / 2, so that noise may
     be added to it without leaving them.
@@ -110,8 +111,8 @@ def save_policy(path: Path, policy: Policy, task: ControlTask, options: Mapping[
 
     Args:
         path: The file.
-        policy: What was trained.
-        task: What it was trained on.
+        policy: Policy to save.
+        task: Task that it was trained on.
         options: With which ``make_control(task.name, **options)`` makes the task.
     """
     content = {
@@ -135,8 +136,8 @@ def load_policy(path: str | Path, task: ControlTask | None = None) -> Policy:
     """The policy kept in a file; nothing in the file is executed.
 
     Args:
-        path: What ``save_policy`` wrote.
-        task: Where given, the task that the policy must have been trained on, whose precision and device it gets.
+        path: File that ``save_policy`` wrote.
+        task: If given, the task that the policy must have been trained on, whose precision and device it gets.
 
     Raises:
         FileNotFoundError: There is no such file.

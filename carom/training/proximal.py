@@ -1,4 +1,4 @@
-"""PPO of stable-baselines3 on the same worlds: the baseline that knows no gradient of the simulator."""
+"""PPO of stable-baselines3 on the same worlds: the baseline without gradients of the simulator."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class ProximalPolicy:
     decay: float = 0.95
     """Lambda of generalized advantage estimation."""
     learning_rate: float = 1e-3
-    """At the beginning; it falls linearly to zero."""
+    """Learning rate at the beginning; it falls linearly to zero."""
     epochs: int = 10
     """Passes over a rollout."""
     minibatch: int = 512
     clip: float = 0.2
-    """Of the ratio of probabilities."""
+    """Limit of the ratio of probabilities."""
     noise: float = 0.3
     """Initial standard deviation of raw actions; learned."""
     root: float = 0.0
-    """As in :class:`ActorCritic`."""
+    """Root of the cost, as in :class:`ActorCritic`."""
     softening: None = None
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ def _softened(width: float = 4e-3, **options: Any) -> ActorCritic:
 
 METHODS: dict[str, tuple[Callable[..., Method], str]] = {
     "autodiff": (ActorCritic, "actor-critic, exact gradient through the simulator"),
-    "softened": (_softened, "the same with contacts that are felt from a distance; option width [m]"),
+    "softened": (_softened, "the same with contact forces that act before the shapes touch; option width [m]"),
     "smoothing": (
         lambda **options: ActorCritic(gradient=ScoreFunction(), **options),
         "actor-critic, score-function gradient from costs alone",
@@ -37,7 +37,7 @@ METHODS: dict[str, tuple[Callable[..., Method], str]] = {
     "lax": (lambda **options: ActorCritic(gradient=LAX(), **options), "score function with a trained control variate"),
     "ppo": (ProximalPolicy, "PPO of stable-baselines3"),
 }
-"""What makes each, of options, and what it is."""
+"""Methods by name: the function that makes each from options, and a description."""
 
 
 def make_method(name: str, **options: Any) -> Method:

@@ -31,7 +31,7 @@ class Observed(torch.nn.Module):
 
 
 def mean_of_others(numbers: torch.Tensor) -> torch.Tensor:
-    """At each step and for each world, the mean over the other worlds; [T, W]."""
+    """Mean over the other worlds, at each step and for each world; [T, W]."""
     return (numbers.sum(1, keepdim=True) - numbers) / (numbers.shape[1] - 1)
 
 
@@ -45,14 +45,14 @@ class CriticBaseline:
 
     value: ValueFunction
     observations: int
-    """Columns of the states that it sees."""
+    """Columns of the states that the critic reads."""
     last: list[torch.Tensor] = field(default_factory=list)
     """The last states [W, n] of the rollout that was valued, once it has been."""
     least: ClassVar[int] = 2
     values_states: ClassVar[bool] = True
 
     def predict(self, rollouts: Rollouts, targets: torch.Tensor, *, seed: int) -> torch.Tensor:
-        """Values [T, W] of the states that the actions met."""
+        """Values [T, W] of the states in which the actions were taken."""
         self.last[:] = [rollouts.states[-1]]
         values: torch.Tensor = self.value(rollouts.states[:-1, :, : self.observations].flatten(0, 1))
         values = values.view(targets.shape).to(targets)
@@ -79,11 +79,11 @@ class ScoreFunction:
     """
 
     decay: float = 0.95
-    """Lambda of generalized advantage estimation; 1 trusts the critic at the window's end alone."""
+    """Lambda of generalized advantage estimation; 1 uses the critic at the window's end alone."""
     softening: ClassVar[None] = None
 
     def begin(self, task: ControlTask, seed: int) -> dict:
-        """Nothing is carried."""
+        """Empty state: nothing is carried from window to window."""
         return {}
 
     def estimate(

@@ -1,4 +1,4 @@
-"""What a critic is fitted to."""
+"""Targets of a critic."""
 
 from __future__ import annotations
 

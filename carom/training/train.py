@@ -27,7 +27,7 @@ class Training:
 
     policy: Policy
     evaluation: Evaluation
-    """On the test goals."""
+    """Evaluation on the test goals."""
     history: dict[str, list[Any]]
     """One list for each figure, of a number for each iteration: "steps", "core_seconds" of the iteration, "cost" (mean
     total of an episode with noise, had it gone on as in the window), "validation_cost" and "validation_success" (None
@@ -81,12 +81,12 @@ def train(
     numbers as one that was not, to the bit, with the same number of torch's threads.
 
     Args:
-        task: What is trained on; with the contact function that the method wants (``method.softening``).
-        method: How.
+        task: Task of the training, with the contact function that the method wants (``method.softening``).
+        method: Training method.
         steps: Control intervals to simulate, over all worlds.
-        seed: Of all that is random.
-        evaluations: How often the policy is evaluated on 128 validation goals on the way.
-        folder: Where checkpoints go; None for none.
+        seed: Seed of all that is random.
+        evaluations: Number of times that the policy is evaluated on 128 validation goals on the way.
+        folder: Folder of checkpoints; None for none.
         report: Called after every iteration with the progress and the number of iterations.
         how_to_resume: The command that continues the run, for messages.
 

@@ -1,4 +1,4 @@
-"""Worlds in flight as a ``VecEnv`` of stable-baselines3."""
+"""Worlds in the middle of episodes as a ``VecEnv`` of stable-baselines3."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ _FAR = 5.0  # tanh is at its bounds to four digits
 
 
 class WorldsVecEnv(VecEnv):
-    """Raw actions in, negative charges out; episodes end at the horizon only, and the next begins at once.
+    """Environment of raw actions. Episodes end at the horizon only, and the next begins at once.
+
+    Rewards are negative costs of the training.
 
     ``reset`` begins nothing anew: the worlds go on from where they are.
 
     Args:
-        worlds: What is stepped; ``worlds`` of the environment is where they are now.
-        policy: Whose ``squash`` makes actions of raw ones.
+        worlds: Worlds to step; the attribute ``worlds`` of the environment has them as they stand.
+        policy: Policy whose ``squash`` makes actions of raw ones.
         root: As in :class:`carom.training.ActorCritic`.
     """
 
@@ -49,7 +51,7 @@ class WorldsVecEnv(VecEnv):
 
     @torch.no_grad()
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """One control interval of every world."""
+        """Step every world one control interval."""
         task, before = self.worlds.task, self.worlds.state
         raw = self._raw.to(before.goal)
         refuse_not_finite_in_window("the policy's action", [raw], before.time)
@@ -78,7 +80,7 @@ class WorldsVecEnv(VecEnv):
         """Nothing to close."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The same for every world."""
+        """Attribute, the same for every world."""
         return [getattr(self, attr_name)] * self.num_envs
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:

@@ -30,7 +30,7 @@ ValueFunction = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Setting:
-    """What is minimized over a window: sum over t < length of discount^t cost_t, plus discount^length value(end)."""
+    """Problem of a window: minimize the sum over t < length of discount^t cost_t, plus discount^length value(end)."""
 
     task: ControlTask
     length: int
@@ -39,17 +39,17 @@ class Setting:
     noise: float
     """Standard deviation of the Gaussian noise on raw actions."""
     charge: Callable[[torch.Tensor], torch.Tensor]
-    """What training makes of the task's cost, entry by entry."""
+    """Map from the task's cost to the cost of the training, entry by entry."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Where a window begins, and what is random in it."""
+    """Start of a window, and its random numbers."""
 
     start: ControlState
     """W worlds."""
     value: ValueFunction
-    """Of the observation after the last step: what is expected to follow. Its parameters are constants."""
+    """Value of the observation after the last step: the expected cost from there on. Its parameters are constants."""
     seed: int
     first: int = 0
     """Number of the first world, where these are a part of all: for messages."""
@@ -61,7 +61,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Played:
-    """What happened in a window, without gradients."""
+    """Observations and costs of a window, without gradients."""
 
     end: ControlState
     observations: torch.Tensor
@@ -69,7 +69,7 @@ class Played:
     costs: torch.Tensor
     """The task's own, [T, W]."""
     charges: torch.Tensor
-    """What training makes of them, [T, W]."""
+    """Costs of the training made of them, [T, W]."""
 
 
 class ActorGradient(Protocol):
@@ -81,7 +81,7 @@ class ActorGradient(Protocol):
         ...
 
     def begin(self, task: ControlTask, seed: int) -> dict:
-        """What it carries from window to window, as plain tensors, lists and numbers."""
+        """State carried from window to window, as plain tensors, lists and numbers."""
         ...
 
     def estimate(
@@ -103,14 +103,14 @@ def roll_window(
     """Step the window's worlds under the policy; differentiable where gradients are enabled.
 
     Args:
-        setting: What is stepped and for how long.
-        policy: Of raw actions.
-        window: Where it begins.
+        setting: Task, length and cost of the window.
+        policy: Policy that returns raw actions.
+        window: Start of the window.
         noise: At unit scale, [T, W, m].
 
     Returns:
-        What was played, raw actions [W, m] and charges [W] of every step, and the last observation [W, k], all with
-        their graph.
+        Observations and costs of the window, raw actions [W, m] and costs of the training [W] of every step, and the
+        last observation [W, k], all with their graph.
 
     Raises:
         NotFiniteError: Actions, costs or observations are not finite; the message names step and world.

@@ -1,4 +1,4 @@
-"""Worlds in flight: batches of episodes that go on from window to window, as plain tensors for a checkpoint."""
+"""Worlds of a training: batches of episodes that go on from window to window, as plain tensors for a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Worlds:
     """W worlds, each somewhere in an episode, and the number of it; episode e of world i depends on (seed, i, e) only.
 
     Args:
-        task: What is stepped.
-        seed: Of all episodes.
+        task: Task of the worlds.
+        seed: Seed of all episodes.
         state: The worlds as they stand.
         episodes: Number of each one's episode, int [W].
     """
@@ -29,7 +29,7 @@ class Worlds:
     def begin(cls, task: ControlTask, count: int, seed: int, *, stagger: int) -> Worlds:
         """Worlds at the start of their first episode, whose clocks are moved apart in multiples of ``stagger``.
 
-        Episodes then do not all end in the same window. The first ones are shorter by what the clock is ahead.
+        Episodes then do not all end in the same window. The first episodes are shorter by the advance of the clock.
         """
         episodes = torch.zeros(count, dtype=torch.int64, device="cpu")
         state = task.fresh([_key(seed, world, 0) for world in range(count)])

@@ -1,4 +1,4 @@
-"""The viewer: one thread draws what the controls ask for; the controls only take notes."""
+"""The viewer: one thread draws what the controls ask for; the controls only store requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def view(*paths: str | Path, host: str = "127.0.0.1", port: int = 8080) -> Viewe
     """Open run folders or recordings (.npz) in one viewer, which serves until ``stop``.
 
     Args:
-        paths: What to show together.
+        paths: Run folders and recordings to show together.
         host: Address to listen at; with one other than the loopback's, others can see the run and move the controls.
         port: Its port.
 
@@ -45,7 +45,7 @@ class Viewer:
     """A running viewer.
 
     Args:
-        runs: What to show, from ``load_run``; at least one.
+        runs: Runs to show, from ``load_run``; at least one.
         host: Address to listen at.
         port: Its port.
     """
@@ -53,7 +53,7 @@ class Viewer:
     def __init__(self, runs: Sequence[LoadedRun], *, host: str = "127.0.0.1", port: int = 8080):
         self._server = start_server(host, port)
         self.url = f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{port}"
-        """Where to point the browser."""
+        """Address to open in the browser."""
         self._lock, self._wake, self._stopping = threading.Lock(), threading.Event(), False
         self._drawn = threading.Event()
         self._fault: BaseException | None = None
@@ -187,7 +187,7 @@ class Viewer:
         return f"{mark}**{title}**: step {step}, {view.contact_count(step, world)} contacts{cost}"
 
     def _arrow_legend(self) -> list[str]:
-        """Whose the gradients are that can be seen."""
+        """Legend of the gradients that are shown."""
         if not self._gradients.value:
             return []
         overlaid = self._layout.value == _OVERLAID

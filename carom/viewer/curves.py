@@ -1,4 +1,4 @@
-"""How optimizations went, as a chart with a cursor."""
+"""Curves of optimizations as a chart with a cursor."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def chart_data(curves: Sequence[np.ndarray], cursor: float) -> tuple[np.ndarray,
 
 
 def cost_range(curves: Sequence[np.ndarray]) -> tuple[float, float]:
-    """From the lowest to the highest cost, with a margin."""
+    """Range from the lowest to the highest cost, with a margin."""
     every = np.concatenate([curve[:, 1] for curve in curves])
     every = every[np.isfinite(every)]
     low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
@@ -47,9 +47,9 @@ class CurveChart:
     """Chart, slider of the cursor, and the costs there.
 
     Args:
-        server: Its panel gets them.
-        names: Of the curves.
-        tints: Their colours.
+        server: Server whose panel gets chart and slider.
+        names: Names of the curves.
+        tints: Colours of the curves.
         curves: Rollouts and cost, [n, 2] each.
     """
 
@@ -88,5 +88,5 @@ def square(color: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that no reader of Markdown or HTML takes for more than text."""
+    """Text with all markup of Markdown and HTML escaped."""
     return "".join(c if c.isalnum() or c in " .,:()+-" else f"&#{ord(c)};" for c in text)

@@ -1,7 +1,7 @@
-"""What keeps a viewer from starting."""
+"""Errors of starting a viewer."""
 
 __all__ = ["ViewerError"]
 
 
 class ViewerError(OSError):
-    """No viewer: viser is not installed, or the address cannot be taken. The message says what to do."""
+    """A viewer cannot start: viser is not installed, or the address cannot be taken. The message says what to do."""

@@ -9,10 +9,10 @@ __all__ = ["Playback"]
 
 @dataclass
 class Playback:
-    """The moment of the run that is shown; the caller says how much real time went by."""
+    """The moment of the run that is shown; the caller passes the real time that went by."""
 
     duration: float
-    """Of the longest run [s]."""
+    """Duration of the longest run [s]."""
     time: float = 0.0
     """[s], 0 to ``duration``."""
     speed: float = 1.0

@@ -33,14 +33,14 @@ _MOVED = 1e-6
 
 @dataclass(frozen=True)
 class Style:
-    """How a recording is shown."""
+    """Style in which a recording is shown."""
 
     ghost: str | None = None
     """The one colour of a translucent recording; None for a solid one in the colours of its bodies."""
     scale: float = 1.0
-    """Of the bodies: a little less than 1 hides a ghost in a body that is at the same place."""
+    """Scale of the bodies: a little less than 1 hides a translucent body in a solid one at the same place."""
     offset: tuple[float, float] = (0.0, 0.0)
-    """Where its origin lies [m]."""
+    """Position of its origin [m]."""
     forces: bool = True
     gradients: bool = True
     label: bool = False
@@ -50,13 +50,13 @@ class RecordingView:
     """One recording, under the node ``name`` of a scene; nothing is sent that did not change.
 
     Args:
-        server: Where to draw.
-        name: Of its node, such as "/runs/0".
-        entry: What to draw.
+        server: Server to draw on.
+        name: Name of its node, such as "/runs/0".
+        entry: Recording to draw.
         title: Shown above it where the style asks for a label.
         colors: Colours of bodies by name.
         goal: Outline of a goal [n, 2], m.
-        size: Of the whole scene [m]; arrows are scaled by it.
+        size: Size of the whole scene [m]; arrows are scaled by it.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class RecordingView:
 
 
 def linear_rgb(color: str) -> tuple[int, int, int]:
-    """The same in linear light, which is how viser takes the colours of arrows (the sRGB curve of IEC 61966-2-1)."""
+    """Colour in linear light, as viser takes the colours of arrows (the sRGB curve of IEC 61966-2-1)."""
     parts = (c / 255.0 for c in rgb(color))
     red, green, blue = (round(255.0 * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)) for c in parts)
     return red, green, blue

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["Scene"]
 
 _GAP = 0.25
-"""Between recordings side by side, relative to the scene."""
+"""Gap between recordings side by side, relative to the scene."""
 _SHRINK = 2e-3
-"""A ghost's bodies are smaller by this, each a little more than the last: surfaces never coincide."""
+"""Shrinkage of translucent bodies, for each recording a little more than for the last: surfaces never coincide."""
 _FULL = np.pi
 """Intensity of a light that shows a surface in its own colour."""
 _REACH = 6.0
-"""How far the ground is drawn, in sizes of the scene."""
+"""Size of the ground, in sizes of the scene."""
 
 
 class Scene:
     """Recordings in one scene, overlaid or side by side.
 
     Args:
-        server: Where to draw.
+        server: Server to draw on.
         runs: Run folders or recordings as ``load_run`` gives them.
     """
 
@@ -56,12 +56,12 @@ class Scene:
 
     @property
     def duration(self) -> float:
-        """Of the longest recording [s]."""
+        """Duration of the longest recording [s]."""
         return max(float(view.recording.times[-1]) for view in self.views)
 
     @property
     def worlds(self) -> int:
-        """Of the recording with the most."""
+        """Largest number of worlds of a recording."""
         return max(view.recording.worlds for view in self.views)
 
     def arrange(self, side_by_side: bool, front: int, forces: bool, gradients: bool) -> None:

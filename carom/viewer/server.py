@@ -1,4 +1,4 @@
-"""Start viser where it was asked for, or say why not."""
+"""Start of viser at the requested address, or an error with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blade: a box under impedance control, and where its controllers' targets are during one push."""
+"""The blade: a box under impedance control, and the targets of its controllers during one push."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ class Blade:
 
     It starts at rest above the push's first point, already square to the motion (the way there, high above the pile,
     touches nothing and is not simulated). Targets move by smooth steps 3 t^2 - 2 t^3. The width is along the blade's x
-    axis, so that a broad face leads. The controllers are springs with damping: x and y lag their targets by
+    axis, so that a broad face is in front. The controllers are springs with damping: x and y lag their targets by
     damping / stiffness times the speed, and a blade that comes down on a piece gives way.
     """
 
     half_extents: tuple[float, float, float] = (0.05, 0.005, 0.025)
-    """Half of its width, thickness and height [m]."""
+    """Half of the blade's width, thickness and height [m]."""
     mass: float = 0.1
     """[kg]"""
     stiffness: float = 2000.0
-    """Along x and y [N/m]."""
+    """Stiffness of the controllers along x and y [N/m]."""
     damping: float = 28.0
-    """Along x and y [N s/m]; about critical, as the others."""
+    """Damping of the controllers along x and y [N s/m]; about critical, as the others."""
     stiffness_z: float = 300.0
-    """Along z [N/m]: soft, for what it may come down on."""
+    """Stiffness along z [N/m]: low, since the blade may come down on a piece."""
     damping_z: float = 11.0
-    """Along z [N s/m]."""
+    """Damping along z [N s/m]."""
     stiffness_yaw: float = 5.0
-    """About z [N m/rad]: that of two springs of 1000 N/m at the ends."""
+    """Stiffness about z [N m/rad]: that of two springs of 1000 N/m at the ends."""
     damping_yaw: float = 0.04
-    """About z [N m s/rad]."""
+    """Damping about z [N m s/rad]."""
     gap: float = 0.001
-    """Between the lowered blade and the table [m]."""
+    """Gap between the lowered blade and the table [m]."""
     lift: float = 0.08
-    """By how much it is lifted between pushes [m]."""
+    """Height by which the blade is lifted between pushes [m]."""
     lower_duration: float = 0.15
     """[s]"""
     push_duration: float = 0.7

@@ -1,4 +1,4 @@
-"""Piles on disk: what took a while to simulate is kept in the user's cache folder."""
+"""Settled piles on disk, in the user's cache folder, since their simulation takes a while."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from .spilling import Spill, spill
 __all__ = ["CacheWarning", "cache_folder", "pile_key", "settled_pile"]
 
 FORMAT = 1
-"""To be raised when the pile of the same description changes: another way of dropping it, other contents of a file."""
+"""Version of the cached piles. Raise it when the pile of the same description changes: another way of dropping it,
+other contents of a file."""
 
 VARIABLE = "CAROM_CACHE"
-"""Environment variable that names another folder."""
+"""Environment variable that names another cache folder."""
 
 
 class CacheWarning(UserWarning):
-    """A cached file that could not be read or written; the result is right all the same."""
+    """A cached file that could not be read or written; the result is right nevertheless."""
 
 
 def cache_folder() -> Path:

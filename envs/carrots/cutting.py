@@ -28,7 +28,7 @@ __all__ = [
 MIN_PIECES, MAX_PIECES = 1, 200
 
 SIDES = 10
-"""Side faces of a carrot: they decide the number of vertices of a piece, and with it the cost of its contacts."""
+"""Side faces of a carrot. They decide the number of vertices of a piece, and so the cost of its contacts."""
 
 MAX_VERTICES = 24
 """The few pieces with more (coins cut where the taper changes) are simplified to this many."""
@@ -58,7 +58,7 @@ class Piece:
     kind: str
     """"coin", "half-moon", "dice" or "baton"."""
     mesh: ConvexMesh
-    """Its hull about its centre of mass."""
+    """Convex hull about the centre of mass."""
 
     @property
     def vertices(self) -> np.ndarray:

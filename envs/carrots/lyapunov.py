@@ -1,4 +1,4 @@
-"""The cost of a pile: how far its pieces, or the mass of its image, are from a target square on average.
+"""The cost of a pile: the mean distance of its pieces, or of the mass of its image, from a target square.
 
 V of Suh and Tedrake, "The Surprising Effectiveness of Linear Models for Visual Foresight in Object Pile Manipulation"
 (WAFR 2020): the mean distance to the target set, which falls to zero exactly when everything is inside.
@@ -45,11 +45,11 @@ def mean_distance(points: torch.Tensor, target: Square) -> torch.Tensor:
 
 
 def image_lyapunov(image: torch.Tensor, view: Square, target: Square) -> torch.Tensor:
-    """Mean distance [m] of what an occupancy image shows to the target: sum of occupancy x distance over occupancy.
+    """Mean distance [m] of an occupancy image from the target: sum of occupancy x distance over the sum of occupancy.
 
     Args:
         image: Occupancy [batch, n, n] of the square ``view``, row by y, column by x.
-        view: What the image shows.
+        view: Square that the image shows.
         target: The target.
 
     Returns:

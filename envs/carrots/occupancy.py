@@ -14,7 +14,7 @@ from .lyapunov import Square
 __all__ = ["Occupancy"]
 
 LARGEST = 2**24
-"""Numbers in the largest array that is made."""
+"""Numbers in the largest array of one computation."""
 
 
 class Occupancy:

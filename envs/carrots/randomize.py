@@ -17,7 +17,7 @@ __all__ = ["Randomize", "Worlds"]
 
 
 class Worlds(NamedTuple):
-    """What differs between worlds."""
+    """Quantities that differ between worlds."""
 
     parameters: dict[str, torch.Tensor]
     """Parameters of the rollout, a row a world."""
@@ -28,7 +28,7 @@ class Worlds(NamedTuple):
 @plain_numbers
 @dataclass(frozen=True)
 class Randomize:
-    """How worlds differ from each other. World w is the same whatever worlds are beside it.
+    """Ranges over which worlds differ. World w is the same whatever worlds are beside it.
 
     Shapes are the same in all worlds. A pile comes to rest with the task's own friction; where a world has less, it
     may settle a little further while the blade comes down.
@@ -39,7 +39,7 @@ class Randomize:
         piles: Number of settled piles of the same pieces, each spilled on its own, one of which a world starts from.
         shift: A world's pile is moved by up to this much along x and along y [m].
         turn: A world's pile is turned about the origin by up to this angle either way [rad].
-        seed: Of all this.
+        seed: Seed of all these draws.
 
     Raises:
         TaskError: A range that is empty, not finite or not positive.
@@ -71,7 +71,7 @@ class Randomize:
         Args:
             model: The task's scene: shape i + 1 belongs to body i, the pieces come first and the blade last.
             piles: Settled poses [piles, n, 7].
-            worlds: How many.
+            worlds: Number of worlds.
         """
         count = piles.shape[1]
 

@@ -13,7 +13,7 @@ from .cutting import Piece
 __all__ = ["DENSITY", "build_scene"]
 
 DENSITY = 1000.0
-"""Of a carrot [kg/m^3]."""
+"""Density of a carrot [kg/m^3]."""
 
 
 def build_scene(pieces: Sequence[Piece], poses: np.ndarray, friction: float, blade: Blade | None) -> ModelBuilder:

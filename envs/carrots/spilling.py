@@ -21,23 +21,23 @@ AREA_PER_PIECE = 3.0e-4
 
 @dataclass(frozen=True)
 class Spill:
-    """How a pile is made: everything but the pieces that decides where they come to rest."""
+    """Settings of a spill: all that decides where the pieces come to rest, except the pieces themselves."""
 
     seed: int
-    """Of the orientations and places in the air."""
+    """Seed of the orientations and places in the air."""
     friction: float
-    """Of pieces and table."""
+    """Coefficient of friction of pieces and table."""
     step: float = 0.005
     """[s]"""
     longest: float = 3.0
-    """Time after which the pile is taken as it is [s]."""
+    """Longest simulated time; the pile is then taken as it is [s]."""
     rest_speed: float = 1e-3
     """Largest speed of a centre of mass of a pile at rest, at two times 0.1 s apart [m/s]."""
     stiction: float = 1e-5
     """Slip speed below which friction is viscous [m/s]: a hundredth of the simulator's default, so that what leans
     on something rests, and does not creep until it falls."""
     clearance: float = 0.002
-    """Between the lowest layer and the table, and between neighbours [m]."""
+    """Distance between the lowest layer and the table, and between neighbours [m]."""
 
 
 def pile_half_side(count: int) -> float:

@@ -48,11 +48,12 @@ class Carrots(Task):
     Args:
         pieces: Number of pieces, 1 to 200.
         pushes: Pushes of an episode.
-        seed: Of the cuts and the spill.
-        randomize: How worlds differ; None: not at all. The rows of a batch of parameters are worlds 0, 1, ...
+        seed: Seed of the cuts and the spill.
+        randomize: Ranges over which worlds differ; None: all worlds are alike. The rows of a batch of parameters are
+            worlds 0, 1, ...
         blade: The blade and the phases of a push. By default a push takes as long as from behind the pile to the
             middle of the target at a mean of 0.3 m/s, but at least 0.7 s.
-        friction: Of everything, where worlds do not differ.
+        friction: Coefficient of friction of everything, where worlds do not differ.
         device: "cpu", "cuda:0", ...
         dtype: "float32" or "float64", the precision of the simulation.
         step: Step size [s].
@@ -98,10 +99,10 @@ class Carrots(Task):
         half = pile_half_side(pieces)
         side = math.sqrt(2.0) * half
         self.target_square = Square((half + 0.05 + side, 0.0), side)
-        """Where the pieces should go: twice the area of a single layer, beside the pile."""
+        """Target of the pieces: twice the area of a single layer, beside the pile."""
         reach = self.target_square.centre[0]
         self.view = Square((0.5 * reach, 0.0), 0.5 * reach + side + 0.1)
-        """What the image shows: pile and target with 10 cm around."""
+        """Square that the image shows: pile and target with 10 cm around."""
         self.blade = blade or Blade(push_duration=max(0.7, (half + 0.08 + reach) / PUSH_SPEED))
         self.blade_half_extents = self.blade.half_extents
         self.blade_body = pieces
@@ -129,7 +130,7 @@ class Carrots(Task):
         return len(self.pieces)
 
     def worlds(self, count: int, randomize: Randomize | None = None) -> Worlds:
-        """What differs between worlds 0 to ``count`` - 1, and how their pieces start; by default as the task says."""
+        """Parameters of worlds 0 to ``count`` - 1 and initial poses of their pieces; by default those of the task."""
         randomize = randomize or self.randomize
         if randomize is None:
             return Worlds({}, self._piles.expand(count, -1, -1))
@@ -176,7 +177,7 @@ class Carrots(Task):
         Args:
             state: W worlds; where the blade is does not matter. With ``randomize`` they are worlds 0 to W - 1.
             action: x0, y0, x1, y1 [m], [W, 4].
-            parameters: Of the rollout; by default those of worlds 0 to W - 1.
+            parameters: Parameters of the rollout; by default those of worlds 0 to W - 1.
 
         Raises:
             TaskError: A wrong shape, a value that is not finite, a push without length.
@@ -190,7 +191,7 @@ class Carrots(Task):
         record: bool = True,
         parameters: dict[str, torch.Tensor] | None = None,
     ) -> Trajectory:
-        """As ``push``, with all states on the way; entry 0 has the blade lifted above the first point."""
+        """All states of one push; entry 0 has the blade lifted above the first point."""
         if not isinstance(action, torch.Tensor) or tuple(action.shape) != (state.worlds, 4):
             shape = tuple(action.shape) if isinstance(action, torch.Tensor) else type(action).__name__
             raise TaskError(f"carrots: action must be a tensor of shape [worlds, 4] = [{state.worlds}, 4], got {shape}")
@@ -255,7 +256,7 @@ class Carrots(Task):
         return mean_distance(observed[..., :2], self.target_square)
 
     def observe(self, state: State, kind: str = "poses") -> torch.Tensor:
-        """What a policy sees.
+        """Observation of a policy.
 
         Args:
             state: W worlds.
@@ -275,7 +276,7 @@ class Carrots(Task):
 
 
 def _joined(parts: Sequence[Trajectory]) -> Trajectory:
-    """One trajectory of several, each of which starts where the one before ended."""
+    """One trajectory joined of several, each of which starts where the one before ended."""
 
     def join(name: str) -> torch.Tensor | None:
         paths = [getattr(part, name) for part in parts]

@@ -31,8 +31,8 @@ class CarrotsControl(ControlTask):
     Args:
         pieces: Number of pieces.
         horizon: Pushes of an episode.
-        randomize: How episodes differ; its seed does not matter. By default one settled pile, turned about the origin
-            at random and shifted by up to 1 cm, with the same friction and masses everywhere.
+        randomize: Ranges over which episodes differ; its seed does not matter. By default one settled pile, turned
+            about the origin at random and shifted by up to 1 cm, with the same friction and masses everywhere.
         **options: Further options of :class:`carom.envs.Carrots`.
 
     Raises:
@@ -47,8 +47,8 @@ class CarrotsControl(ControlTask):
     training_window: ClassVar[int] = 1
     """The gradient of one push of ten pieces by its action is up to 1e6 m/m: several multiplied leave float32."""
     training_softening: ClassVar[dict[str, Any]] = {"shapes": ("blade",), "width": 1e-3}
-    """As large as the exact gradient. With 4 mm it is up to 1e14, with all shapes softened beyond 1e38: pieces that
-    feel each other at rest multiply every disturbance."""
+    """Softening with a gradient about as large as the exact one. With 4 mm it is up to 1e14, with all shapes softened
+    beyond 1e38: pieces that exert forces on each other at rest multiply every disturbance."""
     success_distance = 1e-3
     """[m]"""
     action_names = ("x0", "y0", "x1", "y1")
@@ -103,7 +103,7 @@ class CarrotsControl(ControlTask):
         return ControlState(start, centre, centre[:, :0], time, parameters)
 
     def advance(self, state: ControlState, action: torch.Tensor) -> tuple[State, torch.Tensor]:
-        """One push; the controllers have nothing to remember."""
+        """One push; the controllers keep no state."""
         return self.carrots.push(state.bodies, action, state.parameters), state.command
 
     def cost(self, before: ControlState, action: torch.Tensor, after: ControlState) -> torch.Tensor:

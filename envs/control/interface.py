@@ -29,9 +29,9 @@ LIMITS = Limits(
 )
 
 Key = tuple[int, int]
-"""What a world's episode is drawn from: a seed, and the number of the episode."""
+"""Key of a world's episode: a seed, and the number of the episode."""
 
-_ROUNDING = 1e-6  # by how much of their range actions may leave it: float32 of a bound in float64
+_ROUNDING = 1e-6  # share of their range by which actions may exceed it: float32 of a bound in float64
 
 
 @dataclass
@@ -41,9 +41,9 @@ class ControlState:
     bodies: State
     """Poses and velocities."""
     goal: torch.Tensor
-    """Where to, [W, g]; planar tasks: x [m], y [m], yaw [rad]."""
+    """Goal, [W, g]; planar tasks: x [m], y [m], yaw [rad]."""
     command: torch.Tensor
-    """What the controllers were last told, [W, c]; pushers: the target of x and y [m]."""
+    """Last command of the controllers, [W, c]; pushers: the target of x and y [m]."""
     time: torch.Tensor
     """Control intervals since the episode began, int [W]."""
     parameters: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class ControlState:
         return [self.bodies.body_q, self.bodies.body_v, *self.parameters.values(), self.goal, self.command, self.time]
 
     def detach(self) -> ControlState:
-        """The same state, cut off from what it was computed from."""
+        """The state without its graph of torch."""
         return self.map(torch.Tensor.detach)
 
     def select(self, index: torch.Tensor) -> ControlState:
@@ -79,21 +79,21 @@ class ControlState:
 
 
 class StepResult(NamedTuple):
-    """What one control interval brought."""
+    """Result of one control interval."""
 
     state: ControlState
     cost: torch.Tensor
     """[W]; a reward is its negative."""
     observation: torch.Tensor
-    """Of the new state, [W, observations]."""
+    """Observation of the new state, [W, observations]."""
 
 
 class ControlTask(ABC):
     """A task in closed loop: each action holds for a control interval of one or more steps of the simulator.
 
     ``reset`` draws start and goal of every world, ``step`` is differentiable by torch in state and action (the exact
-    adjoint), ``observe`` gives what a policy sees. Nothing is kept between calls: the state is all there is, so
-    episodes may be cut, branched and repeated at will. ``detach`` a state to cut the gradient::
+    adjoint), ``observe`` gives the observation of a policy. Nothing is kept between calls: the state is all there is,
+    so episodes may be cut, branched and repeated at will. ``detach`` a state to cut the gradient::
 
         state = task.reset(256, seed=0)
         total = 0.0
@@ -120,11 +120,13 @@ class ControlTask(ABC):
     training_steps: ClassVar[int] = 2_000_000
     """Control intervals that a training simulates where nothing else is asked for."""
     training_window: ClassVar[int] = 10
-    """About how many control intervals a training differentiates through at once."""
+    """Approximate number of control intervals that a training differentiates through at once."""
     training_softening: ClassVar[Mapping[str, Any]] = {}
-    """Of contacts in a training with softened gradients, where it is not as elsewhere: ``width`` [m], ``shapes``."""
+    """Softening of contacts in a training with softened gradients, where it is not as elsewhere: ``width`` [m],
+    ``shapes``."""
     goal_names: ClassVar[tuple[str, ...]] = ()
-    """What a goal that can be chosen consists of, e.g. ("x [m]", "y [m]", "yaw [rad]"); empty where there is none."""
+    """Names of the numbers of a goal that can be chosen, e.g. ("x [m]", "y [m]", "yaw [rad]"); empty where there is
+    none."""
 
     @property
     def interval(self) -> float | None:
@@ -133,7 +135,7 @@ class ControlTask(ABC):
 
     @property
     def device(self) -> str:
-        """Where states live."""
+        """Device of the states."""
         return self.objective.device
 
     @property
@@ -155,7 +157,7 @@ class ControlTask(ABC):
 
     @abstractmethod
     def observe(self, state: ControlState) -> torch.Tensor:
-        """What a policy sees, [W, observations]."""
+        """Observation of a policy, [W, observations]."""
 
     @abstractmethod
     def success(self, state: ControlState) -> torch.Tensor:
@@ -174,7 +176,7 @@ class ControlTask(ABC):
 
         Args:
             goal: Numbers as ``goal_names`` says, [g] for all worlds or [worlds, g].
-            worlds: How many.
+            worlds: Number of worlds.
 
         Raises:
             TaskError: The task has no goal to choose; a wrong shape; a number that is not finite.
@@ -197,7 +199,7 @@ class ControlTask(ABC):
         return values.expand(worlds, count).clone()
 
     def with_goal(self, state: ControlState, goal: Any) -> ControlState:
-        """The same worlds with another goal: numbers as ``goal_names`` says, [g] for all worlds or [W, g].
+        """State with another goal: numbers as ``goal_names`` says, [g] for all worlds or [W, g].
 
         Raises:
             TaskError: The task has no goal to choose; a wrong shape; a number that is not finite.
@@ -208,7 +210,7 @@ class ControlTask(ABC):
         """``worlds`` worlds at the start of their first episode.
 
         Args:
-            worlds: How many.
+            worlds: Number of worlds.
             seed: World i has the seed ``seed`` + i, as in gymnasium; or a seed for each world.
             goal: In place of the random ones, as in ``with_goal``.
 

@@ -35,15 +35,15 @@ _BLOCK_FEATURES = (
 )  # fmt: skip
 
 _PULL = 5.0
-"""How much larger command minus pusher is made in the block's frame: it is millimetres, the rest centimetres."""
+"""Factor on command minus pusher in the block's frame, which is millimetres where the rest is centimetres."""
 
 
 FRAMES = {"world": _FEATURES, "block": _BLOCK_FEATURES}
-"""Whose axes observations are along, and their names."""
+"""Frames whose axes observations are along, with the names of the observations."""
 
 
 class PushingScene(Protocol):
-    """What the pushing tasks have in common: body 0 is the block, body 1 the pusher."""
+    """Scene of the pushing tasks: body 0 is the block, body 1 the pusher."""
 
     simulator: Simulator
     pusher_start: tuple[float, float]
@@ -58,7 +58,7 @@ class PushingScene(Protocol):
 
 @plain_numbers
 class PlanarPushing(ControlTask):
-    """What the pushing tasks share: body 0 is the block, body 1 the pusher, an action moves the pusher's target.
+    """Base of the pushing tasks: body 0 is the block, body 1 the pusher, an action moves the pusher's target.
 
     The observation, 15 numbers along the block's axes, with lengths over ``length_scale`` (speeds: per second): cosine
     and sine of the block's yaw, pusher minus block [2], five times command minus pusher [2], goal minus block [2],
@@ -74,7 +74,7 @@ class PlanarPushing(ControlTask):
     length_scale: float
     """[m]"""
     spread_axis: ClassVar[int] = 1
-    """Along which the near face lies."""
+    """Axis of the face near the pusher."""
     action_names = ("dx", "dy")
     goal_names = ("x [m]", "y [m]", "yaw [rad]")
 
@@ -208,7 +208,7 @@ class PushControl(PlanarPushing):
 
     Args:
         horizon: Control intervals of an episode.
-        interval: Of control [s]; a multiple of the step.
+        interval: Control interval [s]; a multiple of the step.
         bound: Largest displacement in an interval, per axis [m].
         goals: Lowest and highest goal x [m], y [m], yaw [rad]; drawn uniformly between.
         spread: The pusher starts shifted along y by up to this [m].

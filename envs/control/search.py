@@ -22,8 +22,8 @@ class SearchControl(ControlTask):
     """Search for the best parameters of an objective: every action changes them, the cost is theirs, a whole rollout.
 
     A world starts from the objective's initial parameters plus a random change of at most two units of ``scale`` each.
-    The observation is the parameters less the initial ones in that unit; there is no success. What the objective knows
-    of its scene stays inside it.
+    The observation is the parameters less the initial ones in that unit; there is no success. The scene of the
+    objective, if any, is not part of the state.
 
     Args:
         objective: Name of the objective.
@@ -38,7 +38,7 @@ class SearchControl(ControlTask):
 
     name: ClassVar[str] = "search"
     training_steps: ClassVar[int] = 100_000
-    """Each is a whole rollout."""
+    """Control intervals of a training; each is a whole rollout."""
     description: ClassVar[str] = "search for the best parameters of any objective; option: objective"
 
     def __init__(
@@ -66,7 +66,7 @@ class SearchControl(ControlTask):
 
     @property
     def device(self) -> str:
-        """Where the parameters live."""
+        """Device of the parameters."""
         return str(self.initial.device)
 
     @property

@@ -1,4 +1,4 @@
-"""What single and vectorized environments share: the task, its spaces, and how tensors become arrays."""
+"""Parts that single and vectorized environments share: the task, its spaces, the conversion of tensors to arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import TaskError
 
 __all__ = ["array", "checked_actions", "checked_seed", "limit_of", "reset_goal", "spaces_of", "task_of"]
 
-_ROUNDING = 1e-6  # by how much actions within [-1, 1] may leave it
+_ROUNDING = 1e-6  # excess over [-1, 1] that is accepted in actions
 
 
 def task_of(task: str | ControlTask, options: dict[str, Any]) -> ControlTask:
@@ -61,9 +61,9 @@ def reset_goal(task: ControlTask, options: dict[str, Any] | None, *further: str)
     """The goal that the options of a reset choose, or None.
 
     Args:
-        task: Whose.
-        options: Of the reset.
-        *further: Names of options that are looked at elsewhere.
+        task: Task whose goal is chosen.
+        options: Options of the reset.
+        *further: Names of options that are read elsewhere.
 
     Raises:
         TaskError: Other options.
@@ -81,10 +81,10 @@ def reset_goal(task: ControlTask, options: dict[str, Any] | None, *further: str)
 def checked_actions(
     task: ControlTask, actions: Any, active: np.ndarray, *, normalized: bool = False, single: bool = False
 ) -> torch.Tensor:
-    """The task's actions [worlds, m] as a tensor; those of worlds that are not ``active`` are not looked at.
+    """The task's actions [worlds, m] as a tensor; those of worlds that are not ``active`` are ignored.
 
     Args:
-        task: Whose actions.
+        task: Task of the actions.
         actions: [worlds, m]; with ``single`` of one world, [m].
         active: Worlds that are stepped, bool [worlds].
         normalized: Whether -1 and 1 stand for the task's bounds.

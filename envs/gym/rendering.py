@@ -1,6 +1,6 @@
-"""Pictures of environments: what draws them is named and not imported, as gymnasium names entry points.
+"""Pictures of environments: the class that draws them is named and not imported, as gymnasium names entry points.
 
-Drawing lies above the environments, which do without it until the first picture is asked for.
+Drawing is a higher layer than the environments. It is loaded when the first picture is asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import TaskError
 __all__ = ["MODES", "RENDERER", "Picture", "checked_mode", "frames_per_second", "picture_of"]
 
 RENDERER = "carom.render.episode:EpisodePicture"
-"""Module and class of what draws, made of a task and the width of the pictures [pixels]."""
+"""Module and class that draws pictures, constructed from a task and the width of the pictures [pixels]."""
 
 MODES = ("rgb_array",)
 
@@ -62,7 +62,7 @@ def frames_per_second(task: ControlTask) -> float:
 
 
 def picture_of(task: ControlTask, width: int) -> Picture:
-    """What draws the task."""
+    """The object that draws the task."""
     module, _, name = RENDERER.partition(":")
     made: Picture = getattr(import_module(module), name)(task, width)
     return made

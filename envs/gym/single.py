@@ -1,4 +1,4 @@
-"""One world of a closed-loop task as a ``gymnasium.Env``: for tools that know no other; slow beside a batch."""
+"""One world of a closed-loop task as a ``gymnasium.Env``: for tools without vector environments. It is slow."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class CaromEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             return array(self.task.observe(self.state))[0], {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One control interval.
+        """Step one control interval.
 
         Raises:
             ClosedEnvironmentError: The environment is closed.
@@ -129,7 +129,7 @@ class CaromEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         return self._picture(self.state, 0)
 
     def close(self) -> None:
-        """Nothing but a batch of one world is freed; steps and resets are refused from here on."""
+        """Free the batch of one world; steps and resets are refused from here on."""
         self.closed, self.state = True, None
 
     def _refuse_closed(self) -> None:
@@ -140,8 +140,8 @@ class CaromEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 def make_single(task: str | ControlTask = "push", **options: Any) -> gymnasium.Env[np.ndarray, np.ndarray]:
     """A :class:`CaromEnv` within gymnasium's ``TimeLimit``: what ``gymnasium.make`` makes.
 
-    The limit is the environment's own, whatever ``horizon`` is given, and ``spec.max_episode_steps`` says it: wrappers
-    that need to know (``TimeAwareObservation``) do.
+    The limit is the environment's own, whatever ``horizon`` is given, and ``spec.max_episode_steps`` has it, for
+    wrappers that read it (``TimeAwareObservation``).
     """
     env = CaromEnv(task, **options)
     return gymnasium.wrappers.TimeLimit(env, env.limit)

@@ -96,7 +96,7 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     @property
     def spec(self) -> EnvSpec | None:  # type: ignore[override]
-        """What ``gymnasium.make_vec`` made it from; ``max_episode_steps`` is the limit of its episodes."""
+        """Specification given to ``gymnasium.make_vec``; ``max_episode_steps`` is the limit of its episodes."""
         return self._spec
 
     @spec.setter
@@ -139,7 +139,7 @@ class CaromVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             return array(self.task.observe(state)), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One control interval of every world, but of those whose episode has ended: these begin the next one.
+        """Step every world one control interval; worlds whose episode has ended begin the next one.
 
         Raises:
             ResetNeeded: There was no reset; or, with autoreset disabled, none of a world whose episode has ended.

@@ -11,10 +11,10 @@ from ..errors import TaskError
 __all__ = ["PileDynamics", "PileModel"]
 
 WIDTH = 64
-"""Of the hidden layers."""
+"""Width of the hidden layers."""
 
 REACH = 0.06
-"""Distance of centres beyond which pieces do not see each other [m]: two of the largest."""
+"""Distance of centres beyond which pieces exchange no messages [m]: two of the largest."""
 
 ROUNDS = 2
 """Rounds of messages."""
@@ -23,8 +23,8 @@ ROUNDS = 2
 class PileDynamics:
     """The carrot pile in steps of one push: a dynamics task for ``fit_dynamics``.
 
-    State [pieces, 2]: the pieces' centres of mass from above [m]. Which way they point and what lies on what is left
-    out, so that no model of it is exact. Action [4]: a push x0, y0, x1, y1 [m].
+    State [pieces, 2]: the pieces' centres of mass from above [m]. Their orientations and which piece lies on which are
+    left out, so that no model of it is exact. Action [4]: a push x0, y0, x1, y1 [m].
 
     Args:
         task: The pile; all worlds alike.
@@ -76,15 +76,16 @@ class PileDynamics:
 
 
 class PileModel(StepModel):
-    """Where each piece is pushed: messages between near pieces, in the frame of the push.
+    """Model of the displacements of the pieces: messages between near pieces, in the frame of the push.
 
-    A piece sees where it is relative to the start, the end and the width of the blade's way (along and across the
-    push), its own size, and sums over the pieces around it: so permuting the pieces permutes the answer, and turning
-    or moving pile and push together turns and moves it. The weight of a neighbour falls smoothly to 0 at ``REACH``.
+    The inputs of a piece are its place relative to the start, the end and the width of the blade's way (along and
+    across the push), its own size, and sums over the pieces around it: so permuting the pieces permutes the answer, and
+    turning or moving pile and push together turns and moves it. The weight of a neighbour falls smoothly to 0 at
+    ``REACH``.
     """
 
     def __init__(self, sizes: torch.Tensor, half_width: float, seed: int) -> None:
-        """``sizes`` [pieces, 2]: lengths of each piece that its network sees [m]."""
+        """``sizes`` [pieces, 2]: lengths of each piece, inputs of its network [m]."""
         super().__init__(changes=2)
         self.register_buffer("sizes", sizes.float())
         self.sizes: torch.Tensor
@@ -108,7 +109,7 @@ class PileModel(StepModel):
         return self.displacements(state, action, self.sizes.expand(len(state), -1, -1))
 
     def displacements(self, state: torch.Tensor, action: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
-        """As ``predict``, of pieces of other sizes [batch, pieces, 2]."""
+        """Standardized displacements of pieces of other sizes, [batch, pieces, 2]."""
         frame = _frame(action)
         length = (action[:, 2:] - action[:, :2]).norm(dim=1)[:, None].expand(state.shape[:2])
         along, across = ((state - action[:, None, :2]) @ frame).unbind(-1)

@@ -1,4 +1,4 @@
-"""Random pushes of a pile to learn from, and greedy planning: of many candidate pushes the one that a model likes best.
+"""Random pushes of a pile to learn from, and greedy planning: the candidate push of the least predicted cost.
 
 Greedy planning over random candidates is the use, and its cost the measure of a model, of Suh and Tedrake (WAFR 2020).
 """
@@ -25,10 +25,10 @@ Scorer = Callable[[State, torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class PushData:
-    """Pushes on a lattice: what was there before and after."""
+    """Pushes on a lattice: with the pile before and after."""
 
     centres: torch.Tensor
-    """Of the pieces before and after [2, n, pieces, 2] [m]."""
+    """Centres of the pieces before and after [2, n, pieces, 2] [m]."""
     images: torch.Tensor
     """Occupancy before and after [2, n, p, p]."""
     start: torch.Tensor
@@ -51,7 +51,7 @@ def collect_pushes(
         pushes: The lattice.
         count: Pushes in all, a multiple of ``episode``.
         episode: Pushes of an episode.
-        seed: Of the pushes.
+        seed: Seed of the pushes.
         on_done: Called with the pushes done and ``count`` after each round.
     """
     task, worlds = pushes.task, count // episode
@@ -70,7 +70,7 @@ def collect_pushes(
         directions.append(direction)
         if on_done is not None:
             on_done((i + 1) * worlds, worlds * episode)
-    # by episode: what is held out at the end was not seen in another push of the same episode
+    # by episode: held-out pushes share no episode with the others
     order = torch.arange(worlds * episode, device="cpu").view(episode, worlds).T.flatten()
     return PushData(
         torch.cat(centres, 1)[:, order],
@@ -85,7 +85,7 @@ def greedy(
 ) -> torch.Tensor:
     """Costs [steps + 1, worlds] [m] of the pile when each push is the best of random candidates by ``score``.
 
-    All scorers with one seed meet the same random numbers. The pushes themselves are simulated.
+    All scorers with one seed get the same random numbers. The pushes themselves are simulated.
     """
     task = pushes.task
     generator = torch.Generator().manual_seed(derive_seed(seed, "greedy"))
@@ -105,12 +105,12 @@ def greedy(
 
 
 def score_by_nothing(state: State, start: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
-    """The same for all: greedy planning then takes the first candidate, a random push toward a random piece."""
+    """Equal costs for all: greedy planning then takes the first candidate, a random push toward a random piece."""
     return torch.zeros(direction.shape, dtype=torch.float32, device="cpu")
 
 
 def score_by_images(model: SwitchedLinear) -> Scorer:
-    """By the predicted image's mean distance to the target; negative occupancy counts as none."""
+    """Scorer by the predicted image's mean distance to the target; negative occupancy counts as none."""
     task = model.pushes.task
 
     def score(state: State, start: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
@@ -122,7 +122,7 @@ def score_by_images(model: SwitchedLinear) -> Scorer:
 
 
 def score_by_model(pushes: LatticePushes, dynamics: PileDynamics, step: Callable[..., torch.Tensor]) -> Scorer:
-    """By the mean distance of the predicted centres, ``step(centres, action)`` a model of one push."""
+    """Scorer by the mean distance of the predicted centres, ``step(centres, action)`` a model of one push."""
     task: Carrots = pushes.task
 
     def score(state: State, start: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:

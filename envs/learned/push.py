@@ -12,7 +12,7 @@ from ..tasks.push import Push
 __all__ = ["PushDynamics", "PushModel"]
 
 WIDTH = 96
-"""Of the hidden layers."""
+"""Width of the hidden layers."""
 
 
 @plain_numbers
@@ -37,7 +37,7 @@ class PushDynamics:
         self.name, self.parameter_names = push.name, push.parameter_names
 
     def start(self, count: int) -> torch.Tensor:
-        """All at rest, [count, 10]."""
+        """Initial states, all at rest, [count, 10]."""
         state = torch.zeros(count, 10, dtype=torch.float32, device="cpu")
         state[:, 6:8] = torch.tensor(self.push.pusher_start, dtype=torch.float32, device="cpu")
         return state
@@ -78,10 +78,10 @@ class PushDynamics:
 
 
 class PushModel(StepModel):
-    """Change of poses and velocities in the frame of the box, from what that frame sees.
+    """Change of poses and velocities in the frame of the box, from quantities in that frame.
 
-    It sees the pusher, its target at both ends of the step, and all velocities, turned into the frame of the box by
-    sine and cosine of its yaw; not where on the table the box is or which way it points, which do not matter there.
+    Its inputs are the pusher, its target at both ends of the step, and all velocities, turned into the frame of the box
+    by sine and cosine of its yaw; not where on the table the box is or which way it points, which do not matter there.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""From image to image by one matrix for each direction of the push.
+"""Switched-linear model: one matrix from image to image for each direction of the push.
 
 The baseline of Suh and Tedrake, "The Surprising Effectiveness of Linear Models for Visual Foresight in Object Pile
 Manipulation" (WAFR 2020): occupancy images, a switched-linear model found by least squares, greedy planning.

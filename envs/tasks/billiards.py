@@ -50,7 +50,7 @@ class Billiards(Task):
     length_scale = 0.1
     """Length that counts as 1 in the cost [m]."""
     clearance = 0.06
-    """Between cue ball and triangle at the start, at least [m]: room for noise on the position."""
+    """Least distance between cue ball and triangle at the start [m]: room for noise on the position."""
 
     def __init__(
         self,
@@ -80,14 +80,14 @@ class Billiards(Task):
         """Number of the body whose end counts: near the middle of the last row; body 0 is the cue ball."""
         x, y = self.rack[self.target - 1]
         self.goal = (x + 0.2, y + 0.05)
-        """Where it should end [m]."""
+        """Goal of the target ball [m]."""
         self.model = self._scene().finalize(device=device, dtype=dtype)
         self.simulator = Simulator(self.model, step=step, **options)
         self.device, self.dtype = self.model.device, self.model.dtype
         self.landscape_axes = (1, 3)
         beyond = 2.0 * self.radius + self.clearance
         self.parameter_bounds = ((-math.inf,) * 4, (-beyond, math.inf, math.inf, math.inf))
-        """Of the parameters: the cue ball starts in front of the triangle, for it cannot start within a ball."""
+        """Bounds of the parameters: the cue ball starts in front of the triangle, for it cannot start within a ball."""
 
     def _scene(self) -> ModelBuilder:
         builder = ModelBuilder(gravity=(0.0, 0.0, 0.0))
@@ -98,11 +98,11 @@ class Billiards(Task):
         return builder
 
     def initial_parameters(self) -> torch.Tensor:
-        """From 20 cm in front of the triangle, 1 m/s at a little off its middle, [4]."""
+        """Start 20 cm in front of the triangle, 1 m/s towards a point a little off its middle, [4]."""
         return torch.tensor([-0.2, 0.004, 1.0, 0.0], dtype=self.dtype, device=self.device)
 
     def at_horizon(self, steps: int) -> Billiards:
-        """The same shot, its cost taken after so many steps."""
+        """The shot with its cost taken after so many steps."""
         if not 1 <= steps <= self.steps:
             raise TaskError(f"{self.name}: the horizon must be 1 to {self.steps} steps, got {steps}")
         shorter: Billiards = self.variant()

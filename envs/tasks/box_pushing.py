@@ -41,7 +41,7 @@ class BoxPushing(Task):
         step: Step size [s].
         goal: Goal pose of the box, x [m], y [m], yaw [rad].
         final_factor: Weight of the last state, in those of one state before.
-        joint_damping: Of the box along x and y [N s/m] and about z [N m s/rad]; 0 for none.
+        joint_damping: Damping of the box along x and y [N s/m] and about z [N m s/rad]; 0 for none.
         device: "cpu", "cuda:0", ...
         dtype: "float32" or "float64", the precision of the simulation.
         **options: Further options of the ``Simulator``.
@@ -70,12 +70,12 @@ class BoxPushing(Task):
     pusher_mass = 0.1
     """[kg]"""
     stiffness = 500.0
-    """Of the pusher's position controller, per axis [N/m]."""
+    """Stiffness of the pusher's position controller, per axis [N/m]."""
     friction = 0.5
     contact_stiffness = 1e6
-    """Of both shapes [N/m]: what is derived from the masses would give way to the joint damping."""
+    """Stiffness of both shapes [N/m]: what is derived from the masses would give way to the joint damping."""
     weights = (3.0, 3.0, 1.2)
-    """Of squared errors in x, y [1/m^2] and yaw [1/rad^2]."""
+    """Weights of squared errors in x, y [1/m^2] and yaw [1/rad^2]."""
     step_bound = 0.04
     """Largest change of the commanded position in one step, per axis [m]."""
 
@@ -101,14 +101,14 @@ class BoxPushing(Task):
             raise TaskError(f"{self.name}: joint_damping must be finite and not negative, got {joint_damping}")
         self.steps, self.goal, self.final_factor = T, goal, final_factor
         self.joint_damping = joint_damping
-        """Of the box along x and y [N s/m] and about z [N m s/rad]."""
+        """Damping of the box along x and y [N s/m] and about z [N m s/rad]."""
         self.model = self._scene().finalize(device=device, dtype=dtype)
         settings: dict[str, object] = {"quasi_dynamic": True} | options
         self.simulator = Simulator(self.model, step=step, **settings)
         self.device, self.dtype = self.model.device, self.model.dtype
         self.parameter_names = tuple(f"d{axis}{i}" for i in range(T) for axis in "xy")
         self.parameter_bounds = (-self.step_bound, self.step_bound)
-        """Of every parameter [m]."""
+        """Bounds of every parameter [m]."""
 
     def _scene(self) -> ModelBuilder:
         builder = ModelBuilder(gravity=(0.0, 0.0, 0.0))

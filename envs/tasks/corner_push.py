@@ -1,4 +1,4 @@
-"""A real contact rollout with a jump: a flat pusher passes a box's corner, and hits it or misses it."""
+"""A contact rollout with a jump: a flat pusher passes a box's corner, and hits it or misses it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class CornerPush(Task):
     10 cm (squared; the box is to be left alone), jumps at the corner: the exact gradient is blind to that, and the
     first order over noise too.
 
-    The jump is not quite at 7 cm: a step sees the corners ahead of it along the line that joins them, so a pusher that
-    covers 0.8 mm a step still catches a corner that it would clear by 0.1 mm. ``events`` therefore asks the rollout
-    whether the box was moved, not the geometry whether it should be.
+    The jump is not quite at 7 cm: a step detects the corners ahead of it along the line that joins them, so a pusher
+    that covers 0.8 mm a step still catches a corner that it would clear by 0.1 mm. ``events`` therefore asks the
+    rollout whether the box was moved, not the geometry whether it should be.
 
     Args:
         device: "cpu", "cuda:0", ...
@@ -53,7 +53,7 @@ class CornerPush(Task):
     pusher_mass = 0.5
     """[kg]"""
     gap = 0.03
-    """Between the faces at the start [m]."""
+    """Gap between the faces at the start [m]."""
     friction = 0.5
     length_scale = 0.1
     """Length that counts as 1 in the cost [m]."""
@@ -122,12 +122,12 @@ class CornerPush(Task):
         return record(self.simulator, self.rollout(theta), self.controls(theta))
 
     def way_points(self, theta: torch.Tensor) -> torch.Tensor:
-        """Where the stroke ends, [batch, 1, 2] [m]."""
+        """End of the stroke, [batch, 1, 2] [m]."""
         return torch.stack([self.start_x + theta[:, 1], theta[:, 0]], dim=-1)[:, None]
 
     @property
     def goal_outline(self) -> list[tuple[float, float]]:
-        """Where the box stood and is to stay: its corners from above [m]."""
+        """Corners of the box at its start, where it is to stay, from above [m]."""
         a, b, _ = self.box_half_extents
         return [(-a, -b), (a, -b), (a, b), (-a, b)]
 

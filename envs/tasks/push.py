@@ -35,7 +35,7 @@ class Push(Task):
 
     Args:
         start: "touching": the pusher touches the box and its initial way-points push it, off centre. "apart": it is
-            3 cm away and its initial way-points stay there, so that the exact gradient does not see the box.
+            3 cm away and its initial way-points stay there, so that the exact gradient does not depend on the box.
         device: "cpu", "cuda:0", ...
         dtype: "float32" or "float64", the precision of the simulation.
         way_points: Number of way-points.
@@ -67,9 +67,9 @@ class Push(Task):
     pusher_mass = 0.5
     """[kg]"""
     stiffness = 2000.0
-    """Of the position controller, per axis [N/m]."""
+    """Stiffness of the position controller, per axis [N/m]."""
     damping = 60.0
-    """Of the position controller, per axis [N s/m]."""
+    """Damping of the position controller, per axis [N s/m]."""
     length_scale = 0.1
     """Length that counts as 1 in the cost [m]."""
 
@@ -144,7 +144,7 @@ class Push(Task):
         return [(-a, -b), (a, -b), (a, b), (-a, b)]
 
     def at_horizon(self, steps: int) -> Push:
-        """The same push, its cost taken after so many steps."""
+        """The push with its cost taken after so many steps."""
         if not 1 <= steps <= self.steps:
             raise TaskError(f"{self.name}: the horizon must be 1 to {self.steps} steps, got {steps}")
         shorter: Push = self.variant()
@@ -152,7 +152,7 @@ class Push(Task):
         return shorter
 
     def at_stiffness(self, stiffness: float) -> Push:
-        """The same push with a pusher of this contact stiffness [N/m]; the box on the table stays near-rigid."""
+        """The push with a pusher of this contact stiffness [N/m]; the box on the table stays near-rigid."""
         if not (math.isfinite(stiffness) and stiffness > 0.0):
             raise TaskError(f"{self.name}: the stiffness must be positive and finite [N/m], got {stiffness}")
         other: Push = self.variant()

@@ -19,12 +19,12 @@ __all__ = ["Ranks", "ShortestPath", "SortingPermutation"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Sized:
-    """What the algorithms share: a size, and a check of the inputs."""
+    """Base of the algorithms: a size, and a check of the inputs."""
 
     name: ClassVar[str]
 
     size: int = 3
-    """How many numbers n there are."""
+    """Number n of numbers."""
 
     def __post_init__(self) -> None:
         if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 2:
@@ -32,7 +32,7 @@ class _Sized:
 
     @property
     def inputs(self) -> int:
-        """How many inputs it takes."""
+        """Number of inputs."""
         return self.size
 
     def _check(self, x: torch.Tensor) -> None:
@@ -81,7 +81,7 @@ class ShortestPath(_Sized):
 
     @property
     def inputs(self) -> int:
-        """How many inputs it takes."""
+        """Number of inputs."""
         return self.size**2
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:

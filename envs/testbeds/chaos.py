@@ -61,7 +61,7 @@ class TentMap(Testbed):
         return math.log(2.0)
 
     def at_horizon(self, steps: int) -> TentMap:
-        """The same with another T."""
+        """The map with another T."""
         return replace(self, steps=steps)
 
     def unroll(self, theta: torch.Tensor) -> TorchSteps:

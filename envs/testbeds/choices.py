@@ -19,7 +19,7 @@ __all__ = ["BernoulliToy", "Choice"]
 @plain_numbers
 @dataclass(frozen=True, kw_only=True)
 class Choice(Testbed):
-    """Which of several actions to take, e.g. which push: action j costs ``costs[j]``; the parameters are logits.
+    """Choice among several actions, e.g. pushes: action j costs ``costs[j]``; the parameters are logits.
 
     The objective over logits theta [batch, actions] is the expected cost sum_j p_j c_j, p = softmax(theta), with the
     gradient p_j (c_j - sum p c): what every estimator for categorical choices must average to. Such an estimator is
@@ -91,7 +91,7 @@ class BernoulliToy(Choice):
     description: ClassVar[str] = "E (b - 0.499)^2 over the logits of b in {0, 1}: a slope of 0.0005 under much noise"
 
     costs: Sequence[float] = ()
-    """Not used: follow from ``target``."""
+    """Not used: the costs follow from ``target``."""
     target: float = 0.499
     """Number t that b is held against."""
 
@@ -110,7 +110,7 @@ class BernoulliToy(Choice):
 
     @property
     def experiment(self) -> Experiment:
-        """One sample a step; the authors tune the step size, this is a usual one. There is no noise on the logits."""
+        """Settings: one sample a step, no noise on the logits. The authors tune the step size; this is a usual one."""
         return Experiment(
             source="Grathwohl, Choi, Wu, Roeder, Duvenaud 2018, section 5.1",
             noise=0.1,

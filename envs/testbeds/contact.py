@@ -65,7 +65,7 @@ class GapPush(Testbed):
     softening_width: ClassVar[dict[str, float]] = {"softplus": 0.01, "log_barrier": 0.01}
 
     def softened(self, kind: str, width: float, *, forward: bool = True) -> SoftenedGapPush:
-        """The same with a contact that is felt from a distance; see ``carom.gradients.Softened``."""
+        """The push with a contact force that acts before contact; see ``carom.gradients.Softened``."""
         return SoftenedGapPush(hard=self, softening=kind, width=width, forward=forward)
 
 
@@ -78,7 +78,7 @@ class SoftenedGapPush(Testbed):
 
     name: ClassVar[str] = "softened_gap_push"
     parameter_unit: ClassVar[str] = "m"
-    description: ClassVar[str] = "a push across a gap whose contact is felt from a distance"
+    description: ClassVar[str] = "a push across a gap with a contact force that acts before contact"
 
     hard: GapPush
     """The push."""
@@ -136,7 +136,7 @@ class BoxOnBox(Testbed):
     step: float = 0.1
     """Step size h [s]."""
     face: float = 1.0
-    """Where the pushed face starts [m]."""
+    """Initial position of the pushed face [m]."""
 
     def __post_init__(self) -> None:
         check_positive(self.name, mass=self.mass, stiffness=self.stiffness, step=self.step)
@@ -156,7 +156,7 @@ class BoxOnBox(Testbed):
 
     @property
     def slope(self) -> float:
-        """How far the pushed box moves for each metre of command in contact."""
+        """Displacement of the pushed box for each metre of command in contact."""
         return self.stiffness / (self.stiffness + self.mass / self.step**2)
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:

@@ -47,7 +47,7 @@ class DiscPacking(Testbed):
     packing: float = 0.98
     """Area of the discs over that of the box."""
     seed: int = 0
-    """Of the initial positions."""
+    """Seed of the initial positions."""
 
     def __post_init__(self) -> None:
         check_count(self.name, discs=self.discs, steps=self.steps)
@@ -59,7 +59,7 @@ class DiscPacking(Testbed):
 
     @property
     def rollout_work(self) -> float:
-        """What a rollout computes, in steps of one body of the simulator: a step here is about one for each disc."""
+        """Work of a rollout, in steps of one body of the simulator: a step here is about one for each disc."""
         return float(self.steps * self.discs)
 
     @property

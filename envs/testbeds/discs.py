@@ -126,11 +126,11 @@ class TwoDiscs(Testbed):
     method: str = "time_of_impact"
     """``"time_of_impact"`` or ``"fixed_step"``."""
     radius: float = 0.2
-    """Of both discs r [m]."""
+    """Radius of both discs r [m]."""
     positions: tuple[tuple[float, float], tuple[float, float]] = ((-2.0, -2.0), (-1.0, -1.0))
     """Centres of the discs at the start [m]."""
     target: tuple[float, float] = (0.0, 0.0)
-    """Where disc 2 is wanted [m]."""
+    """Goal of disc 2 [m]."""
     duration: float = 1.0
     """Time T [s]."""
     steps: int = 480

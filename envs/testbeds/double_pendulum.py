@@ -39,9 +39,9 @@ class DoublePendulum(Testbed):
     step: float = 0.001
     """Step size h [s]."""
     mass: float = 0.1
-    """Of each bob [kg]; the motion does not depend on it."""
+    """Mass of each bob [kg]; the motion does not depend on it."""
     length: float = 1.0
-    """Of each rod [m]."""
+    """Length of each rod [m]."""
     gravity: float = 9.81
     """Gravity [m/s^2]."""
     final_weight: float = 2000.0
@@ -105,7 +105,7 @@ class DoublePendulum(Testbed):
         return self._cost(self.trajectory(theta))
 
     def at_horizon(self, steps: int) -> DoublePendulum:
-        """The same with another T."""
+        """The pendulum with another T."""
         return replace(self, steps=steps)
 
     def unroll(self, theta: torch.Tensor) -> TorchSteps:

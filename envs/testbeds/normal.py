@@ -50,8 +50,8 @@ def average_in_pieces(
 
     Args:
         function: f, of any shape to the same shape; never evaluated at a break.
-        breaks: Where f jumps or has a kink, in any order [breaks].
-        x: Where to average, any shape.
+        breaks: Points at which f jumps or has a kink, in any order [breaks].
+        x: Points at which to average, any shape.
         scale: Standard deviation.
     """
     centre = x.double()[..., None]

@@ -87,7 +87,7 @@ class Curling(_TwoMasses):
 
     While the masses are closer than 1 m they repel each other with stiffness k. Soft (k = 10): the first order has
     the smaller variance. Stiff (``StiffCurling``, k = 1000): its variance is larger, and the zeroth order's stays.
-    ``softening`` replaces max(z, 0) in the spring by softplus of that width [m], a force felt from a distance.
+    ``softening`` replaces max(z, 0) in the spring by softplus of that width [m], a force that acts before contact.
     """
 
     name: ClassVar[str] = "curling"
@@ -97,7 +97,7 @@ class Curling(_TwoMasses):
     start_force = 0.1
 
     stiffness: float = 10.0
-    """Of the spring k [N/m]."""
+    """Stiffness of the spring k [N/m]."""
     steps: int = 400
     """Steps T."""
     damping: float = 0.998
@@ -105,7 +105,7 @@ class Curling(_TwoMasses):
     step: float = 0.005
     """Step size h [s]."""
     mass: float = 0.1
-    """Of each of the two [kg]."""
+    """Mass of each of the two [kg]."""
     softening: float | None = None
     """Width of softplus contact [m]; None for hard contact."""
 
@@ -116,10 +116,10 @@ class Curling(_TwoMasses):
             check_positive(self.name, softening=self.softening)
 
     stiffness_range: ClassVar[tuple[float, float]] = (1.0, 1e5)
-    """Of the spring, from hardly there to an explicit step that is unstable in contact [N/m]."""
+    """Range of the stiffness of the spring, from almost none to an explicit step that is unstable in contact [N/m]."""
 
     def at_stiffness(self, stiffness: float) -> Curling:
-        """The same with another spring."""
+        """The problem with another spring."""
         return replace(self, stiffness=stiffness)
 
     @property
@@ -186,7 +186,7 @@ class DragByFriction(_TwoMasses):
     """Drag a mass along by friction: a plate under it, that loses it when it runs ahead by more than its width.
 
     While |x2 - x1| < width the first drags the second with mu clamp(v1 - v2, -vs, vs). The exact gradient saturates
-    with the clamp, and does not see the loss of contact, where the cost jumps in slope and the force in size.
+    with the clamp, and does not contain the loss of contact, where the cost jumps in slope and the force in size.
     """
 
     name: ClassVar[str] = "friction"
@@ -208,7 +208,7 @@ class DragByFriction(_TwoMasses):
     step: float = 0.005
     """Step size h [s]."""
     mass: float = 0.1
-    """Of each of the two [kg]."""
+    """Mass of each of the two [kg]."""
 
     def __post_init__(self) -> None:
         self._check_options()

@@ -1,4 +1,4 @@
-"""What the testbeds share: checks of theta and scale, an exact gradient by torch, and the published settings."""
+"""Base of the testbeds: checks of theta and scale, an exact gradient by torch, and the published settings."""
 
 from __future__ import annotations
 
@@ -108,14 +108,14 @@ class Testbed(ABC):
 
 
 def check_positive(name: str, **numbers: float) -> None:
-    """Refuse what is not a positive finite number."""
+    """Refuse anything but a positive finite number."""
     for key, number in numbers.items():
         if not (math.isfinite(number) and number > 0.0):
             raise TaskError(f"{name}: {key} is {number}: give a positive number")
 
 
 def check_count(name: str, **counts: int) -> None:
-    """Refuse what is not an integer of at least 1."""
+    """Refuse anything but an integer of at least 1."""
     for key, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise TaskError(f"{name}: {key} is {count!r}: give an integer of at least 1")

@@ -20,7 +20,7 @@ _SOURCE = "Suh, Simchowitz, Zhang, Tedrake 2022, section 5"
 
 
 class _Throw(Testbed):
-    """One angle; the cost is smooth between breaks that are known in closed form."""
+    """A cost of one angle, smooth between breaks that are known in closed form."""
 
     parameter_unit: ClassVar[str] = "rad"
     angle: float
@@ -102,7 +102,7 @@ class BallWithWall(_Throw):
         )
 
     def distance(self, theta: torch.Tensor) -> torch.Tensor:
-        """Where the ball stops [m] for theta [batch, parameters], shape [batch]."""
+        """Distance at which the ball stops [m] for theta [batch, parameters], shape [batch]."""
         angle = self._check(theta)[..., 0]
         free = self.speed**2 / self.gravity * torch.sin(2.0 * angle)
         # height at the wall times cos^2: cos(theta) may be 0
@@ -138,8 +138,8 @@ class BallWithWall(_Throw):
 class MomentumTransfer(_Throw):
     """Hit a pivot at the angle that turns it most: cost -sin(theta)^2 within 45 degrees, 0 beyond, where it misses.
 
-    The exact gradient leads to the edge and does not see it; noise makes it see the loss beyond. The best smoothed
-    angle stays clear of the edge.
+    The exact gradient leads to the edge and does not contain the jump there; the average over noise does. The best
+    smoothed angle stays clear of the edge.
     """
 
     name: ClassVar[str] = "momentum_transfer"

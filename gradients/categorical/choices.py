@@ -18,8 +18,8 @@ __all__ = [
     "check_categories",
     "evaluate_choices",
     "evaluate_relaxed",
-    "offers_relaxed",
     "split_logits",
+    "supports_relaxed",
 ]
 
 _SHOWN = 3
@@ -27,7 +27,7 @@ _SHOWN = 3
 
 @runtime_checkable
 class CategoricalObjective(Protocol):
-    """A cost of choices; it may also offer ``relaxed(weights)``, see :class:`RelaxedObjective`."""
+    """A cost of choices; it may also have ``relaxed(weights)``, see :class:`RelaxedObjective`."""
 
     def __call__(self, choices: torch.Tensor) -> torch.Tensor:
         """Costs [batch] of choices [batch, factors], int64 in [0, categories); smaller is better."""
@@ -59,7 +59,7 @@ class RelaxedObjective:
 
 
 def check_categories(categories: object) -> None:
-    """Refuse fewer than two."""
+    """Refuse fewer than two categories."""
     check_count("categories", categories, 2, " (the number of things each factor chooses from)")
 
 
@@ -93,7 +93,7 @@ def _checked(objective: CategoricalObjective, choices: torch.Tensor) -> torch.Te
     return costs
 
 
-def offers_relaxed(objective: object) -> bool:
+def supports_relaxed(objective: object) -> bool:
     """Whether the objective has a relaxed version."""
     return callable(getattr(objective, "relaxed", None))
 

@@ -30,11 +30,11 @@ def check_temperature(temperature: object) -> None:
 class Concrete:
     """Gradient of E f_relaxed(softmax((log p + Gumbels) / temperature)) (Maddison et al. 2017; Jang et al. 2017).
 
-    *Biased* as a gradient of E f(b), whatever its standard error says: value and gradient are those of the relaxed cost
-    at weights that are not quite one-hot. The bias falls with the temperature (if the relaxed cost equals the cost at
-    the corners) while the variance grows like 1 / temperature. Prefer it where the relaxed cost is cheap and close to
-    linear in the weights, for which it is exact at high temperature; else ``REBAR`` takes the same input and removes
-    the bias. Needs ``objective.relaxed``; never calls the objective itself.
+    *Biased* as a gradient of E f(b), and its standard error does not show it: value and gradient are those of the
+    relaxed cost at weights that are not quite one-hot. The bias falls with the temperature (if the relaxed cost equals
+    the cost at the corners) while the variance grows like 1 / temperature. Prefer it where the relaxed cost is cheap
+    and close to linear in the weights, for which it is exact at high temperature; else ``REBAR`` takes the same input
+    and removes the bias. Needs ``objective.relaxed``; never calls the objective itself.
 
     Diagnostics: ``finite``; ``trace_variance``; ``value_standard_error``; ``entropy`` of the choice in nats;
     ``sharpness``, the mean largest weight of a factor: near 1 the relaxation is nearly a choice.

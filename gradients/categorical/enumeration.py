@@ -32,7 +32,7 @@ class Enumeration:
     categories: int
     """Categories of each factor."""
     limit: int = 100_000
-    """Most choices that are tried."""
+    """Largest number of choices to evaluate."""
     chunk: int | None = None
     """Most rollouts in one call of the objective; None for all at once."""
 

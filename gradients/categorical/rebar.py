@@ -51,11 +51,11 @@ class REBAR:
     eta: float = 1.0
     """Weight of the relaxed cost to start from."""
     baseline: str = "leave_one_out"
-    """What is subtracted from f - c: ``"leave_one_out"``, the mean of the round's other samples, or ``"none"``."""
+    """Baseline subtracted from f - c: ``"leave_one_out"``, the mean of the round's other samples, or ``"none"``."""
     training: VarianceTraining = VarianceTraining()  # noqa: RUF009 - frozen
-    """How eta and the temperature are trained."""
+    """Training of eta and the temperature."""
     state: ControlVariateState | None = None
-    """Carries them from call to call; None to start anew in each."""
+    """State that carries both from call to call; None to start anew in each call."""
     chunk: int | None = None
     """Most rollouts in one call of the objective; None for a round at once."""
 

@@ -18,7 +18,7 @@ from ..core.errors import GradientError
 from ..core.interface import Estimate
 from ..estimators.network import Ensemble
 from ..noise.counter_random import derive_seed
-from .choices import CategoricalObjective, check_categories, evaluate_relaxed, offers_relaxed, split_logits
+from .choices import CategoricalObjective, check_categories, evaluate_relaxed, split_logits, supports_relaxed
 from .concrete import check_temperature
 from .controlled import Settings, controlled_estimate, weights_at
 
@@ -32,12 +32,12 @@ class RELAX:
 
     Grathwohl et al. 2018, "Backpropagation through the Void", eq. 8: see ``controlled`` for the estimator, ``gumbel``
     for the noise given the choice. c(z) is a network of softmax(z / temperature), one for each theta; where the
-    objective offers ``relaxed`` (and ``use_relaxed`` holds) eta f_relaxed(softmax(z / temperature)) is added, as in
+    objective has ``relaxed`` (and ``use_relaxed`` holds) eta f_relaxed(softmax(z / temperature)) is added, as in
     the paper, and c starts as REBAR's. Network, temperature and eta are trained on the variance of the estimate
     between rounds; the estimate is unbiased for any values of them.
 
-    Prefer it to ``REINFORCE`` where a rollout costs far more than a pass of a small network. What it cannot do: learn a
-    cost with no structure over many choices from few samples; ``variance_ratio`` then stays near 1.
+    Prefer it to ``REINFORCE`` where a rollout costs far more than a pass of a small network. It cannot learn a cost
+    with no structure over many choices from few samples; ``variance_ratio`` then stays near 1.
 
     ``evaluations`` counts rollouts of the objective, not evaluations of its relaxed version (see ``REBAR``).
 
@@ -54,16 +54,16 @@ class RELAX:
     use_relaxed: bool = True
     """Whether to add the objective's relaxed version to the network, where there is one."""
     baseline: str = "leave_one_out"
-    """What is subtracted from f - c: ``"leave_one_out"``, the mean of the round's other samples, or ``"none"``."""
+    """Baseline subtracted from f - c: ``"leave_one_out"``, the mean of the round's other samples, or ``"none"``."""
     hidden: Sequence[int] = (16,)
     """Widths of the network's hidden layers."""
     training: VarianceTraining = VarianceTraining()  # noqa: RUF009 - frozen
-    """How the control variate is trained."""
+    """Training of the control variate."""
     variate: Callable[[torch.Tensor], torch.Tensor] | None = None
-    """A control variate of one's own in place of all that: z [n, factors, categories], the perturbed
+    """A control variate of your own in place of the network: z [n, factors, categories], the perturbed
     log-probabilities, to [n], differentiable by torch, without jumps. It is used as it is, not trained."""
     state: ControlVariateState | None = None
-    """Carries the control variate from call to call; None to start anew in each."""
+    """State that carries the control variate from call to call; None to start anew in each."""
     chunk: int | None = None
     """Most rollouts in one call of the objective; None for a round at once."""
 
@@ -97,7 +97,7 @@ class RELAX:
             ("RELAX", f"{thetas} thetas of {factors} factors of {categories} categories", f"hidden {self.hidden}"),
             lambda: [math.log(self.temperature) * ones, ones, *network.weights],
         )
-        with_relaxed = self.use_relaxed and offers_relaxed(objective)
+        with_relaxed = self.use_relaxed and supports_relaxed(objective)
 
         def control(z: torch.Tensor, parameters: Sequence[torch.Tensor]) -> torch.Tensor:
             if self.variate is not None:

@@ -1,4 +1,4 @@
-"""What the sampling backends of choices share: draws with their costs and scores, and the finished estimate."""
+"""Parts that the sampling backends of choices share: draws with their costs and scores, and the finished estimate."""
 
 from __future__ import annotations
 

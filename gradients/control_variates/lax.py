@@ -45,7 +45,7 @@ class LAX:
     training takes about ``rounds * steps`` passes whatever the objective costs. For the first 1 / 2^(rounds - 1) of the
     samples there is no control variate yet.
 
-    Its standard error is honest for any c: the rounds are uncorrelated, each one's variance is the jackknife's. Thetas
+    Its standard error is valid for any c: the rounds are uncorrelated, each one's variance is the jackknife's. Thetas
     of a batch share their noise, and have networks of their own: a batch equals single calls up to rounding.
 
     Diagnostics: ``finite``; ``trace_variance``; ``value_standard_error``; ``variance_ratio``, variance of one sample of
@@ -59,17 +59,17 @@ class LAX:
     distribution: str | Distribution = "gaussian"
     """Name or instance of a noise distribution."""
     baseline: str = "leave_one_out"
-    """What is subtracted from f - c: ``"leave_one_out"``, the mean of the round's other samples, or ``"none"``."""
+    """Baseline subtracted from f - c: ``"leave_one_out"``, the mean of the round's other samples, or ``"none"``."""
     hidden: Sequence[int] = (16,)
-    """Widths of the network's hidden layers. Small on purpose: a larger one fits the samples' noise, and pays for it
-    at the next rare large w."""
+    """Widths of the network's hidden layers. Small on purpose: a larger one fits the samples' noise, which raises
+    the variance at the next rare large w."""
     training: VarianceTraining = VarianceTraining()  # noqa: RUF009 - frozen
-    """How the network is trained."""
+    """Training of the network."""
     variate: Callable[[torch.Tensor], torch.Tensor] | None = None
-    """A control variate of one's own in place of the network: x [n, parameters] to [n], differentiable by torch,
+    """A control variate of your own in place of the network: x [n, parameters] to [n], differentiable by torch,
     without jumps. It is used as it is, not trained."""
     state: ControlVariateState | None = None
-    """Carries the network from call to call; None to start anew in each."""
+    """State that carries the network from call to call; None to start anew in each."""
     chunk: int | None = None
     """Most rollouts in one call of the objective; None for a round at once."""
 
@@ -178,7 +178,7 @@ def check_hidden(hidden: Sequence[int]) -> tuple[int, ...]:
 
 
 def check_state(training: object, variate: object, state: object) -> None:
-    """Refuse what is not a training, a control variate or a state."""
+    """Refuse a training, control variate or state of the wrong type."""
     if not isinstance(training, VarianceTraining):
         raise GradientError(f"training is {training!r}: give an instance, e.g. VarianceTraining(steps=30)")
     if variate is not None and not callable(variate):

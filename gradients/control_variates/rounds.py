@@ -14,7 +14,7 @@ from .training import VarianceTraining, fit
 __all__ = ["Moments", "Samples", "estimate_in_rounds"]
 
 Samples = Mapping[str, torch.Tensor]
-"""What is kept of the samples, each entry [thetas or 1, samples, ...]; "costs" and "score" are among them."""
+"""Data kept of the samples, each entry [thetas or 1, samples, ...]; "costs" and "score" are among them."""
 
 
 class Moments(NamedTuple):
@@ -23,7 +23,7 @@ class Moments(NamedTuple):
     gradient: torch.Tensor
     """[thetas, parameters]"""
     variance: torch.Tensor
-    """Of the gradient, [thetas, parameters]."""
+    """Variance of the gradient, [thetas, parameters]."""
     costs: torch.Tensor
     """[thetas, samples]"""
     variance_ratio: torch.Tensor

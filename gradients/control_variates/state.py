@@ -1,4 +1,4 @@
-"""What a trained control variate remembers between estimates."""
+"""State of a trained control variate, kept between estimates."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ControlVariateState:
     """Weights of a control variate and of its optimizer, carried from one estimate to the next.
 
     A backend without one starts from nothing in every call, and a call is then a function of its arguments alone. With
-    one (``LAX(state=ControlVariateState())``) the control variate goes on learning, which pays where theta moves little
-    between calls, as in an optimization. An estimate stays unbiased because its noise is independent of all that the
-    state has seen; a seed that was used before would break that, and is refused. One state serves one backend and one
-    number of thetas.
+    one (``LAX(state=ControlVariateState())``) the control variate goes on learning, which helps where theta moves
+    little between calls, as in an optimization. An estimate stays unbiased because its noise is independent of all that
+    the state has seen; a seed that was used before would break that, and is refused. One state serves one backend and
+    one number of thetas.
 
     ``parameters`` is the list of tensors [thetas, ...] that are trained, ``spread`` [thetas] the unit in which the
     control variate counts costs. Both may be set by hand, to anything: the estimate stays unbiased.
@@ -54,11 +54,11 @@ class ControlVariateState:
             self._made_for = made_for
         elif self._made_for != made_for:
             raise GradientError(
-                f"the state was made for {_words(self._made_for)}, and this estimate is of {_words(made_for)}: give "
+                f"the state was made for {_listed(self._made_for)}, and this estimate is of {_listed(made_for)}: give "
                 "each backend and each number of thetas a ControlVariateState() of its own"
             )
         self._seeds.add(seed)
 
 
-def _words(made_for: tuple[object, ...]) -> str:
+def _listed(made_for: tuple[object, ...]) -> str:
     return ", ".join(str(part) for part in made_for)

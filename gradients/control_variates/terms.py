@@ -23,7 +23,7 @@ BASELINES = ("leave_one_out", "none")
 
 
 class Terms(NamedTuple):
-    """What one sample gives; the first two dimensions are [thetas, samples], float64."""
+    """Terms of the samples; the first two dimensions are [thetas, samples], float64."""
 
     residual: torch.Tensor
     """r = f - c, shape [thetas, samples]."""

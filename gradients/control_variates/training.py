@@ -28,7 +28,7 @@ _LEAST_CHECKED = 4  # fewer samples than this cannot tell a better control varia
 @plain_numbers
 @dataclass(frozen=True)
 class VarianceTraining:
-    """How a control variate is trained within an estimate.
+    """Training of a control variate within an estimate.
 
     The samples come in ``rounds``, each as large as all before it. After a round the control variate is trained on all
     samples so far, to lessen the sample variance of g in equation (1) of ``terms``: its gradient with respect to the

@@ -1,4 +1,4 @@
-"""Checks of what bundles are made from: knots of a trajectory, and scales that may be zero."""
+"""Checks of the inputs of bundles: knots of a trajectory, and scales that may be zero."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of user input that all backends share; each failure says what is wrong and what to do."""
+"""Checks of user input that all backends share; each error names the fault and the way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event functions of an objective: what happened in a rollout, next to what it cost."""
+"""Event functions of an objective: labels or signs of what happened in a rollout, beside its cost."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .errors import GradientError
 from .interface import Objective
 from .objective import objective_name, refuse_non_finite
 
-__all__ = ["evaluate_events", "offers_events"]
+__all__ = ["evaluate_events", "supports_events"]
 
 
-def offers_events(objective: Objective) -> bool:
+def supports_events(objective: Objective) -> bool:
     """Whether the objective has ``events(theta)``: theta [batch, parameters] to events [batch, events].
 
     Booleans or integers are labels ("contact was made", "bounces"); any change of one is an event. Real numbers are

@@ -21,7 +21,7 @@ class Objective(Protocol):
 
 @runtime_checkable
 class DifferentiableObjective(Objective, Protocol):
-    """An objective that knows its exact gradient."""
+    """An objective with an exact gradient."""
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Costs [batch] and their exact gradients [batch, parameters] at ``theta`` [batch, parameters]."""
@@ -30,7 +30,7 @@ class DifferentiableObjective(Objective, Protocol):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A gradient and what is known of its quality: plain numbers, which carry no graph of torch's.
+    """A gradient and its measured quality, as plain numbers without a graph of torch.
 
     ``differentiable(objective, backend)`` is for losses that torch differentiates.
 

@@ -16,7 +16,7 @@ _SHOWN_PARAMETERS = 8
 
 
 def objective_name(objective: object) -> str:
-    """What messages call an objective: its ``name``, its function name, or its class."""
+    """Name of an objective in messages: its ``name``, its function name, or its class."""
     for attribute in ("name", "__name__"):
         name = getattr(objective, attribute, None)
         if isinstance(name, str) and name:
@@ -40,12 +40,12 @@ def evaluate_with_gradient(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Costs [n] and exact gradients [n, parameters] of ``rows``; gradients are not checked for being finite.
 
-    Uses ``objective.value_and_gradient`` where it is offered, else torch.autograd on the sum of the costs, which is
-    each row's own gradient as long as rows do not affect each other (an objective is a map of rows).
+    Uses ``objective.value_and_gradient`` where the objective has it, else torch.autograd on the sum of the costs, which
+    is each row's own gradient as long as rows do not affect each other (an objective is a map of rows).
     """
-    offered = getattr(objective, "value_and_gradient", None)
-    if callable(offered):
-        answer = offered(rows)
+    gradient_method = getattr(objective, "value_and_gradient", None)
+    if callable(gradient_method):
+        answer = gradient_method(rows)
         if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], torch.Tensor)):
             raise GradientError(
                 f"value_and_gradient of {objective_name(objective)!r} must return (values [batch], gradients "
@@ -83,7 +83,7 @@ def evaluate_with_gradient(
 
 def _without_gradient(objective: Objective) -> GradientError:
     return GradientError(
-        f"objective {objective_name(objective)!r} has no exact gradient: it offers no value_and_gradient(theta), "
+        f"objective {objective_name(objective)!r} has no exact gradient: it has no value_and_gradient(theta), "
         "and torch.autograd does not reach theta through it. Write it in torch operations without detach(), numpy "
         'or comparisons, or use Smoothing(order="zeroth"), which needs only its values'
     )

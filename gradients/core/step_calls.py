@@ -23,7 +23,7 @@ class Step(Protocol):
 
 @runtime_checkable
 class DifferentiableStep(Step, Protocol):
-    """A step that knows its exact Jacobian, e.g. :class:`carom.sim.SimulatorStep`."""
+    """A step with an exact Jacobian, e.g. :class:`carom.sim.SimulatorStep`."""
 
     def step_jacobian(self, states: torch.Tensor, controls: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A [batch, n, n] and B [batch, n, m] of each row."""
@@ -47,13 +47,13 @@ def evaluate_step_jacobian(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Next states [batch, n], A [batch, n, n] and B [batch, n, m], all finite.
 
-    Uses ``step.step_jacobian`` where it is offered, else torch.autograd with one backward pass for each coordinate.
+    Uses ``step.step_jacobian`` where the step has it, else torch.autograd with one backward pass for each coordinate.
     """
-    offered = getattr(step, "step_jacobian", None)
+    jacobian = getattr(step, "step_jacobian", None)
     rows, n = states.shape
-    if callable(offered):
+    if callable(jacobian):
         after = evaluate_step(step, states, controls)
-        answer = offered(states, controls)
+        answer = jacobian(states, controls)
         if not (isinstance(answer, tuple) and len(answer) == 2):
             raise GradientError(
                 f"step_jacobian of {objective_name(step)!r} must return (A [batch, n, n], B [batch, n, m])"
@@ -77,7 +77,7 @@ def _by_autograd(
     checked = _checked(step, "next state", after, tuple(states.shape), states, states)
     if not after.requires_grad:
         raise GradientError(
-            f"step {objective_name(step)!r} has no exact Jacobian: it offers no step_jacobian(states, controls), and "
+            f"step {objective_name(step)!r} has no exact Jacobian: it has no step_jacobian(states, controls), and "
             "torch.autograd does not reach the states or controls through it. Write it in torch operations without "
             'detach() or numpy, or use Bundling(order="zeroth"), which needs only next states'
         )

@@ -1,4 +1,4 @@
-"""Why a gradient is good or bad: growth, contacts, kinks and variances, for any objective that lets one see them."""
+"""Diagnosis of a gradient: growth, contacts, kinks and variances, as far as the objective gives them."""
 
 from .contacts import ContactChanges, PairChanges, contact_changes
 from .diagnose import Diagnosis, diagnose

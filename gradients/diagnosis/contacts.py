@@ -1,4 +1,4 @@
-"""What the samples of a smoothed gradient meet: contacts that theta itself does not make, or makes at another time."""
+"""Contacts in the samples of a smoothed gradient that theta itself does not make, or makes at another time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ContactChanges", "PairChanges", "contact_changes"]
 
 @dataclass(frozen=True)
 class PairChanges:
-    """One pair of shapes, in the samples against theta."""
+    """Contact changes of one pair of shapes, in the samples against theta."""
 
     name: str
     at_theta: bool
@@ -57,18 +57,18 @@ def contact_changes(
     seed: int = 0,
     chunk: int | None = 256,
 ) -> ContactChanges:
-    """How often Gaussian noise on theta changes who touches whom.
+    """Shares of rollouts under Gaussian noise on theta whose contacts differ from those at theta.
 
     Args:
-        objective: Offers ``contact_history(theta)``, as simulated tasks do.
+        objective: Objective with ``contact_history(theta)``, such as a simulated task.
         theta: [parameters].
         scale: Standard deviation of the noise, one number or one per coordinate.
         samples: Perturbed rollouts.
-        seed: Of the noise.
-        chunk: Most rollouts at once.
+        seed: Seed of the noise.
+        chunk: Most rollouts in one call of the objective.
 
     Raises:
-        GradientError: theta is a batch, or the objective does not tell its contacts.
+        GradientError: theta is a batch, or the objective has no ``contact_history``.
     """
     batch, single = as_batch(theta)
     if not single:

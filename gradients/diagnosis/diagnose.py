@@ -1,4 +1,4 @@
-"""Why a gradient is bad, in numbers and in words: everything that the objective lets one see, in one report."""
+"""Diagnosis of a gradient in numbers and verdicts, with all parts that the objective supports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .contacts import ContactChanges, contact_changes
 from .horizon import HorizonVariance, variance_by_horizon
 from .kinks import Kink, nearby_kinks
 from .spectrum import Spectrum, spectrum
-from .unrolled import offers, steps_of
+from .unrolled import steps_of, supports
 from .verdicts import DiagnosisVerdict, Evidence, verdict
 
 __all__ = ["Diagnosis", "diagnose"]
@@ -27,14 +27,14 @@ __all__ = ["Diagnosis", "diagnose"]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was seen around one theta. Parts that the objective does not offer are None or empty."""
+    """Findings around one theta. Parts that the objective does not support are None or empty."""
 
     estimates: dict[str, Estimate]
-    """By backend: ``"autodiff"``, ``"first"``, ``"zeroth"``, and those asked for."""
+    """Estimates by backend: ``"autodiff"``, ``"first"``, ``"zeroth"``, and those asked for."""
     errors: dict[str, str]
-    """Why a backend gave no gradient."""
+    """Reason for which a backend gave no gradient, by backend."""
     verdicts: dict[str, DiagnosisVerdict]
-    """What to think of each, a label and a sentence; the rules are in ``verdicts.py``."""
+    """Verdict on each, a label and a sentence; the rules are in ``verdicts.py``."""
     variance_ratio: float | None
     """Trace variance of one sample, first over zeroth order."""
     gradient_norm_by_step: torch.Tensor | None
@@ -45,10 +45,10 @@ class Diagnosis:
     """The nearest ones on the line of the zeroth order's gradient, distance in units of the noise."""
     horizons: HorizonVariance | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
-    """What was left out, and why."""
+    """Parts left out, with the reason."""
 
     def summary(self) -> str:
-        """The verdicts, a line each, and what else was seen."""
+        """The verdicts, a line each, and the further findings."""
         lines = [f"{name}: {text}" for name, text in self.verdicts.items()]
         if self.spectrum is not None:
             time = float(self.spectrum.horizons[-1])
@@ -74,22 +74,22 @@ def diagnose(
     leading: int = 8,
     seed: int = 0,
 ) -> Diagnosis:
-    """Look into the gradient of an objective at one theta.
+    """Diagnose the gradient of an objective at one theta.
 
-    Uses what the objective offers: an exact gradient; ``unroll(theta)`` for Jacobians step by step;
+    Uses the capabilities of the objective: an exact gradient; ``unroll(theta)`` for Jacobians step by step;
     ``contact_history(theta)`` for contacts; ``at_horizon(steps)`` for shorter versions of itself. Tasks made with
-    ``carom.sim`` offer the first three. The costs are about ``3 samples`` rollouts, half of them with a gradient; each
+    ``carom.sim`` have the first three. The costs are about ``3 samples`` rollouts, half of them with a gradient; each
     horizon as much again.
 
     Args:
-        objective: What is differentiated.
+        objective: Objective to differentiate.
         theta: [parameters].
         scale: Standard deviation of the noise, one number or one per coordinate.
         samples: Samples of either order of smoothing; a quarter of them for the contacts.
-        backends: Others to hold against the zeroth order, by name.
+        backends: Further backends to compare with the zeroth order, by name.
         horizons: Steps at which to compare the variances; None leaves it out.
-        leading: Singular values and exponents.
-        seed: Of all noise.
+        leading: Number of singular values and of exponents.
+        seed: Seed of all noise.
 
     Raises:
         GradientError: A bad argument, or an objective that fails where theta is.
@@ -112,14 +112,14 @@ def diagnose(
     notes: list[str] = []
     norms, growth, contacts, curve = None, None, None, None
     kinks: tuple[Kink, ...] = ()
-    if offers(objective, "unroll") and "autodiff" in estimates:
+    if supports(objective, "unroll") and "autodiff" in estimates:
         steps = steps_of(objective, theta)
         if steps.gradient_by_step is not None:
             norms = steps.gradient_by_step.double().reshape(steps.steps, -1).norm(dim=1)
         growth = spectrum(steps, leading=leading, seed=seed)
     else:
         notes.append("no Jacobians by step: the objective has no unroll(theta), or no exact gradient")
-    if offers(objective, "contact_history"):
+    if supports(objective, "contact_history"):
         contacts = contact_changes(objective, theta, scale=scale, samples=max(8, samples // 4), seed=seed)
         kinks = _kinks(objective, theta, scale, estimates["zeroth"])
     else:
@@ -146,7 +146,7 @@ def diagnose(
 
 
 def _kinks(objective: Any, theta: torch.Tensor, scale: Scale, zeroth: Estimate) -> tuple[Kink, ...]:
-    """Along the way that the zeroth order points, a standard deviation of the noise to either side."""
+    """Kinks along the direction of the zeroth order, up to a standard deviation of the noise to either side."""
     spread = torch.as_tensor(scale, dtype=torch.float64, device=theta.device).expand(theta.shape)
     direction = -zeroth.gradient.double() * spread.square()
     length = float((direction / spread).norm())

@@ -1,4 +1,4 @@
-"""How the variance of first and zeroth order grows with the horizon, and where one overtakes the other."""
+"""Variance of first and zeroth order by horizon, and the horizon from which one exceeds the other."""
 
 from __future__ import annotations
 
@@ -66,13 +66,14 @@ def variance_by_horizon(
     """Variances of ``first`` and ``zeroth`` at growing horizons.
 
     Args:
-        objective: Offers ``at_horizon(steps)``, an objective that ends after so many steps, unless it is given.
+        objective: Objective with ``at_horizon(steps)``, the objective that ends after so many steps; any objective
+            where the argument ``at_horizon`` is given.
         theta: [parameters].
         horizons: Steps, ascending.
         first: e.g. ``Smoothing(order="first", antithetic=False)``.
         zeroth: e.g. ``Smoothing(antithetic=False)``.
         at_horizon: Steps to an objective of the same parameters.
-        seed: Of both.
+        seed: Seed of both backends.
 
     Raises:
         GradientError: There is no ``at_horizon``, a backend without a standard error, horizons that do not ascend.

@@ -1,4 +1,4 @@
-"""The nearest places along a line at which contacts change: where a derivative may not exist."""
+"""The nearest points of a line at which contacts change. A derivative may not exist there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Kink:
     """A place on the line at which the contacts of a rollout change."""
 
     distance: float
-    """From theta along the direction, in units of ``direction``'s length; negative behind theta."""
+    """Distance from theta along the direction, in units of ``direction``'s length; negative behind theta."""
     step: int
     """First step in which contacts differ across it."""
     pair: str
@@ -64,7 +64,7 @@ def nearby_kinks(
     to the one nearest to theta, so a change may be missed only behind a nearer one in its interval.
 
     Args:
-        objective: Offers ``contact_history(theta)``, as simulated tasks do.
+        objective: Objective with ``contact_history(theta)``, such as a simulated task.
         theta: [parameters].
         direction: [parameters], e.g. minus the gradient, or one parameter's noise scale.
         radius: Half-length of the line in units of ``direction``.

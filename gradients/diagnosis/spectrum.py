@@ -1,4 +1,4 @@
-"""How a disturbance of the state grows: singular values of the product of Jacobians, and Lyapunov exponents."""
+"""Growth of a disturbance of the state: singular values of the product of Jacobians, and Lyapunov exponents."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def spectrum(steps: Steps, *, leading: int = 8, seed: int = 0) -> Spectrum:
     The method is that of Benettin et al. 1980 ("Lyapunov characteristic exponents for smooth dynamical systems",
     part 2), on transposed Jacobians: it needs only products with them, so a pile costs ``leading`` adjoints a step.
     With fewer rows than the state has numbers, the rows start in random directions, and the singular values are those
-    of the product restricted to what these rows see: for growing disturbances they tend to the leading ones.
+    of the product restricted to the span of these rows: for growing disturbances they tend to the leading ones.
 
     The coordinates have units (m, rad, m/s, rad/s), and so have the singular values of a short product; the exponents
     of a long one do not depend on them.
 
     Args:
-        steps: The evaluation.
-        leading: How many; the whole state if it has no more numbers than that.
-        seed: Of the random rows.
+        steps: Evaluation of the objective, step by step.
+        leading: Number of singular values and exponents; all where the state has no more numbers than that.
+        seed: Seed of the random rows.
     """
     check_count("leading", leading, 1)
     n, total = steps.state_size, steps.steps

@@ -1,4 +1,4 @@
-"""What an objective may offer to be looked into: its steps, and who touched whom."""
+"""Capabilities that a diagnosis uses: the steps of a rollout, and its contacts over time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...plain import plain_numbers
 from ..core.errors import GradientError
 from ..core.objective import objective_name
 
-__all__ = ["Steps", "TorchSteps", "contact_history_of", "offers", "steps_of"]
+__all__ = ["Steps", "TorchSteps", "contact_history_of", "steps_of", "supports"]
 
 
 @runtime_checkable
@@ -22,10 +22,10 @@ class Steps(Protocol):
     step_size: float
     """Time of a step: [s], or 1 where time is a count."""
     state_size: int
-    """Numbers that make a state."""
+    """Numbers in a state."""
     gradient_by_step: torch.Tensor | None
-    """Derivative of the cost with respect to what enters at each step (the controls, or the state), [T, k]; None where
-    nothing does."""
+    """Derivative of the cost with respect to the input of each step (the controls, or the state), [T, k]; None where
+    there is no input."""
 
     steps: int
     """T."""
@@ -79,7 +79,7 @@ class TorchSteps:
         return seeds.to(self._jacobians[step]) @ self._jacobians[step]
 
 
-def offers(objective: object, method: str) -> bool:
+def supports(objective: object, method: str) -> bool:
     """Whether an objective has the method ``unroll`` or ``contact_history``."""
     return callable(getattr(objective, method, None))
 
@@ -88,7 +88,7 @@ def steps_of(objective: Any, theta: torch.Tensor) -> Steps:
     """The steps of ``objective(theta)`` for one theta [parameters].
 
     Raises:
-        GradientError: The objective does not offer them.
+        GradientError: The objective has no ``unroll``.
     """
     _require(objective, "unroll", "unroll(theta) -> Steps, for theta [1, parameters]")
     answer = objective.unroll(theta.detach().reshape(1, -1))
@@ -101,10 +101,10 @@ def steps_of(objective: Any, theta: torch.Tensor) -> Steps:
 
 
 def contact_history_of(objective: Any, rows: torch.Tensor) -> tuple[np.ndarray, list[str]]:
-    """Which pairs touch when: [batch, T, pairs] of bool and the pairs' names, for theta [batch, parameters].
+    """Contacts over time: bool [batch, T, pairs] and the names of the pairs, for theta [batch, parameters].
 
     Raises:
-        GradientError: The objective does not offer it, or answers with another shape.
+        GradientError: The objective has no ``contact_history``, or it returns another shape.
     """
     _require(objective, "contact_history", "contact_history(theta) -> (bool [batch, T, pairs], names)")
     active, names = objective.contact_history(rows.detach())
@@ -118,7 +118,7 @@ def contact_history_of(objective: Any, rows: torch.Tensor) -> tuple[np.ndarray, 
 
 
 def _require(objective: object, method: str, form: str) -> None:
-    if not offers(objective, method):
+    if not supports(objective, method):
         raise GradientError(
             f"objective {objective_name(objective)!r} cannot be looked into: it has no {form}. The tasks that are "
             "simulated have it; for others leave this diagnosis out"

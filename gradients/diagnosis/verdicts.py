@@ -1,12 +1,12 @@
-"""From numbers to words: one verdict per backend, by rules stated here.
+"""Verdicts on gradients: one per backend, by the rules stated here.
 
 All are held against the zeroth order over the same noise: it is unbiased whatever the cost does, and its error bar is
-honest. z is the largest difference in a parameter, over the errors of both; it counts above K, 3 for one parameter and
+valid. z is the largest difference in a parameter, over the errors of both; it counts above K, 3 for one parameter and
 more for several, so that chance alone exceeds it in one of 370 verdicts. In this order:
 
-1. *not finite*: some entry is.
+1. *not finite*: an entry of the gradient is not finite.
 2. *blind*: exactly 0 in a parameter where the zeroth order is more than K standard errors from 0. The reason, if
-   contacts can be seen: the share of samples that touch what theta does not.
+   the objective gives its contacts: the share of samples that touch what theta does not.
 3. *blind to contact* (exact): the derivative with respect to what enters at each step is exactly 0 in every step, while
    some samples touch what theta does not. What is left of the gradient does not come from the simulation.
 4. *biased by jumps* (an average of exact gradients): z > K. Its own error bar cannot show it.
@@ -15,9 +15,9 @@ more for several, so that chance alone exceeds it in one of 370 verdicts. In thi
 6. *local* (exact): z > K otherwise: the slope of the cost as it is. The nearest change of contact is named.
 7. *noisy*: its error bar is above half of its length; how many samples would bring it to a tenth.
 8. *off*: z > K for any other.
-9. *undecided* (exact): z <= K, but the zeroth order's own error bar is above half of its length, so that nothing can be
-   told from it. What the samples touch that theta does not is named.
-10. *to be believed* otherwise: with its error bar; for the first order, how much less or more noise than the zeroth;
+9. *undecided* (exact): z <= K, but the zeroth order's own error bar is above half of its length, so that nothing
+   follows from it. What the samples touch that theta does not is named.
+10. *to be believed* otherwise, with its error bar; for the first order, how much less or more noise than the zeroth;
    for the exact gradient, what samples touch that theta does not.
 
 A backend that gave no gradient has the label *no gradient*, and its error for a sentence.
@@ -53,7 +53,7 @@ class DiagnosisVerdict:
     """A label for programs, and the sentence for people."""
 
     label: str
-    """One of ``LABELS``."""
+    """Label, one of ``LABELS``."""
     detail: str = ""
     """The rest of the sentence, with its punctuation."""
 
@@ -71,7 +71,7 @@ class DiagnosisVerdict:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the rules read."""
+    """Numbers that the rules use."""
 
     zeroth: Estimate
     samples: int
@@ -83,7 +83,7 @@ class Evidence:
 
 
 def verdict(name: str, estimate: Estimate, evidence: Evidence) -> DiagnosisVerdict:
-    """What to think of this estimate."""
+    """Verdict on this estimate."""
     gradient, truth = estimate.gradient.double(), evidence.zeroth.gradient.double()
     error = evidence.zeroth.standard_error
     assert error is not None

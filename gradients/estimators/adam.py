@@ -11,9 +11,9 @@ __all__ = ["Adam"]
 
 
 class Adam(torch.optim.Adam):
-    """Torch's. Its step counters are made on torch's default device; here on the CPU, where they are read each step."""
+    """Torch's Adam with its step counters on the CPU, where each step reads them, not on torch's default device."""
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]
-        """As torch's."""
+        """One step, as torch's Adam."""
         with torch.device("cpu"):
             return super().step(closure)

@@ -28,7 +28,7 @@ __all__ = ["AlgorithmSmoothing"]
 class AlgorithmSmoothing:
     """Gradient of loss(E outputs(theta + L w)) for an objective loss(outputs(theta)), by perturbed rollouts.
 
-    The objective offers ``outputs(theta)`` [batch, outputs] and ``loss(outputs)`` [batch], as the tasks do. *Loss
+    The objective has ``outputs(theta)`` [batch, outputs] and ``loss(outputs)`` [batch], as the tasks do. *Loss
     smoothing* is what :class:`Smoothing` does: the gradient of E loss(outputs(theta + L w)). They differ wherever the
     loss is curved: for the loss |y - t|^2, loss smoothing also punishes the spread of y over the noise, algorithm
     smoothing only its mean (Petersen et al. 2024, section 2, "differentiating through the algorithm" or "the loss").
@@ -168,11 +168,11 @@ class _Sums:
     count: torch.Tensor
     """Units, shape [G]."""
     even: torch.Tensor
-    """Of y - shift (with pairs, of the mean of both), shape [G, T, K]."""
+    """Sums of y - shift (with pairs, of the mean of both), shape [G, T, K]."""
     products: torch.Tensor
-    """Of (y - shift) s^T (with pairs, of half the difference), shape [G, T, K, d]."""
+    """Sums of (y - shift) s^T (with pairs, of half the difference), shape [G, T, K, d]."""
     scores: torch.Tensor
-    """Of s, shape [G, d]."""
+    """Sums of s, shape [G, d]."""
     shift: torch.Tensor
     """The first outputs, shape [T, K]: constant outputs give sums of exactly zero."""
 
@@ -194,12 +194,12 @@ class _Sums:
         self.scores[group] += scores.sum(0)
 
     def total(self) -> _Sums:
-        """All groups as one."""
+        """Sums of all groups together."""
         count, even, products, scores = self._whole()
         return _Sums(count[None], even[None], products[None], scores[None], self.shift)
 
     def without_each(self) -> _Sums:
-        """For each group the sum of all others."""
+        """Sums of all other groups, for each group."""
         count, even, products, scores = self._whole()
         return _Sums(count - self.count, even - self.even, products - self.products, scores - self.scores, self.shift)
 

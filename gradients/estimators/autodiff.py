@@ -18,9 +18,9 @@ __all__ = ["Autodiff"]
 class Autodiff:
     """Exact gradient: the objective's own ``value_and_gradient``, else torch.autograd.
 
-    Prefer it where the cost is smooth at the scale of a step: one rollout, no noise, any number of parameters. What it
-    cannot do: see past the point it stands on. Where a contact is not made, or a cost is piecewise constant, the exact
-    gradient is zero although the cost is not flat on the whole; ``blind`` in the diagnostics marks such coordinates.
+    Prefer it where the cost is smooth at the scale of a step: one rollout, no noise, any number of parameters. It
+    depends on the cost at theta alone: where a contact is not made, or a cost is piecewise constant, the exact gradient
+    is zero although the cost is not flat on the whole; ``blind`` in the diagnostics marks such coordinates.
     Chaotic or stiff rollouts give exact gradients that are large and of no use for descent; look at ``norm``.
 
     Diagnostics: ``finite``; ``norm``; ``blind``, shape [parameters], coordinates whose derivative is exactly zero. A

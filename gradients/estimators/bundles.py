@@ -65,7 +65,7 @@ class Bundling:
     of order 1/samples, below its standard error; the error bar is right on average, but where the step is strongly
     curved over the cloud the error is skewed, and multiples of the error bar are met more often than for a normal one.
 
-    Coordinates with a scale of zero are not perturbed. Zeroth order then knows nothing of their columns: pass
+    Coordinates with a scale of zero are not perturbed. Zeroth order then has no data for their columns: pass
     ``known_A``. For a quasi-dynamic system smoothed over u alone the paper takes the identity on the coordinates that
     are not actuated and zero elsewhere, ``known_A=torch.diag(unactuated)``.
 
@@ -131,8 +131,8 @@ class Bundling:
         """A, B and the smoothed next state at every knot; same seed, same result.
 
         Args:
-            step: States [batch, n] and controls [batch, m] to next states [batch, n]; for first order it offers
-                ``step_jacobian`` or is differentiable by torch.
+            step: States [batch, n] and controls [batch, m] to next states [batch, n]; for first order with
+                ``step_jacobian``, or differentiable by torch.
             states: [n] or [K, n].
             controls: [m] or [K, m].
             known_A: [n, n] or [K, n, n]; zeroth order takes the columns of unperturbed coordinates from it.

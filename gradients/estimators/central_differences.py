@@ -33,7 +33,7 @@ class CentralDifferences:
     variance h^2/3. With noise of the full scale the error would be h^2/6 F'''. Here the noise along coordinate i has
     standard deviation sqrt(scale^2 - h^2/3) instead, so that noise and difference together have the variance asked
     for; what remains is -h^4/180 F^(5). On a step function at its edge that is 0.1 % at the default step of 0.5 (0.17
-    % with its sign changed two scales away); on a cubic, exactly 0. *Variance.* On a jump each pair tells nothing
+    % with its sign changed two scales away); on a cubic, exactly 0. *Variance.* On a jump a pair has no information
     unless it straddles the jump, so variance goes like 1/h: hence a step this large.
 
     ``scale=0`` gives plain central differences of f itself, one pair per coordinate and no standard error, with step

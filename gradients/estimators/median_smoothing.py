@@ -28,11 +28,11 @@ _BLOCK = 2**22  # entries of costs and scores held at once for the jackknife
 class MedianSmoothing:
     """Unbiased gradient of F(theta) = E median(f(theta + L w_1), ..., f(theta + L w_k)), w_j independent, k odd.
 
-    The k-sample median of Petersen et al. 2024: a smoothed cost that a few wild values do not move. With k = 1 it is
+    The k-sample median of Petersen et al. 2024: a smoothed cost that is robust to outliers. With k = 1 it is
     :class:`Smoothing`; as k grows it tends to the median of f(theta + L w), which has an expectation where the mean has
-    none (a quadratic cost under Cauchy noise: any k of at least 5). Prefer it where the noise now and then meets a
-    cost out of all proportion (a failed rollout), and the gradient must not be that of the failures. It is another
-    function than the mean: on a skewed cost it sits elsewhere, and near a jump it is steeper (the jump's transition
+    none (a quadratic cost under Cauchy noise: any k of at least 5). Prefer it where some samples have a
+    cost far above the others (a failed rollout), and the gradient must not be that of the failures. It is another
+    function than the mean: on a skewed cost it has another value, and near a jump it is steeper (the jump's transition
     narrows like 1/sqrt(k)).
 
     *Estimate.* The perturbations are independent, so the score of a set S is the sum of its members':
@@ -164,8 +164,8 @@ def mean_median(costs: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor
     ordered, order = costs.sort(0)
     below = torch.arange(count, dtype=torch.float64, device=costs.device)[:, None]
     above = count - 1.0 - below
-    every = _log_binomial(torch.tensor(float(count), dtype=torch.float64, device=costs.device), k)
-    own = torch.exp(_log_binomial(below, r) + _log_binomial(above, r) - every)
+    all_subsets = _log_binomial(torch.tensor(float(count), dtype=torch.float64, device=costs.device), k)
+    own = torch.exp(_log_binomial(below, r) + _log_binomial(above, r) - all_subsets)
     medians = own * ordered
     shares = medians
     if r > 0:

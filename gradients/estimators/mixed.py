@@ -20,7 +20,7 @@ __all__ = ["Mixed"]
 
 @dataclass(frozen=True)
 class Mixed:
-    """alpha F1 + (1 - alpha) F0: first order where it can be believed, zeroth order for the rest.
+    """alpha F1 + (1 - alpha) F0: first order where it is reliable, zeroth order for the rest.
 
     Suh, Simchowitz, Zhang, Tedrake 2022, "Do Differentiable Simulators Give Better Policy Gradients?". F1 and F0 come
     from independent samples; a ``rule`` chooses alpha, of a theta or of each of its coordinates:
@@ -29,7 +29,7 @@ class Mixed:
       than the confidence bound of F0 allows. Prefer it wherever the cost may jump: there F1 is biased, often with
       *less* variance than elsewhere.
     - ``InverseVariance()``: the least variance of all mixtures. Only for costs known to be continuous over the cloud: a
-      first order that sees nothing has no variance, and gets all the weight. ``disagreement`` then shows it.
+      first order that is zero in all samples has no variance, and gets all the weight. ``disagreement`` then shows it.
 
     ``evaluations`` are those of both orders. The error bar is the noise of the mixture; see the rules for how the
     choice of alpha enters it. It does not show a bias of F1: with ``AlphaOrder`` that is bounded by ``gamma``
@@ -46,7 +46,7 @@ class Mixed:
     zeroth: Backend = field(default_factory=Smoothing)
     """Zeroth order of the same scale and distribution; ``Smoothing`` or ``LAX``."""
     rule: Rule = AlphaOrder()  # noqa: RUF009 - frozen
-    """How alpha is chosen."""
+    """Rule that chooses alpha."""
 
     def __post_init__(self) -> None:
         for name in ("first", "zeroth"):

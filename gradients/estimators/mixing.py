@@ -1,4 +1,4 @@
-"""How much of the first order goes into a mixture: rules for alpha."""
+"""Rules for alpha, the weight of the first order in a mixture."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class InverseVariance:
     sample variance are low together, and a low variance gets more weight.) With ``split`` (default) both orders are
     estimated twice, each with *its own* full number of samples, and each part is weighted by the variances of the
     other (cross-fitting): unbiased whenever both orders are, and the standard error, taken at the weights as they are,
-    is honest (it neglects a covariance of the parts of fourth order in the relative error of the weights). It costs
+    is valid (it neglects a covariance of the parts of fourth order in the relative error of the weights). It costs
     twice the rollouts and gives half the variance. Without, one estimate of each order, weighted by its own
     variances: biased as said, less so the more samples.
     """
@@ -67,7 +67,7 @@ class InverseVariance:
 
     @property
     def parts(self) -> int:
-        """Two with ``split``, else one."""
+        """Two parts with ``split``, else one."""
         return 2 if self.split else 1
 
     def mix(self, firsts: Sequence[Estimate], zeroths: Sequence[Estimate]) -> Mixture:
@@ -108,12 +108,12 @@ class AlphaOrder:
 
     That holds for any gamma, one that depends on the data as well: it may be given in units of |F0| or of eps. In
     units of eps (default) the bias that can get in falls with N, to at most gamma - eps; in fixed units it does not.
-    At a jump seen by 1,000 samples, 1.5 eps let in 2 % of the gradient, |F0|/4 18 %; on smooth costs both used the
+    At a jump, with 1,000 samples, 1.5 eps admitted 2 % of the gradient, |F0|/4 18 %; on smooth costs both used the
     first order. v is estimated from the samples, and Gaussian scores have no bound L: by default its term, of higher
     order in 1/N, is left out.
 
-    What it is not: unbiased. Where F1 is biased, up to gamma - eps of that gets in, which ``bias_bound`` says and the
-    error bar does not. The error bar is the noise of the mixture. At alpha = V0/(V0 + V1) it takes alpha as it is; at
+    It is not unbiased: where F1 is biased, up to gamma - eps of that enters, which ``bias_bound`` states and the error
+    bar does not. The error bar is the noise of the mixture. At alpha = V0/(V0 + V1) it takes alpha as it is; at
     the bound of (2), where F1 adds a step of fixed length to F0, towards F1 (so that along it the noise is all of
     F0's), it is propagated through (2), neglecting correlations between coordinates; at alpha = 0 it is that of F0.
 
@@ -145,7 +145,7 @@ class AlphaOrder:
 
     @property
     def parts(self) -> int:
-        """One."""
+        """One part."""
         return 1
 
     def mix(self, firsts: Sequence[Estimate], zeroths: Sequence[Estimate]) -> Mixture:

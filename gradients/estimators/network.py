@@ -16,8 +16,8 @@ from .adam import Adam
 __all__ = ["Ensemble", "one_thread"]
 
 _GAIN = 1.6  # keeps the variance of a unit normal input about constant through SiLU layers
-_SMALL = 2**19  # numbers in a layer of all members below which a second thread does not pay
-_LOOK = 20  # steps between looks at whether all members are done
+_SMALL = 2**19  # numbers in a layer of all members below which a second thread makes it slower
+_LOOK = 20  # steps between checks whether all members are done
 
 
 class Ensemble:
@@ -125,7 +125,7 @@ class Ensemble:
     def gradients(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Outputs [members, points] and their derivatives [members, points, inputs] at x [points, inputs].
 
-        By hand rather than by autograd, whose bookkeeping takes longer than the arithmetic of a few points; one
+        Written out instead of by autograd, whose bookkeeping takes longer than the arithmetic of a few points; one
         thread for these, as a second one only waits.
         """
         members, wide = len(self.weights[0]), max(weight.shape[-1] for weight in self.weights)
@@ -146,10 +146,10 @@ class Ensemble:
 
 @contextmanager
 def one_thread(when: bool = True) -> Iterator[None]:
-    """One CPU thread for torch, as before afterwards.
+    """Limit torch to one CPU thread within the block.
 
-    Thousands of products this small gain nothing from a second thread, and on a machine with other work its spinning at
-    barriers made a fit of 0.6 s take 30 s.
+    The number of threads is restored afterwards. Thousands of products this small gain nothing from a second thread,
+    and on a machine with other work its spinning at barriers made a fit of 0.6 s take 30 s.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1 if when else before)

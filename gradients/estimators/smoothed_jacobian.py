@@ -15,7 +15,7 @@ from ..core.interface import Estimate
 from ..core.objective import assemble, objective_name, refuse_non_finite
 from ..statistics.smoothing_moments import SmoothingMoments
 from .smoothing.estimator import Smoothing
-from .smoothing.run import Progress, in_calls, rows_at_once
+from .smoothing.run import CountCallback, in_calls, rows_at_once
 
 __all__ = ["smoothed_jacobian"]
 
@@ -28,7 +28,7 @@ def smoothed_jacobian(
     *,
     seed: int = 0,
     with_scale: bool = False,
-    progress: Progress | None = None,
+    progress: CountCallback | None = None,
 ) -> tuple[Estimate, Estimate | None]:
     """Zeroth-order Jacobian of E y(theta + L w), for ``outputs`` y: [n, parameters] -> [n, K] (a map of rows).
 

@@ -1,4 +1,4 @@
-"""Analytic smoothing: the gradient of the same rollout with contacts that are felt from a distance."""
+"""Analytic smoothing: the gradient of the same rollout with contact forces that act before the shapes touch."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ KINDS = ("softplus", "log_barrier")
 class Softened:
     """Exact gradient of the objective with softened contact: no noise, one rollout, any number of parameters.
 
-    The objective must offer ``softened(kind, width, forward=...)``, another objective with the same parameters whose
+    The objective must have ``softened(kind, width, forward=...)``, another objective with the same parameters whose
     contacts are softened; the tasks on the simulator do. What is softened, and how, is in ``docs/contact.md``: the
     impulse of each contact is its mean over noise on the gap, of scale ``width``.
 
     By default the value is that of the hard objective, its rollout unchanged to the bit, and only the derivative of
-    each contact's impulse is softened, along that rollout. On pushes that is by far the better gradient: what touches
-    is differentiated nearly as it is, what does not is felt. With ``forward=True`` the rollout has the softened contact
-    as well, and the gradient is exact for its value: a smooth program with forces at a distance, for planning with it.
+    each contact's impulse is softened, along that rollout. On pushes that is by far the better gradient: shapes
+    that touch are differentiated nearly as they are, and those that do not touch have a derivative too. With
+    ``forward=True`` the rollout has the softened contact as well, and the gradient is exact for its value: a smooth
+    program with forces at a distance, for planning with it.
 
-    What it cannot do: it smooths contact by contact and step by step, so it is not the gradient of the cost averaged
-    over noise on theta; it has no error bar; a contact far beyond ``width`` stays unseen; and with too great a width it
-    answers for a world in which bodies never touch. Take the width down as you go: see :class:`GeometricWidth`.
+    Limits: it smooths contact by contact and step by step, so it is not the gradient of the cost averaged
+    over noise on theta; it has no error bar; a contact far beyond ``width`` has no effect; and with too great a width
+    it is the gradient of a world in which bodies never touch. Reduce the width during an optimization: see
+    :class:`GeometricWidth`.
 
     Diagnostics: as :class:`Autodiff`, and ``width`` [m].
     """
@@ -44,7 +46,8 @@ class Softened:
     width: float | None = None
     """Scale of the noise on the gap [m]; by default the objective's own ``softening_width[kind]``."""
     kind: str = "softplus"
-    """"softplus", felt at up to ten widths or so, or "log_barrier", which reaches much farther for its width."""
+    """"softplus", whose force acts up to about ten widths away, or "log_barrier", whose force acts much farther for its
+    width."""
     forward: bool = False
     """Whether the rollout has softened contact too, or only its gradient."""
 
@@ -58,9 +61,9 @@ class Softened:
 
     def estimate(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """Value and gradient of the softened objective at ``theta``; ``seed`` has no effect."""
-        offered = self._offered(objective)
+        soften = self._method_of(objective)
         width = self._width(objective)
-        softened = offered(self.kind, width, forward=self.forward)
+        softened = soften(self.kind, width, forward=self.forward)
         if not callable(softened):
             raise GradientError(
                 f"softened of {objective_name(objective)!r} returned a {type(softened).__name__}: return an objective"
@@ -69,7 +72,7 @@ class Softened:
         return replace(exact, diagnostics={**exact.diagnostics, "width": width})
 
     def warm_up(self, objective: Objective, theta: torch.Tensor) -> None:
-        """Have everything compiled and recorded that ``estimate`` needs at ``theta``, so that it can be timed."""
+        """Compile and record all that ``estimate`` needs at ``theta``, so that it can be timed."""
         self.estimate(objective, theta)
 
     def _width(self, objective: Objective) -> float:
@@ -79,19 +82,19 @@ class Softened:
         if own is None or self.kind not in own:
             raise GradientError(
                 f"objective {objective_name(objective)!r} has no softening_width[{self.kind!r}] of its own: say at "
-                "what distance contacts are to be felt, e.g. Softened(width=0.002) [m]"
+                "what distance contact forces are to act, e.g. Softened(width=0.002) [m]"
             )
         return float(own[self.kind])
 
-    def _offered(self, objective: Objective) -> Any:
-        offered = getattr(objective, "softened", None)
-        if not callable(offered):
+    def _method_of(self, objective: Objective) -> Any:
+        method = getattr(objective, "softened", None)
+        if not callable(method):
             raise GradientError(
-                f"objective {objective_name(objective)!r} has no contacts to soften: it offers no "
+                f"objective {objective_name(objective)!r} has no contacts to soften: it has no "
                 "softened(kind, width, forward=...). The tasks on the simulator (push, carrots) do; for any other "
                 "objective use Smoothing"
             )
-        return offered
+        return method
 
 
 @plain_numbers

@@ -28,25 +28,26 @@ _LEAST_SAMPLES = 20
 class Surrogate:
     """Gradient of a fit to costs at Gaussian points around theta: a plane, and a smooth network on what it leaves.
 
-    *What it estimates.* ``at="cloud"`` (default): the slope of the fit averaged over the cloud it was fitted to,
+    *Estimate.* ``at="cloud"`` (default): the slope of the fit averaged over the cloud it was fitted to,
     which is the gradient of the Gaussian-smoothed cost up to the error of the fit. ``at="theta"``: the slope of the
     fit at theta itself, which is the exact gradient where the network can follow the cost, and otherwise nothing
     definite. On smooth costs both agree to a few percent or better. At jumps and kinks they do not: with a scale of
     0.05 and 512 samples the cloud's slope of a step is 13 % off the smoothed gradient, theta's is wrong by three times
     its size, and both have a held-out error of 0.14.
 
-    Its error is an unknown bias, not noise: look at ``held_out_error`` before believing it. Near 0 the fit explains
+    Its error is an unknown bias, not noise: read ``held_out_error`` before use. Near 0 the fit explains
     the cost; near 1 the network explains nothing, and the gradient is no better than that of the plane. Prefer it
-    where rollouts are dear and the parameters few: on smooth costs it was 15 to 100 times closer than the zeroth
-    order at equal rollouts. What it cannot do: many parameters (at least 4 (d + 1) samples, for a good fit many
-    more), and error bars. Its ``standard_error`` is the spread (standard deviation) of the gradient over an ensemble
-    whose members differ in their start and in the points they train on: a spread, **not** a confidence bound. It does
-    not see the error that all members share, and on the step above it was a tenth of the true error.
+    where rollouts are expensive and the parameters few: on smooth costs it was 15 to 100 times closer than the zeroth
+    order at equal rollouts. It does not suit many parameters (at least 4 (d + 1) samples, for a good fit many
+    more), and has no error bars. Its ``standard_error`` is the spread (standard deviation) of the gradient over an
+    ensemble whose members differ in their start and in the points they train on: a spread, **not** a confidence bound.
+    It does
+    not include the error that all members share, and on the step above it was a tenth of the true error.
 
     Each member stops where its error is least on the ``validation`` share of the data, drawn anew for each; the share
-    ``held_out`` is seen by none and measures the ensemble's mean. A cost that is the same at every point has gradient
-    exactly 0, with ``constant`` true: the cloud saw nothing, so use a larger scale. The thetas of a batch share their
-    noise and starts and train together in one pass: a batch equals single calls up to rounding.
+    ``held_out`` is used by none and measures the ensemble's mean. A cost that is the same at every point has gradient
+    exactly 0, with ``constant`` true: all costs in the cloud are equal, so use a larger scale. The thetas of a batch
+    share their noise and starts and train together in one pass: a batch equals single calls up to rounding.
 
     Diagnostics: ``held_out_error``, root mean square error on held-out data over their standard deviation, and
     ``held_out_r2`` = 1 - error^2 (nan where those data are constant); ``gradient_spread``, shape [parameters];
@@ -73,7 +74,7 @@ class Surrogate:
     held_out: float = 0.15
     """Share of the data on which the fit is measured."""
     at: str = "cloud"
-    """Where the fit is differentiated: ``"cloud"``, averaged over its points, or ``"theta"``."""
+    """Place of differentiation: ``"cloud"``, averaged over its points, or ``"theta"``."""
     chunk: int | None = None
     """Most rollouts in one call of the objective; None for all at once."""
 
@@ -184,7 +185,7 @@ class Surrogate:
         return torch.cat([evaluate(objective, part) for part in parts]).double().view(len(batch), -1)
 
     def _training_masks(self, seed: int, points: int) -> torch.Tensor:
-        """Which points each member trains on, shape [members, points]; the others stop its training."""
+        """Masks of the points that each member trains on, shape [members, points]; the others stop its training."""
         order = draw_uniforms(seed, "surrogate split", first=0, rows=self.ensemble, columns=points).argsort(1)
         return order >= max(2, round(self.validation * self.samples))
 

@@ -1,4 +1,4 @@
-"""A surrogate as a control variate: whatever it says costs variance and never bias."""
+"""A surrogate as a control variate: its error adds variance and never bias."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class ControlVariate:
     very rollouts used here: it draws its own. A surrogate is used as it is, also outside its data.
 
     Diagnostics: ``trace_variance``, the sum of squared standard errors; ``plain_trace_variance``, what the same
-    rollouts would have given without the surrogate, and ``variance_ratio`` of the two (below 1: it pays);
+    rollouts would have given without the surrogate, and ``variance_ratio`` of the two (below 1: the surrogate helps);
     ``control_trace_variance``, the part that comes from ``control_samples``: raise these if it is not small;
-    ``value_standard_error``; ``finite``; ``inside_data`` where the surrogate knows.
+    ``value_standard_error``; ``finite``; ``inside_data`` where the surrogate has it.
     """
 
     surrogate: DifferentiableObjective
@@ -64,7 +64,7 @@ class ControlVariate:
         object.__setattr__(self, "scale", check_scale(self.scale))
         if not callable(self.surrogate) or not callable(getattr(self.surrogate, "value_and_gradient", None)):
             raise GradientError(
-                f"surrogate is {self.surrogate!r}: give an objective that offers value_and_gradient(theta), e.g. that "
+                f"surrogate is {self.surrogate!r}: give an objective that has value_and_gradient(theta), e.g. that "
                 "of fit_surrogate(objective, Cloud(theta, scale))"
             )
         check_count("control_samples", self.control_samples, 4)

@@ -1,4 +1,4 @@
-"""Rollouts that a surrogate is fitted to, and what it remembers of the objective they came from."""
+"""Rollouts that a surrogate is fitted to, and the identity of the objective they came from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Identity", "RegionData", "draw_data", "objective_dtype"]
 
 @dataclass(frozen=True)
 class Identity:
-    """What a surrogate remembers of the objective that it was fitted to."""
+    """Identity of the objective that a surrogate was fitted to."""
 
     name: str
     parameters: int
@@ -26,7 +26,7 @@ class Identity:
 
     @classmethod
     def of(cls, objective: object, parameters: int) -> Identity:
-        """Of an objective with this many parameters."""
+        """Identity of an objective with this many parameters."""
         names = getattr(objective, "parameter_names", None)
         return cls(objective_name(objective), parameters, None if names is None else tuple(map(str, names)))
 

@@ -60,9 +60,9 @@ def fit_dynamics(
         learning_rate: First learning rate of Adam; it falls to 0 along a cosine.
         patience: Training steps without a better validation error after which a model is done.
         validation: Share of the episodes that stops the training.
-        held_out: Share of the episodes that no model sees, on which the errors are measured.
+        held_out: Share of the episodes that no model is fitted to, on which the errors are measured.
         chunk: Most rollouts in one call of the simulator.
-        seed: Of episodes, starts and splits.
+        seed: Seed of episodes, starts and splits.
         progress: True for a bar on the terminal, or a function that takes each ``Progress``.
 
     Raises:
@@ -139,11 +139,11 @@ class DynamicsSurrogate:
     gradient of the ensemble's mean cost at theta, by torch through all steps; and an objective
     (``value_and_gradient``). It does not call the simulator.
 
-    Prefer it over a surrogate of the objective where the parameters are many: one-step models do not care how many
-    parameters an episode has, and every episode gives a transition for each step. What it cannot do: be more right
-    than its steps add up to. Errors grow along the rollout, and the gradient is a product of the models' Jacobians,
-    which nobody fitted. Read ``errors``. ``standard_error`` is the spread of the gradient over the ensemble, **not** a
-    confidence bound. For a gradient without bias use it in a :class:`ControlVariate`.
+    Prefer it over a surrogate of the objective where the parameters are many: one-step models do not depend on how many
+    parameters an episode has, and every episode gives a transition for each step. Its limit is the
+    accuracy of the steps: errors grow along the rollout, and the gradient is a product of the models' Jacobians,
+    which were not fitted. Read ``errors``. ``standard_error`` is the spread of the gradient over the ensemble, **not**
+    a confidence bound. For a gradient without bias use it in a :class:`ControlVariate`.
 
     Diagnostics: ``one_step_error`` and ``multi_step_error``, relative to the better baseline; ``gradient_spread``;
     ``inside_data``; ``finite``.
@@ -159,7 +159,7 @@ class DynamicsSurrogate:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name in messages."""
         return f"learned dynamics of {self.identity.name}"
 
     def inside(self, theta: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Fit of one-step models to transitions of the simulator, and their errors against models that know nothing."""
+"""Fit of one-step models to transitions of the simulator, and their errors against baselines without a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .step_model import DynamicsTask, StepModel
 
 __all__ = ["DynamicsErrors", "Transitions", "check_transitions", "measure", "train"]
 
-_LOOK = 20  # training steps between looks at the validation data
+_LOOK = 20  # training steps between evaluations on the validation data
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Transitions:
     """[T, episodes, actions]"""
 
     def rows(self, episodes: torch.Tensor) -> Transitions:
-        """Some of the episodes."""
+        """A part of the episodes."""
         return Transitions(self.states[:, episodes], self.actions[:, episodes])
 
 
@@ -39,13 +39,13 @@ class DynamicsErrors:
     """Errors on episodes that no model was trained on, in the task's distance [m], root mean square."""
 
     one_step: float
-    """After one step from a true state."""
+    """Error after one step from a true state."""
     one_step_nothing_moves: float
-    """Of the baseline whose state never changes."""
+    """One-step error of the baseline whose state never changes."""
     one_step_mean_change: float
-    """Of the baseline that makes the mean change of the training data, in the model's frame."""
+    """One-step error of the baseline that makes the mean change of the training data, in the model's frame."""
     multi_step: float
-    """At the end of an episode, from its start."""
+    """Error at the end of an episode, from its start."""
     multi_step_nothing_moves: float
     multi_step_mean_change: float
 

@@ -16,17 +16,17 @@ from ..core.errors import GradientError
 __all__ = ["read_model", "require", "write_model"]
 
 VERSION = 1
-"""Of the format. A file of another version is refused."""
+"""Version of the format. A file of another version is refused."""
 
 _HEADER = "header"
 
 
 def write_model(path: str | Path, kind: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a model: beside the final name first and then moved there, so that no reader ever sees half a file.
+    """Write a model beside its final name and move it there, so that no reader finds part of a file.
 
     Args:
         path: The file; its folder is made.
-        kind: What it holds, e.g. ``"objective surrogate"``.
+        kind: Kind of content, e.g. ``"objective surrogate"``.
         header: Plain numbers, strings, lists and dicts.
         arrays: Numbers by name.
     """

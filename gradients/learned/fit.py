@@ -58,10 +58,11 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class FitReport:
-    """How a fit went."""
+    """Quality of a fit."""
 
     held_out_error: float
-    """Root mean square error of the ensemble's mean on data that no member has seen, over their standard deviation."""
+    """Root mean square error of the ensemble's mean on data that no member was fitted to, over their standard
+    deviation."""
     held_out_r2: float
     """1 - held_out_error^2."""
     samples: int
@@ -79,7 +80,7 @@ class Fit:
     """A fitted cost: plane and networks in whitened parameters."""
 
     centre: torch.Tensor
-    """Of the data [parameters], float64."""
+    """Centre of the data [parameters], float64."""
     spread: torch.Tensor
     """Standard deviation of the data [parameters], float64."""
     offset: float

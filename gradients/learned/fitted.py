@@ -1,4 +1,4 @@
-"""A surrogate of the objective that is fitted once and asked many times."""
+"""A surrogate of the objective that is fitted once and evaluated many times."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ def fit_surrogate(
         learning_rate: First learning rate of Adam; it falls to 0 along a cosine.
         patience: Steps without a better validation error after which a network is done.
         validation: Share of the data that stops the training of a network, drawn anew for each.
-        held_out: Share of the data that no network sees, on which the fit is measured.
+        held_out: Share of the data that no network is fitted to, on which the fit is measured.
         smoothing: Standard deviation of the noise over which ``estimate`` averages the fit's value and slope, one
             number or one per coordinate; 0 for the slope at theta itself. None: the scale of a Cloud, 0 for a Box.
-        outside: What ``estimate`` does at a theta outside the region: ``"refit"`` anew in a region of the same size
+        outside: Behaviour of ``estimate`` at a theta outside the region: ``"refit"`` anew in a region of the same size
             about theta, ``"extend"`` the data by such a region and fit to all of them, ``"refuse"`` with an error, or
             ``"report"`` only (``inside_data`` is False) and extrapolate.
         regions_kept: Most regions whose data ``"extend"`` keeps; the oldest go first.
         chunk: Most rollouts in one call of the objective.
-        seed: Of points, starts and splits.
+        seed: Seed of points, starts and splits.
         progress: True for a bar on the terminal, or a function that takes each ``Progress``.
 
     Raises:
@@ -97,14 +97,14 @@ class FittedSurrogate:
     and slope of the ensemble's mean, averaged over Gaussian noise of scale ``smoothing`` on theta (64 Sobol points):
     the gradient of the smoothed cost, up to the error of the fit. With ``smoothing=0`` it is the slope at theta, the
     exact gradient where the networks can follow the cost and, across a jump, nothing definite. Prefer it where the
-    same neighbourhood or box is asked many times.
+    same neighbourhood or box is evaluated many times.
 
     Its error is an unknown bias: read ``held_out_error`` (0: explains all, 1: nothing). ``standard_error`` is the
-    spread (standard deviation) of the gradient over the ensemble, **not** a confidence bound: it does not see what all
-    networks share. For a gradient without bias use it in a :class:`ControlVariate`.
+    spread (standard deviation) of the gradient over the ensemble, **not** a confidence bound: it does not include the
+    error that all networks share. For a gradient without bias use it in a :class:`ControlVariate`.
 
     As an *objective* (call, ``value_and_gradient``) it is the fit at theta and nothing else: not averaged, never
-    refitted, evaluated outside its region without complaint.
+    refitted, evaluated outside its region without an error.
 
     Diagnostics of an estimate: ``held_out_error``, ``held_out_r2``; ``gradient_spread`` [parameters]; ``inside_data``,
     whether theta lies in a region with data (after a refit: True); ``refits``, ``extensions`` and ``rollouts`` so far,
@@ -141,12 +141,12 @@ class FittedSurrogate:
 
     @property
     def report(self) -> FitReport:
-        """How the present fit went."""
+        """Quality of the present fit."""
         return self.fit.report
 
     @property
     def regions(self) -> tuple[Region, ...]:
-        """Where its data are."""
+        """Regions of its data."""
         return tuple(part.region for part in self.data)
 
     def inside(self, theta: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A cost over a grid of two parameters, raw; rollouts that take long are kept and resumed."""
+"""A cost over a grid of two parameters, raw; costs computed so far are kept, and a later call resumes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class GridCosts:
     costs: torch.Tensor
     """[points y, points x]"""
     label: Mapping[str, Any]
-    """What the caller noted, e.g. the task's options."""
+    """Label given by the caller, e.g. the task's options."""
 
     @property
     def points(self) -> torch.Tensor:
@@ -75,7 +75,7 @@ def cost_on_grid(
 
     Args:
         objective: The cost.
-        theta: Where the other parameters are held [parameters].
+        theta: Values of the other parameters [parameters].
         axes: Indices of the two parameters.
         low: Least value of each, at the outer edge of the first cell.
         high: Largest value of each.

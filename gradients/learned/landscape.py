@@ -36,9 +36,9 @@ class LandscapeFit:
 
     grid: GridCosts
     costs: torch.Tensor
-    """Of the network at the grid's points [points y, points x]."""
+    """Costs of the network at the grid's points [points y, points x]."""
     gradients: torch.Tensor
-    """Of the network at the grid's points [points y, points x, 2]."""
+    """Gradients of the network at the grid's points [points y, points x, 2]."""
     raw: torch.Tensor
     """Central differences of the raw costs over two cells [points y, points x, 2]."""
     error: float
@@ -54,15 +54,15 @@ class LandscapeFit:
         return float(self.raw.square().mean().sqrt() / self.gradients.square().mean().sqrt())
 
     def ratio_over(self, objective: Callable[[torch.Tensor], torch.Tensor], step: float, count: int = 256) -> float:
-        """The same with central differences over a shorter ``step``, at ``count`` of the points spread over the grid.
+        """Ratio by central differences over a shorter ``step``, at ``count`` of the points spread over the grid.
 
         2 x 2 x count rollouts. A cost that is rough below the spacing of the grid has larger differences there.
         """
         if not 0.0 < step < math.inf:
             raise GradientError(f"step is {step!r}: give a positive length")
-        every = max(1, len(self.grid.points) // count)
-        # from the middle of the first stretch on; a prime-like stride would matter only on a grid of stripes
-        points = self.grid.points[every // 2 :: every]
+        stride = max(1, len(self.grid.points) // count)
+        # from the middle of the first stretch on; another stride would matter only on a grid of stripes
+        points = self.grid.points[stride // 2 :: stride]
         rows = self.grid.theta.repeat(len(points), 1)
         rows[:, list(self.grid.axes)] = points
         raw = []
@@ -72,7 +72,7 @@ class LandscapeFit:
             ends[len(rows) :, axis] -= step
             plus, minus = objective(ends).double().cpu().view(2, -1)
             raw.append((plus - minus) / (2 * step))
-        fitted = self.gradients.reshape(-1, 2)[every // 2 :: every]
+        fitted = self.gradients.reshape(-1, 2)[stride // 2 :: stride]
         return float(torch.stack(raw, -1).square().mean().sqrt() / fitted.square().mean().sqrt())
 
 

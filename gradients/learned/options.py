@@ -15,7 +15,7 @@ OUTSIDE = ("refit", "extend", "refuse", "report")
 
 @dataclass(frozen=True)
 class SurrogateOptions:
-    """What :func:`fit_surrogate` takes besides the networks; explained there."""
+    """Options of :func:`fit_surrogate` besides the networks; explained there."""
 
     smoothing: float | tuple[float, ...] = 0.0
     outside: str = "refit"

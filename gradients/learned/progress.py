@@ -1,4 +1,4 @@
-"""What a long fit says while it runs: one event type, and a bar on the terminal for it."""
+"""Progress of a long fit: one event type, and a bar on the terminal for it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Progress", "ProgressCallback", "reporter"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a phase of a fit has come."""
+    """State of one phase of a fit."""
 
     phase: str
     """``"rollouts"`` or ``"fit"``."""
     done: int
     """Rollouts or training steps done."""
     total: int
-    """Of how many; training may stop before."""
+    """Rollouts or training steps of the phase; training may stop before."""
     training_error: float = math.nan
     """Root mean square error on the training data, in standard deviations of the data; nan for rollouts."""
     validation_error: float = math.nan
-    """The same on the data that stop the training."""
+    """Root mean square error on the data that stop the training, in the same unit."""
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -1,4 +1,4 @@
-"""Regions of parameters that a surrogate is fitted over: where its data lie, and what counts as inside them."""
+"""Regions of parameters that a surrogate is fitted over: the points of its data, and a test of what lies inside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHARE = 0.9
 
 
 class Region(Protocol):
-    """Where parameters are drawn. ``centre`` and ``spread`` (standard deviation) whiten them for a network."""
+    """Region of parameters. ``centre`` and ``spread`` (standard deviation) whiten the drawn ones for a network."""
 
     @property
     def centre(self) -> torch.Tensor:
@@ -107,7 +107,7 @@ class Cloud:
 
     @property
     def smoothing(self) -> tuple[float, ...]:
-        """Its own scale: the fit is then that of the smoothed cost, as ``Surrogate(at="cloud")``."""
+        """Scale of the cloud: the fit is then that of the smoothed cost, as ``Surrogate(at="cloud")``."""
         return tuple(self.spread.tolist())
 
     def draw(self, seed: int, stream: str, rows: int) -> torch.Tensor:
@@ -167,7 +167,7 @@ class Box:
 
     @property
     def smoothing(self) -> None:
-        """None: the slope at theta itself."""
+        """None: a fit in a box is not averaged, which gives the slope at theta itself."""
         return None
 
     def draw(self, seed: int, stream: str, rows: int) -> torch.Tensor:
@@ -198,7 +198,7 @@ def region_from_dict(stored: dict[str, Any]) -> Cloud | Box:
     """The region of ``as_dict``.
 
     Raises:
-        GradientError: It is none.
+        GradientError: The dict describes no region.
     """
     kind = stored.get("kind") if isinstance(stored, dict) else None
     if kind == "cloud" and {"theta", "scale"} <= stored.keys():

@@ -1,4 +1,4 @@
-"""What a learned one-step model is made of, whatever it models: frames of reference around a network."""
+"""Parts of a learned one-step model of any system: frames of reference around a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["DynamicsTask", "StepModel", "initialise", "mlp"]
 
 
 class DynamicsTask(Protocol):
-    """A task as a chain of states and actions: what a learned model of the dynamics needs to know of it.
+    """A task as a chain of states and actions: the data that a learned model of the dynamics needs.
 
     T is the number of steps of an episode, which may be coarser than those of the simulator.
     """
@@ -41,7 +41,7 @@ class DynamicsTask(Protocol):
         ...
 
     def distance(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """How far apart states [..., ...state] are, one length for each [m]: the measure of a model's error."""
+        """Distance of states [..., ...state], one length for each [m]: the measure of a model's error."""
         ...
 
     def model(self, seed: int) -> StepModel:
@@ -50,7 +50,7 @@ class DynamicsTask(Protocol):
 
 
 class StepModel(torch.nn.Module, ABC):
-    """A model of one step: the change of the state, in a frame that moves with it, from what that frame sees.
+    """A model of one step: the change of the state, in a frame that moves with it, from quantities in that frame.
 
     A subclass gives the frame: ``change`` and its inverse ``apply``, and the network ``predict``. Changes are
     standardized by their ``mean`` and ``deviation`` over the training data, set by ``standardize``.
@@ -65,7 +65,7 @@ class StepModel(torch.nn.Module, ABC):
 
     @abstractmethod
     def change(self, state: torch.Tensor, action: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """What leads from ``state`` to ``after`` [batch, ...state], [batch, ..., changes]."""
+        """Change from ``state`` to ``after`` [batch, ...state], shape [batch, ..., changes]."""
 
     @abstractmethod
     def apply_change(self, state: torch.Tensor, action: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
@@ -87,7 +87,7 @@ class StepModel(torch.nn.Module, ABC):
         return self.apply_change(state, action, self.mean + self.deviation * self.predict(state, action))
 
     def mean_step(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """The state after the mean change of the training data: what a model without a network predicts."""
+        """The state after the mean change of the training data: the prediction of a model without a network."""
         shape = (*state.shape[: state.dim() - 1], len(self.mean))
         return self.apply_change(state, action, self.mean.expand(shape))
 

@@ -1,4 +1,4 @@
-"""Fitted surrogates read from disk, and all that is checked then."""
+"""Reading of fitted surrogates from disk, with its checks."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def load_surrogate(
 
     Args:
         path: A file of ``FittedSurrogate.save``.
-        objective: What it is to be used on; None: not compared.
+        objective: Objective that the surrogate is for; None: not compared.
         probes: Rollouts of the comparison; 0 for none.
-        progress: Of later refits, as in ``fit_surrogate``.
+        progress: Progress of later refits, as in ``fit_surrogate``.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -32,12 +32,12 @@ class StoredFit(Protocol):
 
     @property
     def regions(self) -> tuple[Region, ...]:
-        """Where it was fitted."""
+        """Regions of the fit."""
         ...
 
     @property
     def report(self) -> FitReport:
-        """How well it fits."""
+        """Quality of the fit."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 Philox is advanced straight to the first row that is wanted, so rows may be drawn in chunks of any size, in any order
 and on any number of processes. No global generator is read or written. Numbers are made on the CPU in float64 and
-then moved, so every device sees the same ones.
+then moved, so every device gets the same ones.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A distribution is a density m at unit scale with location zero, the same and ind
 uniform numbers into noise by its quantile function, one number each: that keeps rows independent of chunking, and lets
 low-discrepancy points take the place of random ones.
 
-*What smoothing asks of a density.* The zeroth order, with respect to x and to the scale, needs m absolutely continuous
+*Conditions on a density.* The zeroth order, with respect to x and to the scale, needs m absolutely continuous
 (no jumps) with E|s| and E|s w| finite, s = -d log m / dw. Kinks are allowed (Laplace and triangular at 0, triangular at
 its ends): s is then undefined on a set of measure zero only, and no boundary term appears, because m itself is
 continuous. A support that ends in a kink (triangular) is allowed too; one that ends in a jump (uniform) is not, since
@@ -54,12 +54,12 @@ class Distribution(Protocol):
     """A noise density m(w) at unit scale, the same and independent for every coordinate.
 
     Optional class attributes: ``orders``, the orders of smoothing it can give (default both); ``information``, E s^2,
-    which marks estimates without a variance where it is infinite; ``mean`` and ``variance``, for the reader.
+    which marks estimates without a variance where it is infinite; ``mean`` and ``variance``, for documentation.
     """
 
     name: ClassVar[str]
     symmetric: ClassVar[bool]
-    """Whether m(-w) = m(w): what antithetic pairs need."""
+    """Whether m(-w) = m(w): the condition of antithetic pairs."""
 
     def sample(self, uniforms: torch.Tensor) -> torch.Tensor:
         """Noise from numbers in (0, 1), by the quantile function; same shape."""
@@ -128,7 +128,7 @@ class Logistic:
 
 @dataclass(frozen=True)
 class Gumbel:
-    """The standard Gumbel density: skewed, mode 0, **mean 0.5772**: the smoothed objective sits beside the original.
+    """The standard Gumbel density: skewed, mode 0, **mean 0.5772**: it shifts the smoothed objective.
 
     exp(-w) is exponentially distributed, so the score 1 - exp(-w) is unbounded to the left, with light tails. The
     density whose perturbed argmax is the softmax. Not symmetric: no antithetic pairs.

@@ -34,7 +34,7 @@ class Draw:
         return self.map.score(self.noise, self.distribution.score(self.noise))
 
     def part(self, places: slice) -> Draw:
-        """Some of the units."""
+        """A part of the units."""
         return replace(self, noise=self.noise[places], moves=self.moves[places])
 
 

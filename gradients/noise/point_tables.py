@@ -1,4 +1,4 @@
-"""Points in the unit cube by row number: what a sampling's table is made of."""
+"""Points in the unit cube by row number: the entries of a sampling's table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .counter_random import derive_seed, draw_uniforms
 
 __all__ = ["CountedTable", "GridTable", "LatinTable", "SobolTable", "Table", "grid_side"]
 
-_BITS = 32  # of a Sobol' coordinate: scipy cannot skip ahead with more
-_BELOW_ONE = 1.0 - 2.0**-53  # what rounds to 1 in the last cell is put back into it: its quantile would be infinite
+_BITS = 32  # bits of a Sobol' coordinate: scipy cannot skip ahead with more
+_BELOW_ONE = 1.0 - 2.0**-53  # replaces numbers that round to 1, whose quantile is infinite
 _MOST_SOBOL_COLUMNS = 21201  # the direction numbers that scipy ships (Joe and Kuo 2008)
 
 

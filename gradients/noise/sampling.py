@@ -1,4 +1,4 @@
-"""Where the noise comes from: tables of points in the unit cube, random, stratified or of low discrepancy.
+"""Sources of noise: tables of points in the unit cube, random, stratified or of low discrepancy.
 
 A sampling makes a table of ``points`` rows of ``columns`` numbers in (0, 1) from a seed; any part of it can be asked
 for, and is the same whatever the chunking, the order or the process. Noise is made of it by quantile functions.
@@ -49,7 +49,7 @@ class Sampling(Protocol):
     random: ClassVar[bool]
     """Whether the table depends on the seed, a mean over all its rows being unbiased."""
     independent: ClassVar[bool]
-    """Whether its rows are independent of each other: what the usual standard error needs."""
+    """Whether its rows are independent of each other: the condition of the usual standard error."""
     mirrored: ClassVar[bool]
     """Whether the table holds 1 - u with every u, so that antithetic pairs would repeat its points."""
 

@@ -31,7 +31,7 @@ _WORST_CONDITION = 1e12  # beyond it L^-1 has fewer than four digits in float64
 
 
 class ScaleMap(Protocol):
-    """The linear map e -> L e on rows of noise [..., d], with what its adjoints give."""
+    """The linear map e -> L e on rows of noise [..., d], with its adjoints."""
 
     @property
     def shape(self) -> tuple[int, ...]:

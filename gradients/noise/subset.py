@@ -1,4 +1,4 @@
-"""Which parameters are perturbed: indices or names, as columns of theta."""
+"""Choice of the perturbed parameters: indices or names, as columns of theta."""
 
 from __future__ import annotations
 

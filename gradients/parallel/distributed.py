@@ -41,18 +41,18 @@ class Distributed:
     and the same seed gives the same estimate on any number of processes up to rounding of the sums (and of the
     objective, where its rows depend on how many there are).
 
-    Every process calls ``estimate`` with the same arguments, as often and in the same order. What goes wrong in one,
-    be it an exception of the objective, a call that differs from the others', or a process that ends or hangs, is
-    raised in all of them.
+    Every process calls ``estimate`` with the same arguments, as often and in the same order. A failure in one
+    is raised in all of them: an exception of the objective, a call that differs from the others', a process that ends
+    or hangs.
 
     On CPUs the processes share the cores: give each its part (``threads=processes.threads`` for
     the simulator; torchrun leaves torch one thread each).
     """
 
     backend: Shareable
-    """What estimates: a :class:`Smoothing`."""
+    """Backend that is shared out: a :class:`Smoothing`."""
     processes: Processes
-    """From :func:`join_processes`."""
+    """Processes, from :func:`join_processes`."""
 
     def __post_init__(self) -> None:
         if isinstance(self.backend, type) or not isinstance(self.backend, Shareable):
@@ -110,5 +110,5 @@ class Distributed:
 def _fingerprint(backend: object, theta: torch.Tensor, seed: int) -> str:
     numbers = theta.detach().double().cpu().contiguous().numpy().tobytes()
     # The default repr of an object has its address, which differs between processes.
-    words = re.sub(r"\b0x[0-9a-f]+\b", "", repr((backend, tuple(theta.shape), seed)))
-    return hashlib.sha256(words.encode() + numbers).hexdigest()
+    call = re.sub(r"\b0x[0-9a-f]+\b", "", repr((backend, tuple(theta.shape), seed)))
+    return hashlib.sha256(call.encode() + numbers).hexdigest()

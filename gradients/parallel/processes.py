@@ -22,8 +22,8 @@ from ..core.errors import GradientError
 __all__ = ["Processes", "join_processes"]
 
 BACKENDS = ("gloo", "nccl")
-_LINGER = 1.0  # s
-_NOTE = "carom/lost"  # key of the store under which a process leaves what it found out
+_LINGER = 1.0  # s that process 0 waits after an error, so that the others can read its store
+_NOTE = "carom/lost"  # key of the store under which a process writes the fault that it found
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Processes:
     size: int
     """Number of processes."""
     device: str
-    """Where this process should simulate: ``"cuda:<local rank>"`` with nccl, else ``"cpu"``."""
+    """Device on which this process should simulate: ``"cuda:<local rank>"`` with nccl, else ``"cpu"``."""
     backend: str
     """``"gloo"`` or ``"nccl"``."""
     timeout: float
@@ -52,7 +52,7 @@ class Processes:
             GradientError: A process has ended or did not come within ``timeout``; the message names it.
         """
         if self.size > 1:
-            # Process 0 is the one that can tell who is missing: it gives up first, and the others hear of it.
+            # Process 0 alone can name the missing process: it gives up first, and the others read its message.
             longest = self.timeout if self.rank == 0 else 1.2 * self.timeout + 5.0
             with self._watched("meet the others"):
                 dist.monitored_barrier(self.control, timedelta(seconds=longest), wait_all_ranks=True)
@@ -151,7 +151,7 @@ def join_processes(backend: str | None = None, *, timeout: float = 600.0) -> Ite
 
 
 _VARIABLES = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
-"""What torchrun sets, and the value of a script on its own, which is also the least."""
+"""Variables that torchrun sets, and the value of a script on its own, which is also the least."""
 
 
 def _from_environment(name: str, least: int) -> int:
@@ -168,7 +168,7 @@ def _cores() -> int:
 
 
 def _first_note(finding: str) -> str:
-    """Leave the finding where the others see it; answer with the first one left, which is nearest to the cause."""
+    """Store the finding for the others and return the first one stored, which is nearest to the cause."""
     try:
         store = dist.distributed_c10d._get_default_store()
         if store.check([_NOTE]):

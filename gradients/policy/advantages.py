@@ -1,4 +1,4 @@
-"""From costs to what multiplies the score of each action."""
+"""Factors of the score of each action, from costs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["generalized_advantages", "returns"]
 
 @plain_numbers
 def returns(costs: torch.Tensor, discount: float, *, to_go: bool) -> torch.Tensor:
-    """What the action of each step answers for, [T, N] from costs [T, N].
+    """Return that is credited to the action of each step, [T, N], from costs [T, N].
 
     To go: sum over k >= t of discount^(k-t) cost_k. Otherwise the whole return, in the units of step t:
     discount^-t times the sum over all k of discount^k cost_k.

@@ -1,4 +1,4 @@
-"""What is subtracted from the return of an action before it multiplies the score."""
+"""Baselines, which are subtracted from the return of an action before it multiplies the score."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Baseline(Protocol):
     """
 
     least: ClassVar[int]
-    """Trajectories that it needs."""
+    """Least number of trajectories."""
     values_states: ClassVar[bool]
     """Whether it estimates the value of states, so that advantages may be bootstrapped from it (GAE)."""
 
     def predict(self, rollouts: Rollouts, targets: torch.Tensor, *, seed: int) -> torch.Tensor:
-        """Baselines [T, N] for the returns ``targets`` [T, N] that the actions of ``rollouts`` met."""
+        """Baselines [T, N] for the returns ``targets`` [T, N] of the actions of ``rollouts``."""
         ...
 
 
 @dataclass(frozen=True)
 class NoBaseline:
-    """Nothing: the variance grows with the square of the cost. For comparison."""
+    """No baseline: the variance grows with the square of the cost. For comparison."""
 
     least: ClassVar[int] = 2
     values_states: ClassVar[bool] = False
@@ -47,7 +47,7 @@ class NoBaseline:
 @plain_numbers
 @dataclass(frozen=True)
 class Constant:
-    """One number for all, known beforehand."""
+    """Constant baseline, known beforehand."""
 
     value: float
     least: ClassVar[int] = 2
@@ -64,10 +64,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """At each step, the mean over the other trajectories: the default, free of choices.
+    """Mean over the other trajectories at each step: the default, without settings.
 
-    It knows the time but not the state; where trajectories start from or reach very different states a critic is
-    better.
+    It depends on the time but not on the state; where trajectories start from or reach very different states a critic
+    is better.
     """
 
     least: ClassVar[int] = 3

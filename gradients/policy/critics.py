@@ -45,7 +45,7 @@ class LinearCritic:
         check_count("folds", self.folds, 2)
 
     def predict(self, rollouts: Rollouts, targets: torch.Tensor, *, seed: int) -> torch.Tensor:
-        """Values [T, N] of the states that the actions met."""
+        """Values [T, N] of the states in which the actions were taken."""
         states = rollouts.states[:-1].double()
         out = torch.empty_like(targets)
         for own, others in _folds(targets.shape[1], self.folds, targets.device):
@@ -95,7 +95,7 @@ class NetworkCritic:
             raise GradientError(f"learning_rate is {self.learning_rate!r}: give a positive number")
 
     def predict(self, rollouts: Rollouts, targets: torch.Tensor, *, seed: int) -> torch.Tensor:
-        """Values [T, N] of the states that the actions met."""
+        """Values [T, N] of the states in which the actions were taken."""
         steps, count = targets.shape
         time = torch.linspace(-1.0, 1.0, steps, dtype=torch.float64, device=targets.device)
         states = rollouts.states[:-1].double()
@@ -106,7 +106,7 @@ class NetworkCritic:
             x, y = inputs[:, others].flatten(0, 1), targets[:, others].flatten()
             centre, spread = y.mean(), y.std().clamp_min(1e-300)
             fold_seed = derive_seed(seed, "critic", fold)
-            # Whole trajectories are held out: neighbours in time tell too much of each other.
+            # Whole trajectories are held out: states of one trajectory are correlated.
             draws = draw_uniforms(fold_seed, "held out", first=0, rows=len(others), columns=1)[:, 0]
             train = torch.ones(len(others), dtype=torch.bool, device="cpu")
             train[draws.argsort()[: max(1, len(others) // 10)]] = False
@@ -144,8 +144,8 @@ def _folds(count: int, folds: int, device: torch.device) -> list[tuple[torch.Ten
 def _standardized(x: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     """``x`` moved and scaled as ``others`` must be to have mean zero and unit spread over the second last dimension.
 
-    By the others alone: their own future would tell of the noise that a baseline must not know. Coordinates that do not
-    vary become zero.
+    By the others alone: their own future depends on the noise that a baseline must be independent of. Coordinates that
+    do not vary become zero.
     """
     spread = others.std(-2, keepdim=True)
     still = spread <= 1e-12 * (1.0 + others.abs().amax(-2, keepdim=True))

@@ -33,13 +33,13 @@ class PolicyGradient:
 
         gradient = mean over trajectories of sum_t discount^t (return_t - baseline_t) d log p(a_t | x_t) / d parameters
 
-    (Williams 1992; Sutton et al. 2000; with ``reward_to_go`` an action answers only for the costs from its step on.)
-    It sees jumps and contact not yet made, and its variance does not grow with the stiffness of the step, but with the
-    number of actions along the way. Where the whole chain is differentiable and not chaotic,
+    (Williams 1992; Sutton et al. 2000; with ``reward_to_go`` an action is credited only with the costs from its step
+    on.) It takes account of jumps and of contact not yet made, and its variance does not grow with the stiffness of the
+    step, but with the number of actions along the way. Where the whole chain is differentiable and not chaotic,
     ``Smoothing(order="first")`` over an open loop, or torch's own gradient, has far less.
 
     The discount weights the later steps as the objective does; dropping discount^t, as is common, is the gradient of
-    nothing. ``gae`` bootstraps from a critic: lower variance, biased as far as the critic is wrong, except at 1.
+    no objective. ``gae`` bootstraps from a critic: lower variance, biased as far as the critic is wrong, except at 1.
 
     Diagnostics: ``finite``; ``trace_variance``; ``value_standard_error``; ``explained_variance``, the share of the
     variance of returns over trajectories that the baseline takes away, averaged over steps.
@@ -48,11 +48,11 @@ class PolicyGradient:
     scale: Scale | None = 0.1
     """Noise scale of the actions, one number or one each, in their units. None where the policy returns its own."""
     trajectories: int = 256
-    """Simulated at once."""
+    """Trajectories simulated at once."""
     baseline: Baseline = field(default_factory=LeaveOneOut)
     """``LeaveOneOut()``, ``LinearCritic()``, ``NetworkCritic()``, ``Constant(value)`` or ``NoBaseline()``."""
     reward_to_go: bool = True
-    """False: every action answers for the whole cost, as in :class:`Smoothing`."""
+    """False: every action is credited with the whole cost, as in :class:`Smoothing`."""
     gae: float | None = None
     """Decay (lambda) of generalized advantage estimation in [0, 1]; needs a critic. None for plain returns."""
     distribution: str | Distribution = "gaussian"
@@ -83,11 +83,11 @@ class PolicyGradient:
         """Expected cost and its gradient by the policy's parameters; same seed, same result.
 
         Args:
-            problem: What to control.
+            problem: Problem to control.
             policy: A module from states [batch, n] to mean actions [batch, m], or to a pair of those and the logarithm
                 of the noise's scale (learned with the rest). One with ``takes_time = True`` gets the step, int
                 [batch], as a second argument. Parameters that do not require a gradient are constants.
-            seed: Of the noise; an open-loop policy gets the noise that ``Smoothing`` has for this seed.
+            seed: Seed of the noise; an open-loop policy gets the noise that ``Smoothing`` has for this seed.
 
         Returns:
             The gradient flat in the order of ``policy.parameters()``; :meth:`backward` puts it into ``.grad``.
@@ -142,7 +142,7 @@ class PolicyGradient:
         return estimate
 
     def _weights(self, problem: ControlProblem, rollouts: Rollouts, seed: int) -> tuple[torch.Tensor, float]:
-        """What multiplies the score of each action [T, N], and the share of variance that the baseline explains."""
+        """Factor of the score of each action [T, N], and the share of variance that the baseline explains."""
         targets = returns(rollouts.costs, problem.discount, to_go=self.reward_to_go)
         baseline = self.baseline.predict(rollouts, targets, seed=seed)
         if self.gae is None:

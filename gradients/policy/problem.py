@@ -1,4 +1,4 @@
-"""What a policy is to control: a batched step with a cost, where it starts, and for how long."""
+"""Control problems for a policy: a batched step with a cost, the initial states, and the horizon."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ControlProblem:
     final_cost: Callable[[torch.Tensor], torch.Tensor] | None = None
     """Cost [batch] of the last states [batch, n]."""
     discount: float = 1.0
-    """In (0, 1]."""
+    """Discount factor in (0, 1]."""
     name: str = "control problem"
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class OpenLoop(torch.nn.Module):
 
 
 def open_loop_objective(problem: ControlProblem, controls: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The same problem as an objective of the flattened controls, [batch, T * controls] to costs [batch].
+    """The problem as an objective of the flattened controls, [batch, T * controls] to costs [batch].
 
     For ``Smoothing`` and the other backends: without pairs it estimates what a :class:`PolicyGradient` of an
     ``OpenLoop`` policy does, from the same noise for the same seed. Starts are cycled through as there.

@@ -1,4 +1,4 @@
-"""Trajectories of a stochastic policy: what it saw, did and paid, and the noise that made the difference."""
+"""Trajectories of a stochastic policy: states, actions, costs, and the noise on the actions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .problem import ControlProblem
 
 __all__ = ["Rollouts", "policy_outputs", "roll_out"]
 
-STREAM = "smoothing"  # that of Smoothing: an open-loop problem gets its noise
+STREAM = "smoothing"  # the stream of Smoothing: an open-loop problem gets the same noise
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Rollouts:
     states: torch.Tensor
     """[T + 1, N, n]."""
     noise: torch.Tensor
-    """At unit scale, float64, [T, N, m]: action = mean + scale * noise."""
+    """Noise at unit scale, float64, [T, N, m]: action = mean + scale * noise."""
     scale: torch.Tensor
     """[T, N, m], float64."""
     actions: torch.Tensor

@@ -1,4 +1,4 @@
-"""The delete-a-group jackknife: error and bias of a statistic that is no mean, from what it is without each group."""
+"""The delete-a-group jackknife: error and bias of a statistic that is no mean, from its values without each group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streamed moments: what an estimate keeps of its samples, whatever their number, and how two parts are put together.
+"""Streamed moments: the sums that an estimate keeps of its samples, whatever their number, and their merging.
 
 Sums are float64 about a shift (the first sample seen), so that a large common offset costs no digits and a constant
 sample gives sums of exactly zero. Two parts, from two ranges of samples, two chunks or two processes, ``merge`` into
@@ -73,7 +73,7 @@ class MeanMoments:
         return MeanMoments(self.count, shift, self.first - count * by, second)
 
     def tensors(self) -> list[torch.Tensor]:
-        """Everything, in a fixed order."""
+        """All sums as tensors, in a fixed order."""
         return [self.count, self.shift, self.first, self.second]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> MeanMoments:
@@ -171,7 +171,7 @@ class CovarianceMoments:
         return CovarianceMoments(shift, base, table, self.centred)
 
     def tensors(self) -> list[torch.Tensor]:
-        """Everything, in a fixed order."""
+        """All sums as tensors, in a fixed order."""
         return [self.shift, self.base, self.table]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> CovarianceMoments:

@@ -1,4 +1,4 @@
-"""Least squares of outputs on random perturbations, with standard errors that trust no model of the residuals."""
+"""Least squares of outputs on random perturbations, with standard errors that assume no model of the residuals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many standard errors count as significant when several numbers are looked at together."""
+"""Number of standard errors that counts as significant when several numbers are tested together."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __all__ = ["SmoothingMoments"]
 
 @dataclass
 class SmoothingMoments:
-    """What is kept of any number of rollouts; all shapes are the same whatever the range."""
+    """Moments of any number of rollouts; all shapes are the same whatever the range."""
 
     value: MeanMoments
     gradient: MeanMoments | CovarianceMoments
@@ -32,7 +32,7 @@ class SmoothingMoments:
         return self._with(merged, self.zeros + other.zeros, self.dropped + other.dropped)
 
     def tensors(self) -> list[torch.Tensor]:
-        """Everything as plain float64 tensors, in a fixed order."""
+        """All moments as plain float64 tensors, in a fixed order."""
         return [self.zeros, self.dropped, *(tensor for part in self._parts() for tensor in part.tensors())]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> SmoothingMoments:

@@ -1,4 +1,4 @@
-"""All studies of a report, one after the other; what cannot be made is named with the reason."""
+"""All studies of a report, one after the other; those that cannot be made are named with the reason."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 from ...gradients.diagnosis import Diagnosis, DiagnosisVerdict, diagnose
 from ...gradients.estimators.central_differences import CentralDifferences
+from .backend_options import has_option, with_option
 from .descents import Curve, descents
-from .downhill_steps import Nudges, nudge
-from .gradient_field import ArrowField, arrow_field
+from .downhill_steps import DownhillSteps, downhill_steps
+from .gradient_field import GradientField, gradient_field
 from .plan import Plan
-from .single_samples import Singles, single_samples
+from .single_samples import SingleSamples, single_samples
 from .sweep import Law, Sweep, Truth, sweep
-from .vary import has_option, with_option
 
 __all__ = ["STUDIES", "Studies", "study"]
 
@@ -31,21 +31,21 @@ _STEP = 0.75  # of the reference's differences, in noise scales, as in the compa
 
 @dataclass(frozen=True)
 class Studies:
-    """What was found. Parts that could not be made are None or missing, and ``missing`` says why."""
+    """Results of the studies. Parts that could not be made are None or missing, and ``missing`` says why."""
 
-    arrows: ArrowField | None = None
-    singles: Singles | None = None
+    gradient_field: GradientField | None = None
+    single_samples: SingleSamples | None = None
     sweeps: dict[str, Sweep] = field(default_factory=dict)
-    """By what changes: samples, scale, horizon, stiffness."""
+    """Sweeps by the quantity that changes: samples, scale, horizon, stiffness."""
     diagnosis: Diagnosis | None = None
-    nudges: Nudges | None = None
+    downhill_steps: DownhillSteps | None = None
     curves: dict[str, Curve] = field(default_factory=dict)
     """Descents by backend."""
     missing: dict[str, str] = field(default_factory=dict)
-    """Why a study was not made, by its name: field, singles, samples, scale, horizon, stiffness,
-    growth, bodies, curves."""
+    """Reasons why studies were not made, by name: field, singles, samples, scale, horizon, stiffness, growth,
+    bodies, curves."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Of each study."""
+    """Seconds of each study."""
 
     @property
     def squared_errors(self) -> dict[str, float]:
@@ -62,18 +62,18 @@ class Studies:
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, without the seconds."""
         return {
-            "field": None if self.arrows is None else self.arrows.as_dict(),
-            "singles": None if self.singles is None else self.singles.as_dict(),
+            "field": None if self.gradient_field is None else self.gradient_field.as_dict(),
+            "singles": None if self.single_samples is None else self.single_samples.as_dict(),
             "sweeps": {name: found.as_dict() for name, found in self.sweeps.items()},
             "diagnosis": None if self.diagnosis is None else _growth(self.diagnosis),
-            "nudges": None if self.nudges is None else self.nudges.as_dict(),
+            "nudges": None if self.downhill_steps is None else self.downhill_steps.as_dict(),
             "curves": {name: curve.as_dict() for name, curve in self.curves.items()},
         }
 
 
 @dataclass
 class _Work:
-    """What every study reads."""
+    """Inputs of every study."""
 
     objective: Objective
     theta: torch.Tensor
@@ -101,7 +101,7 @@ class _Work:
         return self.plan.fitted_repeats if has_option(backend, "learning_rate") else self.plan.repeats
 
     def reference(self, objective: Objective) -> Truth:
-        """Of another objective than the one compared."""
+        """Reference of another objective than the one compared."""
         backend = CentralDifferences(scale=self.scale.tolist(), samples=self.plan.reference_samples, step=_STEP)
         return Truth.of(backend.estimate(objective, self.theta, seed=self.seed))
 
@@ -114,8 +114,8 @@ class _Work:
         return Truth(gradient, error)
 
 
-class _NotOfferedError(Exception):
-    """Why a study cannot be made."""
+class _UnsupportedError(Exception):
+    """Reason why a study cannot be made."""
 
 
 def study(
@@ -135,15 +135,15 @@ def study(
     """Make all studies, or those asked for.
 
     Args:
-        objective: What was compared.
-        theta: Where [parameters].
-        backends: By name.
-        comparison: What came of it.
+        objective: Objective that was compared.
+        theta: Point of the comparison [parameters].
+        backends: Backends by name.
+        comparison: Numbers of the comparison.
         scale: Standard deviation of the noise [parameters].
         axes: The two parameters of the map, if there is one.
-        samples: Of each estimate in the comparison.
-        plan: How much of each study.
-        seed: Of all noise.
+        samples: Samples of each estimate in the comparison.
+        plan: Numbers of points and rollouts of each study.
+        seed: Seed of all noise.
         progress: Called with the name of each study before it begins.
         only: Names of ``STUDIES``; None for all.
 
@@ -157,15 +157,15 @@ def study(
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     seconds: dict[str, float] = {}
-    for name, (words, make) in STUDIES.items():
+    for name, (stage, make) in STUDIES.items():
         if only is not None and name not in only:
             missing[name] = "not computed: it was not among the studies asked for"
             continue
-        progress(words)
+        progress(stage)
         clock = time.perf_counter()
         try:
             found[name] = make(work)
-        except (_NotOfferedError, GradientError) as reason:
+        except (_UnsupportedError, GradientError) as reason:
             missing[name] = str(reason)
         seconds[name] = time.perf_counter() - clock
     sweeps: dict[str, Sweep] = {
@@ -174,43 +174,49 @@ def study(
     if "growth" in found and found["growth"].spectrum is None and found["growth"].gradient_norm_by_step is None:
         missing["growth"] = found["growth"].notes[0]
     return Studies(
-        arrows=found.get("field"),
-        singles=found.get("singles"),
+        gradient_field=found.get("field"),
+        single_samples=found.get("singles"),
         sweeps=sweeps,
         diagnosis=found.get("growth"),
-        nudges=found.get("bodies"),
+        downhill_steps=found.get("bodies"),
         curves=found.get("curves", {}),
         missing=missing,
         seconds=seconds,
     )
 
 
-def _field(work: _Work) -> ArrowField:
+def _gradient_field(work: _Work) -> GradientField:
     if work.axes is None:
-        raise _NotOfferedError("there is one parameter only, and a map takes two")
-    return arrow_field(
+        raise _UnsupportedError("there is one parameter only, and a map takes two")
+    return gradient_field(
         work.objective, work.theta, work.few, work.axes, work.scale,
-        points=work.plan.field, samples=work.plan.samples, seed=work.seed,
+        points=work.plan.arrows, samples=work.plan.samples, seed=work.seed,
     )  # fmt: skip
 
 
-def _singles(work: _Work) -> Singles:
+def _single_samples(work: _Work) -> SingleSamples:
     exact = {name: backend for name, backend in work.backends.items() if not has_option(backend, "samples")}
     return single_samples(
-        work.objective, work.theta, exact, work.truth.gradient, work.scale, samples=work.plan.singles, seed=work.seed
+        work.objective,
+        work.theta,
+        exact,
+        work.truth.gradient,
+        work.scale,
+        samples=work.plan.single_samples,
+        seed=work.seed,
     )
 
 
 def _samples(work: _Work) -> Sweep:
     counts = sorted({max(2, 2 * round(share * work.samples / 2)) for share in work.plan.shares})
     if not any(has_option(backend, "samples") for backend in work.backends.values()):
-        raise _NotOfferedError("none of the backends compared takes samples")
+        raise _UnsupportedError("none of the backends compared takes samples")
     return sweep(
         work.theta, work.backends, counts,
         label="samples", unit="",
         objective=lambda value: work.objective,
         truth=lambda value: work.truth,
-        varied=lambda backend, value: with_option(backend, "samples", round(value)),
+        backend_at=lambda backend, value: with_option(backend, "samples", round(value)),
         repeats=work.repeats, seed=work.seed, law=Law("1/samples", -1.0, each=True),
     )  # fmt: skip
 
@@ -218,32 +224,32 @@ def _samples(work: _Work) -> Sweep:
 def _scale(work: _Work) -> Sweep:
     few = work.few
     if not any(has_option(backend, "scale") for backend in few.values()):
-        raise _NotOfferedError("none of the backends compared takes a noise scale")
+        raise _UnsupportedError("none of the backends compared takes a noise scale")
     base = float(work.scale.mean())
     return sweep(
         work.theta, few, [factor * base for factor in work.plan.scales],
         label="noise scale", unit=str(getattr(work.objective, "parameter_unit", "")),
         objective=lambda value: work.objective,
         truth=lambda value: work.truth,
-        varied=lambda backend, value: with_option(backend, "scale", (work.scale * (value / base)).tolist()),
+        backend_at=lambda backend, value: with_option(backend, "scale", (work.scale * (value / base)).tolist()),
         repeats=work.repeats, seed=work.seed, law=Law("1/scale², rough costs", -2.0, each=False),
     )  # fmt: skip
 
 
 def _horizon(work: _Work) -> Sweep:
-    offered = horizons_of(work.objective, work.plan.points)
-    if offered is None:
-        raise _NotOfferedError("the objective offers no shorter horizon: no at_horizon(steps) and steps")
-    return _remade(work, *offered, "horizon", "steps", None)
+    variants = horizons_of(work.objective, work.plan.points)
+    if variants is None:
+        raise _UnsupportedError("the objective has no shorter horizon: no at_horizon(steps) and steps")
+    return _remade(work, *variants, "horizon", "steps", None)
 
 
 def _stiffness(work: _Work) -> Sweep:
-    offered = stiffnesses_of(work.objective, work.plan.points)
-    if offered is None:
-        raise _NotOfferedError(
-            "the objective offers no other contact stiffness: no at_stiffness(stiffness) and stiffness_range"
+    variants = stiffnesses_of(work.objective, work.plan.points)
+    if variants is None:
+        raise _UnsupportedError(
+            "the objective has no other contact stiffness: no at_stiffness(stiffness) and stiffness_range"
         )
-    return _remade(work, *offered, "contact stiffness", "N/m", Law("stiffness², explicit springs", 2.0, each=False))
+    return _remade(work, *variants, "contact stiffness", "N/m", Law("stiffness², explicit springs", 2.0, each=False))
 
 
 def _remade(
@@ -256,7 +262,7 @@ def _remade(
         label=label, unit=unit,
         objective=objectives.__getitem__,
         truth=lambda value: work.reference(objectives[value]),
-        varied=lambda backend, value: backend,
+        backend_at=lambda backend, value: backend,
         repeats=work.repeats, seed=work.seed, law=law,
     )  # fmt: skip
 
@@ -267,12 +273,12 @@ def _diagnosis(work: _Work) -> Diagnosis:
     )
 
 
-def _bodies(work: _Work) -> Nudges:
+def _bodies(work: _Work) -> DownhillSteps:
     if not callable(getattr(work.objective, "record", None)):
-        raise _NotOfferedError("the objective simulates no bodies that could be drawn: it has no record(theta)")
+        raise _UnsupportedError("the objective simulates no bodies that could be drawn: it has no record(theta)")
     rows = [work.comparison.reference, *work.comparison.rows]
     gradients = {row.name: row.gradient for row in rows if row.gradient is not None}
-    return nudge(work.objective, work.theta, gradients, work.scale, seed=work.seed)
+    return downhill_steps(work.objective, work.theta, gradients, work.scale, seed=work.seed)
 
 
 def _curves(work: _Work) -> dict[str, Curve]:
@@ -283,8 +289,8 @@ def _curves(work: _Work) -> dict[str, Curve]:
 
 
 STUDIES: dict[str, tuple[str, Callable[[_Work], Any]]] = {
-    "field": ("arrows over the plane", _field),
-    "singles": ("single samples", _singles),
+    "field": ("arrows over the plane", _gradient_field),
+    "singles": ("single samples", _single_samples),
     "samples": ("bias and variance by samples", _samples),
     "scale": ("bias and variance by noise scale", _scale),
     "horizon": ("bias and variance by horizon", _horizon),
@@ -293,7 +299,7 @@ STUDIES: dict[str, tuple[str, Callable[[_Work], Any]]] = {
     "bodies": ("where a step moves the bodies", _bodies),
     "curves": ("a descent with each backend", _curves),
 }
-"""By name: what the progress says, and what makes it. The order of the work."""
+"""Studies by name, in the order of the work: the text of the progress, and the function."""
 
 
 def _growth(diagnosis: Diagnosis) -> dict[str, Any]:

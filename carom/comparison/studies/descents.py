@@ -1,4 +1,4 @@
-"""What each gradient is good for: descent by the same optimizer with each of them, at equal numbers of rollouts."""
+"""Descents by the same optimizer with each gradient, at equal numbers of rollouts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...gradients.estimators.adam import Adam
 from ...gradients.noise.counter_random import derive_seed
 from ...optimization.counting import Counted, Tally
 from ...optimization.problem import BACKWARD_ROLLOUTS
-from .vary import with_option
+from .backend_options import with_option
 
 __all__ = ["Curve", "descend", "descents"]
 
@@ -26,22 +26,22 @@ RATE = 0.25
 
 @dataclass(frozen=True)
 class Curve:
-    """One descent."""
+    """Curve of one descent."""
 
     rollouts: tuple[int, ...]
     """Spent before each point, a backward pass counted as ``BACKWARD_ROLLOUTS``; 0 at the start."""
     cost: tuple[float, ...]
-    """Of the objective as it is."""
+    """Cost of the objective as it is."""
     best: torch.Tensor
     """Theta of the least cost [parameters], on the CPU."""
     gradient: torch.Tensor | None
     """The backend's gradient there; None where the descent ended before it was taken."""
     stopped: str | None = None
-    """Why it ended early."""
+    """Reason for an early end."""
 
     @property
     def least(self) -> float:
-        """The least cost met."""
+        """The least cost of the descent."""
         return min(self.cost)
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,12 +67,12 @@ def descend(
     """Adam (Kingma and Ba 2015) on the parameters in units of the noise, until rollouts or steps are spent.
 
     Rollouts are counted as ``carom.optimization.minimize`` does, but for those of the costs along the way, which are
-    the objective's as it is. A gradient that cannot be taken ends the descent there, and the curve says why.
+    the objective's as it is. A gradient that cannot be taken ends the descent there, with the reason in the curve.
 
     Args:
         objective: The cost.
         theta: Start [parameters].
-        backend: Of the gradient.
+        backend: Backend of the gradient.
         scale: Standard deviation of the noise [parameters].
         rollouts: To spend on gradients, at most.
         steps: At most.

@@ -1,4 +1,4 @@
-"""What a small step along each gradient does to the bodies: where they end, against where they ended."""
+"""Downhill steps: displacement of the final positions of the bodies by a small step along each gradient."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 
 from ...gradients.noise.counter_random import draw_uniforms
 
-__all__ = ["Nudges", "nudge"]
+__all__ = ["DownhillSteps", "downhill_steps"]
 
 
 @dataclass(frozen=True)
-class Nudges:
-    """How far each body ends from where it ended, [m]."""
+class DownhillSteps:
+    """Displacements of the final positions of the bodies [m]."""
 
     moves: dict[str, np.ndarray]
-    """By gradient, x and y of each body, [bodies, 2]; a gradient of exactly zero moves nothing."""
+    """Displacements by gradient, x and y of each body, [bodies, 2]; a gradient of exactly zero moves nothing."""
     body_names: tuple[str, ...]
     chance: np.ndarray
     """Root mean square distance that steps of the same length in random directions move each body, [bodies]."""
@@ -33,7 +33,7 @@ class Nudges:
         }
 
 
-def nudge(
+def downhill_steps(
     objective: Any,
     theta: torch.Tensor,
     gradients: Mapping[str, Sequence[float]],
@@ -41,16 +41,16 @@ def nudge(
     *,
     seed: int,
     chances: int = 8,
-) -> Nudges:
+) -> DownhillSteps:
     """Rollouts one noise scale downhill along each gradient, by steepest descent in units of the noise.
 
     Args:
-        objective: Offers ``record(theta)``.
+        objective: Objective with ``record(theta)``.
         theta: [parameters].
-        gradients: By name.
+        gradients: Gradients by name.
         scale: Standard deviation of the noise [parameters].
-        seed: Of the random directions.
-        chances: How many of them.
+        seed: Seed of the random directions.
+        chances: Number of random directions.
     """
     unit = scale.double().cpu().expand(len(theta))
     noise = torch.special.ndtri(draw_uniforms(seed, "nudges", first=0, rows=chances, columns=len(theta)))
@@ -62,7 +62,7 @@ def nudge(
     ends = recording.body_q[-1, :, :, :2].astype(float)  # [rows, bodies, 2]
     moved = ends[1:] - ends[0]
     by_chance = moved[len(gradients) :]
-    return Nudges(
+    return DownhillSteps(
         moves=dict(zip(gradients, moved, strict=False)),
         body_names=tuple(recording.body_names),
         chance=np.sqrt((by_chance**2).sum(axis=2).mean(axis=0)),

@@ -10,13 +10,13 @@ import torch
 
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
-from .vary import with_option
+from .backend_options import with_option
 
-__all__ = ["ArrowField", "arrow_field"]
+__all__ = ["GradientField", "gradient_field"]
 
 
 @dataclass(frozen=True)
-class ArrowField:
+class GradientField:
     """Gradients at theta + (dx, dy) in two parameters, float64 on the CPU."""
 
     axes: tuple[int, int]
@@ -28,7 +28,7 @@ class ArrowField:
     evaluations: dict[str, int]
     """Rollouts of one arrow, by backend."""
     notes: tuple[str, ...]
-    """Why a backend has none."""
+    """Reasons why backends have none."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and numbers."""
@@ -42,7 +42,7 @@ class ArrowField:
         }
 
 
-def arrow_field(
+def gradient_field(
     objective: Objective,
     theta: torch.Tensor,
     backends: Mapping[str, Backend],
@@ -53,8 +53,8 @@ def arrow_field(
     samples: int,
     seed: int,
     reach: float = 3.0,
-) -> ArrowField:
-    """All backends at ``points`` x ``points`` places, ``reach`` noise scales to every side of theta.
+) -> GradientField:
+    """Gradients of all backends at ``points`` x ``points`` places, ``reach`` noise scales to every side of theta.
 
     Args:
         objective: The cost.
@@ -63,8 +63,8 @@ def arrow_field(
         axes: Indices of the two parameters.
         scale: Standard deviation of the noise [parameters].
         points: Along each side.
-        samples: Of each arrow.
-        seed: Of the noise.
+        samples: Samples of each arrow.
+        seed: Seed of the noise.
         reach: Half of the width, in standard deviations.
     """
     sigma = scale.double().cpu()[list(axes)]
@@ -83,4 +83,4 @@ def arrow_field(
         found = estimate.gradient.double().cpu()[:, list(axes)]
         gradients[name] = found.view(points, points, 2)
         evaluations[name] = estimate.evaluations // len(batch)
-    return ArrowField(axes, at * sigma[0], at * sigma[1], gradients, evaluations, tuple(notes))
+    return GradientField(axes, at * sigma[0], at * sigma[1], gradients, evaluations, tuple(notes))

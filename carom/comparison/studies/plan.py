@@ -1,4 +1,4 @@
-"""How much of each study a report makes: less where a rollout computes much."""
+"""Plan of the studies of a report: fewer points and rollouts where a rollout computes much."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Plan:
     repeats: int
     """Seeds over which bias and variance are measured: more where few parameters make the variance less well known."""
     fitted_repeats: int
-    """The same for backends that train something, which takes longer than their rollouts."""
+    """Seeds for backends that train something, which takes longer than their rollouts."""
     shares: tuple[float, ...]
     """Numbers of samples, as shares of those of the comparison."""
     scales: tuple[float, ...]
@@ -27,9 +27,9 @@ class Plan:
     """Noise draws of the reference where the objective itself is varied."""
     points: int
     """Horizons, and stiffnesses."""
-    field: int
+    arrows: int
     """Arrows along each side of the map."""
-    singles: int
+    single_samples: int
     """Single-sample gradients in a histogram."""
     diagnosis: int
     """Samples of either order in the diagnosis."""
@@ -54,8 +54,8 @@ def plan_for(budget: Budget, samples: int, parameters: int) -> Plan:
         samples=few - few % 2,
         reference_samples=even(8, 32),
         points=3,
-        field=5 if budget.rollouts >= 3000 else 3,
-        singles=even(64, 256),
+        arrows=5 if budget.rollouts >= 3000 else 3,
+        single_samples=even(64, 256),
         diagnosis=even(16, 128),
         curve=round(budget.between(12, 16)) * (few - few % 2),
         steps=round(budget.between(30, 60)),

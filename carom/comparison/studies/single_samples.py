@@ -1,4 +1,4 @@
-"""Gradients from single samples, as an average over noise is made of: their spread, spikes and tails."""
+"""Gradients from single samples, the terms of an average over noise: their spread, spikes and tails."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ...gradients.core.interface import Backend, Objective
 from ...gradients.core.objective import evaluate
 from ...gradients.noise.counter_random import draw_uniforms
 
-__all__ = ["SCORE", "Singles", "single_samples"]
+__all__ = ["SCORE", "SingleSamples", "single_samples"]
 
 SCORE = "zeroth order"
 """Name of the samples (f - mean f) w / scale, which need values only."""
 
 
 @dataclass(frozen=True)
-class Singles:
+class SingleSamples:
     """One number a sample: its gradient along the reference's direction, float64 on the CPU."""
 
     reference: float
-    """Length of the reference: what the mean of an unbiased kind of sample comes to."""
+    """Length of the reference: the mean of an unbiased kind of sample."""
     samples: dict[str, torch.Tensor]
-    """By kind, [samples]: ``SCORE``, and the backends that need no samples, at perturbed points."""
+    """Samples by kind, [samples]: ``SCORE``, and the backends that need no samples, at perturbed points."""
     notes: tuple[str, ...]
-    """Why a backend has none."""
+    """Reasons why backends have none."""
 
     def zero_share(self, name: str) -> float:
         """Share of samples that are exactly zero."""
@@ -57,17 +57,17 @@ def single_samples(
     *,
     samples: int,
     seed: int,
-) -> Singles:
+) -> SingleSamples:
     """Single-sample gradients of the cost averaged over Gaussian noise.
 
     Args:
         objective: The cost.
         theta: [parameters].
         backends: Those that give a gradient without samples: each is taken at the perturbed points.
-        reference: The gradient along whose direction is looked [parameters].
+        reference: Gradient whose direction the samples are projected on [parameters].
         scale: Standard deviation of the noise [parameters].
-        samples: How many.
-        seed: Of the noise.
+        samples: Number of samples.
+        seed: Seed of the noise.
     """
     direction = reference.double().cpu()
     length = float(direction.norm())
@@ -88,4 +88,4 @@ def single_samples(
             notes.append(f"{name}: not finite at some of the perturbed points")
             continue
         found[name] = gradient @ direction
-    return Singles(length, found, tuple(notes))
+    return SingleSamples(length, found, tuple(notes))

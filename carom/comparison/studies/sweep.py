@@ -25,7 +25,7 @@ class Truth:
 
     @classmethod
     def of(cls, estimate: Estimate) -> Truth:
-        """What the estimate says."""
+        """Gradient and standard error of an estimate."""
         gradient = estimate.gradient.double().cpu()
         error = estimate.standard_error
         return cls(gradient, torch.zeros_like(gradient) if error is None else error.double().cpu())
@@ -43,14 +43,14 @@ class Truth:
 
 @dataclass(frozen=True)
 class Point:
-    """One backend under one condition."""
+    """Bias and variance of one backend under one condition."""
 
     bias: float
     """|mean over seeds - truth|."""
     noise: float
-    """What the bias would be by chance alone: the root of the variance of that mean and of the truth together."""
+    """Bias by chance alone: the root of the variance of that mean and of the truth together."""
     variance: float
-    """Of one estimate, summed over the parameters; 0 where it does not depend on the seed."""
+    """Variance of one estimate, summed over the parameters; 0 where it does not depend on the seed."""
     repeats: int
     """Seeds, 1 where the estimate does not depend on them."""
     evaluations: int
@@ -64,12 +64,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Law:
-    """The variance goes as what changes to a power."""
+    """Law: the variance is proportional to a power of the quantity that changes."""
 
-    words: str
+    formula: str
     power: float
     each: bool
-    """Whether every backend should follow it; else it is what some methods do, for comparison."""
+    """Whether every backend should follow it; else some methods do, and it is shown for comparison."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Sweep:
     """Points of all backends while one thing changes."""
 
     label: str
-    """What changes."""
+    """Quantity that changes."""
     unit: str
     values: tuple[float, ...]
     norms: tuple[float, ...]
@@ -85,15 +85,18 @@ class Sweep:
     truth_errors: tuple[float, ...]
     """Length of its standard error."""
     points: dict[str, tuple[Point | None, ...]]
-    """By backend; None where it gave none."""
+    """Points by backend; None where the backend gave none."""
     law: Law | None = None
-    """What to expect of the variance, where there is a law."""
+    """Expected law of the variance, where there is one."""
     notes: tuple[str, ...] = ()
-    """Why points are missing."""
+    """Reasons why points are missing."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and numbers."""
-        return asdict(self)
+        law = None
+        if self.law is not None:
+            law = {"words": self.law.formula, "power": self.law.power, "each": self.law.each}
+        return asdict(self) | {"law": law}
 
     def slope(self, name: str) -> float | None:
         """Exponent of the variance against the value, by least squares in logarithms; None below two points."""
@@ -144,7 +147,7 @@ def sweep(
     unit: str,
     objective: Callable[[float], Objective],
     truth: Callable[[float], Truth],
-    varied: Callable[[Backend, float], Backend | None],
+    backend_at: Callable[[Backend, float], Backend | None],
     repeats: Callable[[Backend], int],
     seed: int,
     law: Law | None = None,
@@ -153,16 +156,16 @@ def sweep(
 
     Args:
         theta: [parameters].
-        backends: By name.
-        values: Of what changes, ascending.
-        label: What changes.
+        backends: Backends by name.
+        values: Values of that quantity, ascending.
+        label: Quantity that changes.
         unit: Its unit, or nothing.
         objective: The objective for a value.
-        truth: What is right for a value.
-        varied: The backend for a value; None where it has nothing to change, and is then left out.
+        truth: True gradient for a value.
+        backend_at: The backend for a value; None where it has nothing to change, and is then left out.
         repeats: Seeds for a backend.
-        seed: Of all noise.
-        law: What to expect of the variance.
+        seed: Seed of all noise.
+        law: Expected law of the variance.
     """
     points: dict[str, list[Point | None]] = {name: [] for name in backends}
     truths: list[Truth] = []
@@ -172,7 +175,7 @@ def sweep(
         truths.append(right)
         for name, backend in backends.items():
             try:
-                changed = varied(backend, value)
+                changed = backend_at(backend, value)
                 point = None
                 if changed is not None:
                     count, stream = repeats(backend), derive_seed(seed, label, name)

@@ -16,12 +16,12 @@ from ...render.style import RC
 from .bodies import draw_bodies
 from .cost_slice import draw_slice
 from .descents import draw_curves
-from .gradient_field import draw_field, field_size
+from .gradient_field import draw_gradient_field, gradient_field_size
 from .growth import draw_growth
 from .landscape import draw_landscape
 from .parameters import draw_parameters
 from .scene import aspect, draw_scene, is_crowded
-from .single_samples import draw_singles, singles_size
+from .single_samples import draw_single_samples, single_samples_size
 from .sweep import draw_sweep
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class Kind:
     """One kind of figure."""
 
     panel: Callable[[FigureBase, ComparisonResult], None]
-    """Draws it into an empty figure."""
+    """Function that draws it into an empty figure."""
     size: Callable[[ComparisonResult], tuple[float, float]]
-    """Inches."""
+    """Size in inches."""
 
 
 def _draw_slice(figure: FigureBase, result: ComparisonResult) -> None:
@@ -81,9 +81,9 @@ KINDS: dict[str, Kind] = {
     "bodies": Kind(draw_bodies, _bodies_size),
     "slice": Kind(_draw_slice, _size(5.6, 4.0)),
     "landscape": Kind(draw_landscape, _size(8.4, 4.0)),
-    "field": Kind(draw_field, field_size),
+    "field": Kind(draw_gradient_field, gradient_field_size),
     "parameters": Kind(_draw_parameters, _size(8.0, 3.4)),
-    "singles": Kind(draw_singles, singles_size),
+    "singles": Kind(draw_single_samples, single_samples_size),
     "samples": _sweep("samples"),
     "scale": _sweep("scale"),
     "horizon": _sweep("horizon"),
@@ -91,7 +91,7 @@ KINDS: dict[str, Kind] = {
     "growth": Kind(draw_growth, _size(9.0, 3.4)),
     "curves": Kind(draw_curves, _size(9.0, 3.6)),
 }
-"""By name. A new figure is one entry here, one in ``captions``, and one in ``comparison/figure_kinds.py``."""
+"""Kinds by name. A new figure is one entry here, one in ``captions``, and one in ``comparison/figure_kinds.py``."""
 
 
 def draw(result: ComparisonResult, kind: str) -> Figure:

@@ -1,4 +1,4 @@
-"""Gradients as arrows on a picture: which way each of them would move what the parameters place."""
+"""Gradients as arrows on a picture: the displacement of the way-points along each of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def draw_arrows(axes: Axes, points: np.ndarray, moves: Mapping[str, np.ndarray],
 
     Args:
         axes: In the units of ``points``.
-        points: Where the arrows start, [n, 2].
+        points: Starts of the arrows, [n, 2].
         moves: Direction and relative size of the arrows [n, 2] by backend; "reference" sets the scale if it is there.
         longest: Length of the reference's longest arrow, in the units of ``points``.
     """

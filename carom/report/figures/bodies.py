@@ -24,10 +24,10 @@ _LONGEST = 0.16
 
 
 def draw_bodies(figure: FigureBase, result: ComparisonResult) -> None:
-    """From above, arrows at the bodies, all on one scale; circles are what chance does."""
+    """Draw the bodies from above, with arrows of displacement on one scale and circles of displacement by chance."""
     assert result.studies is not None
     assert result.recording is not None
-    found = result.studies.nudges
+    found = result.studies.downhill_steps
     assert found is not None
     axes = figure.subplots()
     scene = TopDown(axes, result.recording, **scene_of(result.objective))

@@ -18,7 +18,7 @@ __all__ = ["draw_curves"]
 
 
 def draw_curves(figure: FigureBase, result: ComparisonResult) -> None:
-    """Left by rollouts, right by steps of the optimizer; the least cost so far as a line, every step as a dot."""
+    """Draw the cost by rollouts (left) and optimizer steps (right): least cost so far as a line, each step as a dot."""
     assert result.studies is not None
     styles = looks(row.name for row in result.comparison.rows)
     left, right = figure.subplots(1, 2, sharey=True)

@@ -1,4 +1,4 @@
-"""Which way each backend goes, all over the map of two parameters: a panel per backend."""
+"""Descent directions of each backend over the map of two parameters: a panel per backend."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
     from ...comparison.result import ComparisonResult
 
-__all__ = ["draw_field", "field_size"]
+__all__ = ["draw_gradient_field", "gradient_field_size"]
 
 _COLUMNS = 3
 _LONGEST = 0.9
-"""Of the distance between two arrows."""
+"""Length of the longest arrow, as a share of the distance between two arrows."""
 
 
-def field_size(result: ComparisonResult) -> tuple[float, float]:
+def gradient_field_size(result: ComparisonResult) -> tuple[float, float]:
     """Inches for as many panels as there are backends."""
     assert result.studies is not None
-    assert result.studies.arrows is not None
-    count = max(1, len(result.studies.arrows.gradients))
+    assert result.studies.gradient_field is not None
+    count = max(1, len(result.studies.gradient_field.gradients))
     columns = _columns(count)
     return (1.0 + 3.1 * columns, 0.7 + 3.0 * math.ceil(count / columns))
 
 
-def draw_field(figure: FigureBase, result: ComparisonResult) -> None:
+def draw_gradient_field(figure: FigureBase, result: ComparisonResult) -> None:
     """The hard cost as it is where a backend has no error bar, averaged where it has one; arrows downhill."""
     assert result.studies is not None
-    found, plane = result.studies.arrows, result.landscape
+    found, plane = result.studies.gradient_field, result.landscape
     assert found is not None
     assert plane is not None
     factor, unit = (100.0, " [cm]") if result.unit == "m" else (1.0, f" [{result.unit}]" if result.unit else "")

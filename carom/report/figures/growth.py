@@ -1,4 +1,4 @@
-"""How the exact gradient comes about: its norm by time step, and the growth of disturbances by horizon."""
+"""The exact gradient along the rollout: its norm by time step, and the growth of disturbances by horizon."""
 
 from __future__ import annotations
 

@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
     from ...comparison.result import ComparisonResult
 
-__all__ = ["draw_singles", "singles_size"]
+__all__ = ["draw_single_samples", "single_samples_size"]
 
 _BINS = 41
 _CUT = 0.98
 """Share of the samples that sets the width of a panel; the others are counted at its edge."""
 
 
-def singles_size(result: ComparisonResult) -> tuple[float, float]:
+def single_samples_size(result: ComparisonResult) -> tuple[float, float]:
     """Inches for as many panels as there are kinds of sample."""
     assert result.studies is not None
-    assert result.studies.singles is not None
-    return (max(5.0, 3.2 * len(result.studies.singles.samples)), 3.4)
+    assert result.studies.single_samples is not None
+    return (max(5.0, 3.2 * len(result.studies.single_samples.samples)), 3.4)
 
 
-def draw_singles(figure: FigureBase, result: ComparisonResult) -> None:
+def draw_single_samples(figure: FigureBase, result: ComparisonResult) -> None:
     """A panel per kind of sample: counts on a logarithmic axis, the mean, the reference, the share of exact zeros."""
     assert result.studies is not None
-    found = result.studies.singles
+    found = result.studies.single_samples
     assert found is not None
     styles = {**looks(row.name for row in result.comparison.rows), SCORE: looks(["smoothing"])["smoothing"]}
     unit = f" [1/{result.unit}]" if result.unit else ""
@@ -60,7 +60,7 @@ def draw_singles(figure: FigureBase, result: ComparisonResult) -> None:
 
 
 def _range(x: np.ndarray, reference: float) -> tuple[float, float]:
-    """What holds most samples, the reference, and zero where samples are there."""
+    """Range that holds most samples, the reference, and zero where samples are zero."""
     ends = [*np.quantile(x, [1.0 - _CUT, _CUT]), reference, float(x.mean()), *([0.0] if (x == 0.0).any() else [])]
     low, high = float(min(ends)), float(max(ends))
     margin = 0.12 * (high - low) or 0.1 * abs(high) or 1.0

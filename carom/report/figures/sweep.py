@@ -57,7 +57,7 @@ def draw_sweep(figure: FigureBase, result: ComparisonResult, name: str) -> None:
                 _line(right, x, variance, found.law, color=look.color)
     if found.law is not None and not found.law.each and heights:
         limits = right.get_ylim()
-        _line(right, x, heights[0], found.law, color="#7A7A7A", label=f"as {found.law.words}")
+        _line(right, x, heights[0], found.law, color="#7A7A7A", label=f"as {found.law.formula}")
         right.set_ylim(limits[0] / 3.0, limits[1] * 3.0)
     if seen:
         left.set_ylim(0.4 * min(seen), 3.0 * max(seen))

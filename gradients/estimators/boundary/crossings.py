@@ -1,4 +1,4 @@
-"""Where a cost jumps along lines: a grid of rollouts in one batch, then batched bisection of what looks like a jump.
+"""Search for jumps of a cost along lines: a grid of rollouts in one batch, then batched bisection of suspect intervals.
 
 Everything is in units of the noise: a line is the points theta + L (w + t v), and t its coordinate. All lines are
 searched together, so that each level of the bisection is one call of the objective.
@@ -28,12 +28,12 @@ def density(t: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found on its lines; entries in no particular order."""
+    """Jumps found on the lines; entries in no particular order."""
 
     line: torch.Tensor
     """Line of each jump, shape [jumps]."""
     t: torch.Tensor
-    """Where it is, shape [jumps]."""
+    """Coordinate of each jump, shape [jumps]."""
     size: torch.Tensor
     """Change of the cost across it in the direction of growing t, shape [jumps]."""
     smooth: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -45,7 +45,7 @@ class Found:
 
 
 class _Brackets:
-    """Intervals [a, b] of lines, with what is known at both ends; columns of equal length."""
+    """Intervals [a, b] of lines, with the known data at both ends; columns of equal length."""
 
     def __init__(self, line: torch.Tensor, *ends: torch.Tensor) -> None:
         self.columns = (line, *ends)
@@ -119,12 +119,12 @@ def search_values(
         first, second = at - below, above - at
         unequal = (first * (1.0 - _SPLIT) - second * _SPLIT).abs() > 0.4 * _allowed(active, smallest)
         halves = [_Brackets(of, left, middle, below, at), _Brackets(of, middle, right, at, above)]
-        again = []
+        remaining = []
         for half, change in zip(halves, (first, second), strict=True):
             go = unequal & (change.abs() > 0.1 * _allowed(half, smallest))
-            again.append(half.keep(go))
+            remaining.append(half.keep(go))
             smooth.append(half.keep(~go))
-        active = _Brackets.join(again)
+        active = _Brackets.join(remaining)
     found = _Brackets.join([active.keep(torch.zeros_like(active.columns[0], dtype=torch.bool)), *jumps])
     of, left, right, below, above = found.columns
     rest = _Brackets.join(smooth).columns

@@ -11,7 +11,7 @@ import torch
 from ....plain import plain_numbers
 from ...core.checks import as_batch, check_count, suggest
 from ...core.errors import GradientError
-from ...core.events import evaluate_events, offers_events
+from ...core.events import evaluate_events, supports_events
 from ...core.interface import Estimate, Objective
 from ...core.objective import assemble, evaluate, evaluate_with_gradient, objective_name, refuse_non_finite
 from ...noise.counter_random import draw_uniforms
@@ -38,29 +38,30 @@ class Boundary:
 
         d/dv F = E [d f / dv]  +  E_orthogonal [ sum_k J_k phi(t_k) ] / scale
 
-    The first term is what ``Smoothing(order="first")`` averages, and all that it sees. The second is the boundary
+    ``Smoothing(order="first")`` averages the first term alone. The second is the boundary
     term: each jump's place enters through the density itself, not through how many samples fell on which side, so a
     jump in one dimension has no sampling error at all. (The same integral as the edge sampling of Li et al. 2018,
     "Differentiable Monte Carlo Ray Tracing through Edge Sampling", and the boundary term of Bangaru et al. 2021, eq.
     6, for a Gaussian in place of a pixel filter.)
 
     Jumps are found by a grid of rollouts on each line, all in one batch, and batched bisection of the intervals that
-    look like one (:mod:`.crossings`). Where the objective offers ``events(theta)`` ([batch, events]: labels such as
+    look like one (:mod:`.crossings`). Where the objective has ``events(theta)`` ([batch, events]: labels such as
     "contact was made", or real numbers whose sign matters such as "height over the wall"), the grid and the
     bisection ask those instead, and the cost only on both sides of each change.
 
-    *Prefer it* where few parameters matter, crossings are few, and rollouts cheap: hit or miss, passed or not. *What
-    it costs*: ``samples`` x lines x (``grid`` + 1 + about 15 a jump) rollouts. Along the axes there is one line a
-    parameter, and each gives one coordinate. Random lines cost less per sample, but a line tells of one direction
-    only, and scaling it up by the number of parameters multiplies the variance by about as much: in many dimensions
-    the zeroth order with as many rollouts is as good. *What it cannot see*: an interval of the grid in which two jumps
-    cancel, a jump less than ``smallest_jump``, one beyond ``reach``. The grid is shifted at random for every line, so
-    that narrow features are found now and then, and the standard error shows it; but it is a bias if they never are.
+    *Prefer it* where few parameters matter, crossings are few, and rollouts cheap: hit or miss, passed or not. *Cost*:
+    ``samples`` x lines x (``grid`` + 1 + about 15 a jump) rollouts. Along the axes there is one line a parameter, and
+    each gives one coordinate. Random lines cost less per sample, but a line gives one direction only, and scaling it
+    up by the number of parameters multiplies the variance by about as much: in many dimensions the zeroth order with as
+    many rollouts is as good. *Jumps that it misses*: an interval of the grid in which two jumps cancel, a jump less
+    than ``smallest_jump``, one beyond ``reach``. The grid is shifted at random for every line, so that narrow features
+    are found now and then, and the standard error shows it; but it is a bias if they never are.
 
     ``continuous`` is the first term: ``"pathwise"`` averages exact gradients at the samples; a ramp steeper than
-    ``resolution`` is then counted twice if the exact gradient sees it. ``"line"`` integrates what the search has seen
-    between the jumps, linearly interpolated, against the density: values only, no gradient needed, less variance, and
-    an error of the interpolation, of order (2 reach / grid)^2 times the third derivative; kinks are refined too.
+    ``resolution`` is then counted twice if the exact gradient contains it. ``"line"`` integrates the costs that the
+    search has computed between the jumps, linearly interpolated, against the density: values only, no gradient needed,
+    less variance, and an error of the interpolation, of order (2 reach / grid)^2 times the third derivative; kinks are
+    refined too.
 
     Diagnostics: ``finite``; ``trace_variance``; ``jumps``, found in all; ``jumps_per_line``; ``boundary``, shape
     [parameters], the boundary term alone; ``event_evaluations``.
@@ -71,7 +72,8 @@ class Boundary:
     samples: int = 16
     """Samples, each with its own lines; the units of the standard error if they are independent."""
     sampling: str | Sampling = "monte_carlo"
-    """Name or instance of a sampling. What is left to be sampled is smooth, so ``"rqmc"`` pays in few dimensions."""
+    """Name or instance of a sampling. The remaining integrand is smooth, so ``"rqmc"`` lowers the variance in few
+    dimensions."""
     replications: int = 1
     """Independent tables of samples / replications each: 1, or at least 3; the standard error of dependent points."""
     directions: str = "axes"
@@ -83,7 +85,7 @@ class Boundary:
     reach: float = 4.0
     """Half-length of a line in units of the noise; beyond it the density is 3e-4 of its peak."""
     continuous: str = "pathwise"
-    """Where the continuous part comes from: ``"pathwise"`` or ``"line"``."""
+    """Source of the continuous part: ``"pathwise"`` or ``"line"``."""
     smallest_jump: float = 0.02
     """Jump that may be missed, relative to the standard deviation of the cost over the noise."""
     resolution: float = 1e-4
@@ -156,7 +158,7 @@ class Boundary:
             return self._ask(lambda rows: evaluate_events(objective, rows), lines, line, t)
 
         evaluations = 0
-        if self.continuous == "pathwise" and offers_events(objective):
+        if self.continuous == "pathwise" and supports_events(objective):
             signed = evaluate_events(objective, batch[:1]).is_floating_point()
             found = search_events(costs, events, nodes, signed=signed, resolution=self.resolution)
         else:
@@ -200,7 +202,7 @@ class Boundary:
         )
 
     def _variance(self, units: torch.Tensor) -> torch.Tensor | None:
-        """Variance of the mean over samples of units [thetas, samples, parameters]; None where nothing tells it."""
+        """Variance of the mean over samples of units [thetas, samples, parameters]; None without an estimate."""
         if self.replications > 1:
             means = units.view(len(units), self.replications, -1, units.shape[2]).mean(2)
             return means.var(1) / self.replications
@@ -257,7 +259,7 @@ class _Lines:
     """The lines of all samples of all thetas, in that order of nesting, in units of theta."""
 
     base: torch.Tensor
-    """Where t is 0, shape [lines, parameters], float64."""
+    """Point at t = 0, shape [lines, parameters], float64."""
     direction: torch.Tensor
     """Change of theta for t = 1, shape [lines, parameters]."""
     weight: torch.Tensor
@@ -273,7 +275,7 @@ class _Lines:
         thetas, parameters = batch.shape
         across = noise[:, None] - torch.einsum("cp,cvp->cv", noise, frames)[..., None] * frames
         base = batch[:, None, None].double() + scale.move(across)
-        # An isotropic direction tells of one in ``parameters``; a full frame tells of all.
+        # An isotropic direction gives one of ``parameters`` directions; a full frame gives all.
         share = parameters / frames.shape[1]
 
         def flat(table: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ from ...noise.sampling import Sampling, resolve_sampling
 from ...noise.scale import check_scale_map, scale_map
 from ...noise.subset import check_parameters, chosen_columns
 from .orders import FirstOrder, Order, ZerothOrder
-from .run import Progress, SmoothingRun
+from .run import CountCallback, SmoothingRun
 
 __all__ = ["Smoothing"]
 
@@ -34,19 +34,19 @@ OTHERS = ("first", "fixed")
 class Smoothing:
     """Unbiased gradient of F(theta) = E f(theta + L w), w drawn from ``distribution``, by perturbed rollouts.
 
-    ``order="zeroth"`` needs only values: g = mean of (f_k - b) L^-T s(w_k), s = -d log density. It sees a contact
-    that is not yet made, and jumps; its variance does not grow with the stiffness of f, but grows with the number of
-    parameters (about (d + 1)|grad|^2 / samples on a linear cost). ``order="first"`` averages exact gradients at the
-    perturbed points. Prefer it where the cost is continuous and smooth: variance scale^2 |H|_F^2 / samples on a
-    quadratic. Across a jump of f it is *biased* (it never sees the jump), with a standard error that does not show
-    it: on a step function it is exactly 0 with standard error 0.
+    ``order="zeroth"`` needs only values: g = mean of (f_k - b) L^-T s(w_k), s = -d log density. It takes account
+    of contacts that are not yet made, and of jumps; its variance does not grow with the stiffness of f, but grows with
+    the number of parameters (about (d + 1)|grad|^2 / samples on a linear cost). ``order="first"`` averages exact
+    gradients at the perturbed points. Prefer it where the cost is continuous and smooth: variance scale^2 |H|_F^2 /
+    samples on a quadratic. Across a jump of f it is *biased* (no exact gradient contains the jump), with a standard
+    error that does not show it: on a step function it is exactly 0 with standard error 0.
 
     ``scale`` is L: one number, one per coordinate, or a full non-singular matrix. :meth:`estimate_with_scale` also
     gives dF/dL, from the same rollouts.
 
     *Variance reduction* has three independent axes.
 
-    ``baseline`` (zeroth order only) is what is subtracted from f_k:
+    ``baseline`` (zeroth order only) is the number subtracted from f_k:
 
     - ``"leave_one_out"``: the mean of the other samples. It is independent of w_k and E s = 0, so the estimate stays
       unbiased; it equals sum (f_k - mean f) s_k / (samples - 1), the sample covariance, and its standard error is the
@@ -63,7 +63,7 @@ class Smoothing:
     is linear over the cloud, zeroth order without pairs and with a baseline has half the variance of pairs; pairs win
     where the even part of f over the cloud (about its mean) has more energy than the odd part, as near an optimum.
 
-    ``sampling`` says where the noise comes from: independent (``"monte_carlo"``), deterministic (``"qmc"``,
+    ``sampling`` is the source of the noise: independent (``"monte_carlo"``), deterministic (``"qmc"``,
     ``"cartesian"``) or random but dependent points (``"rqmc"``, ``"latin_hypercube"``, ``"cartesian_rqmc"``); see
     ``carom.gradients.sampling``. Only independent points have the usual standard error. Otherwise it is None, unless
     ``replications`` (3 or more, of samples / replications each) of a random sampling are asked for: the standard error
@@ -91,8 +91,8 @@ class Smoothing:
     at most.
 
     Diagnostics: ``finite``; ``trace_variance``, the sum of squared standard errors; ``value_standard_error``;
-    ``zero_share``, the share of units (samples or pairs) that contribute exactly nothing: near 1 the cloud does not
-    see the cost change, so use a larger scale; ``dropped``, rollouts left out; ``smoothed``, shape [parameters];
+    ``zero_share``, the share of units (samples or pairs) that contribute exactly nothing: near 1 the cost is constant
+    over the cloud, so use a larger scale; ``dropped``, rollouts left out; ``smoothed``, shape [parameters];
     ``infinite_variance``, whether the standard error lacks a variance behind it (zeroth order, triangular noise).
     """
 
@@ -117,9 +117,9 @@ class Smoothing:
     parameters: Sequence[int | str] | None = None
     """Indices or names of the parameters to smooth; None for all."""
     others: str = "first"
-    """What the gradient of the others is: ``"first"`` (mean exact gradient) or ``"fixed"`` (zero: not variables)."""
+    """Gradient of the other parameters: ``"first"`` (mean exact gradient) or ``"fixed"`` (zero: not variables)."""
     non_finite: str = "refuse"
-    """What to do about costs that are not finite: ``"refuse"`` (an error that says which) or ``"drop"``."""
+    """Treatment of costs that are not finite: ``"refuse"`` (an error that says which) or ``"drop"``."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", check_scale_map(self.scale))
@@ -134,7 +134,7 @@ class Smoothing:
             object.__setattr__(self, "parameters", check_parameters(self.parameters))
 
     def estimate(
-        self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, progress: Progress | None = None
+        self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, progress: CountCallback | None = None
     ) -> Estimate:
         """Smoothed value and gradient at ``theta`` ([parameters] or [batch, parameters]); same seed, same result.
 
@@ -144,7 +144,7 @@ class Smoothing:
         return run.finish(run.measure(0, run.units, progress=progress))[0]
 
     def estimate_with_scale(
-        self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, progress: Progress | None = None
+        self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, progress: CountCallback | None = None
     ) -> tuple[Estimate, Estimate]:
         """The estimate with respect to theta, and one whose gradient is dF/dL, from the same rollouts.
 
@@ -208,7 +208,7 @@ class Smoothing:
         )
 
     def zeroth_order(self, *, with_scale: bool = False, others: bool = False) -> ZerothOrder:
-        """How values become the moments of a zeroth-order estimate, with this baseline and these pairs."""
+        """Conversion of values to the moments of a zeroth-order estimate, with this baseline and these pairs."""
         return ZerothOrder(self.antithetic, self.baseline, with_scale, others)
 
     def _check_distribution(self) -> None:

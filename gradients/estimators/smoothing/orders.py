@@ -1,4 +1,4 @@
-"""The two orders of smoothing: what a unit of rollouts contributes to the gradient, and to that of the scale."""
+"""The two orders of smoothing: contributions of a unit of rollouts to the gradient, and to that of the scale."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["FirstOrder", "Order", "ZerothOrder"]
 
 
 class Order(Protocol):
-    """How rollouts become moments."""
+    """Conversion of rollouts to moments."""
 
     @property
     def wants_gradients(self) -> bool:
@@ -81,12 +81,12 @@ class ZerothOrder:
 
     @property
     def wants_gradients(self) -> bool:
-        """For the parameters that are not perturbed only."""
+        """Whether gradients are wanted: only for parameters that are not perturbed."""
         return self.others
 
     @property
     def wants_centre(self) -> bool:
-        """With pairs it cancels from the gradient with respect to theta."""
+        """Whether the centre is wanted: with pairs it cancels from the gradient with respect to theta."""
         return self.baseline == "value" and (self.with_scale or not self.pairs)
 
     @property
@@ -136,7 +136,7 @@ class ZerothOrder:
         moments.zeros += _count(weights == 0, keep)
 
     def zero_share(self, moments: SmoothingMoments, units: int) -> torch.Tensor:
-        """With the mean of the others subtracted a unit is zero only where all values are equal."""
+        """Share of zeros; with the mean of the others subtracted a unit is zero only where all values are equal."""
         assert isinstance(moments.gradient, CovarianceMoments)
         if moments.gradient.centred:
             spread = moments.gradient.about(moments.gradient.shift[:1].expand_as(moments.gradient.shift)).base[2]
@@ -158,7 +158,7 @@ class FirstOrder:
 
     @property
     def by_columns(self) -> bool:
-        """All parameters have a gradient unless the others are fixed."""
+        """Whether the others are fixed; else all parameters have a gradient."""
         return not self.others
 
     def empty(

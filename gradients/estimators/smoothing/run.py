@@ -1,7 +1,7 @@
 """The work of one smoothed estimate: rollouts of any range of units into moments, and moments into estimates.
 
 A range [first, first + count) of units is the piece of work that chunks, and processes, share out: the moments of two
-ranges merge into those of both, and only the finish looks at them. Nothing here holds more than one chunk.
+ranges merge into those of both, and only the finish reads them. Nothing here holds more than one chunk.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ...noise.perturbation import Draw, Perturbation
 from ...statistics.smoothing_moments import SmoothingMoments
 from .orders import Order
 
-__all__ = ["Progress", "SmoothingRun", "in_calls", "rows_at_once"]
+__all__ = ["CountCallback", "SmoothingRun", "in_calls", "rows_at_once"]
 
-Progress = Callable[[int, int], None]
+CountCallback = Callable[[int, int], None]
 """Called with (rollouts done, rollouts in all)."""
 
 _BLOCK = 2**21  # entries of factors held at once while they are summed
@@ -32,7 +32,7 @@ _ADVICE = ', or non_finite="drop" to leave such samples out and count them'
 
 
 def rows_at_once(chunk: int | None, wanted: int, parameters: int) -> int:
-    """Most rows in one call of the objective: ``chunk``, else all that are ``wanted`` as long as memory is sure."""
+    """Most rows in one call of the objective: ``chunk``, else all ``wanted`` rows up to a bound on memory."""
     return min(wanted, _MOST_ROWS, max(1, _MOST_ENTRIES // parameters)) if chunk is None else chunk
 
 
@@ -44,7 +44,7 @@ def in_calls(function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tenso
 
 @dataclass(frozen=True)
 class Block:
-    """Some units at all thetas: values and, where they were computed, exact gradients; float64."""
+    """Rollouts of some units at all thetas: values and, where they were computed, exact gradients; float64."""
 
     first: int
     draw: Draw
@@ -88,8 +88,8 @@ class SmoothingRun:
         self.chunk = chunk
         self.with_scale = with_scale
         self.infinite_variance = infinite_variance
-        every = torch.arange(batch.shape[1], device=batch.device)
-        self._subset = not torch.equal(columns, every)
+        all_columns = torch.arange(batch.shape[1], device=batch.device)
+        self._subset = not torch.equal(columns, all_columns)
         self._centre: torch.Tensor | None = None
 
     @property
@@ -103,7 +103,7 @@ class SmoothingRun:
         return len(self.batch) * (self.units * len(self.signs) + self.order.wants_centre)
 
     def empty(self) -> SmoothingMoments:
-        """Moments of no rollouts: what others are loaded into and merged with."""
+        """Moments of no rollouts, to load others into and to merge with others."""
         return self.order.empty(
             self.perturbation.replications,
             len(self.batch),
@@ -112,7 +112,7 @@ class SmoothingRun:
             self.batch.device,
         )
 
-    def measure(self, first: int, count: int, *, progress: Progress | None = None) -> SmoothingMoments:
+    def measure(self, first: int, count: int, *, progress: CountCallback | None = None) -> SmoothingMoments:
         """Moments of units ``first`` to ``first + count``; those of no units for a count of 0."""
         moments = self.empty()
         total = count * len(self.batch) * len(self.signs)

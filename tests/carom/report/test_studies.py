@@ -11,13 +11,13 @@ import torch
 
 import carom
 from carom.comparison.budget import Budget
+from carom.comparison.studies.backend_options import has_option, with_option
 from carom.comparison.studies.descents import RATE, descend
-from carom.comparison.studies.downhill_steps import nudge
-from carom.comparison.studies.gradient_field import arrow_field
+from carom.comparison.studies.downhill_steps import downhill_steps
+from carom.comparison.studies.gradient_field import gradient_field
 from carom.comparison.studies.plan import plan_for
 from carom.comparison.studies.single_samples import SCORE, single_samples
 from carom.comparison.studies.sweep import Law, Point, Truth, measure, sweep
-from carom.comparison.studies.vary import has_option, with_option
 from carom.gradients import Autodiff, CentralDifferences, GradientError, Mixed, Smoothing, Surrogate
 from carom.report.figures.all import KINDS
 
@@ -43,7 +43,7 @@ def test_variance_falls_as_one_over_samples_by_the_closed_form() -> None:
     found = sweep(
         THETA, {"zeroth": Smoothing(scale=0.1)}, counts, label="samples", unit="",
         objective=lambda value: linear, truth=lambda value: exact(SLOPE),
-        varied=lambda backend, value: with_option(backend, "samples", round(value)),
+        backend_at=lambda backend, value: with_option(backend, "samples", round(value)),
         repeats=lambda backend: 40, seed=3, law=Law("1/samples", -1.0, each=True),
     )  # fmt: skip
     norm2 = float(SLOPE.square().sum())
@@ -65,7 +65,7 @@ def test_variance_of_a_jump_falls_as_one_over_scale_squared() -> None:
         THETA[:1], {"zeroth": Smoothing(samples=64)}, scales, label="noise", unit="",
         objective=lambda value: step,
         truth=lambda value: exact(torch.tensor([1.0 / (value * math.sqrt(2 * math.pi))], dtype=torch.float64)),
-        varied=lambda backend, value: with_option(backend, "scale", value),
+        backend_at=lambda backend, value: with_option(backend, "scale", value),
         repeats=lambda backend: 8, seed=0,
     )  # fmt: skip
     assert found.slope("zeroth") == pytest.approx(-2.0, abs=1e-6)
@@ -86,7 +86,7 @@ def test_a_backend_that_refuses_leaves_a_note_and_the_others_stay() -> None:
     found = sweep(
         THETA, backends, (8, 32), label="samples", unit="",
         objective=lambda value: linear, truth=lambda value: exact(SLOPE),
-        varied=lambda backend, value: with_option(backend, "samples", round(value)),
+        backend_at=lambda backend, value: with_option(backend, "samples", round(value)),
         repeats=lambda backend: 2, seed=0,
     )  # fmt: skip
     assert [point is None for point in found.points["fit"]] == [True, False]
@@ -112,7 +112,7 @@ def test_arrows_are_the_gradient_in_the_plane_asked_for() -> None:
 
     theta = torch.tensor([5.0, 1.0, 7.0, -2.0], dtype=torch.float64)
     scale = torch.tensor([1.0, 0.1, 1.0, 0.2], dtype=torch.float64)
-    found = arrow_field(cost, theta, {"exact": Autodiff()}, (1, 3), scale, points=5, samples=4, seed=0)
+    found = gradient_field(cost, theta, {"exact": Autodiff()}, (1, 3), scale, points=5, samples=4, seed=0)
     np.testing.assert_allclose(found.dx, 0.1 * np.linspace(-3, 3, 5))
     x, y = np.meshgrid(1.0 + found.dx.numpy(), -2.0 + found.dy.numpy())
     np.testing.assert_allclose(found.gradients["exact"][..., 0], y)
@@ -178,7 +178,7 @@ def test_a_plan_is_possible_whatever_the_budget(rollouts: int) -> None:
         Smoothing(samples=plan.samples)
         CentralDifferences(samples=plan.reference_samples)
         assert plan.repeats >= 3
-        assert plan.field % 2 == 1
+        assert plan.arrows % 2 == 1
         assert plan.curve >= 3 * plan.samples
     assert plan_for(Budget(12_000), 256, 1).repeats > plan_for(Budget(12_000), 256, 8).repeats
 
@@ -222,11 +222,11 @@ class Sliders:
         return SimpleNamespace(body_q=q.numpy(), body_names=("one", "two"))
 
 
-def test_a_nudge_is_one_noise_scale_downhill_and_chance_goes_every_way() -> None:
+def test_a_downhill_step_is_one_noise_scale_downhill_and_chance_goes_every_way() -> None:
     """Steepest descent in units of the noise: along (g s)/|g s| times s."""
     scale, theta = torch.tensor([0.1, 0.2], dtype=torch.float64), torch.tensor([1.0, -1.0], dtype=torch.float64)
     gradients = {"along": (5.0, 0.0), "both": (4.0, 1.5), "still": (0.0, 0.0)}
-    found = nudge(Sliders(), theta, gradients, scale, seed=0, chances=4000)
+    found = downhill_steps(Sliders(), theta, gradients, scale, seed=0, chances=4000)
     np.testing.assert_allclose(found.moves["along"], [[-0.1, 0.0], [-0.2, 0.0]], atol=1e-6)
     np.testing.assert_allclose(found.moves["both"][0], [-0.1 * 0.8, -0.2 * 0.6], atol=1e-6)
     assert not found.moves["still"].any()

@@ -1,4 +1,4 @@
-"""The same backend with another option, where it has such an option."""
+"""Options of backends: the same backend with one option replaced, where it has that option."""
 
 from __future__ import annotations
 
