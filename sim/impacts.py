@@ -129,6 +129,5 @@ class ImpactSteps:
                 features,
                 self.law.rows,
                 g,
-                margin=lane.margin,
                 **self._full,
             )

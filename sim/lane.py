@@ -284,7 +284,7 @@ class Lane:
         """Rows of the listed contacts of step ``t``, in all worlds or the marked ones."""
         rows.prepare(
             self.real, self.arrays, self.q[t], start, self.features, law.rows, h=self.options.step,
-            eps=self.options.stiction, angular_eps=self.options.angular_stiction, margin=self.margin,
+            eps=self.options.stiction, angular_eps=self.options.angular_stiction,
             even=self.options.even_faces, again=again,
         )  # fmt: skip
 
@@ -383,7 +383,7 @@ class Lane:
             law.solver.adjoint(self.q[t], start, solution, self.features.count, law.rows, self.adj_solved, g)
             adjoint.residual_adjoint(
                 self.real, self.arrays, self.q[t], start, solution, self.control[t], self.features, law.rows, g,
-                h=h, eps=eps, angular_eps=self.options.angular_stiction, margin=self.margin,
+                h=h, eps=eps, angular_eps=self.options.angular_stiction,
             )  # fmt: skip
 
     def _impact_forward(self, steps: int, law: ContactLaw) -> None:

@@ -74,7 +74,7 @@ class SimulatorOptions:
     threads: int | None = None
     allow_overlap: bool = False
     segment: int = 32
-    even_faces: bool = False
+    even_faces: bool = True
     resolve_slip: bool = False
     softening: ContactFunction = HARD
 
