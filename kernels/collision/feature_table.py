@@ -12,7 +12,7 @@ from typing import Any
 import warp as wp
 
 from ..core.precision import precision
-from .features import CLIP, CROSS, DROP, LINE, PLANE, POINT, RIM, SHARE_FIXED, SHARE_POLYGON, Features
+from .features import CLIP, CROSS, DROP, FACE_TILT, LINE, PLANE, POINT, RIM, SHARE_FIXED, SHARE_POLYGON, Features
 
 __all__ = ["feature_table", "make"]
 
@@ -156,6 +156,14 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.s1[world, n] = b.rotation * s1
 
     @wp.func
+    def face_reach(lowest: scalar, size: scalar, margin: scalar) -> scalar:
+        """Gap [m] up to which the corners of a face are listed if the ``lowest`` of them is nearer than the margin."""
+        reach = margin
+        if lowest < margin:
+            reach = wp.max(margin, wp.max(lowest, scalar(0.0)) + scalar(FACE_TILT) * size)
+        return reach
+
+    @wp.func
     def lie_on_face(
         table: FeatureTable, world: int, start: int, end: int, arm: scalar, roundness: scalar, size: scalar
     ):  # fmt: skip
@@ -207,7 +215,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(
         FeatureTable=FeatureTable, Side=Side, put_point=put_point, put_line=put_line, put_plane=put_plane,
         put_cross=put_cross, put_clip=put_clip, put_drop=put_drop, put_rim=put_rim,
-        share_by_angle=share_by_angle, lie_on_face=lie_on_face, share_by_polygon=share_by_polygon, hand_over=hand_over,
+        share_by_angle=share_by_angle, face_reach=face_reach, lie_on_face=lie_on_face,
+        share_by_polygon=share_by_polygon, hand_over=hand_over,
     )  # fmt: skip
 
 

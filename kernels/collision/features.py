@@ -65,8 +65,8 @@ import warp as wp
 from ..core.precision import precision
 
 __all__ = [
-    "CLIP", "CROSS", "DISC_ARM", "DROP", "LINE", "LINE_ARM", "PARALLEL", "PLANE", "POINT", "POLYGON_CORNERS", "RIM",
-    "RIM_POINTS",
+    "CLIP", "CROSS", "DISC_ARM", "DROP", "FACE_TILT", "LINE", "LINE_ARM", "PARALLEL", "PLANE", "POINT",
+    "POLYGON_CORNERS", "RIM", "RIM_POINTS",
     "SHARE_CROSSED", "SHARE_FIXED", "SHARE_LOWEST", "SHARE_PARALLEL", "SHARE_POLYGON", "SHARE_RIM",
     "SHARE_UPRIGHT", "TILTED", "UPRIGHT",
     "Features",
@@ -99,6 +99,10 @@ RIM_POINTS = 8
 
 LINE_ARM = 0.5
 """Mean distance of an even line from its middle, over that of its ends [1]."""
+
+FACE_TILT = 0.03
+"""Height in parts of a face's size (the mean distance of its corners from their centre) at which a corner that lifts
+off ceases to count for friction: a degree or two. All corners of a face that touches are listed up to there."""
 
 DISC_ARM = 2.0 / 3.0
 """Mean distance of a disc from its middle, over that of its rim [1]."""

@@ -175,7 +175,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        patch_arm: wp.array2d(dtype=vec3), even: int, margin: dtype,
+        patch_arm: wp.array2d(dtype=vec3), even: int,
         h: dtype, eps: dtype, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
         angular_eps: dtype, softening: wp.array(dtype=vec2), every: int, again: wp.array(dtype=int), stride: int,
         # rows out
@@ -250,12 +250,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     elif patch_ns.flat_on_plane(kind[world, start], share[world, start], a):
                         middle, face_pull = patch_ns.find_on_plane(
                             world, start, patch_count[world, c], xb, a0, a1, b0, radius_a, radius_b, weight,
-                            patch_arm, margin,
+                            patch_arm,
                         )  # fmt: skip
                     else:
                         middle, face_pull = patch_ns.find_patch(
                             world, start, patch_count[world, c], xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b,
-                            sign, weight, share, share_plane, s0, s1, patch_arm, margin,
+                            sign, weight, share, share_plane, s0, s1, patch_arm,
                         )  # fmt: skip
                     if first == start % stride:
                         centre[world, start] = middle
@@ -293,7 +293,7 @@ def feature_inputs(f: Features) -> list[wp.array]:
 
 def prepare(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: Rows,
-    *, h: float, eps: float, angular_eps: float, margin: float, even: bool = False,
+    *, h: float, eps: float, angular_eps: float, even: bool = False,
     again: wp.array | None = None,
 ) -> None:  # fmt: skip
     """Fill ``rows`` for all listed contacts at poses ``body_q`` and start velocities ``body_v0`` [worlds, bodies].
@@ -308,7 +308,6 @@ def prepare(
         h: Step [s].
         eps: Stiction tolerance [m/s].
         angular_eps: Stiction tolerance of resistance [rad/s].
-        margin: Gap up to which detection lists every contact [m].
         even: Whether friction of faces acts as under even pressure (``face_friction.py``), or at their corners.
         again: Marks the worlds to fill, [worlds]; all by default.
     """
@@ -321,7 +320,7 @@ def prepare(
         inputs=[
             model.shape_body, model.body_mass, model.shape_friction, model.shape_stiffness, model.shape_damping,
             body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features),
-            features.patch_arm, int(even), margin, h, eps, model.shape_rolling_resistance,
+            features.patch_arm, int(even), h, eps, model.shape_rolling_resistance,
             model.shape_torsional_resistance, angular_eps, model.shape_softening,
             int(again is None), again, stride,
         ],

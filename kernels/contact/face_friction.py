@@ -11,12 +11,14 @@ point that is drawn in towards the centre of pressure, while its normal force st
 d lies in the face, so only turning about the normal changes; the velocity is linear in those of the bodies as before,
 and the energy stays convex.
 
-Weights follow from the poses: w = part f(-gap / height), part the corner's share of the stiffness, f(x) = (1 + x)^2
-from the height at which a corner ceases to count to the same depth, 4 x below. Corners that touch less deeply than
-that count alike, as they do in near-rigid contact, soft ones by their depths. One corner alone is its own centre, and
-its friction has no shift. The height is TILT times the face's size, and less than the margin up to which contacts are
-listed. Friction of a face that is loaded to one side, though still flat, acts at arm times the load's distance from the
-middle, neither at the middle, as under even pressure, nor at the load.
+Weights follow from the poses: w = part f((lift - gap)/height), part the corner's share of the stiffness, f(x) =
+(1 + x)^2 from the height at which a corner ceases to count to the same depth, 4 x below. Corners that touch less deeply
+than that count nearly alike, as they do in near-rigid contact, soft ones by their depths. The height is FACE_TILT times
+the face's size: detection lists all corners up to there once one of them is within the margin, so none has a weight
+that is not listed. ``lift`` is 0 where the lowest corner touches and follows its gap where it is up (a quadratic in
+between), so that a face that lands level, or rests on softened contact, counts as one. A corner alone is its own
+centre, and its friction has no shift. Friction of a face that is loaded to one side, though still flat, acts at arm
+times the load's distance from the middle, neither at the middle, as under even pressure, nor at the load.
 (The corners' forces cannot be had before the solve. Those at the start of the step hold, while slip changes, several
 times the load that the slip-corrected law makes up for in depth, or none.)
 
@@ -33,20 +35,13 @@ from typing import Any
 import warp as wp
 
 from ..collision import contact_geometry as geometry
-from ..collision.features import LINE_ARM, PLANE, SHARE_FIXED, SHARE_POLYGON, Features
+from ..collision.features import FACE_TILT, LINE_ARM, PLANE, SHARE_FIXED, SHARE_POLYGON, Features
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from .row_arrays import Rows
 
 __all__ = ["find_adjoint", "make"]
-
-TILT = 4e-3
-"""Height in parts of a face's size (the mean distance of its corners from their centre) at which a corner that lifts
-off ceases to count: an angle of some milliradians."""
-
-FAINT = 0.02
-"""Sum of the weights, 1 of a face that touches, below which friction stays at the corners."""
 
 LINE, SQUARE = 3.0**0.5 / 2.0, 0.9372
 """Mean over root mean square distance from the middle, of an even line and of an even square."""
@@ -157,15 +152,56 @@ def make(dtype: Any) -> SimpleNamespace:
         return result
 
     @wp.func
+    def lifted(gap: dtype, height: dtype):
+        """Height [m] from which the weights of a patch count whose lowest corner has this gap."""
+        bend = dtype(0.5) * height
+        result = dtype(0.0)
+        if gap > bend:
+            result = gap - dtype(0.5) * bend
+        elif gap > dtype(0.0):
+            result = dtype(0.5) * gap * gap / bend
+        return result
+
+    @wp.func
+    def gap_of(
+        world: int, c: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3),
+        a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3),
+        b1: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
+        sign: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        gap, _n, _point = geo.locate(
+            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
+            radius_a[world, c], radius_b[world, c], sign[world, c],
+        )  # fmt: skip
+        return gap
+
+    @wp.func
+    def lowest_of(
+        world: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype),
+        radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Slot of a patch's lowest corner."""
+        lowest = int(start)
+        least = dtype(1.0e30)
+        for i in range(count):
+            gap = gap_of(world, start + i, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign)
+            if gap < least:
+                least = gap
+                lowest = start + i
+        return lowest
+
+    @wp.func
     def weight_sums(
-        world: int, start: int, count: int, origin: vec3, height: dtype, xa: transform, xb: transform,
+        world: int, start: int, count: int, origin: vec3, height: dtype, lift: dtype, xa: transform, xb: transform,
         kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
         a2: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
     ):  # fmt: skip
-        """Moments about ``origin`` of the corners' weights, which end at ``height`` [m]."""
+        """Moments about ``origin`` of the corners' weights, which end at ``height`` over ``lift`` [m]."""
         total = vec10()
         for i in range(count):
             c = start + i
@@ -180,7 +216,7 @@ def make(dtype: Any) -> SimpleNamespace:
                 part = part * geo.fixed_share(
                     share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
                 )
-            total += moments(part * weight_at(-gap / height), point - origin)
+            total += moments(part * weight_at((lift - gap) / height), point - origin)
         return total
 
     @wp.func
@@ -189,7 +225,7 @@ def make(dtype: Any) -> SimpleNamespace:
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
     ):  # fmt: skip
-        """Arm, roundness and size [m] of a polygon, and the length of its outline [m]."""
+        """Arm, roundness and size [m] of a polygon."""
         n = wp.normalize(wp.transform_vector(xa, a1[world, c]))
         outline = polygon_sums(world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1)
         across, even = spread(outline)
@@ -199,23 +235,16 @@ def make(dtype: Any) -> SimpleNamespace:
             within, compact = spread(area)
             shape = dtype(LINE) + dtype(bulge) * compact / (compact + dtype(BEND))
             arm = shape * wp.sqrt(within / across)
-        return arm, even, wp.sqrt(across), outline[0]
+        return arm, even, wp.sqrt(across)
 
     @wp.func
-    def drawn_in(sums: vec10, origin: vec3, arm: dtype, even: dtype, scale: dtype):
-        """Middle of a patch [m] and how far friction is drawn in there, from the moments of its weights."""
-        middle = origin
-        drawn = dtype(0.0)
-        if sums[0] > dtype(0.0):
-            _size, roundness = spread(sums)
-            q = dtype(0.0)
-            if even > dtype(1.0e-6):
-                q = wp.clamp(roundness / even, dtype(0.0), dtype(1.0))
-            ours = dtype(LINE_ARM) + (arm - dtype(LINE_ARM)) * q * (dtype(2.0) - q)
-            total = sums[0] / scale
-            drawn = (dtype(1.0) - ours) * total * total / (total * total + dtype(FAINT * FAINT))
-            middle = origin + mean(sums)
-        return middle, drawn
+    def drawn_in(sums: vec10, arm: dtype, even: dtype):
+        """How far friction is drawn in towards the middle of a patch, from the moments of its weights."""
+        _size, roundness = spread(sums)
+        q = dtype(0.0)
+        if even > dtype(1.0e-6):
+            q = wp.clamp(roundness / even, dtype(0.0), dtype(1.0))
+        return dtype(1.0) - dtype(LINE_ARM) - (arm - dtype(LINE_ARM)) * q * (dtype(2.0) - q)
 
     @wp.func
     def find_patch(
@@ -224,7 +253,7 @@ def make(dtype: Any) -> SimpleNamespace:
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
         radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3), patch_arm: wp.array2d(dtype=vec3), margin: dtype,
+        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3), patch_arm: wp.array2d(dtype=vec3),
     ):  # fmt: skip
         """Middle of a patch [m] and how far friction is drawn in there."""
         origin = geo.core_point_b(
@@ -233,22 +262,21 @@ def make(dtype: Any) -> SimpleNamespace:
         arm = patch_arm[world, c][0]
         even = patch_arm[world, c][1]
         size = patch_arm[world, c][2]
-        scale = dtype(1.0)
         if share[world, c] == SHARE_POLYGON:
-            arm_polygon, even_polygon, size_polygon, half_outline = of_polygon(
+            arm_polygon, even_polygon, size_polygon = of_polygon(
                 world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1
             )
             arm = arm_polygon
             even = even_polygon
             size = size_polygon
-            scale = half_outline
-        height = wp.min(dtype(TILT) * size, dtype(0.5) * margin)
+        height = dtype(FACE_TILT) * size
+        lowest = lowest_of(world, c, corners, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign)
+        gap = gap_of(world, lowest, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign)
         sums = weight_sums(
-            world, c, corners, origin, height, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign,
-            weight, share, share_plane, s0, s1,
+            world, c, corners, origin, height, lifted(gap, height), xa, xb, kind, a0, a1, a2, b0, b1, radius_a,
+            radius_b, sign, weight, share, share_plane, s0, s1,
         )  # fmt: skip
-        middle, drawn = drawn_in(sums, origin, arm, even, scale)
-        return middle, drawn
+        return origin + mean(sums), drawn_in(sums, arm, even)
 
     @wp.func
     def flat_on_plane(kind: int, share: int, body_a: int):
@@ -256,41 +284,63 @@ def make(dtype: Any) -> SimpleNamespace:
         return kind == PLANE and share == SHARE_FIXED and body_a < 0
 
     @wp.func
-    def corner_on_plane(n: vec3, foot: vec3, corner: vec3, radius_a: dtype, radius_b: dtype):
-        """Gap [m] over the plane through ``foot`` with the normal ``n``, and contact point [m]; as ``locate``."""
-        half = dtype(0.5)
-        gap = wp.dot(n, corner - foot)
-        return gap - radius_a - radius_b, corner - n * (half * gap) + n * (half * (radius_a - radius_b))
+    def over_plane(
+        world: int, c: int, xb: transform, a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
+        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """The plane's normal in the frame of b, and the gap [m] of a corner at b's origin."""
+        n = wp.normalize(a1[world, c])
+        base = wp.dot(n, wp.transform_get_translation(xb) - a0[world, c]) - radius_a[world, c] - radius_b[world, c]
+        return wp.quat_rotate_inv(wp.transform_get_rotation(xb), n), base
+
+    @wp.func
+    def lowest_on_plane(world: int, start: int, count: int, up: vec3, base: dtype, b0: wp.array2d(dtype=vec3)):
+        """Slot of the lowest corner, and its gap [m]."""
+        lowest = int(start)
+        least = wp.dot(up, b0[world, start])
+        for i in range(1, count):
+            rise = wp.dot(up, b0[world, start + i])
+            if rise < least:
+                least = rise
+                lowest = start + i
+        return lowest, least + base
 
     @wp.func
     def sums_on_plane(
-        world: int, start: int, count: int, origin: vec3, n: vec3, height: dtype, xb: transform,
-        a0: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype),
-        radius_b: wp.array2d(dtype=dtype), weight: wp.array2d(dtype=dtype),
+        world: int, start: int, count: int, up: vec3, base: dtype, height: dtype, lift: dtype,
+        b0: wp.array2d(dtype=vec3), weight: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        """As ``weight_sums`` of a patch that is ``flat_on_plane``."""
+        """As ``weight_sums`` of a patch that is ``flat_on_plane``, in the frame of b and about the first corner."""
         total = vec10()
         for i in range(count):
             c = start + i
-            corner = wp.transform_point(xb, b0[world, c])
-            gap, point = corner_on_plane(n, a0[world, start], corner, radius_a[world, c], radius_b[world, c])
-            total += moments(weight[world, c] * weight_at(-gap / height), point - origin)
+            x = b0[world, c]
+            deep = (lift - base - wp.dot(up, x)) / height
+            if deep > dtype(-1.0):
+                total += moments(weight[world, c] * weight_at(deep), x - b0[world, start])
         return total
 
     @wp.func
     def find_on_plane(
         world: int, c: int, corners: int, xb: transform, a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), patch_arm: wp.array2d(dtype=vec3), margin: dtype,
+        weight: wp.array2d(dtype=dtype), patch_arm: wp.array2d(dtype=vec3),
     ):  # fmt: skip
         """As ``find_patch`` of a patch that is ``flat_on_plane``."""
         face = patch_arm[world, c]
-        origin = wp.transform_point(xb, b0[world, c])
-        height = wp.min(dtype(TILT) * face[2], dtype(0.5) * margin)
-        n = wp.normalize(a1[world, c])
-        sums = sums_on_plane(world, c, corners, origin, n, height, xb, a0, b0, radius_a, radius_b, weight)
-        middle, drawn = drawn_in(sums, origin, face[0], face[1], dtype(1.0))
-        return middle, drawn
+        height = dtype(FACE_TILT) * face[2]
+        up, base = over_plane(world, c, xb, a0, a1, radius_a, radius_b)
+        _lowest, gap = lowest_on_plane(world, c, corners, up, base, b0)
+        sums = sums_on_plane(world, c, corners, up, base, height, lifted(gap, height), b0, weight)
+        return wp.transform_point(xb, b0[world, c] + mean(sums)), drawn_in(sums, face[0], face[1])
+
+    @wp.func
+    def turned_by(turn: quat, y: vec3, x: vec3):
+        """Derivative of y . rotate(turn, x) by the quaternion."""
+        v = vec3(turn[0], turn[1], turn[2])
+        w = turn[3]
+        d = (y * wp.dot(v, x) + x * wp.dot(v, y) + wp.cross(x, y) * w) * dtype(2.0)
+        return quat(d[0], d[1], d[2], dtype(4.0) * w * wp.dot(x, y) + dtype(2.0) * wp.dot(wp.cross(v, x), y))
 
     @wp.kernel(enable_backward=False, module="unique")
     def plane_adjoint_kernel(
@@ -300,7 +350,7 @@ def make(dtype: Any) -> SimpleNamespace:
         b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
-        margin: dtype, stride: int,
+        stride: int,
         # in, and cleared
         adj_centre: wp.array2d(dtype=vec3), adj_pull: wp.array2d(dtype=dtype),
         # out
@@ -308,12 +358,11 @@ def make(dtype: Any) -> SimpleNamespace:
     ):  # fmt: skip
         """Adjoint of ``find_on_plane`` by hand, for speed: that of a loop takes each pass of it several times.
 
-        With m the weighted mean and C the covariance of the corners' points x, C' = dL/dC and so on,
+        With m the weighted mean and C the covariance of the corners x, C' = dL/dC and so on,
 
-            dL/dw = (s' s + m' (x - m) + (x - m) C' (x - m) - C : C')/s,  s the sum of the weights
-            dL/dx = (m' + 2 C' (x - m)) w/s
+            dL/dw = (m' (x - m) + (x - m) C' (x - m) - C : C')/s,  s the sum of the weights
 
-        where C : C' = 0, since roundness is the same for any multiple of C. The origin of the moments does not matter.
+        where C : C' = 0, since roundness is the same for any multiple of C. In b's frame the corners stand still.
         """
         world, first = wp.tid()
         zero = dtype(0.0)
@@ -333,65 +382,51 @@ def make(dtype: Any) -> SimpleNamespace:
                 continue
             xb = body_q[world, b]
             face = patch_arm[world, c]
-            origin = wp.transform_point(xb, b0[world, c])
-            height = wp.min(dtype(TILT) * face[2], dtype(0.5) * margin)
+            height = dtype(FACE_TILT) * face[2]
             n = wp.normalize(a1[world, c])
-            s = sums_on_plane(world, c, corners, origin, n, height, xb, a0, b0, radius_a, radius_b, weight)
+            up, base = over_plane(world, c, xb, a0, a1, radius_a, radius_b)
+            lowest, gap = lowest_on_plane(world, c, corners, up, base, b0)
+            lift = lifted(gap, height)
+            s = sums_on_plane(world, c, corners, up, base, height, lift, b0, weight)
             total = s[0]
-            if total <= zero:
-                continue
             m = mean(s)
+            turn = wp.transform_get_rotation(xb)
+            mean_in_b = wp.quat_rotate_inv(turn, mean_bar)
             spread_bar = mat33()
             trace, roundness = spread(s)
             ratio = zero
             if face[1] > dtype(1.0e-6):
                 ratio = roundness / face[1]
-            q = wp.clamp(ratio, zero, dtype(1.0))
-            bent = face[0] - dtype(LINE_ARM)
-            arm = dtype(LINE_ARM) + bent * q * (dtype(2.0) - q)
-            faint = dtype(FAINT * FAINT)
-            size = total * total + faint
-            arm_bar = -pull_bar * total * total / size
-            total_bar = pull_bar * (dtype(1.0) - arm) * dtype(2.0) * total * faint / (size * size)
             if ratio > zero and ratio < dtype(1.0):
                 covariance = mat33(
                     s[4], s[7], s[8],
                     s[7], s[5], s[9],
                     s[8], s[9], s[6],
                 ) / total - wp.outer(m, m)  # fmt: skip
-                round_bar = arm_bar * bent * dtype(2.0) * (dtype(1.0) - q) / face[1]
+                bent = face[0] - dtype(LINE_ARM)
+                round_bar = -pull_bar * bent * dtype(2.0) * (dtype(1.0) - ratio) / face[1]
                 even = (dtype(2.0) - roundness) * trace * dtype(0.5)
                 eye = wp.identity(n=3, dtype=dtype)
                 spread_bar = (eye * even - covariance) * (dtype(4.0) * round_bar / (trace * trace))
-            turn = wp.transform_get_rotation(xb)
-            v = vec3(turn[0], turn[1], turn[2])
-            w = turn[3]
-            moved = vec3()
-            turned = vec3()
-            turned_w = zero
+            moment = vec3()  # sum of the corners times their gaps' adjoints
+            force = zero
             for i in range(corners):
-                at = c + i
-                x = b0[world, at]
-                corner = wp.transform_point(xb, x)
-                gap, point = corner_on_plane(n, a0[world, c], corner, radius_a[world, at], radius_b[world, at])
-                deep = -gap / height
-                part = weight[world, at] / total
-                off = (point - origin) - m
-                bending = spread_bar * off
-                point_bar = (mean_bar + bending * dtype(2.0)) * (part * weight_at(deep))
-                weight_bar = total_bar * total + wp.dot(mean_bar + bending, off)
-                rate = zero
-                if deep > dtype(1.0):
+                x = b0[world, c + i]
+                deep = (lift - base - wp.dot(up, x)) / height
+                if deep > dtype(-1.0):
+                    off = x - b0[world, c] - m
+                    weight_bar = weight[world, c + i] / total * wp.dot(mean_in_b + spread_bar * off, off)
                     rate = dtype(4.0)
-                elif deep > dtype(-1.0):
-                    rate = dtype(2.0) * (dtype(1.0) + deep)
-                y = point_bar - n * (weight_bar * part * rate / height + dtype(0.5) * wp.dot(n, point_bar))
-                # y rotates with x: the derivative of y . rotate(turn, x) by the quaternion
-                moved += y
-                turned += (y * wp.dot(v, x) + x * wp.dot(v, y) + wp.cross(x, y) * w) * dtype(2.0)
-                turned_w += dtype(4.0) * w * wp.dot(x, y) + dtype(2.0) * wp.dot(wp.cross(v, x), y)
-            change = wp.transformation(moved, quat(turned[0], turned[1], turned[2], turned_w), dtype=dtype)
-            wp.atomic_add(adj_q, world, b, change)
+                    if deep < dtype(1.0):
+                        rate = dtype(2.0) * (dtype(1.0) + deep)
+                    gap_bar = -weight_bar * rate / height
+                    moment += x * gap_bar
+                    force += gap_bar
+            follows = wp.clamp(dtype(2.0) * gap / height, zero, dtype(1.0))  # how much the lift does
+            moment -= b0[world, lowest] * (force * follows)
+            force -= force * follows
+            turned = turned_by(turn, mean_bar, b0[world, c] + m) + turned_by(turn, n, moment)
+            wp.atomic_add(adj_q, world, b, wp.transformation(mean_bar + n * force, turned, dtype=dtype))
 
     @wp.kernel(module="unique")
     def find_kernel(
@@ -404,7 +439,6 @@ def make(dtype: Any) -> SimpleNamespace:
         weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
         s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
         patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
-        margin: dtype,
         # out, in the slot of a patch's first corner
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -421,7 +455,7 @@ def make(dtype: Any) -> SimpleNamespace:
         xb = geo.body_pose(body_q, world, shape_body[shape_b[world, c]])
         middle, drawn = find_patch(
             world, c, corners, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_arm, margin,
+            s0, s1, patch_arm,
         )  # fmt: skip
         centre[world, c] = middle
         pull[world, c] = drawn
@@ -436,8 +470,7 @@ THREADS_PER_WORLD = 32
 
 
 def find_adjoint(
-    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, adjoints: Adjoints,
-    *, margin: float,
+    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, adjoints: Adjoints
 ) -> None:  # fmt: skip
     """Hand the adjoints of centre and pull, which ``rows.prepare`` found, to the poses, and clear them."""
     m, f, g = model, features, adjoints
@@ -448,7 +481,7 @@ def find_adjoint(
         dim=(worlds, stride),
         inputs=[
             m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.b0, f.radius_a, f.radius_b,
-            f.weight, f.share, f.patch_start, f.patch_count, f.patch_arm, margin, stride,
+            f.weight, f.share, f.patch_start, f.patch_count, f.patch_arm, stride,
         ],
         outputs=[g.centre, g.pull, g.body_q],
         device=body_q.device,
@@ -461,11 +494,11 @@ def find_adjoint(
         inputs=[
             m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a,
             f.radius_b, f.sign, f.weight, f.share, f.share_plane, f.s0, f.s1, f.patch_start, f.patch_count,
-            f.patch_arm, margin,
+            f.patch_arm,
         ],
         outputs=[rows.centre, rows.pull],
         adjoint=True,
-        adj_inputs=[None, g.body_q, *[None] * 21],
+        adj_inputs=[None, g.body_q, *[None] * 20],
         adj_outputs=[g.centre, g.pull],
         device=body_q.device,
     )  # fmt: skip

@@ -272,19 +272,18 @@ def solve_adjoint(
 def residual_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, control: wp.array,
     features: Features, contact_rows: Rows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float,
-    margin: float,
 ) -> None:  # fmt: skip
     """Add d(-z . r)/d(inputs) to ``adjoints``, for all contacts, bodies and actuators of all worlds."""
     contact_adjoint(
         dtype, model, body_q, body_v0, body_v1, features, contact_rows, adjoints, h=h, eps=eps,
-        angular_eps=angular_eps, margin=margin,
+        angular_eps=angular_eps,
     )  # fmt: skip
     body_adjoint(dtype, model, body_q, body_v0, body_v1, control, adjoints, h=h)
 
 
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    contact_rows: Rows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, margin: float,
+    contact_rows: Rows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float,
 ) -> None:  # fmt: skip
     """The contacts' part of ``residual_adjoint``: those of the rows, then the patches that these have been found in."""
     m, g, f, r = model, adjoints, features, contact_rows
@@ -309,7 +308,7 @@ def contact_adjoint(
         adj_outputs=[g.contact_seed],
         device=body_q.device,
     )  # fmt: skip
-    patches.find_adjoint(dtype, m, body_q, f, r, g, margin=margin)
+    patches.find_adjoint(dtype, m, body_q, f, r, g)
 
 
 def body_adjoint(

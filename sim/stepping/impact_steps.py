@@ -134,6 +134,5 @@ class ImpactSteps:
                 features,
                 self.stage.rows,
                 g,
-                margin=batch.margin,
                 **self._full,
             )

@@ -54,7 +54,7 @@ class SimulatorOptions:
             of the thinner one); they are thrown apart.
         segment: Steps recorded in one graph; a longer segment costs memory, a shorter one overhead.
         even_faces: Whether friction of a flat face acts as under even pressure, or at its corners ("Friction of a face"
-            in ``docs/contact.md``). Off by default: differences settle later where corners lift.
+            in ``docs/contact.md``).
         resolve_slip: Whether a step in which slip starts or stops abruptly takes up to four solves, so that what lands
             while it slides does not hop ("Slip that changes" in ``docs/contact.md``). Off by default: such steps are
             dearer, and derivatives of the second order are large near them. Not for quasi-dynamic stepping, which
@@ -74,7 +74,7 @@ class SimulatorOptions:
     threads: int | None = None
     allow_overlap: bool = False
     segment: int = 32
-    even_faces: bool = False
+    even_faces: bool = True
     resolve_slip: bool = False
     softening: ContactFunction = HARD
 

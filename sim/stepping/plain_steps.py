@@ -117,7 +117,7 @@ class PlainSteps:
             stage.solver.adjoint(batch.q[t], start, batch.solved, batch.features.count, stage.rows, batch.adj_solved, g)
             adjoint.residual_adjoint(
                 real, arrays, batch.q[t], start, batch.solved, batch.control[t], batch.features, stage.rows, g,
-                h=h, eps=eps, angular_eps=options.angular_stiction, margin=batch.margin,
+                h=h, eps=eps, angular_eps=options.angular_stiction,
             )  # fmt: skip
         if self.slips is not None:
             count_step(batch.report.steps, steps)

@@ -167,7 +167,7 @@ class WorldBatch:
         """Rows of the listed contacts of step ``t``, in all worlds or the marked ones."""
         contact_rows.prepare(
             self.real, self.arrays, self.q[t], start, self.features, stage.rows, h=self.options.step,
-            eps=self.options.stiction, angular_eps=self.options.angular_stiction, margin=self.margin,
+            eps=self.options.stiction, angular_eps=self.options.angular_stiction,
             even=self.options.even_faces, again=again,
         )  # fmt: skip
 

@@ -25,6 +25,15 @@ def sweep(simulator, control, direction, functional):
     return differences, float((g * direction).sum())
 
 
+def slopes_around(simulator, control, direction, functional, points=24):
+    """Exact slopes along ``direction`` at points spread evenly over each step of ``sweep``, [EPS, points]."""
+    places = torch.tensor(EPS, dtype=torch.float64)[:, None] * (2 * torch.arange(points) + 1 - points) / points
+    leaf = (control + places.reshape(-1, 1) * direction).requires_grad_()
+    final = simulator.rollout(simulator.model.state(places.numel()), leaf, record=False).final
+    (g,) = torch.autograd.grad(functional(final).sum(), leaf)
+    return (g * direction).sum((0, 2)).reshape(places.shape)
+
+
 def pose_x(state):
     return state.body_q[:, 0, 0]
 
@@ -44,8 +53,10 @@ def test_differences_of_a_push_settle(functional, offset, quasi_dynamic):
     """200 steps of a push, centred and off centre. The sweep goes from 1e-2 to 1e-7.
 
     What settles: the changes from one step to the next shrink, a hundredfold where the function is smooth over the step
-    and tenfold where contacts switch and it bends (at least fourfold, as single bends fall between steps), down to the
-    rounding of the poses over the step, 1e-14/eps; and the limit is the exact gradient, to 1e-6.
+    and tenfold where contacts switch and it bends (at least fourfold), down to the rounding of the poses over the step,
+    1e-14/eps; and the limit is the exact gradient, to 1e-6. A single bend, by B of the slope, leaves changes of up to
+    B/2 at every step that spans it: the exact slopes say how large they are. And a difference is the mean of the slopes
+    over its span, wherever they bend, unless the function jumps.
     """
     model = push(offset=offset).finalize(dtype="float64")
     simulator = Simulator(model, tolerance=1e-13, quasi_dynamic=quasi_dynamic)
@@ -56,8 +67,18 @@ def test_differences_of_a_push_settle(functional, offset, quasi_dynamic):
     size = max(abs(exact), 0.01)
     changes = (differences[1:] - differences[:-1]).abs()
     rounding = 1e-14 / torch.tensor(EPS[1:], dtype=torch.float64)
+    slopes = slopes_around(simulator, control, direction, functional)
+    spread = slopes.amax(1) - slopes.amin(1)
     for k in range(1, len(changes)):
-        assert changes[k] < changes[k - 1] / 4 + 4 * rounding[k] + 1e-9 * size, (k, differences, exact)
+        shrunk = changes[k - 1] / 4 + 4 * rounding[k] + 1e-9 * size
+        assert changes[k] < max(shrunk, spread[k] / 2), (k, differences, exact)
+    points = slopes.shape[1]
+    variation = (slopes[:, 1:] - slopes[:, :-1]).abs().sum(1)  # bounds the error of the mean of so many points
+    off = (differences - slopes.mean(1)).abs()
+    assert (off < variation / points + 4e-14 / torch.tensor(EPS, dtype=torch.float64) + 1e-6 * size).all(), (
+        off,
+        variation,
+    )
     error = (differences - exact).abs()
     assert error.min() < 1e-6 * size
     assert (error[1:] < 0.05 * size).all()  # nowhere does it grow without bound

@@ -171,8 +171,8 @@ def test_sliding_and_turning_keep_to_the_limit_surface(monkeypatch, name, off):
 
 
 def test_one_loaded_corner_has_no_moment():
-    """A box that slides on one corner, tilted by 1 to 50 mrad: friction acts there, without a moment about it."""
-    for tilt in (0.01, 0.02, 0.05):
+    """A box that slides on one corner, tilted by over two degrees: friction acts there, without a moment about it."""
+    for tilt in (0.04, 0.05, 0.1):
         b = scene(
             lambda b, body: b.add_box(body, (0.05, 0.05, 0.05), friction=MU), height=0.2, velocity=(0.5, 0.3, 0),
             rotation=about((1, 0.7, 0), tilt),

@@ -271,15 +271,17 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # The two points that take over where the axis is parallel to the box.
         if empty == 0:
             ends = n
+            lowest = face_sign * centre[face] + wp.min(face_sign * u[face] * low, face_sign * u[face] * high)
+            reach = writer.face_reach(lowest - half[face] - a.radius, length, margin)
             n = over_face(
                 table, world, n, b, a, centre, u, low, low_cut, low_sign, face, face_sign,
-                margin, scalar(0.5), SHARE_PARALLEL,
+                reach, scalar(0.5), SHARE_PARALLEL,
             )  # fmt: skip
             n = over_face(
                 table, world, n, b, a, centre, u, high, high_cut, high_sign, face, face_sign,
-                margin, scalar(0.5), SHARE_PARALLEL,
+                reach, scalar(0.5), SHARE_PARALLEL,
             )  # fmt: skip
-            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), a.size[1])
+            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), length)
         elif outside > 1:
             corner = x - e
             n = along_edge(table, world, n, b, a, centre, u, corner, edge, scalar(1.0), rotation, position, margin)

@@ -241,13 +241,15 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # The two points that take over where the axis is parallel to the hull.
         if not empty:
             ends = n
+            lowest = wp.min(hull.height(hs, h, face, centre + u * low), hull.height(hs, h, face, centre + u * high))
+            reach = writer.face_reach(lowest - a.radius, length, margin)
             n = over_face(
-                table, world, n, hs, b, a, h, centre, u, low, low_cut, face, margin, scalar(0.5), SHARE_PARALLEL
+                table, world, n, hs, b, a, h, centre, u, low, low_cut, face, reach, scalar(0.5), SHARE_PARALLEL
             )  # fmt: skip
             n = over_face(
-                table, world, n, hs, b, a, h, centre, u, high, high_cut, face, margin, scalar(0.5), SHARE_PARALLEL
+                table, world, n, hs, b, a, h, centre, u, high, high_cut, face, reach, scalar(0.5), SHARE_PARALLEL
             )  # fmt: skip
-            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), a.size[1])
+            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), length)
         elif what != ON_FACE and edge >= 0:
             one = hull.vertex(hs, h, hs.edges[edge][0])
             two = hull.vertex(hs, h, hs.edges[edge][1])

@@ -118,18 +118,22 @@ def make(dtype: Any) -> types.SimpleNamespace:
         up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
         rise = wp.transpose(rotation) * up
         beyond = scalar(1.0e30)
+        for v in range(h.vertex, h.vertex_end):
+            beyond = wp.min(beyond, position[2] + wp.dot(rise, hull.vertex(hs, h, v)))
+        if beyond >= margin:
+            return n, beyond
+        arm = hs.arms[hull.most_opposed(hs, h, rise)]
+        reach = writer.face_reach(beyond, arm[2], margin)
+        beyond = scalar(1.0e30)
         start = n
         for v in range(h.vertex, h.vertex_end):
             x = hull.vertex(hs, h, v)
             height = position[2] + wp.dot(rise, x)
-            if height >= margin:
+            if height >= reach:
                 beyond = wp.min(beyond, height)
             else:
                 n = writer.put_plane(table, world, n, a, b, vec3(), up, x, hs.shares[v])
-        if n > start + 1:
-            face = hull.most_opposed(hs, h, rise)
-            arm = hs.arms[face]
-            writer.lie_on_face(table, world, start, n, arm[0], arm[1], arm[2])
+        writer.lie_on_face(table, world, start, n, arm[0], arm[1], arm[2])
         return n, beyond
 
     return types.SimpleNamespace(

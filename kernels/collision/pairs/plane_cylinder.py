@@ -57,23 +57,28 @@ def make(dtype: Any) -> types.SimpleNamespace:
         tilt2 = rise[0] * rise[0] + rise[1] * rise[1]
         start = n
         half = wp.abs(hull.vertex(hs, h, h.vertex)[2])
+        size = h.rim
+        if tilt2 > scalar(0.5):  # about to lie: a line
+            size = half
+        lowest = position[2] - wp.abs(rise[2]) * half - h.rim * wp.sqrt(tilt2)
+        reach = writer.face_reach(lowest, size, margin)
         for cap in range(2):
             centre = up * (half * scalar(1 - 2 * cap))
             height = position[2] + wp.dot(rise, centre)
             for i in range(RIM_POINTS):
                 angle = part * scalar(i)
                 turn = vec3(wp.cos(angle), wp.sin(angle), scalar(0.0))
-                if tilt2 > upright2 and height - h.rim * wp.sqrt(tilt2) * turn[0] < margin:
+                if tilt2 > upright2 and height - h.rim * wp.sqrt(tilt2) * turn[0] < reach:
                     share = SHARE_RIM
                     if i == 0:
                         share = SHARE_LOWEST
                     n = writer.put_rim(table, world, n, a, b, vec3(), up, turn, centre, up * h.rim, weight)
                     writer.share_by_angle(table, world, n - 1, a, b, share, 0, up, up)
                 x = turn * h.rim
-                if tilt2 < tilted2 and height + wp.dot(rise, x) < margin:
+                if tilt2 < tilted2 and height + wp.dot(rise, x) < reach:
                     n = writer.put_plane(table, world, n, a, b, vec3(), up, centre + x, weight)
                     writer.share_by_angle(table, world, n - 1, a, b, SHARE_UPRIGHT, 0, up, up)
-        writer.lie_on_face(table, world, start, n, disc_arm, scalar(1.0), h.rim)
+        writer.lie_on_face(table, world, start, n, disc_arm, scalar(1.0), size)
         return n
 
     return types.SimpleNamespace(plane_cylinder=plane_cylinder)
