@@ -1,6 +1,6 @@
 """A sweep over random scenes: exact gradients are those of differences, of single precision and of the other solver.
 
-All shapes, planes, statics, pairs and small heaps, actuators; restitution, friction, resistance, given stiffness or not;
+Shapes, planes, statics, pairs and small heaps, actuators; restitution, friction, resistance, given stiffness or not;
 single steps and rollouts of up to 40. What fails prints its scene and the command that runs it alone.
 """
 
