@@ -34,6 +34,12 @@ def test_devices_do_not_mix(device):
     assert (there.cpu() + here).tolist() == [2.0, 2.0, 2.0]
 
 
+def test_a_default_device_of_torch_is_this_one(device):
+    with torch.device(device):
+        assert torch.ones(3).is_cuda
+        assert not torch.ones(3, device="cpu").is_cuda
+
+
 def rolled(device, backward=False):
     made = Simulator(push().finalize(device=device, dtype="float64"), step=0.01, threads=1)
     control = push_targets(4).to(device).requires_grad_(backward)
@@ -45,9 +51,9 @@ def rolled(device, backward=False):
 def test_nothing_is_read_back_while_a_graph_is_recorded(device, monkeypatch):
     real = Solver.solve
 
-    def solve(self, *args):
+    def solve(self, *args, **options):
         self.arrays.dof_index.numpy()
-        return real(self, *args)
+        return real(self, *args, **options)
 
     monkeypatch.setattr(Solver, "solve", solve)
     with refusal("while a graph is recorded"):

@@ -23,6 +23,10 @@ CHANGE = 4.0
 WOBBLE = 1e-6
 """Square of the angle between spin and momentum below which the energy is left as it comes out: it hardly changes."""
 
+WOBBLE_ROUNDING = 2000.0
+"""The same in units of rounding, at least: the gain of a round body is rounding alone, and over the square of a tiny
+angle it would be most of the derivative by the inertia."""
+
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
@@ -30,6 +34,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, quat, mat33, spatial, transform = p.vec3, p.quat, p.mat33, p.spatial, p.transform
     mat66 = wp.types.matrix((6, 6), dtype)
+    wobble = max(WOBBLE, WOBBLE_ROUNDING * p.epsilon)
 
     @wp.func
     def linear(v: spatial):
@@ -176,7 +181,7 @@ def make(dtype: Any) -> SimpleNamespace:
         gain = energy_gain(turn, x, momentum, inverse)
         after = momentum + turned(wp.quat_inverse(e), momentum)
         n = wp.cross(after, inverse * after)
-        limit = dtype(WOBBLE) * power * power + dtype(1.0e-30)
+        limit = dtype(wobble) * power * power + dtype(1.0e-30)
         return e * quat_exp(n * (gain / (wp.dot(n, n) + limit)))
 
     @wp.func

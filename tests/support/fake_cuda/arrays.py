@@ -70,9 +70,15 @@ def _torch_side() -> None:
     import carom.gradients
     import carom.sim  # noqa: F401  so that their functions are there
 
-    for function in torch.autograd.Function.__subclasses__():
-        if function.__module__.startswith("carom."):
+    for function in _below(torch.autograd.Function):
+        if function.__module__.startswith("carom.") and "backward" in vars(function):
             tensors.seen_by_python(function)
+
+
+def _below(parent: type) -> set[type]:
+    """All classes made from a class, and from those."""
+    found = set(parent.__subclasses__())
+    return found.union(*map(_below, found))
 
 
 def _allocation() -> None:

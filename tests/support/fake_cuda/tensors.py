@@ -2,6 +2,7 @@
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils import _device
 
 from .faults import is_cuda, refuse, wait
 from .streams import CLOCKS, TORCH
@@ -101,12 +102,15 @@ class CudaMode(TorchFunctionMode):
         if name in ("to", "cpu", "cuda"):
             return self._moved(func, name, args, kwargs)
         device = kwargs.get("device")
+        if device is None and func in _device._device_constructors():
+            # torch keeps the mode of its default device below all others: it would ask the CPU's torch for cuda:0
+            device = _device.CURRENT_DEVICE
         if is_cuda(device):
             if isinstance(kwargs.get("generator"), torch.Generator):
                 refuse(f"{name} on cuda:0 with a generator of the CPU")
             return mark(func(*args, **kwargs | {"device": "cpu"}))
         out = func(*args, **kwargs)
-        if device is not None:
+        if kwargs.get("device") is not None:
             return torch.utils._pytree.tree_map(unmark, out)
         if name in ("copy_", "__getitem__"):  # the device of the first
             return mark(out) if isinstance(first, CudaTensor) else out
