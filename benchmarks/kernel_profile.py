@@ -62,7 +62,7 @@ def kernels(batch: WorldBatch) -> dict[str, Callable[[], object]]:
             real, a.shape_body, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage), every=True,
             failures=None,
         ),
-        "rows": lambda: rows.prepare(real, a, q, v, f, stage.rows, h=h, margin=batch.margin,
+        "rows": lambda: rows.prepare(real, a, q, v, f, stage.rows, h=h,
             even=batch.options.even_faces, **eps),
         "solve": lambda: stage.solver.solve(q, v, batch.control[STEP], f.count, stage.rows, batch.solved, batch.report),
         "integrate": lambda: integrate.integrate(real, a, q, batch.solved, batch.solved, q1, v1, h=h),
@@ -72,7 +72,7 @@ def kernels(batch: WorldBatch) -> dict[str, Callable[[], object]]:
         ),
         "solve, adjoint": lambda: stage.solver.adjoint(q, v, batch.solved, f.count, stage.rows, batch.adj_solved, g),
         "residual, adjoint": lambda: adjoint.residual_adjoint(
-            real, a, q, v, batch.solved, batch.control[STEP], f, stage.rows, g, h=h, margin=batch.margin, **eps
+            real, a, q, v, batch.solved, batch.control[STEP], f, stage.rows, g, h=h, **eps
         ),
     }  # fmt: skip
 
