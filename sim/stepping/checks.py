@@ -307,15 +307,15 @@ def sunk(model: Model, batch: WorldBatch, worlds: int, first: int) -> None:
     warnings.warn(
         f"shapes {a!r} and {b!r} ended {batch.depth.numpy()[w]:.3g} m inside each other in world {first + w}. The "
         "derived stiffness carries bodies of like mass; for a heavy load on a light body give their shapes a "
-        f"stiffness, or take a smaller step{_slip_too(lane)}",
+        f"stiffness, or take a smaller step{_slip_too(batch)}",
         SimulationWarning,
         stacklevel=2,
     )
 
 
-def _slip_too(lane: Lane) -> str:
+def _slip_too(batch: WorldBatch) -> str:
     """How a fast landing sinks, and what to do about it, where nothing has been done."""
-    if lane.options.resolve_slip or lane.options.quasi_dynamic:
+    if batch.options.resolve_slip or batch.options.quasi_dynamic:
         return ""
     return (
         ". What lands while it slides fast also sinks, in a step in which its slip ends, by the step times friction "
