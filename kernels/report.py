@@ -20,11 +20,11 @@ def step_failed(
 
 
 @wp.kernel(enable_backward=False, module="unique")
-def _count_kernel(steps: wp.array(dtype=int)):
+def _count_kernel(steps: wp.array(dtype=int), by: int):
     world = wp.tid()
-    steps[world] = steps[world] + 1
+    steps[world] = steps[world] + by
 
 
-def count_step(steps: wp.array) -> None:
-    """Begin another step in all worlds, [W], for solves that do not count steps themselves."""
-    wp.launch(_count_kernel, dim=steps.shape, inputs=[steps], device=steps.device)
+def count_step(steps: wp.array, by: int = 1) -> None:
+    """Begin another step in all worlds, [W], or ``by`` more, for solves that do not count steps themselves."""
+    wp.launch(_count_kernel, dim=steps.shape, inputs=[steps, by], device=steps.device)

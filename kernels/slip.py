@@ -139,18 +139,26 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return dtype(UNSTEADY) * fallen / (dtype(1.0) + approach * approach)
 
     @wp.func
-    def separation(
-        body_v: wp.array2d(dtype=spatial), world: int, a: int, b: int, arm_a: vec3, arm_b: vec3, n: vec3
+    def separations(
+        body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial), world: int, a: int, b: int,
+        arm_a: vec3, arm_b: vec3, n: vec3,
     ):  # fmt: skip
-        """Normal part of the velocity of b's contact point relative to a's [m/s]."""
-        speed = dtype(0.0)
+        """Normal part of the velocity of b's contact point relative to a's, before and after [m/s]."""
+        before = dtype(0.0)
+        after = dtype(0.0)
         if b >= 0:
-            vb = body_v[world, b]
-            speed += wp.dot(n, dyn.linear(vb)) + wp.dot(wp.cross(arm_b, n), dyn.angular(vb))
+            lever = wp.cross(arm_b, n)
+            v0 = body_v0[world, b]
+            va = body_va[world, b]
+            before += wp.dot(n, dyn.linear(v0)) + wp.dot(lever, dyn.angular(v0))
+            after += wp.dot(n, dyn.linear(va)) + wp.dot(lever, dyn.angular(va))
         if a >= 0:
-            va = body_v[world, a]
-            speed -= wp.dot(n, dyn.linear(va)) + wp.dot(wp.cross(arm_a, n), dyn.angular(va))
-        return speed
+            lever = wp.cross(arm_a, n)
+            v0 = body_v0[world, a]
+            va = body_va[world, a]
+            before -= wp.dot(n, dyn.linear(v0)) + wp.dot(lever, dyn.angular(v0))
+            after -= wp.dot(n, dyn.linear(va)) + wp.dot(lever, dyn.angular(va))
+        return before, after
 
     @wp.func
     def apart(x0: Motion, xa: Motion, fall: vec3, weigh: dtype, n: vec3, q: Coefficients, h: dtype, eps: dtype):
@@ -223,8 +231,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             n = normal[world, c]
             weight = dtype(0.0)
             # most contacts are steady, which their normal velocities tell
-            start = separation(body_v0, world, a, b, ra, rb, n)
-            if wp.abs(separation(body_va, world, a, b, ra, rb, n)) > unsteady_speed(start, fallen):
+            start, speed = separations(body_v0, body_va, world, a, b, ra, rb, n)
+            if wp.abs(speed) > unsteady_speed(start, fallen):
                 turning = twist[world, c]
                 apart_by, _load = apart(
                     contact_law.relative_motion(body_v0, world, a, b, ra, rb, n, turning),
@@ -342,13 +350,11 @@ def weigh(
 ) -> None:  # fmt: skip
     """Find the weights of all contacts after the first solve, and the worlds that need more, of those marked.
 
-    ``taken``, int32 [W], is set to 1 for these worlds, and left alone for others.
+    In ``slips.staged`` and ``slips.any`` no world is marked before. ``taken``, int32 [W], is set to 1 for these worlds, and left alone for others.
     """
     r, s = plain, slips
     worlds, capacity = features.kind.shape
     stride = min(capacity, THREADS_PER_WORLD) if body_v0.device.is_cuda else 1
-    s.staged.zero_()
-    s.any.zero_()
     wp.launch(
         make(dtype, r.resists, r.softens).weigh,
         dim=(worlds, stride),

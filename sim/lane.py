@@ -24,6 +24,7 @@ from ..kernels.detect import detect
 from ..kernels.features import Features
 from ..kernels.pairs import most_contacts, patch_of_fixed_points
 from ..kernels.precision import precision
+from ..kernels.report import count_step
 from ..kernels.shapes import ShapeType
 from .devices import warp_dtype
 from .hulls import hull_arrays
@@ -277,10 +278,10 @@ class Lane:
             features=self.features, hulls=a.hulls, every=every, whole=whole, margin=self.margin + self._felt(law),
             **self._detect,
         )  # fmt: skip
-        self._prepare_rows(t, law, start, again)
+        self.prepare_rows(t, law, start, again)
         return start
 
-    def _prepare_rows(self, t: int, law: ContactLaw, start: wp.array, again: wp.array | None = None) -> None:
+    def prepare_rows(self, t: int, law: ContactLaw, start: wp.array, again: wp.array | None = None) -> None:
         """Rows of the listed contacts of step ``t``, in all worlds or the marked ones."""
         rows.prepare(
             self.real, self.arrays, self.q[t], start, self.features, law.rows, h=self.options.step,
@@ -313,6 +314,8 @@ class Lane:
             law.slips.forward(t, start, None if every else self.near.again)
 
     def _forward(self, steps: int, law: ContactLaw) -> None:
+        if law.slips is not None:
+            self.staged.zero_()
         for t in range(steps):
             start = self.list_contacts(t, law)
             self._velocities(t, law, start, every=True)
@@ -366,7 +369,6 @@ class Lane:
         for t in reversed(range(steps)):
             self.find_solved(t)
             start = self.list_contacts(t, law, self.solved)
-            solution = self.solved
             adj_start = self.adj_rest if self.options.quasi_dynamic else self.adj_v[t]
             g = dataclasses.replace(self.adjoints, body_q=self.adj_q[t], body_v0=adj_start, control=self.adj_control[t])
             self.adj_solved.zero_()
@@ -374,17 +376,15 @@ class Lane:
                 self.real, self.arrays, self.q[t], self.solved, self.solved, self.q[t + 1], self.v[t + 1],
                 self.adj_q[t + 1], self.adj_v[t + 1], g.body_q, self.adj_solved, self.adj_solved, g.body_inertia, h=h,
             )  # fmt: skip
-            if law.slips is not None and forward.slips is not None:
-                if forward is not law:
-                    self._prepare_rows(t, forward, start)
-                forward.slips.solve_again(t, start)
-                law.slips.backward(t, start, self.adj_solved, g, forward.slips)
-                solution = forward.slips.own.body_va
-            law.solver.adjoint(self.q[t], start, solution, self.features.count, law.rows, self.adj_solved, g)
+            if law.slips is not None:
+                law.slips.backward(t, start, self.adj_solved, g, forward, steps - 1 - t)
+            law.solver.adjoint(self.q[t], start, self.solved, self.features.count, law.rows, self.adj_solved, g)
             adjoint.residual_adjoint(
-                self.real, self.arrays, self.q[t], start, solution, self.control[t], self.features, law.rows, g,
+                self.real, self.arrays, self.q[t], start, self.solved, self.control[t], self.features, law.rows, g,
                 h=h, eps=eps, angular_eps=self.options.angular_stiction, margin=self.margin,
             )  # fmt: skip
+        if law.slips is not None:
+            count_step(self.report.steps, steps)
 
     def _impact_forward(self, steps: int, law: ContactLaw) -> None:
         assert law.impacts is not None

@@ -75,7 +75,7 @@ class SimulatorOptions:
     allow_overlap: bool = False
     segment: int = 32
     even_faces: bool = False
-    resolve_slip: bool = False
+    resolve_slip: bool = True
     softening: ContactFunction = HARD
 
     def __post_init__(self) -> None:

@@ -60,10 +60,11 @@ class SlipSteps:
             lane.q[t], start, lane.control[t], own.total, own.rows, velocities, lane.report, own.staged, further=True
         )
 
-    def _weigh(self, t: int, start: wp.array, again: wp.array | None = None) -> None:
+    def _weigh(self, t: int, start: wp.array, velocities: wp.array, again: wp.array | None = None) -> None:
+        """Mark the worlds that take further solves, by the ``velocities`` of the first."""
         lane = self.lane
         slip.weigh(
-            lane.real, lane.arrays, start, self.own.body_va, lane.features, self.law.rows, self.own,
+            lane.real, lane.arrays, start, velocities, lane.features, self.law.rows, self.own,
             lane.staged[t], again=again,
             **self._plain,
         )  # fmt: skip
@@ -84,69 +85,71 @@ class SlipSteps:
         v1 = lane.solved
 
         def launches() -> None:
+            wp.copy(own.body_va, v1)
             self._middle(t, start)
             self._rows(start, self, slip.FOURTH)
             wp.copy(v1, own.body_vc)
             self._solve(t, start, v1)
+            self._forget()
 
-        wp.copy(own.body_va, v1)
-        if again is None:
-            lane.staged[t].zero_()
-        self._weigh(t, start, again)
+        self._weigh(t, start, v1, again)
         lane.where(own.any, launches)
 
-    def solve_again(self, t: int, start: wp.array) -> None:
+    def _solve_again(self, t: int, start: wp.array) -> None:
         """The solves but the last of a step whose end is known, in the worlds that ``lane.staged`` marks.
 
         The first one starts from the end, and so is done at once where it is the only one.
         """
         lane, own = self.lane, self.own
         wp.copy(own.body_va, lane.solved)
-        own.staged.zero_()
-        own.any.zero_()
-        count_step(lane.report.steps)
+        self.law.solver.solve(
+            lane.q[t], start, lane.control[t], lane.features.count, self.law.rows, own.body_va, lane.report,
+            lane.staged[t], further=True,
+        )  # fmt: skip
+        self._weigh(t, start, own.body_va, lane.staged[t])
+        lane.where(own.any, lambda: self._middle(t, start))
 
-        def launches() -> None:
-            self.law.solver.solve(
-                lane.q[t], start, lane.control[t], lane.features.count, self.law.rows, own.body_va, lane.report,
-                lane.staged[t], further=True,
-            )  # fmt: skip
-            self._weigh(t, start, lane.staged[t])
-            lane.where(own.any, lambda: self._middle(t, start))
-
-        lane.where(lane.any_staged[t:], launches)
+    def _forget(self) -> None:
+        """Mark no world: what is only launched where worlds are marked also ends it, so that other steps need not."""
+        self.own.staged.zero_()
+        self.own.any.zero_()
 
     def forces(self, t: int, start: wp.array) -> None:
         """What acted in step ``t`` where slip changed."""
         lane, own = self.lane, self.own
-        assert lane.forces is not None
-        self.solve_again(t, start)
 
         def launches() -> None:
             assert lane.forces is not None
+            self._solve_again(t, start)
             self._rows(start, self, slip.FOURTH)
             slip.slip_forces(
                 lane.real, lane.solved, lane.features, own, lane.forces.force, lane.forces.torque, **self._plain
             )
+            self._forget()
 
-        lane.where(own.any, launches)
+        count_step(lane.report.steps)
+        lane.where(lane.any_staged[t:], launches)
 
-    def backward(self, t: int, start: wp.array, adj_v1: wp.array, g: Adjoints, found: SlipSteps) -> None:
+    def backward(self, t: int, start: wp.array, adj_v1: wp.array, g: Adjoints, forward: ContactLaw, done: int) -> None:
         """Turn the adjoint of the velocities after step ``t`` into that of the first solve's, adding to ``g``.
+
+        ``lane.solved`` becomes the first solve's velocities with it.
 
         Args:
             t: Number of the step within the segment.
             start: Velocities the step starts from.
             adj_v1: Adjoint of those after it; then of those of the first solve.
             g: Adjoints of the step's inputs.
-            found: Steps of the forward law, with the velocities of their solves, after ``solve_again``.
+            forward: The law of the forward pass.
+            done: Steps of the segment taken back before.
         """
-        lane, mine, rows = self.lane, self.adjoints, self.own.rows
+        lane, mine, rows, found = self.lane, self.adjoints, self.own.rows, forward.slips
         assert mine is not None
+        assert found is not None
         real, arrays, q, control = lane.real, lane.arrays, lane.q[t], lane.control[t]
         ours = dataclasses.replace(g, active=mine.active)
 
-        def launches() -> None:
+        def adjoints() -> None:
             slip_adjoint.split(real, found.own, mine, adj_v1)
             for solution, adj, solve in (
                 (lane.solved, mine.body_v1, slip.FOURTH),
@@ -162,4 +165,14 @@ class SlipSteps:
                 adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=lane.options.step)
             slip_adjoint.gather(real, found.own, mine, adj_v1)
 
-        lane.where(found.own.any, launches)
+        def launches() -> None:
+            if forward is not self.law:
+                lane.prepare_rows(t, forward, start)
+            count_step(lane.report.steps, done + 1)
+            found._solve_again(t, start)
+            count_step(lane.report.steps, -done - 1)
+            lane.where(found.own.any, adjoints)
+            wp.copy(lane.solved, found.own.body_va)
+            found._forget()
+
+        lane.where(lane.any_staged[t:], launches)

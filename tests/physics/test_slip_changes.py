@@ -221,12 +221,7 @@ def _staged(p):
     found = False
     for _ in range(p.steps):
         state = p.simulator.step(state, None, parameters)
-        found |= any(
-            law.slips is not None and bool(law.slips.own.staged.numpy().any())
-            for lanes in p.simulator._lanes.values()
-            for lane in lanes
-            for law in lane._laws.values()
-        )
+        found |= any(bool(lane.staged.numpy()[0].any()) for lanes in p.simulator._lanes.values() for lane in lanes)
     return found
 
 
