@@ -34,8 +34,8 @@ THIRD = wp.constant(3)
 FOURTH = wp.constant(4)
 """The further solves."""
 
-STEADY = 0.02
-UNSTEADY = 0.12
+STEADY = 0.05
+UNSTEADY = 0.25
 """Sizes of T between which the weight of a contact rises from 0 to 1, in parts of gravity over the step.
 
 While a body slides and slows down, T is not zero either, but balanced by a depth of (h + d/k) |T| that is given back

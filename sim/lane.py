@@ -31,7 +31,7 @@ from .hulls import hull_arrays
 from .impacts import ImpactSteps
 from .model import PARAMETERS, Model
 from .options import SimulatorOptions
-from .slips import SlipSteps
+from .slips import SlipSteps, resolves
 from .solver import Solver
 from .streams import hand_to_torch, hand_to_warp
 
@@ -164,6 +164,7 @@ class Lane:
     def __init__(self, model: Model, options: SimulatorOptions, width: int, capacity: int):
         self.width, self.options = width, options
         self.segment = options.segment
+        self.resolves_slip = resolves(options, model)
         self.real = warp_dtype(model.dtype)
         self.device = model.device
         p = precision(self.real)
@@ -427,7 +428,7 @@ class Lane:
         if plain.startswith("impact"):
             if law.impacts is None:
                 law.impacts = ImpactSteps(self, law)
-        elif plain != "overlap" and self.options.resolve_slip and not self.options.quasi_dynamic:
+        elif plain != "overlap" and self.resolves_slip:
             for own in (law, self.law(law.resists, softening.forward)) if backward else (law,):
                 if own.slips is None:
                     own.slips = SlipSteps(self, own)

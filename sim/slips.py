@@ -13,8 +13,20 @@ from ..kernels.report import count_step
 
 if TYPE_CHECKING:
     from .lane import ContactLaw, Lane
+    from .model import Model
+    from .options import SimulatorOptions
 
-__all__ = ["SlipSteps"]
+__all__ = ["SlipSteps", "resolves"]
+
+FEW_BODIES = 8
+"""Bodies that move up to which a model resolves slip unless it is told: in piles, most steps would."""
+
+
+def resolves(options: SimulatorOptions, model: Model) -> bool:
+    """Whether steps of a model take further solves where slip changes."""
+    if options.quasi_dynamic or options.resolve_slip is not None:
+        return bool(options.resolve_slip) and not options.quasi_dynamic
+    return int(model.body_free.any(axis=1).sum()) <= FEW_BODIES
 
 
 class SlipSteps:
