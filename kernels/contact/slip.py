@@ -36,19 +36,21 @@ THIRD = wp.constant(3)
 FOURTH = wp.constant(4)
 """The further solves."""
 
-UNSTEADY = 0.2
-"""Normal speed un in which T ends over the step from which on a contact counts as unsteady, in parts of gravity; its
-weight is 1 at thrice that.
+STEADY = 0.05
+UNSTEADY = 0.25
+"""Sizes of T between which the weight of a contact rises from 0 to 1, in parts of gravity over the step.
 
-While a body slides and slows down, T is not zero either, but balanced by a depth of (h + d/k) |T|. A weight that asks
-for |T| alone takes that depth away and gives it back by turns: friction of a box then changes by 16 % from step to
-step. As |un| falls while the depth is made, a weight that asks for it does not."""
+While a body slides and slows down, T is not zero either, but balanced by a depth of (h + d/k) |T| that is given back
+when slip stops. The weight asks for T alone, which hardly depends on that depth: it is then the same from step to step,
+and so is the part 1 - weight of T for which there is depth. (A weight that also asks for the normal speed left over
+falls as the depth is made: it took the depth away and gave it back by turns, and small changes grew a thousandfold.)
+The same happens, from T of about a half of gravity on, where the rise is wide."""
 
 WEIGHTLESS = 0.1
 """Acceleration that stands for gravity where there is less [m/s^2]."""
 
-LANDING = 0.1
-"""Speed of approach over the step at which that falls to a half, in parts of gravity; it falls on with the square."""
+LANDING = 1.0
+"""Speed of approach over the step at which these fall to a half, in parts of gravity; they fall on with the square."""
 
 MOST = 4.0
 """A guess is at most 1 + 4 mu^2 times the normal impulse with T: for a ball that slides, with two fifths m r^2, the
@@ -133,34 +135,20 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.func
     def unsteady_speed(start: dtype, fallen: dtype):
-        """Normal speed from which on a contact is unsteady, that had the normal velocity ``start`` [m/s].
+        """Size of T in place of gravity's for a contact that had the normal velocity ``start`` [m/s].
 
         ``fallen`` is what gravity adds to a speed in a step [m/s].
         """
         approach = start / (dtype(LANDING) * fallen)
-        return dtype(UNSTEADY) * fallen / (dtype(1.0) + approach * approach)
+        return fallen / (dtype(1.0) + approach * approach)
 
     @wp.func
-    def separations(
-        body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial), world: int, a: int, b: int,
-        arm_a: vec3, arm_b: vec3, n: vec3,
-    ):  # fmt: skip
-        """Normal part of the velocity of b's contact point relative to a's, before and after [m/s]."""
-        before = dtype(0.0)
-        after = dtype(0.0)
-        if b >= 0:
-            lever = wp.cross(arm_b, n)
-            v0 = body_v0[world, b]
-            va = body_va[world, b]
-            before += wp.dot(n, dyn.linear(v0)) + wp.dot(lever, dyn.angular(v0))
-            after += wp.dot(n, dyn.linear(va)) + wp.dot(lever, dyn.angular(va))
-        if a >= 0:
-            lever = wp.cross(arm_a, n)
-            v0 = body_v0[world, a]
-            va = body_va[world, a]
-            before -= wp.dot(n, dyn.linear(v0)) + wp.dot(lever, dyn.angular(v0))
-            after -= wp.dot(n, dyn.linear(va)) + wp.dot(lever, dyn.angular(va))
-        return before, after
+    def velocity_at(body_v: wp.array2d(dtype=spatial), world: int, body: int, arm: vec3):
+        """Velocity of a body's point [m/s]; zero for the ground."""
+        v = vec3()
+        if body >= 0:
+            v = dyn.linear(body_v[world, body]) + wp.cross(dyn.angular(body_v[world, body]), arm)
+        return v
 
     @wp.func
     def apart(x0: Motion, xa: Motion, fall: vec3, weigh: dtype, n: vec3, q: Coefficients, h: dtype, eps: dtype):
@@ -177,15 +165,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         load = zero
         drift = contact_law.drag(xa, n, q, eps) - contact_law.drag(x0, n, q, eps)
         size = wp.abs(drift)
-        speed = wp.abs(contact_law.normal_part(xa, n))
         start = contact_law.normal_part(x0, n)
         fallen = h * (weigh + dtype(WEIGHTLESS))
         unsteady = unsteady_speed(start, fallen)
-        if speed > unsteady and size > unsteady / dtype(3.0) and q[1] > zero:
+        if size > dtype(STEADY) * unsteady and q[1] > zero:
             gamma = load_of(xa, n, q, eps)
             bare = load_of(xa, n, contact_law.lessened(q, x0, n, zero), eps)
-            weight = rise(dtype(0.5) * (speed / unsteady - dtype(1.0)))
-            weight *= rise(dtype(0.5) * (dtype(3.0) * size / unsteady - dtype(1.0)))  # 1 where |T| > unsteady
+            weight = rise((size / unsteady - dtype(STEADY)) / (dtype(UNSTEADY) - dtype(STEADY)))
             weight *= rise((gamma + bare) / (q[1] * size * dtype(IDLE)))
             # 1 where P is nothing: the load is then not that of the contact's own approach
             blur = dtype(BLUR) * fallen
@@ -232,9 +218,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             rb = arm_b[world, c]
             n = normal[world, c]
             weight = dtype(0.0)
-            # most contacts are steady, which their normal velocities tell
-            start, speed = separations(body_v0, body_va, world, a, b, ra, rb, n)
-            if wp.abs(speed) > unsteady_speed(start, fallen):
+            # most contacts are steady, which T's bound mu |change of slip| tells
+            before = velocity_at(body_v0, world, b, rb) - velocity_at(body_v0, world, a, ra)
+            change = velocity_at(body_va, world, b, rb) - velocity_at(body_va, world, a, ra) - before
+            limit = dtype(STEADY) * unsteady_speed(wp.dot(before, n), fallen)
+            if wp.static(resists) or coefficients[world, c][2] * wp.length(change) > limit:
                 turning = twist[world, c]
                 apart_by, _load = apart(
                     contact_law.relative_motion(body_v0, world, a, b, ra, rb, n, turning),

@@ -315,7 +315,7 @@ def sunk(model: Model, batch: WorldBatch, worlds: int, first: int) -> None:
 
 def _slip_too(batch: WorldBatch) -> str:
     """How a fast landing sinks, and what to do about it, where nothing has been done."""
-    if batch.options.resolve_slip or batch.options.quasi_dynamic:
+    if batch.resolves_slip or batch.options.quasi_dynamic:
         return ""
     return (
         ". What lands while it slides fast also sinks, in a step in which its slip ends, by the step times friction "

@@ -78,7 +78,7 @@ class LaunchGraphs:
         return found
 
     def _plain_steps(self, stage: ContactStage, work: Pass) -> PlainSteps:
-        if not self.options.resolve_slip or self.options.quasi_dynamic:
+        if not self.batch.resolves_slip:
             return PlainSteps(self.batch, stage, None, None)
         slips, found = self._slip_steps(stage), None
         if work.is_backward:

@@ -45,6 +45,7 @@ class WorldBatch:
     def __init__(self, model: Model, options: SimulatorOptions, width: int, capacity: int):
         self.width, self.options = width, options
         self.segment = options.segment
+        self.resolves_slip = options.resolves_slip(model)
         self.real = warp_dtype(model.dtype)
         self.device = model.device
         p = precision(self.real)

@@ -159,4 +159,5 @@ def test_exact_gradient(scene, device):
     with torch.no_grad():
         assert simulator.rollout(state, control, steps=steps).diagnostics.contacts.max() > 0
     for label, exact, numerical, scale in compare(problem, directions_for(inputs)):
-        assert abs(exact - numerical) <= 1e-6 * scale, f"{label}: {exact} and {numerical}"
+        # losses of order one carry rounding, which entries of 1e-6 are too small to hide
+        assert abs(exact - numerical) <= 1e-6 * scale + 1e-10, f"{label}: {exact} and {numerical}"

@@ -221,11 +221,7 @@ def _staged(p):
     found = False
     for _ in range(p.steps):
         state = p.simulator.step(state, None, parameters)
-        found |= any(
-            bool(slips.own.staged.numpy().any())
-            for graphs in p.simulator.pool.batches
-            for slips in graphs._slips.values()
-        )
+        found |= any(bool(graphs.batch.staged.numpy()[0].any()) for graphs in p.simulator.pool.batches)
     return found
 
 
