@@ -9,8 +9,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..comparison.figure_kinds import MAIN
 from ..files.results import versions
 from .captions import describe
+from .figures.all import draw
 from .html import Cell, data_uri, definitions, document, element, figure, items, table
 from .table import HEADS, comparison_caption, row_texts
 
@@ -53,7 +55,7 @@ def render_page(result: ComparisonResult, pictures: Mapping[str, Path]) -> str:
 def render_fragment(result: ComparisonResult) -> str:
     """Summary, table and main figure, for a notebook."""
     buffer = BytesIO()
-    result.figure().savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    draw(result, MAIN).savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     source = f"data:image/png;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
     alt = f"Figures of the gradient of {result.title}: {', '.join(kind for kind in result.figure_kinds)}"
     picture = f'<img style="max-width: 100%; background: white" src="{source}" alt="{escape(alt)}">'

@@ -12,7 +12,7 @@ import warp as wp
 
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import motion as dynamics
+from . import motion
 
 __all__ = ["integrate", "integrate_adjoint", "make", "solved_velocity"]
 
@@ -22,7 +22,7 @@ def make(dtype: Any) -> SimpleNamespace:
     """The kernels for one precision."""
     p = precision(dtype)
     mat33, spatial, transform = p.mat33, p.spatial, p.transform
-    dyn = dynamics.make(dtype)
+    dyn = motion.make(dtype)
 
     @wp.func
     def move(

@@ -8,7 +8,7 @@ import warp as wp
 
 from ..core.precision import precision
 from ..core.shape_types import ShapeType
-from . import feature_table as collide_writer
+from . import feature_table
 
 __all__ = ["make"]
 
@@ -23,7 +23,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """``bounding_radius``, ``side`` and the bounds on speeds, for one precision."""
     p = precision(dtype)
     scalar, vec2, vec3, spatial, transform = p.scalar, p.vec2, p.vec3, p.spatial, p.transform
-    Side = collide_writer.make(dtype).Side
+    Side = feature_table.make(dtype).Side
 
     @wp.func
     def bounding_radius(kind: int, size: vec3) -> scalar:

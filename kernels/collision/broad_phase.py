@@ -20,7 +20,7 @@ import warp as wp
 from ..core.precision import precision
 from ..core.shape_types import ShapeType
 from ..core.solver_report import SolverReport, step_failed
-from . import bounds as nearness
+from . import bounds
 
 __all__ = ["FEW_PAIRS", "NearArrays", "find_pairs", "make", "overlooked", "place_shapes"]
 
@@ -88,7 +88,7 @@ def make(dtype: Any) -> SimpleNamespace:
     """The kernels for one precision."""
     p = precision(dtype)
     vec2, vec3, spatial, transform = p.vec2, p.vec3, p.spatial, p.transform
-    near_by = nearness.make(dtype)
+    near_by = bounds.make(dtype)
     bounding_radius, approach_speed, pair_speed = near_by.bounding_radius, near_by.approach_speed, near_by.pair_speed
 
     @wp.func

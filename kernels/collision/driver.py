@@ -17,11 +17,7 @@ import warp as wp
 from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
 from ..core.shape_types import ShapeType
-from . import bounds as nearness
-from . import broad_phase as broad
-from . import feature_table as collide_writer
-from . import hull_driver
-from . import pair_table as pairs
+from . import bounds, broad_phase, feature_table, hull_driver, pair_table
 from .broad_phase import NearArrays
 from .features import Features
 
@@ -38,12 +34,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """The detection kernel for one precision."""
     p = precision(dtype)
     scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
-    near_by = nearness.make(dtype)
+    near_by = bounds.make(dtype)
     side = near_by.side
-    writer = collide_writer.make(dtype)
-    collide = pairs.functions(dtype, "plane", "sphere", "capsule_capsule", "capsule_box", "box_box")
-    most = pairs.most()
-    broken = pairs.BROKEN
+    writer = feature_table.make(dtype)
+    collide = pair_table.functions(dtype, "plane", "sphere", "capsule_capsule", "capsule_box", "box_box")
+    most = pair_table.most()
+    broken = pair_table.BROKEN
     FeatureTable = writer.FeatureTable
 
     @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
@@ -64,7 +60,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         world = wp.tid()
         if every == 0 and again[world] == 0:
             return
-        more = every == 0 and whole == 0 and again[world] == broad.MORE
+        more = every == 0 and whole == 0 and again[world] == broad_phase.MORE
         fall = step * wp.length(gravity[world])
         farthest = scalar(0.0)
         if whole != 0:
@@ -196,12 +192,12 @@ def detect(
     """
     body_v1 = body_v if body_v1 is None else body_v1
     if every:
-        broad.place_shapes(dtype, shape_type, shape_body, shape_size, shape_pose, body_q, near)
-    broad.find_pairs(
+        broad_phase.place_shapes(dtype, shape_type, shape_body, shape_size, shape_pose, body_q, near)
+    broad_phase.find_pairs(
         dtype, shape_type, shape_body, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step, every=every,
         whole=whole,
     )  # fmt: skip
-    table = collide_writer.feature_table(dtype, features)
+    table = feature_table.feature_table(dtype, features)
 
     def inputs(kind: int) -> list[Any]:
         return [

@@ -21,7 +21,7 @@ from typing import Any
 import warp as wp
 
 from ..core.precision import precision
-from . import contact_geometry as geometry
+from . import contact_geometry
 
 __all__ = ["FACES", "FLAT", "TILTED", "make"]
 
@@ -37,7 +37,7 @@ def make(dtype: Any) -> SimpleNamespace:
     """``by_face``, ``with_height`` and ``factor`` for one precision."""
     p = precision(dtype)
     vec3, mat63, transform = p.vec3, p.mat63, p.transform
-    geo = geometry.make(dtype)
+    geo = contact_geometry.make(dtype)
     faces, flat, band = (wp.constant(dtype(x)) for x in (FACES, FLAT, TILTED - FLAT))
 
     @wp.func

@@ -14,12 +14,9 @@ import warp as wp
 from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
 from ..core.shape_types import ShapeType
-from . import bounds as nearness
-from . import broad_phase as broad
-from . import feature_table as collide_writer
-from . import hulls
+from . import bounds, broad_phase, feature_table, hulls
 from . import pair_table as pairs
-from .pairs import hull_hull as collide_convex
+from .pairs import hull_hull
 
 __all__ = ["launch", "make"]
 
@@ -34,13 +31,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """The detection kernel of convex pairs for one precision."""
     p = precision(dtype)
     scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
-    near_by = nearness.make(dtype)
+    near_by = bounds.make(dtype)
     side = near_by.side
     hull = hulls.make(dtype)
     Hulls, Hull = hull.Hulls, hull.Hull
-    FeatureTable = collide_writer.make(dtype).FeatureTable
+    FeatureTable = feature_table.make(dtype).FeatureTable
     collide = pairs.functions(dtype, "hull_point", "hull_capsule", "hull_hull", "plane_cylinder")
-    separation = collide_convex.make(dtype).separation
+    separation = hull_hull.make(dtype).separation
     most = pairs.most()
     broken = pairs.BROKEN
 
@@ -74,7 +71,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         world = wp.tid()
         if every == 0 and again[world] == 0:
             return
-        more = every == 0 and whole == 0 and again[world] == broad.MORE
+        more = every == 0 and whole == 0 and again[world] == broad_phase.MORE
         fall = step * wp.length(gravity[world])
         farthest = scalar(0.0)
         if whole != 0:

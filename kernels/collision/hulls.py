@@ -14,7 +14,7 @@ import warp as wp
 
 from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
-from . import hulls_simd as hull_lanes
+from . import hulls_simd
 
 __all__ = ["make", "table"]
 
@@ -24,7 +24,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """Structs ``Hulls`` (all meshes) and ``Hull`` (one shape's) and functions of them, for one precision."""
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    lanes = hull_lanes.make(dtype)
+    lanes = hulls_simd.make(dtype)
 
     @wp.struct
     class Hulls:

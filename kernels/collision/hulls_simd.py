@@ -12,7 +12,7 @@ from typing import Any
 
 import warp as wp
 
-from ..core import simd as lanes
+from ..core import simd
 from ..core.precision import precision
 
 __all__ = ["MOST_EDGES", "make"]
@@ -265,7 +265,7 @@ def make(dtype: Any) -> SimpleNamespace:
     edge_list = wp.types.vector(int(MOST_EDGES), wp.uint8)
 
     def native(*codes: str) -> str:
-        return lanes.native(dtype, *codes).replace("MOST_EDGES", str(int(MOST_EDGES)))
+        return simd.native(dtype, *codes).replace("MOST_EDGES", str(int(MOST_EDGES)))
 
     @wp.func_native(native(_LOWEST))
     def lowest(vertices: rows, begin: int, end: int, direction: vec3) -> int:

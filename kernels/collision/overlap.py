@@ -9,7 +9,7 @@ import warp as wp
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from ..core.shape_types import ShapeType
-from . import contact_geometry as geometry
+from . import contact_geometry
 from .features import Features
 
 __all__ = ["deepest", "make"]
@@ -27,7 +27,7 @@ def make(dtype: Any) -> SimpleNamespace:
     """The kernel for one precision."""
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
-    geo = geometry.make(dtype)
+    geo = contact_geometry.make(dtype)
 
     @wp.func
     def thickness(kind: int, size: vec3):

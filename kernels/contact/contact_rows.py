@@ -9,15 +9,12 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
-from ..collision import contact_geometry as geometry
-from ..collision import edge_blend as handover
+from ..bodies import motion
+from ..collision import contact_geometry, edge_blend
 from ..collision.features import POLYGON_CORNERS, SHARE_FIXED, SHARE_POLYGON, Features
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import face_friction as patches
-from . import hard as contact
-from . import law
+from . import face_friction, hard, law
 from .row_arrays import Rows
 
 __all__ = ["feature_inputs", "make", "prepare"]
@@ -31,8 +28,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     p = precision(dtype)
     vec3, vec4, spatial, transform, mat63 = p.vec3, p.vec4, p.spatial, p.transform, p.mat63
     vec2, vec6 = p.vec2, wp.types.vector(6, dtype)
-    geo, pair, dyn = geometry.make(dtype), contact.make(dtype), dynamics.make(dtype)
-    contact_law, hand, patch_ns = law.make(dtype, resists, softens), handover.make(dtype), patches.make(dtype)
+    geo, pair, dyn = contact_geometry.make(dtype), hard.make(dtype), motion.make(dtype)
+    contact_law, hand, patch_ns = law.make(dtype, resists, softens), edge_blend.make(dtype), face_friction.make(dtype)
     Coefficients = contact_law.Coefficients
     corners_type = wp.types.matrix((POLYGON_CORNERS, 3), dtype)
 

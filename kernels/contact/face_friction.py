@@ -34,7 +34,7 @@ from typing import Any
 
 import warp as wp
 
-from ..collision import contact_geometry as geometry
+from ..collision import contact_geometry
 from ..collision.features import FACE_TILT, LINE_ARM, PLANE, SHARE_FIXED, SHARE_POLYGON, Features
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
@@ -56,7 +56,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, quat, mat33, transform = p.vec3, p.quat, p.mat33, p.transform
     vec10 = wp.types.vector(10, dtype)
-    geo = geometry.make(dtype)
+    geo = contact_geometry.make(dtype)
     tiny = 16.0 * p.epsilon
     bulge = (SQUARE - LINE) * (1.0 + BEND)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
-from ..collision import contact_geometry as geometry
+from ..bodies import motion
+from ..collision import contact_geometry
 from ..collision.features import Features
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
@@ -46,7 +46,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     """The kernels ``contacts`` and ``actuators`` for one precision and contact law."""
     p = precision(dtype)
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
-    geo, contact_law, dyn = geometry.make(dtype), law.make(dtype, resists, softens), dynamics.make(dtype)
+    geo, contact_law, dyn = contact_geometry.make(dtype), law.make(dtype, resists, softens), motion.make(dtype)
     Coefficients = contact_law.Coefficients
 
     @wp.kernel(enable_backward=False, module="unique")

@@ -12,11 +12,9 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..core.precision import precision
-from . import hard as contact
-from . import resistance
-from . import softened as softening
+from . import hard, resistance, softened
 
 __all__ = ["make"]
 
@@ -28,12 +26,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     ``Motion`` and ``Coefficients`` are the types of a contact's relative motion (and impulse) and of its coefficients.
     """
     if softens:
-        return softening.make(dtype, make(dtype, resists), resists)
+        return softened.make(dtype, make(dtype, resists), resists)
     if resists:
         return resistance.make(dtype)
     p = precision(dtype)
     vec3, vec4, spatial = p.vec3, p.vec4, p.spatial
-    base, dyn = contact.make(dtype), dynamics.make(dtype)
+    base, dyn = hard.make(dtype), motion.make(dtype)
 
     @wp.func
     def between(va: spatial, vb: spatial, arm_a: vec3, arm_b: vec3, n: vec3, twist: vec3):

@@ -18,9 +18,9 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..core.precision import precision
-from . import hard as contact
+from . import hard
 
 __all__ = ["make"]
 
@@ -36,7 +36,7 @@ def make(dtype: Any) -> SimpleNamespace:
     vec3, vec4, mat33, spatial = p.vec3, p.vec4, p.mat33, p.spatial
     vec7 = wp.types.vector(7, dtype)
     mat66 = wp.types.matrix((6, 6), dtype)
-    base, dyn = contact.make(dtype), dynamics.make(dtype)
+    base, dyn = hard.make(dtype), motion.make(dtype)
 
     @wp.func
     def relative_motion(

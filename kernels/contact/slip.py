@@ -22,7 +22,7 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..collision.features import Features
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
@@ -104,7 +104,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     """Functions ``apart``, ``friction_row`` and the kernels, for one precision and contact law."""
     p = precision(dtype)
     vec3, vec4, spatial = p.vec3, p.vec4, p.spatial
-    contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)
+    contact_law, dyn = law.make(dtype, resists, softens), motion.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 
     @wp.func

@@ -15,8 +15,7 @@ from ..collision.features import Features
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import contact_rows as rows
-from . import law, slip
+from . import contact_rows, law, slip
 from .contact_rows import feature_inputs
 from .row_arrays import Rows
 from .slip import FOURTH, SECOND, Slips
@@ -49,7 +48,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     vec3, spatial, transform, mat63 = p.vec3, p.spatial, p.transform, p.mat63
     contact_law, slips = law.make(dtype, resists, softens), slip.make(dtype, resists, softens)
     Motion = contact_law.Motion
-    row_ns = rows.make(dtype, resists, softens) if softens else rows.make(dtype)
+    row_ns = contact_rows.make(dtype, resists, softens) if softens else contact_rows.make(dtype)
 
     @wp.kernel(module="unique")
     def contact_kernel(

@@ -16,11 +16,9 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..collision.features import Features
-from ..contact import contact_rows as rows
-from ..contact import hard as contact
-from ..contact import law
+from ..contact import contact_rows, hard, law
 from ..contact.contact_rows import feature_inputs
 from ..contact.row_arrays import Rows
 from ..core.model_arrays import ModelArrays
@@ -89,7 +87,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     """Functions ``row``, ``friction_row``, ``share``, and the kernels, for one precision and contact law."""
     p = precision(dtype)
     vec3, vec4, spatial, transform, mat63 = p.vec3, p.vec4, p.spatial, p.transform, p.mat63
-    pair, plain, dyn = contact.make(dtype), rows.make(dtype), dynamics.make(dtype)
+    pair, plain, dyn = hard.make(dtype), contact_rows.make(dtype), motion.make(dtype)
     contact_law = law.make(dtype, resists)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 

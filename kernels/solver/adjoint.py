@@ -11,19 +11,17 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
-from ..collision import contact_geometry as geometry
+from ..bodies import motion
+from ..collision import contact_geometry
 from ..collision.features import SHARE_FIXED, Features
 from ..contact import contact_rows as rows
-from ..contact import face_friction as patches
-from ..contact import law
+from ..contact import face_friction, law
 from ..contact.contact_rows import feature_inputs
 from ..contact.row_arrays import Rows
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
-from . import dense as solve
-from . import dense_algebra as newton
+from . import dense, dense_algebra
 from .scratch import Scratch
 
 __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve_adjoint"]
@@ -34,11 +32,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     """The kernels for one precision and contact law: linear solve, and power of contacts, bodies and actuators."""
     p = precision(dtype)
     vec3, mat33, mat63, spatial, transform = p.vec3, p.mat33, p.mat63, p.spatial, p.transform
-    contact_law, dyn, row_ns = law.make(dtype, resists, softens), dynamics.make(dtype), rows.make(dtype)
-    geo = geometry.make(dtype)
+    contact_law, dyn, row_ns = law.make(dtype, resists, softens), motion.make(dtype), rows.make(dtype)
+    geo = contact_geometry.make(dtype)
     if softens:
         row_ns = rows.make(dtype, resists, softens)
-    lin, solver = newton.make(dtype, resists, softens), solve.make(dtype, resists, softens)
+    lin, solver = dense_algebra.make(dtype, resists, softens), dense.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
@@ -308,7 +306,7 @@ def contact_adjoint(
         adj_outputs=[g.contact_seed],
         device=body_q.device,
     )  # fmt: skip
-    patches.find_adjoint(dtype, m, body_q, f, r, g)
+    face_friction.find_adjoint(dtype, m, body_q, f, r, g)
 
 
 def body_adjoint(

@@ -6,14 +6,13 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..contact import law
 from ..contact.row_arrays import Rows
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
-from . import block_cholesky as blocks
-from . import island_graph as graph
+from . import block_cholesky, island_graph
 from .scratch import Scratch
 
 __all__ = ["make", "solve_adjoint"]
@@ -24,11 +23,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     """The kernel for one precision and contact law; ``own_arms`` is that of ``Rows``."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
-    dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
-    lin = blocks.make(dtype, resists, softens, own_arms)
+    dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
+    lin = block_cholesky.make(dtype, resists, softens, own_arms)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     block = lin.block
-    Graph, arrange = graph.make().Graph, graph.make().arrange
+    Graph, arrange = island_graph.make().Graph, island_graph.make().arrange
 
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def linear_islands_kernel(
@@ -95,7 +94,7 @@ def solve_adjoint(
         inputs=[
             m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass,
             m.body_inertia, m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v1, count, graph.table(s.graph), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
+            body_q, body_v1, count, island_graph.table(s.graph), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
             r.twist, r.coefficients, h, eps, adj_v1, s.inertia, s.blocks.diagonal, s.blocks.below, s.slip,
         ],
         outputs=[adjoints.z, adjoints.active],

@@ -11,11 +11,10 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..contact import law
 from ..core.precision import precision
-from . import block_products
-from . import island_graph as graph
+from . import block_products, island_graph
 
 __all__ = ["BlockArrays", "make"]
 
@@ -44,14 +43,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     mat66 = wp.types.matrix((6, 6), dtype)
-    contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)
+    contact_law, dyn = law.make(dtype, resists, softens), motion.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     products = block_products.make(dtype)
     mat68 = products.block
     factor_block, scale_block, subtract_product = (
         products.factor_block, products.scale_block, products.subtract_product,
     )  # fmt: skip
-    Graph = graph.make().Graph
+    Graph = island_graph.make().Graph
 
     @wp.func
     def join(upper_left: mat33, upper_right: mat33, lower_left: mat33, lower_right: mat33):

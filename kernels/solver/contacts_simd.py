@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from ..core import simd as lanes
+from ..core import simd
 from ..core.precision import precision
 from . import block_products
 from .line_search import law_rows
@@ -264,7 +264,7 @@ def make(dtype: Any, own_arms: bool = False) -> SimpleNamespace:
     first = law_rows(False)  # of normals and arms
 
     def native(code: str) -> str:
-        return lanes.native(dtype, code.replace("FIRST", str(first)).replace("OWN_ARMS", str(int(own_arms))))
+        return simd.native(dtype, code.replace("FIRST", str(first)).replace("OWN_ARMS", str(int(own_arms))))
 
     @wp.func
     def put_arms(course: rows, world: int, c: int, stride: int, normal: vec3, arm_i: vec3, arm_j: vec3, twist: vec3):

@@ -6,14 +6,13 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..contact import law
 from ..contact.row_arrays import Rows
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
 from ..core.solver_report import SolverReport, step_failed
-from . import dense_algebra as newton
-from . import stopping
+from . import dense_algebra, stopping
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .scratch import Scratch
 
@@ -31,8 +30,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     """The forward solver kernel for one precision and contact law, and ``set_up``, which its adjoint shares."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
-    dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
-    lin = newton.make(dtype, resists, softens)
+    dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
+    lin = dense_algebra.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     stop = stopping.make(dtype, resists, softens)
     hard = not resists and not softens

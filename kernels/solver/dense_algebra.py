@@ -11,7 +11,7 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..contact import law
 from ..core.precision import precision
 
@@ -27,7 +27,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     small_matrix, small_vector = wp.types.matrix((SMALL, SMALL), dtype), wp.types.vector(SMALL, dtype)
-    contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)
+    contact_law, dyn = law.make(dtype, resists, softens), motion.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     hard = not resists and not softens
     Curvature = wp.types.matrix((6, 6), dtype) if resists else mat33

@@ -11,17 +11,13 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..contact import law
 from ..contact.row_arrays import Rows
 from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
 from ..core.solver_report import SolverReport, step_failed
-from . import block_cholesky as blocks
-from . import contacts_simd as contact_lanes
-from . import dense as solve
-from . import island_graph as graph
-from . import line_search, stopping
+from . import block_cholesky, contacts_simd, dense, island_graph, line_search, stopping
 from .line_search import CHANGE, MOTION
 from .scratch import Scratch
 
@@ -46,14 +42,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     """The kernel for one precision and contact law; ``own_arms`` is that of ``Rows``."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
-    dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
-    small = solve.make(dtype, resists, softens)
+    dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
+    small = dense.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
-    lin, line = blocks.make(dtype, resists, softens, own_arms), line_search.make(dtype, resists, softens)
+    lin, line = block_cholesky.make(dtype, resists, softens, own_arms), line_search.make(dtype, resists, softens)
     block = lin.block
     hard = not resists and not softens  # contact of which eight are handled at a time
-    eight = contact_lanes.make(dtype, own_arms)
-    Graph, arrange = graph.make().Graph, graph.make().arrange
+    eight = contacts_simd.make(dtype, own_arms)
+    Graph, arrange = island_graph.make().Graph, island_graph.make().arrange
     momentum, stop = small.momentum, stopping.make(dtype, resists, softens)
     mass_norm2 = stop.mass_norm2
     stickiest = STICKIEST / p.epsilon
@@ -456,10 +452,9 @@ def solve_islands(
         inputs=[
             m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind,
             m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v0, control, graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
-            r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(again is None), int(further), again,
-            s.inertia, s.target, s.gradient, s.direction,
-            s.blocks.diagonal, s.blocks.below, s.slip, s.course,
+            body_q, body_v0, control, island_graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a,
+            r.arm_b, r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(again is None), int(further),
+            again, s.inertia, s.target, s.gradient, s.direction, s.blocks.diagonal, s.blocks.below, s.slip, s.course,
         ],
         outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
         device=body_q.device,

@@ -18,8 +18,7 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion as dynamics
-from ..contact import law
-from ..contact import softened as softening
+from ..contact import law, softened
 from ..core.precision import precision
 
 __all__ = ["CHANGE", "LINE_SEARCH_EVALUATIONS", "LINE_SEARCH_TOLERANCE", "MOTION", "law_rows", "make", "rows_of"]
@@ -174,7 +173,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     p = precision(dtype)
     vec2, vec3 = p.vec2, p.vec3
     contact_law, dyn = law.make(dtype, resists, softens), dynamics.make(dtype)
-    function = softening.make_function(dtype)
+    function = softened.make_function(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 
     plain = 7 if resists else 4  # coefficients of hard contact

@@ -12,7 +12,7 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies import motion as dynamics
+from ..bodies import motion
 from ..contact import law
 from ..core.precision import precision
 
@@ -33,7 +33,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     """The rule's functions for one precision and contact law."""
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
-    dyn, contact_law = dynamics.make(dtype), law.make(dtype, resists, softens)
+    dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     rounding, impulse_rounding, units = ROUNDING * p.epsilon, IMPULSE_ROUNDING * p.epsilon, 1.0 / p.epsilon
 

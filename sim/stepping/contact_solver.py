@@ -14,9 +14,7 @@ from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.model_arrays import ModelArrays
 from ...kernels.core.simd import LANES
 from ...kernels.core.solver_report import SolverReport
-from ...kernels.solver import adjoint, adjoint_islands, line_search
-from ...kernels.solver import dense as solve
-from ...kernels.solver import islands as solve_islands
+from ...kernels.solver import adjoint, adjoint_islands, dense, islands, line_search
 from ...kernels.solver.island_graph import GraphArrays
 from ...kernels.solver.scratch import Scratch
 from .options import SimulatorOptions
@@ -82,12 +80,12 @@ class Solver:
         step["max_iterations"] = o.max_iterations
         step |= {"again": again, "further": further}
         if s.graph is None:
-            solve.solve(
+            dense.solve(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report,
                 dofs=self.arrays.dofs, **step,
             )  # fmt: skip
         else:
-            solve_islands.solve_islands(
+            islands.solve_islands(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, **step
             )
 

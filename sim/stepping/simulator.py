@@ -13,8 +13,7 @@ from ...first_order import eager, refuse_transforms
 from ..errors import ModelError
 from ..scene.model import PARAMETERS, Model
 from ..state import Diagnostics, State, Trajectory
-from . import capacity, checks
-from . import torch_rollout as autodiff
+from . import capacity, checks, torch_rollout
 from .batch_pool import BatchPool
 from .capacity import default_capacity
 from .launch_graphs import LaunchGraphs
@@ -133,7 +132,7 @@ class Simulator:
         """
         given = (parameters or {}).values() if isinstance(parameters, Mapping) else ()
         both = (state.body_q, state.body_v) if isinstance(state, State) else ()
-        refuse_transforms(autodiff.LIMITS, *both, control, *given)
+        refuse_transforms(torch_rollout.LIMITS, *both, control, *given)
         state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
         checks.restitution(self.model, self.options, values)
         warn_of_bounds(self.model, values)
@@ -149,7 +148,7 @@ class Simulator:
         else:
             box = SimpleNamespace()
             tensors = [values[name] for name in PARAMETERS]
-            q, v, final_q, final_v = autodiff.Rollout.apply(
+            q, v, final_q, final_v = torch_rollout.Rollout.apply(
                 self, box, record, state.body_q, state.body_v, control, values["shape_size"], *tensors
             )
             diagnostics = box.diagnostics

@@ -20,9 +20,8 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import feature_table as collide_writer
-from . import box_edges as collide_box_edges
-from . import box_faces as collide_box_patch
+from .. import feature_table
+from . import box_edges, box_faces
 
 __all__ = ["SWITCH", "make"]
 
@@ -38,9 +37,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
-    patch = collide_box_patch.make(dtype)
-    edges = collide_box_edges.make(dtype)
+    writer = feature_table.make(dtype)
+    patch = box_faces.make(dtype)
+    edges = box_edges.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
     switch = wp.constant(scalar(SWITCH))
     # Sine of the angle below which two edges count as parallel: their common normal says nothing that faces do not.

@@ -19,7 +19,7 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import feature_table as collide_writer
+from .. import feature_table
 from ..features import POLYGON_CORNERS
 
 __all__ = ["make"]
@@ -35,7 +35,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """
     p = precision(dtype)
     scalar, vec2, vec3, mat33 = p.scalar, p.vec2, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
     relative_tolerance = wp.constant(scalar(p.epsilon**0.5))
     most = wp.constant(POLYGON_CORNERS)  # two rectangles meet in no more; a further corner would repeat one of them

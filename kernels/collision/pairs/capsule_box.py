@@ -25,7 +25,7 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import feature_table as collide_writer
+from .. import feature_table
 from ..features import LINE_ARM, SHARE_CROSSED, SHARE_PARALLEL
 from . import sphere as collide_sphere
 
@@ -40,7 +40,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     sphere = collide_sphere.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
     # Sine of an angle below which an axis is parallel: where it crosses a plane would be lost in rounding.

@@ -13,7 +13,7 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import feature_table as collide_writer
+from .. import feature_table
 from ..features import SHARE_CROSSED, SHARE_PARALLEL
 from . import sphere as collide_sphere
 
@@ -28,7 +28,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     sphere = collide_sphere.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
     # Below this squared sine of the angle the common normal is lost in rounding; its weight is zero there.

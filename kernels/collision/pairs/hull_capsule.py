@@ -15,12 +15,9 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import feature_table as collide_writer
-from .. import hulls
+from .. import feature_table, hulls
 from ..features import LINE_ARM, SHARE_CROSSED, SHARE_PARALLEL
-from . import box_edges as collide_box_edges
-from . import hull_point as collide_convex_point
-from . import sphere as collide_sphere
+from . import box_edges, hull_point, sphere
 from .hull_point import ON_EDGE, ON_FACE, ON_VERTEX
 
 __all__ = ["make"]
@@ -34,11 +31,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
-    point = collide_convex_point.make(dtype)
-    point_segment = collide_sphere.make(dtype).point_segment
-    closest_parameters = collide_box_edges.make(dtype).closest_parameters
+    point = hull_point.make(dtype)
+    point_segment = sphere.make(dtype).point_segment
+    closest_parameters = box_edges.make(dtype).closest_parameters
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     # Sine of an angle below which an axis is parallel: where it crosses a plane would be lost in rounding.
     parallel = wp.constant(scalar(p.epsilon**0.5))

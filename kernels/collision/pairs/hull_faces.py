@@ -22,9 +22,7 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import edge_blend as handover
-from .. import feature_table as collide_writer
-from .. import hulls
+from .. import edge_blend, feature_table, hulls
 from ..features import POLYGON_CORNERS
 
 __all__ = ["make"]
@@ -42,9 +40,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """``face_patch(...) -> n`` for one precision; see there."""
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
-    with_height = handover.make(dtype).with_height
+    with_height = edge_blend.make(dtype).with_height
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     relative_tolerance = wp.constant(scalar(p.epsilon**0.5))
     codes = wp.types.vector(int(ROOM), wp.int32)

@@ -23,13 +23,9 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import edge_blend as handover
-from .. import feature_table as collide_writer
-from .. import hulls
-from .. import hulls_simd as hull_lanes
+from .. import edge_blend, feature_table, hulls, hulls_simd
 from ..hulls_simd import MOST_EDGES
-from . import box_edges as collide_box_edges
-from . import hull_faces as collide_convex_patch
+from . import box_edges, hull_faces
 from .box_box import SWITCH
 
 __all__ = ["make"]
@@ -43,12 +39,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
-    lanes = hull_lanes.make(dtype)
-    patch = collide_convex_patch.make(dtype)
-    hand = handover.make(dtype)
-    closest_parameters = collide_box_edges.make(dtype).closest_parameters
+    lanes = hulls_simd.make(dtype)
+    patch = hull_faces.make(dtype)
+    hand = edge_blend.make(dtype)
+    closest_parameters = box_edges.make(dtype).closest_parameters
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     switch = wp.constant(scalar(SWITCH))
     # Sine of the angle below which two edges count as parallel: their common normal says nothing that faces do not.

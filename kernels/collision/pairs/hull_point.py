@@ -14,8 +14,7 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import feature_table as collide_writer
-from .. import hulls
+from .. import feature_table, hulls
 
 __all__ = ["ON_EDGE", "ON_FACE", "ON_VERTEX", "make"]
 
@@ -29,7 +28,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """``plane_convex``, ``sphere_convex``, and for the capsule ``closest`` and ``point_hull``, for one precision."""
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
 

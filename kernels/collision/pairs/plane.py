@@ -11,7 +11,7 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import feature_table as collide_writer
+from .. import feature_table
 from ..features import LINE_ARM
 
 __all__ = ["make"]
@@ -25,7 +25,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
 
     line_arm = wp.constant(scalar(LINE_ARM))

@@ -22,8 +22,7 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import feature_table as collide_writer
-from .. import hulls
+from .. import feature_table, hulls
 from ..features import DISC_ARM, RIM_POINTS, SHARE_LOWEST, SHARE_RIM, SHARE_UPRIGHT, TILTED, UPRIGHT
 
 __all__ = ["make"]
@@ -38,7 +37,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     upright2 = wp.constant(scalar(UPRIGHT * UPRIGHT))

@@ -14,7 +14,7 @@ from typing import Any
 import warp as wp
 
 from ...core.precision import precision
-from .. import feature_table as collide_writer
+from .. import feature_table
 
 __all__ = ["make"]
 
@@ -28,7 +28,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    writer = collide_writer.make(dtype)
+    writer = feature_table.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
 
     @wp.func
