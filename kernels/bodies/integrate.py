@@ -10,6 +10,7 @@ from typing import Any
 
 import warp as wp
 
+from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import motion
@@ -119,14 +120,22 @@ def integrate_adjoint(
     adj_inertia: wp.array, *, h: float,
 ) -> None:  # fmt: skip
     """Add to ``adj_q``, ``adj_vm``, ``adj_vs`` (may be one array), ``adj_inertia`` what the outputs' adjoints imply."""
+    kernel = make(dtype).kernel
     wp.launch(
-        make(dtype).kernel,
+        kernel,
         dim=body_q.shape,
         inputs=[model.body_gyroscopic, model.body_inertia, body_q, body_vm, body_vs, h],
         outputs=[body_q1, body_v1],
         adjoint=True,
-        adj_inputs=[None, adj_inertia, adj_q, adj_vm, adj_vs, None],
-        adj_outputs=[adj_q1, adj_v1],
+        adj_inputs=by_name(
+            kernel,
+            body_inertia=adj_inertia,
+            body_q=adj_q,
+            body_vm=adj_vm,
+            body_vs=adj_vs,
+            body_q1=adj_q1,
+            body_v1=adj_v1,
+        ),
         device=body_q.device,
     )
 

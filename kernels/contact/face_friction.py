@@ -37,6 +37,7 @@ import warp as wp
 from ..collision import contact_geometry
 from ..collision.features import FACE_TILT, LINE_ARM, PLANE, SHARE_FIXED, SHARE_POLYGON, Features
 from ..core.adjoint_arrays import Adjoints
+from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from .row_arrays import Rows
@@ -488,8 +489,9 @@ def find_adjoint(
     )  # fmt: skip
     if not model.other_patches:
         return
+    kernel = make(dtype).kernel
     wp.launch(
-        make(dtype).kernel,
+        kernel,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a,
@@ -498,8 +500,7 @@ def find_adjoint(
         ],
         outputs=[rows.centre, rows.pull],
         adjoint=True,
-        adj_inputs=[None, g.body_q, *[None] * 20],
-        adj_outputs=[g.centre, g.pull],
+        adj_inputs=by_name(kernel, body_q=g.body_q, centre=g.centre, pull=g.pull),
         device=body_q.device,
     )  # fmt: skip
     g.centre.zero_()

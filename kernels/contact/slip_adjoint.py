@@ -13,6 +13,7 @@ import warp as wp
 
 from ..collision.features import Features
 from ..core.adjoint_arrays import Adjoints
+from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import contact_rows, law, slip
@@ -169,8 +170,9 @@ def contact_adjoint(
     Adds to the adjoints of the velocities of the solves before it, too.
     """
     m, f, g = model, features, adjoints
+    kernel = make(dtype, plain.resists, plain.softens).contact
     wp.launch(
-        make(dtype, plain.resists, plain.softens).contact,
+        kernel,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.gravity, m.body_mask,
@@ -180,12 +182,11 @@ def contact_adjoint(
         ],
         outputs=[g.contact_power],
         adjoint=True,
-        adj_inputs=[
-            None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping, g.gravity, None,
-            g.body_q, g.body_v0, own.body_va, own.body_vb, own.body_vc, None, *[None] * (1 + 3 + 3 + 18),
-            g.centre, g.pull, None, None,
-            g.shape_rolling_resistance, g.shape_torsional_resistance, None, None, None,
-        ],
-        adj_outputs=[g.contact_seed],
+        adj_inputs=by_name(
+            kernel, body_mass=g.body_mass, shape_friction=g.shape_friction, shape_stiffness=g.shape_stiffness,
+            shape_damping=g.shape_damping, gravity=g.gravity, body_q=g.body_q, body_v0=g.body_v0,
+            body_va=own.body_va, body_vb=own.body_vb, body_vc=own.body_vc, centre=g.centre, pull=g.pull,
+            rolling=g.shape_rolling_resistance, torsional=g.shape_torsional_resistance, power=g.contact_seed,
+        ),
         device=body_q.device,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from ..contact import law
 from ..contact.contact_rows import feature_inputs
 from ..contact.row_arrays import Rows
 from ..core.adjoint_arrays import Adjoints
+from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import step as impact
@@ -135,8 +136,9 @@ def _power_adjoint(
     adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     m, f, g = model, features, adjoints
+    kernel = make(dtype, impacts.rows.resists).contact
     wp.launch(
-        make(dtype, impacts.rows.resists).contact,
+        kernel,
         dim=f.kind.shape,
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.shape_restitution,
@@ -147,13 +149,12 @@ def _power_adjoint(
         ],
         outputs=[g.contact_power],
         adjoint=True,
-        adj_inputs=[
-            None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping, g.shape_restitution,
-            g.body_q, g.body_v0, own.body_vi, own.body_vn, adj_v1,
-            *[None] * (3 + 6 + 18), g.centre, g.pull, None, None, None,
-            g.shape_rolling_resistance, g.shape_torsional_resistance, None,
-        ],
-        adj_outputs=[g.contact_seed],
+        adj_inputs=by_name(
+            kernel, body_mass=g.body_mass, shape_friction=g.shape_friction, shape_stiffness=g.shape_stiffness,
+            shape_damping=g.shape_damping, shape_restitution=g.shape_restitution, body_q=g.body_q, body_v0=g.body_v0,
+            body_vi=own.body_vi, body_vn=own.body_vn, body_v1=adj_v1, centre=g.centre, pull=g.pull,
+            rolling=g.shape_rolling_resistance, torsional=g.shape_torsional_resistance, power=g.contact_seed,
+        ),
         device=body_q.device,
     )  # fmt: skip
 
@@ -164,15 +165,16 @@ def velocity_adjoint(
     *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     """Add to the adjoints of a step's inputs, of ``body_v1`` and of ``own.body_vi`` what ``own.body_vm`` implies."""
-    i = impacts
+    i, mean = impacts, impact.make(dtype).mean
     wp.launch(
-        impact.make(dtype).mean,
+        mean,
         dim=body_q.shape,
         inputs=[i.body_vi, body_v1, i.load, i.moment, h],
         outputs=[i.body_vm],
         adjoint=True,
-        adj_inputs=[own.body_vi, adj_v1, own.load, own.moment, None],
-        adj_outputs=[own.body_vm],
+        adj_inputs=by_name(
+            mean, body_vi=own.body_vi, body_v1=adj_v1, load=own.load, moment=own.moment, body_vm=own.body_vm
+        ),
         device=body_q.device,
     )
     weights = [adjoints.z, own.load, own.moment]

@@ -19,6 +19,7 @@ from ..contact import face_friction, law
 from ..contact.contact_rows import feature_inputs
 from ..contact.row_arrays import Rows
 from ..core.adjoint_arrays import Adjoints
+from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
 from . import dense, dense_algebra
@@ -287,8 +288,9 @@ def contact_adjoint(
     m, g, f, r = model, adjoints, features, contact_rows
     worlds, capacity = f.kind.shape
     stride = capacity if body_q.device.is_cuda else 1
+    kernel = make(dtype, r.resists, r.softens).contact
     wp.launch(
-        make(dtype, r.resists, r.softens).contact,
+        kernel,
         dim=(worlds, stride),
         inputs=[
             m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
@@ -298,12 +300,11 @@ def contact_adjoint(
         ],
         outputs=[g.contact_power],
         adjoint=True,
-        adj_inputs=[
-            None, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping,
-            g.body_q, g.body_v0, *[None] * (2 + 4 + 18), g.centre, g.pull, None, None,
-            g.shape_rolling_resistance, g.shape_torsional_resistance, None, None, None,
-        ],
-        adj_outputs=[g.contact_seed],
+        adj_inputs=by_name(
+            kernel, body_mass=g.body_mass, shape_friction=g.shape_friction, shape_stiffness=g.shape_stiffness,
+            shape_damping=g.shape_damping, body_q=g.body_q, body_v0=g.body_v0, centre=g.centre, pull=g.pull,
+            rolling=g.shape_rolling_resistance, torsional=g.shape_torsional_resistance, power=g.contact_seed,
+        ),
         device=body_q.device,
     )  # fmt: skip
     face_friction.find_adjoint(dtype, m, body_q, f, r, g)
@@ -324,8 +325,10 @@ def body_adjoint(
         ],
         outputs=[g.body_power],
         adjoint=True,
-        adj_inputs=[None, g.gravity, g.body_mass, g.body_inertia, g.body_q, g.body_v0, None, None, None],
-        adj_outputs=[g.body_seed],
+        adj_inputs=by_name(
+            k.body, gravity=g.gravity, body_mass=g.body_mass, body_inertia=g.body_inertia, body_q=g.body_q,
+            body_v0=g.body_v0, power=g.body_seed,
+        ),
         device=device,
     )  # fmt: skip
     if m.actuator_body.shape[0] > 0:
@@ -338,9 +341,9 @@ def body_adjoint(
             ],
             outputs=[g.actuator_power],
             adjoint=True,
-            adj_inputs=[
-                None, None, None, g.actuator_stiffness, g.actuator_damping, g.body_q, None, g.control, None, None,
-            ],
-            adj_outputs=[g.actuator_seed],
+            adj_inputs=by_name(
+                k.actuator, actuator_stiffness=g.actuator_stiffness, actuator_damping=g.actuator_damping,
+                body_q=g.body_q, control=g.control, power=g.actuator_seed,
+            ),
             device=device,
         )  # fmt: skip

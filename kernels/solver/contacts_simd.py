@@ -14,7 +14,7 @@ import warp as wp
 from ..core import simd
 from ..core.precision import precision
 from . import block_products
-from .line_search import law_rows
+from .search_data import numbered, row_number
 
 __all__ = ["make"]
 
@@ -22,12 +22,13 @@ _RELATIVE = """
     TYPE* x = &wp::index(course, world, 0);
     const long n = stride;
     for (int c = begin; c < end; c += lanes) {
-        const TYPE* y = x + c + FIRST * n;
-        const row n0 = load(y), n1 = load(y + n), n2 = load(y + 2 * n);
-        const row i0 = load(y + 3 * n), i1 = load(y + 4 * n), i2 = load(y + 5 * n);
-        const row j0 = load(y + 6 * n), j1 = load(y + 7 * n), j2 = load(y + 8 * n);
+        const TYPE* y = x + c;
+        const row n0 = load(y + ROW_NORMAL * n), n1 = load(y + (ROW_NORMAL + 1) * n);
+        const row n2 = load(y + (ROW_NORMAL + 2) * n);
+        const row i0 = load(y + ROW_ARM_I * n), i1 = load(y + (ROW_ARM_I + 1) * n), i2 = load(y + (ROW_ARM_I + 2) * n);
+        const row j0 = load(y + ROW_ARM_J * n), j1 = load(y + (ROW_ARM_J + 1) * n), j2 = load(y + (ROW_ARM_J + 2) * n);
         const row about = n0 * (vj[3] - vi[3]) + n1 * (vj[4] - vi[4]) + n2 * (vj[5] - vi[5]);
-        const row t0 = load(y + 12 * n), t1 = load(y + 13 * n), t2 = load(y + 14 * n);
+        const row t0 = load(y + ROW_TWIST * n), t1 = load(y + (ROW_TWIST + 1) * n), t2 = load(y + (ROW_TWIST + 2) * n);
         const row u0 = (j2 * vj[4] - j1 * vj[5] + vj[0]) - (i2 * vi[4] - i1 * vi[5] + vi[0]) + t0 * about;
         const row u1 = (j0 * vj[5] - j2 * vj[3] + vj[1]) - (i0 * vi[5] - i2 * vi[3] + vi[1]) + t1 * about;
         const row u2 = (j1 * vj[3] - j0 * vj[4] + vj[2]) - (i1 * vi[3] - i0 * vi[4] + vi[2]) + t2 * about;
@@ -47,7 +48,7 @@ _ACTING = """
     bool touching = false;
     for (int c = begin; c < end; c += lanes) {
         const TYPE* y = x + c;
-        const row z = load(y + 12 * n);
+        const row z = load(y + ROW_LOAD * n);
         const irow acts = (z > (TYPE)0) & (iota + c < end);
         if (!any(acts))
             continue;
@@ -62,21 +63,21 @@ _IMPULSES = (
     row on[9] = {};
 """
     + _ACTING
-    + """        const row f = load(y + 13 * n);
+    + """        const row f = load(y + ROW_DRAG * n);
         row p[3], i[3], j[3], turn = {};
         for (int k = 0; k < 3; ++k) {
-            const row push = (load(y + (FIRST + k) * n) - load(y + (5 + k) * n) * f) * z;
+            const row push = (load(y + (ROW_NORMAL + k) * n) - load(y + (ROW_SLIP + k) * n) * f) * z;
             p[k] = acts ? push : row {};
-            i[k] = acts ? load(y + (FIRST + 3 + k) * n) : row {};
-            j[k] = acts ? load(y + (FIRST + 6 + k) * n) : row {};
-            turn += load(y + (FIRST + 12 + k) * n) * push;
+            i[k] = acts ? load(y + (ROW_ARM_I + k) * n) : row {};
+            j[k] = acts ? load(y + (ROW_ARM_J + k) * n) : row {};
+            turn += load(y + (ROW_TWIST + k) * n) * push;
         }
         for (int k = 0; k < 3; ++k) {
             const int l = (k + 1) % 3, m = (k + 2) % 3;
             on[k] += p[k];
             on[3 + k] += i[l] * p[m] - i[m] * p[l];
             on[6 + k] += j[l] * p[m] - j[m] * p[l];
-            const row about = load(y + (FIRST + k) * n) * turn;
+            const row about = load(y + (ROW_NORMAL + k) * n) * turn;
             const row acting = acts ? about : row {};
             on[3 + k] += acting;
             on[6 + k] += acting;
@@ -101,15 +102,16 @@ _CURVATURE = (
 #endif
 """
     + _ACTING
-    + """        const row b = load(y + n), f = load(y + 13 * n);
-        const row n0 = load(y + FIRST * n), n1 = load(y + (FIRST + 1) * n), n2 = load(y + (FIRST + 2) * n);
-        const row u0 = load(y + 5 * n), u1 = load(y + 6 * n), u2 = load(y + 7 * n);
+    + """        const row b = load(y + ROW_B * n), f = load(y + ROW_DRAG * n);
+        const row n0 = load(y + ROW_NORMAL * n), n1 = load(y + (ROW_NORMAL + 1) * n);
+        const row n2 = load(y + (ROW_NORMAL + 2) * n);
+        const row u0 = load(y + ROW_SLIP * n), u1 = load(y + (ROW_SLIP + 1) * n), u2 = load(y + (ROW_SLIP + 2) * n);
         const row limit = row {} + most;
         row stiff = z * f;
         stiff = stiff > limit ? limit : stiff;
         const row along = stiff / root(u0 * u0 + u1 * u1 + u2 * u2 + eps * eps);
-        const row w0 = along * load(y + (FIRST + 9) * n), w1 = along * load(y + (FIRST + 10) * n);
-        const row w2 = along * load(y + (FIRST + 11) * n);
+        const row w0 = along * load(y + ROW_FRICTION * n), w1 = along * load(y + (ROW_FRICTION + 1) * n);
+        const row w2 = along * load(y + (ROW_FRICTION + 2) * n);
         const TYPE half = 0.5;
         const row g0 = n0 - u0 * f, g1 = n1 - u1 * f, g2 = n2 - u2 * f;
         row m[3][3];
@@ -126,8 +128,8 @@ _CURVATURE = (
             }
         row r[3], t[3], normal[3] = {n0, n1, n2};
         for (int k = 0; k < 3; ++k) {
-            r[k] = acts ? load(y + (FIRST + 3 + k) * n) : row {};
-            t[k] = acts ? load(y + (FIRST + 12 + k) * n) : row {};
+            r[k] = acts ? load(y + (ROW_ARM_I + k) * n) : row {};
+            t[k] = acts ? load(y + (ROW_TWIST + k) * n) : row {};
             normal[k] = acts ? normal[k] : row {};
         }
         // G Bi with Bi = [ri]x - t n^T; below, -Bi^T G Bi
@@ -158,7 +160,7 @@ _CURVATURE = (
 #if OWN_ARMS
         row q[3], own[3][3];
         for (int k = 0; k < 3; ++k)
-            q[k] = acts ? load(y + (FIRST + 6 + k) * n) : row {};
+            q[k] = acts ? load(y + (ROW_ARM_J + k) * n) : row {};
         for (int i = 0; i < 3; ++i) {
             const row across = m[i][0] * t[0] + m[i][1] * t[1] + m[i][2] * t[2];
             for (int j = 0; j < 3; ++j) {
@@ -193,7 +195,7 @@ _CURVATURE = (
 #if !OWN_ARMS
     TYPE d[3];
     for (int i = 0; i < 3; ++i)
-        d[i] = x[(FIRST + 3 + i) * n + begin] - x[(FIRST + 6 + i) * n + begin];
+        d[i] = x[(ROW_ARM_I + i) * n + begin] - x[(ROW_ARM_J + i) * n + begin];
 #endif
     // a block's columns are stored as rows
     typedef TYPE three[3];
@@ -261,19 +263,19 @@ def make(dtype: Any, own_arms: bool = False) -> SimpleNamespace:
     vec10 = wp.types.vector(10, dtype)
     block = block_products.make(dtype).block
     rows = wp.array2d(dtype=dtype)
-    first = law_rows(False)  # of normals and arms
+    normal_row, arm_i_row, arm_j_row, twist_row = (row_number(name) for name in ("NORMAL", "ARM_I", "ARM_J", "TWIST"))
 
     def native(code: str) -> str:
-        return simd.native(dtype, code.replace("FIRST", str(first)).replace("OWN_ARMS", str(int(own_arms))))
+        return simd.native(dtype, numbered(code).replace("OWN_ARMS", str(int(own_arms))))
 
     @wp.func
     def put_arms(course: rows, world: int, c: int, stride: int, normal: vec3, arm_i: vec3, arm_j: vec3, twist: vec3):
         """Store the normal of contact ``c`` from i to j, its arms [m] and the twist of that normal [m]."""
         for k in range(3):
-            course[world, (first + k) * stride + c] = normal[k]
-            course[world, (first + 3 + k) * stride + c] = arm_i[k]
-            course[world, (first + 6 + k) * stride + c] = arm_j[k]
-            course[world, (first + 12 + k) * stride + c] = twist[k]
+            course[world, (normal_row + k) * stride + c] = normal[k]
+            course[world, (arm_i_row + k) * stride + c] = arm_i[k]
+            course[world, (arm_j_row + k) * stride + c] = arm_j[k]
+            course[world, (twist_row + k) * stride + c] = twist[k]
 
     @wp.func_native(native(_RELATIVE))
     def put_relative(course: rows, world: int, begin: int, end: int, stride: int, vi: spatial, vj: spatial, to: int):

@@ -18,10 +18,13 @@ from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
 from ..core.solver_report import SolverReport, step_failed
 from . import block_cholesky, contacts_simd, dense, island_graph, line_search, stopping
-from .line_search import CHANGE, MOTION
 from .scratch import Scratch
+from .search_data import SearchRow
 
 __all__ = ["make", "solve_islands"]
+
+_NORMAL_SPEED = wp.constant(int(SearchRow.NORMAL_SPEED))
+_NORMAL_CHANGE = wp.constant(int(SearchRow.NORMAL_CHANGE))
 
 WAKING_SPEED = 0.1
 """Contacts sleep that would only act if they closed faster than at the start by this speed [m/s]."""
@@ -224,9 +227,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             if wp.static(hard):
                 end = at + g.edge_end[world, e] - g.edge_start[world, e]
                 first = g.edge_start[world, e] - at
-                to = int(MOTION)
+                to = int(_NORMAL_SPEED)
                 if change == 1:
-                    to = int(CHANGE)
+                    to = int(_NORMAL_CHANGE)
                 else:
                     for k_at in range(at, end):
                         c = first + k_at

@@ -20,8 +20,9 @@ import warp as wp
 from ..bodies import motion as dynamics
 from ..contact import law, softened
 from ..core.precision import precision
+from .search_data import numbered, row_number
 
-__all__ = ["CHANGE", "LINE_SEARCH_EVALUATIONS", "LINE_SEARCH_TOLERANCE", "MOTION", "law_rows", "make", "rows_of"]
+__all__ = ["LINE_SEARCH_EVALUATIONS", "LINE_SEARCH_TOLERANCE", "make"]
 
 LINE_SEARCH_TOLERANCE = 0.1
 """The slope of the energy along a step must fall to this part of its first value."""
@@ -29,40 +30,15 @@ LINE_SEARCH_TOLERANCE = 0.1
 LINE_SEARCH_EVALUATIONS = 20
 
 
-MOTION = wp.constant(4)
-"""First row of a relative velocity, the normal part."""
-
-CHANGE = wp.constant(8)
-"""First row of its change along the step."""
-
-OTHER_ROWS = 9
-"""Rows for what softening adds, or, of hard contact, normals and arms."""
-
-FRICTION_ROWS = 3
-"""Rows for the friction of hard contact on its way."""
-
-TWIST_ROWS = 3
-"""Rows for where that friction acts; see ``contact/face_friction.py``."""
-
-
-def law_rows(resists: bool) -> int:
-    """How many numbers a hard contact's impulse depends on, or is found with.
-
-    a, b, mu, s0; the normal part of u, and the rest; the same of its change along the step; the normal impulse (a - b y
-    where the contact does not act); friction over slip, for a unit of it. With resistance the same again of turning.
-    """
-    return 27 if resists else 14
-
-
-def rows_of(resists: bool) -> int:
-    """How many numbers a contact has.
-
-    Softened, the law's are followed by beta and mode, and of a place along the step z, the rate of y, and what bends
-    beside it; hard and without resistance by the normal, the arms (``contacts_simd.py``), w, friction on its
-    way, and twists.
-    """
-    return law_rows(resists) + OTHER_ROWS + FRICTION_ROWS + TWIST_ROWS
-
+_B, _S0, _NORMAL_SPEED, _SLIP, _NORMAL_CHANGE, _LOAD, _DRAG, _ROLLING, _SPIN, _ROLL, _ROLL_DRAG, _SPIN_DRAG = (
+    wp.constant(row_number(name))
+    for name in (
+        "B", "S0", "NORMAL_SPEED", "SLIP", "NORMAL_CHANGE", "LOAD", "DRAG", "ROLLING", "SPIN", "ROLL", "ROLL_DRAG",
+        "SPIN_DRAG",
+    )
+)  # fmt: skip
+_ANGULAR = wp.constant(row_number("SPIN") - row_number("NORMAL_SPEED"))
+"""Rows from a part of a motion to the like part of its turning."""
 
 _SLOPE = """
     TYPE* x = &wp::index(course, world, 0);
@@ -74,40 +50,44 @@ _SLOPE = """
 #pragma clang fp reassociate(on)
 #endif
         for (int c = 0; c < contacts; ++c) {
-            const TYPE mu = x[2 * n + c];
-            const TYPE d0 = x[9 * n + c], d1 = x[10 * n + c], d2 = x[11 * n + c];
-            const TYPE u0 = x[5 * n + c] + alpha * d0, u1 = x[6 * n + c] + alpha * d1, u2 = x[7 * n + c] + alpha * d2;
+            const TYPE mu = x[ROW_MU * n + c];
+            const TYPE* u = x + ROW_SLIP * n + c;
+            const TYPE* d = x + ROW_SLIP_CHANGE * n + c;
+            const TYPE d0 = d[0], d1 = d[n], d2 = d[2 * n];
+            const TYPE u0 = u[0] + alpha * d0, u1 = u[n] + alpha * d1, u2 = u[2 * n] + alpha * d2;
             const TYPE s = sqrt(u0 * u0 + u1 * u1 + u2 * u2 + eps * eps);
             const TYPE s_rate = (u0 * d0 + u1 * d1 + u2 * d2) / s;
-            TYPE y = x[4 * n + c] + alpha * x[8 * n + c] - mu * (s - x[3 * n + c]);
-            TYPE rate = x[8 * n + c] - mu * s_rate;
+            TYPE y = x[ROW_NORMAL_SPEED * n + c] + alpha * x[ROW_NORMAL_CHANGE * n + c] - mu * (s - x[ROW_S0 * n + c]);
+            TYPE rate = x[ROW_NORMAL_CHANGE * n + c] - mu * s_rate;
             TYPE round = mu * (d0 * d0 + d1 * d1 + d2 * d2 - s_rate * s_rate) / s;
-            const TYPE load_0 = x[12 * n + c] > 0 ? x[12 * n + c] : 0;
-            TYPE rate_0 = x[8 * n + c] - x[13 * n + c] * (x[5 * n + c] * d0 + x[6 * n + c] * d1 + x[7 * n + c] * d2);
+            const TYPE load_0 = x[ROW_LOAD * n + c] > 0 ? x[ROW_LOAD * n + c] : 0;
+            TYPE rate_0 = x[ROW_NORMAL_CHANGE * n + c];
+            rate_0 -= x[ROW_DRAG * n + c] * (u[0] * d0 + u[n] * d1 + u[2 * n] * d2);
 #if RESISTS
-            const TYPE rolling = x[14 * n + c], torsional = x[15 * n + c], slow = x[16 * n + c];
-            const TYPE e0 = x[22 * n + c], e1 = x[23 * n + c], e2 = x[24 * n + c];
-            const TYPE w0 = x[18 * n + c] + alpha * e0;
-            const TYPE w1 = x[19 * n + c] + alpha * e1;
-            const TYPE w2 = x[20 * n + c] + alpha * e2;
+            const TYPE rolling = x[ROW_ROLLING * n + c], torsional = x[ROW_TORSIONAL * n + c];
+            const TYPE slow = x[ROW_SLOW * n + c];
+            const TYPE* w = x + ROW_ROLL * n + c;
+            const TYPE* e = x + ROW_ROLL_CHANGE * n + c;
+            const TYPE e0 = e[0], e1 = e[n], e2 = e[2 * n];
+            const TYPE w0 = w[0] + alpha * e0, w1 = w[n] + alpha * e1, w2 = w[2 * n] + alpha * e2;
             const TYPE r = sqrt(w0 * w0 + w1 * w1 + w2 * w2 + slow * slow);
             const TYPE r_rate = (w0 * e0 + w1 * e1 + w2 * e2) / r;
-            const TYPE spin = x[17 * n + c] + alpha * x[21 * n + c];
+            const TYPE spin = x[ROW_SPIN * n + c] + alpha * x[ROW_SPIN_CHANGE * n + c];
             const TYPE t = sqrt(spin * spin + slow * slow);
-            const TYPE t_rate = spin * x[21 * n + c] / t;
+            const TYPE t_rate = spin * x[ROW_SPIN_CHANGE * n + c] / t;
             y -= rolling * r + torsional * t;
-            rate_0 -= x[25 * n + c] * (x[18 * n + c] * e0 + x[19 * n + c] * e1 + x[20 * n + c] * e2);
-            rate_0 -= x[26 * n + c] * x[17 * n + c] * x[21 * n + c];
+            rate_0 -= x[ROW_ROLL_DRAG * n + c] * (w[0] * e0 + w[n] * e1 + w[2 * n] * e2);
+            rate_0 -= x[ROW_SPIN_DRAG * n + c] * x[ROW_SPIN * n + c] * x[ROW_SPIN_CHANGE * n + c];
             rate -= rolling * r_rate + torsional * t_rate;
             round += rolling * (e0 * e0 + e1 * e1 + e2 * e2 - r_rate * r_rate) / r;
-            round += torsional * (x[21 * n + c] * x[21 * n + c] - t_rate * t_rate) / t;
+            round += torsional * (x[ROW_SPIN_CHANGE * n + c] * x[ROW_SPIN_CHANGE * n + c] - t_rate * t_rate) / t;
 #endif
-            const TYPE b = x[n + c];
-            const TYPE z = x[c] - b * y;
+            const TYPE b = x[ROW_B * n + c];
+            const TYPE z = x[ROW_A * n + c] - b * y;
 #if SOFTENS
-            x[(FIRST + 2) * n + c] = z;
-            x[(FIRST + 3) * n + c] = rate;
-            x[(FIRST + 4) * n + c] = round;
+            x[ROW_EXCESS * n + c] = z;
+            x[ROW_RATE * n + c] = rate;
+            x[ROW_BEND * n + c] = round;
             slope += load_0 * rate_0;
 #else
             const bool acts = z > 0;
@@ -124,12 +104,12 @@ _ADVANCE = """
     const long n = stride;
     for (int c = 0; c < contacts; ++c) {
 #if !RESISTS && !SOFTENS
-        const TYPE* u = x + 5 * n + c;
-        TYPE* w = x + FRICTION * n + c;
+        const TYPE* u = x + ROW_SLIP * n + c;
+        TYPE* w = x + ROW_FRICTION * n + c;
         if (alpha == 0) {
             w[0] = w[n] = w[2 * n] = 0;
-        } else if (x[12 * n + c] > 0) {  // w s = ut to first order; |w| <= 1
-            const TYPE* d = x + 9 * n + c;
+        } else if (x[ROW_LOAD * n + c] > 0) {  // w s = ut to first order; |w| <= 1
+            const TYPE* d = x + ROW_SLIP_CHANGE * n + c;
             const TYPE per = 1 / sqrt(u[0] * u[0] + u[n] * u[n] + u[2 * n] * u[2 * n] + eps * eps);
             const TYPE rate = alpha * (u[0] * d[0] + u[n] * d[n] + u[2 * n] * d[2 * n]) * per * per;
             const TYPE w0 = (u[0] + alpha * d[0]) * per - w[0] * rate;
@@ -142,26 +122,26 @@ _ADVANCE = """
             w[2 * n] = w2 * fit;
         }
 #endif
-        for (int i = 4; i < 8; ++i)
-            x[i * n + c] += alpha * x[(i + 4) * n + c];
-        const TYPE u0 = x[5 * n + c], u1 = x[6 * n + c], u2 = x[7 * n + c];
+        for (int i = 0; i < 4; ++i)
+            x[(ROW_NORMAL_SPEED + i) * n + c] += alpha * x[(ROW_NORMAL_CHANGE + i) * n + c];
+        const TYPE u0 = x[ROW_SLIP * n + c], u1 = x[(ROW_SLIP + 1) * n + c], u2 = x[(ROW_SLIP + 2) * n + c];
         const TYPE s = sqrt(u0 * u0 + u1 * u1 + u2 * u2 + eps * eps);
-        TYPE y = x[4 * n + c] - x[2 * n + c] * (s - x[3 * n + c]);
+        TYPE y = x[ROW_NORMAL_SPEED * n + c] - x[ROW_MU * n + c] * (s - x[ROW_S0 * n + c]);
 #if RESISTS
-        for (int i = 17; i < 21; ++i)
-            x[i * n + c] += alpha * x[(i + 4) * n + c];
-        const TYPE slow = x[16 * n + c], spin = x[17 * n + c];
-        const TYPE w0 = x[18 * n + c], w1 = x[19 * n + c], w2 = x[20 * n + c];
+        for (int i = 0; i < 4; ++i)
+            x[(ROW_SPIN + i) * n + c] += alpha * x[(ROW_SPIN_CHANGE + i) * n + c];
+        const TYPE slow = x[ROW_SLOW * n + c], spin = x[ROW_SPIN * n + c];
+        const TYPE w0 = x[ROW_ROLL * n + c], w1 = x[(ROW_ROLL + 1) * n + c], w2 = x[(ROW_ROLL + 2) * n + c];
         const TYPE r = sqrt(w0 * w0 + w1 * w1 + w2 * w2 + slow * slow);
         const TYPE t = sqrt(spin * spin + slow * slow);
-        y -= x[14 * n + c] * r + x[15 * n + c] * t;
+        y -= x[ROW_ROLLING * n + c] * r + x[ROW_TORSIONAL * n + c] * t;
 #endif
-        const TYPE z = x[c] - x[n + c] * y;
-        x[12 * n + c] = z;
-        x[13 * n + c] = x[2 * n + c] / s;
+        const TYPE z = x[ROW_A * n + c] - x[ROW_B * n + c] * y;
+        x[ROW_LOAD * n + c] = z;
+        x[ROW_DRAG * n + c] = x[ROW_MU * n + c] / s;
 #if RESISTS
-        x[25 * n + c] = x[14 * n + c] / r;
-        x[26 * n + c] = x[15 * n + c] / t;
+        x[ROW_ROLL_DRAG * n + c] = x[ROW_ROLLING * n + c] / r;
+        x[ROW_SPIN_DRAG * n + c] = x[ROW_TORSIONAL * n + c] / t;
 #endif
     }
 """
@@ -177,19 +157,19 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 
     plain = 7 if resists else 4  # coefficients of hard contact
-    soft = law_rows(resists)  # the first row of what softening adds
+    beta_row, mode_row, excess_row, rate_row, bend_row = (
+        row_number(name, resists) for name in ("BETA", "MODE", "EXCESS", "RATE", "BEND")
+    )
     words = {
         "TYPE": "double" if dtype is wp.float64 else "float",
         "RESISTS": str(int(resists)),
         "SOFTENS": str(int(softens)),
-        "FIRST": str(soft),
-        "FRICTION": str(law_rows(resists) + OTHER_ROWS),
     }
 
     def native(code: str) -> str:
         for word, value in words.items():
             code = code.replace(word, value)
-        return code
+        return numbered(code, resists)
 
     @wp.func_native(native(_ADVANCE))
     def advance_hard(course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype):
@@ -214,13 +194,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         advance_hard(course, world, stride, contacts, alpha, eps)
         if wp.static(softens):
             for c in range(contacts):
-                z = course[world, 12 * stride + c]
-                beta = course[world, soft * stride + c]
-                mode = course[world, (soft + 1) * stride + c]
+                z = course[world, _LOAD * stride + c]
+                beta = course[world, beta_row * stride + c]
+                mode = course[world, mode_row * stride + c]
                 excess = z + function.reach(mode) * beta
                 if excess > dtype(0.0):
                     excess = function.load(z, beta, mode)
-                course[world, 12 * stride + c] = excess
+                course[world, _LOAD * stride + c] = excess
 
     @wp.func
     def slope_and_bend(
@@ -230,14 +210,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         found = contact_slope(course, world, stride, contacts, alpha, eps)
         if wp.static(softens):
             for c in range(contacts):
-                beta = course[world, soft * stride + c]
-                mode = course[world, (soft + 1) * stride + c]
-                z = course[world, (soft + 2) * stride + c]
-                rate = course[world, (soft + 3) * stride + c]
+                beta = course[world, beta_row * stride + c]
+                mode = course[world, mode_row * stride + c]
+                z = course[world, excess_row * stride + c]
+                rate = course[world, rate_row * stride + c]
                 load = function.load(z, beta, mode)
-                stiff = function.slope(z, beta, mode) * course[world, stride + c]
+                stiff = function.slope(z, beta, mode) * course[world, _B * stride + c]
                 found[0] = found[0] - load * rate
-                found[1] = found[1] + stiff * rate * rate + load * course[world, (soft + 4) * stride + c]
+                found[1] = found[1] + stiff * rate * rate + load * course[world, bend_row * stride + c]
         return found
 
     @wp.func
@@ -258,8 +238,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         if wp.static(resists):
             w = dyn.angular(u)
             about = wp.dot(n, w)
-            course[world, (first + 13) * stride + c] = about
-            put_vector(course, world, (first + 14) * stride + c, stride, w - n * about)
+            course[world, (first + _ANGULAR) * stride + c] = about
+            put_vector(course, world, (first + _ANGULAR + 1) * stride + c, stride, w - n * about)
         along = contact_law.normal_part(u, n)
         course[world, first * stride + c] = along
         put_vector(course, world, (first + 1) * stride + c, stride, linear(u) - n * along)
@@ -271,24 +251,24 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             course[world, i * stride + c] = q[i]
         if wp.static(resists):
             for i in range(3):
-                course[world, (14 + i) * stride + c] = q[4 + i]
+                course[world, (_ROLLING + i) * stride + c] = q[4 + i]
         if wp.static(softens):
             for i in range(2):
-                course[world, (soft + i) * stride + c] = q[plain + i]
-        put_motion(course, world, c, stride, MOTION, n, u)
-        put_motion(course, world, c, stride, CHANGE, n, Motion())
+                course[world, (beta_row + i) * stride + c] = q[plain + i]
+        put_motion(course, world, c, stride, _NORMAL_SPEED, n, u)
+        put_motion(course, world, c, stride, _NORMAL_CHANGE, n, Motion())
 
     @wp.func
     def put_law(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, q: Coefficients):
         """Store the coefficients of hard contact ``c``, at rest along the step."""
         for i in range(4):
             course[world, i * stride + c] = q[i]
-            course[world, (CHANGE + i) * stride + c] = dtype(0.0)
+            course[world, (_NORMAL_CHANGE + i) * stride + c] = dtype(0.0)
 
     @wp.func
     def put_change(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3, change: Motion):
         """Store what a step of length 1 adds to the motion of contact ``c``."""
-        put_motion(course, world, c, stride, CHANGE, n, change)
+        put_motion(course, world, c, stride, _NORMAL_CHANGE, n, change)
 
     @wp.func
     def vector_at(course: wp.array2d(dtype=dtype), world: int, at: int, stride: int):
@@ -297,14 +277,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.func
     def acts(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int):
         """Whether contact ``c`` acts where the last step ended."""
-        return course[world, 12 * stride + c] > dtype(0.0)
+        return course[world, _LOAD * stride + c] > dtype(0.0)
 
     @wp.func
     def motion(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3):
         """Relative motion of contact ``c``."""
-        u = n * course[world, 4 * stride + c] + vector_at(course, world, 5 * stride + c, stride)
+        u = n * course[world, _NORMAL_SPEED * stride + c] + vector_at(course, world, _SLIP * stride + c, stride)
         if wp.static(resists):
-            w = n * course[world, 17 * stride + c] + vector_at(course, world, 18 * stride + c, stride)
+            w = n * course[world, _SPIN * stride + c] + vector_at(course, world, _ROLL * stride + c, stride)
             return dyn.join(u, w)
         else:
             return u
@@ -312,11 +292,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.func
     def impulse(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3):
         """Impulse of contact ``c``, which acts."""
-        load = course[world, 12 * stride + c]
-        push = (n - vector_at(course, world, 5 * stride + c, stride) * course[world, 13 * stride + c]) * load
+        load = course[world, _LOAD * stride + c]
+        push = (n - vector_at(course, world, _SLIP * stride + c, stride) * course[world, _DRAG * stride + c]) * load
         if wp.static(resists):
-            moment = vector_at(course, world, 18 * stride + c, stride) * course[world, 25 * stride + c]
-            moment += n * (course[world, 17 * stride + c] * course[world, 26 * stride + c])
+            moment = vector_at(course, world, _ROLL * stride + c, stride) * course[world, _ROLL_DRAG * stride + c]
+            moment += n * (course[world, _SPIN * stride + c] * course[world, _SPIN_DRAG * stride + c])
             return dyn.join(push, moment * -load)
         else:
             return push

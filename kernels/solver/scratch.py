@@ -10,10 +10,10 @@ import warp as wp
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from ..core.simd import LANES
-from . import line_search
 from .block_cholesky import BlockArrays
 from .dense_algebra import SMALL
 from .island_graph import GraphArrays
+from .search_data import row_count
 
 __all__ = ["Scratch"]
 
@@ -55,7 +55,7 @@ class Scratch:
             slip=zeros((worlds, capacity), p.vec3),
             slip_change=zeros((worlds, capacity), p.vec3),
             friction=zeros((worlds, capacity if small else 1), p.vec3),
-            course=zeros((worlds, 1 if small else line_search.rows_of(False) * capacity + LANES), p.scalar),
+            course=zeros((worlds, 1 if small else row_count(False) * capacity + LANES), p.scalar),
             graph=None if small else GraphArrays.allocate(worlds, bodies, capacity, device),
             blocks=None if small else BlockArrays.allocate(worlds, bodies, dtype, device),
         )

@@ -14,9 +14,10 @@ from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.model_arrays import ModelArrays
 from ...kernels.core.simd import LANES
 from ...kernels.core.solver_report import SolverReport
-from ...kernels.solver import adjoint, adjoint_islands, dense, islands, line_search
+from ...kernels.solver import adjoint, adjoint_islands, dense, islands
 from ...kernels.solver.island_graph import GraphArrays
 from ...kernels.solver.scratch import Scratch
+from ...kernels.solver.search_data import row_count
 from .options import SimulatorOptions
 
 __all__ = ["Solver"]
@@ -58,7 +59,7 @@ class Solver:
         own = None if old.graph is None else GraphArrays.allocate(worlds, bodies, capacity, device)
         course = old.course
         if own is not None:
-            numbers = line_search.rows_of(self.resists) * capacity + LANES
+            numbers = row_count(self.resists) * capacity + LANES
             course = wp.zeros((worlds, numbers), dtype=self.real, device=device)
         scratch = dataclasses.replace(
             old, slip=slips[0], slip_change=slips[1], friction=friction, course=course, graph=own

@@ -15,7 +15,9 @@ from contact_laws import LAWS, Contacts, evaluate, random_contacts, units
 from carom.kernels.core.precision import precision
 from carom.kernels.core.simd import LANES
 from carom.kernels.solver import block_products, contacts_simd, dense_algebra, line_search
-from carom.kernels.solver.line_search import CHANGE, MOTION
+from carom.kernels.solver.search_data import SearchRow, row_count, row_number
+
+MOTION, CHANGE = wp.constant(int(SearchRow.NORMAL_SPEED)), wp.constant(int(SearchRow.NORMAL_CHANGE))
 
 ROUNDING = 16.0
 HARD = LAWS[0]
@@ -31,7 +33,7 @@ def _kernel(dtype: Any, own_arms: bool) -> Any:
     p, line, eight = precision(dtype), line_search.make(dtype), contacts_simd.make(dtype, own_arms)
     vec3, vec4, spatial = p.vec3, p.vec4, p.spatial
     vec10, block = wp.types.vector(10, dtype), block_products.make(dtype).block
-    first_friction = wp.constant(line_search.law_rows(False) + line_search.OTHER_ROWS)
+    first_friction = wp.constant(row_number("FRICTION"))
 
     @wp.kernel(enable_backward=False, module="unique")
     def island(
@@ -180,7 +182,7 @@ def test_edges_of_an_island(dtype: Any, own_arms: bool) -> None:
     bend = (normal_part + (bend - normal_part) * less) * acting[:, None, None]
 
     swapped = (np.arange(edges) % 4 < 2).astype(np.int32)
-    course = wp.zeros((1, line_search.rows_of(False) * n + LANES), dtype=dtype, device="cpu")
+    course = wp.zeros((1, row_count(False) * n + LANES), dtype=dtype, device="cpu")
     total = wp.zeros(edges, dtype=wp.types.vector(10, dtype), device="cpu")
     block = block_products.make(dtype).block
     diagonal = wp.zeros((1, 2 * edges), dtype=block, device="cpu")
@@ -199,7 +201,7 @@ def test_edges_of_an_island(dtype: Any, own_arms: bool) -> None:
         outputs=[course, total, diagonal, below], device="cpu",
     )  # fmt: skip
 
-    rows = course.numpy()[0, : line_search.rows_of(False) * n].reshape(-1, n).astype(float)
+    rows = course.numpy()[0, : row_count(False) * n].reshape(-1, n).astype(float)
     for first, x in ((MOTION, v), (CHANGE, change)):
         at, u = int(first), relative(x)
         np.testing.assert_array_less(np.abs(rows[at] - (u * moved.normal).sum(1)), ROUNDING * p.epsilon * fast(x)[:, 0])

@@ -16,6 +16,7 @@ from carom.kernels.contact import law
 from carom.kernels.core.precision import precision
 from carom.kernels.core.simd import LANES
 from carom.kernels.solver import dense_algebra, line_search
+from carom.kernels.solver.search_data import row_count, row_number
 
 ROUNDING = 8.0
 COUNTS = [1] * 120 + [0, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 25]
@@ -97,7 +98,7 @@ def test_line_search_has_the_law_of_the_contacts(kind: Law, dtype: Any, eps: flo
     shape = (len(COUNTS), max(COUNTS))
     steps = wp.array([alpha[max(e - 1, 0)] for e in np.cumsum(COUNTS)], dtype=dtype, device="cpu")
     course = wp.zeros(
-        (shape[0], line_search.rows_of(kind.resists) * shape[1] + LANES), dtype=dtype, device="cpu"
+        (shape[0], row_count(kind.resists) * shape[1] + LANES), dtype=dtype, device="cpu"
     )  # fmt: skip
     types = (dtype, wp.int32, contact_law.Motion, contact_law.Motion)
     at_start = wp.zeros(shape, dtype=dtype, device="cpu")
@@ -201,11 +202,11 @@ def test_friction_on_its_way_is_that_of_the_dense_solver(dtype: Any) -> None:
     expected = wp.zeros(n, dtype=p.vec3, device="cpu")
     allowed = np.zeros(n)
     for number in (1, 2, 3):
-        course = wp.zeros((len(COUNTS), line_search.rows_of(False) * stride + LANES), dtype=dtype, device="cpu")
+        course = wp.zeros((len(COUNTS), row_count(False) * stride + LANES), dtype=dtype, device="cpu")
         wp.launch(
             _steps_kernel(dtype), dim=len(COUNTS), inputs=[*given, dtype(start.eps), number, course], device="cpu"
         )  # fmt: skip
-        first = line_search.law_rows(False) + line_search.OTHER_ROWS
+        first = row_number("FRICTION")
         rows = course.numpy()[:, first * stride : (first + 3) * stride].reshape(len(COUNTS), 3, stride)
         found = np.concatenate([rows[w, :, :count].T for w, count in enumerate(COUNTS)]).astype(float)
         here = start.moved(start.motion + ((number - 1) * alpha)[:, None] * change)
