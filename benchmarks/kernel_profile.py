@@ -58,8 +58,8 @@ def kernels(batch: WorldBatch) -> dict[str, Callable[[], object]]:
             gravity=a.gravity, body_q=q, body_v=v, near=batch.near, features=f, margin=batch.margin + batch.felt(stage),
             **batch._detect,
         ),
-        "missed pairs": lambda: broad_phase.overlooked(
-            real, a.shape_body, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage), every=True,
+        "missed pairs": lambda: broad_phase.find_missed_pairs(
+            real, a.shape_body, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage), first_pass=True,
             failures=None,
         ),
         "rows": lambda: rows.prepare(real, a, q, v, f, stage.rows, h=h,

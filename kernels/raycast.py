@@ -210,8 +210,8 @@ def cast_picture(
         wp.launch(_cast_kernel, dim=(height, width), inputs=inputs, outputs=[picture])
         where = np.argwhere(_uneven(picture.numpy())).astype(np.int32)
         if len(where):
-            again = [*inputs, wp.array(where, dtype=int)]
-            wp.launch(_refine_kernel, dim=len(where), inputs=again, outputs=[picture])
+            repeat = [*inputs, wp.array(where, dtype=int)]
+            wp.launch(_refine_kernel, dim=len(where), inputs=repeat, outputs=[picture])
         return picture.numpy()  # type: ignore[no-any-return]
 
 

@@ -7,15 +7,10 @@ from typing import Any
 import warp as wp
 
 from ..core.precision import precision
-from ..core.shape_types import ShapeType
+from ..core.shape_types import TYPE_BOX, TYPE_CAPSULE, TYPE_CONVEX, TYPE_SPHERE
 from . import feature_table
 
 __all__ = ["make"]
-
-_SPHERE = wp.constant(int(ShapeType.SPHERE))
-_CAPSULE = wp.constant(int(ShapeType.CAPSULE))
-_BOX = wp.constant(int(ShapeType.BOX))
-_CONVEX = wp.constant(int(ShapeType.CONVEX))
 
 
 @functools.cache
@@ -29,13 +24,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def bounding_radius(kind: int, size: vec3) -> scalar:
         """Radius of a sphere about the shape's origin that holds the shape [m]; 0 for a plane."""
         radius = scalar(0.0)
-        if kind == _SPHERE:
+        if kind == TYPE_SPHERE:
             radius = size[0]
-        elif kind == _CAPSULE:
+        elif kind == TYPE_CAPSULE:
             radius = size[0] + size[1]
-        elif kind == _BOX:
+        elif kind == TYPE_BOX:
             radius = wp.length(size)
-        elif kind == _CONVEX:
+        elif kind == TYPE_CONVEX:
             radius = size[0]
         return radius
 
@@ -45,7 +40,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         s.shape = shape
         s.size = size
         s.radius = scalar(0.0)
-        if kind == _SPHERE or kind == _CAPSULE:
+        if kind == TYPE_SPHERE or kind == TYPE_CAPSULE:
             s.radius = size[0]
         s.rotation = wp.quat_to_matrix(wp.transform_get_rotation(pose))
         s.position = wp.transform_get_translation(pose)
@@ -53,7 +48,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def approach_speed(
-        world: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2), body_v: wp.array2d(dtype=spatial)
+        world: int,
+        shape_body: wp.array(dtype=int),
+        bounding_sphere: wp.array2d(dtype=vec2),
+        body_v: wp.array2d(dtype=spatial),
     ) -> scalar:
         """Bound on the speed [m/s] at which any two bodies, or a body and a static shape, approach.
 
@@ -71,7 +69,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 linear = vec3(v[0], v[1], v[2])
                 low = wp.min(low, linear)
                 high = wp.max(high, linear)
-                spin = wp.length(vec3(v[3], v[4], v[5])) * ball[world, s][1]
+                spin = wp.length(vec3(v[3], v[4], v[5])) * bounding_sphere[world, s][1]
                 if spin > first:
                     if body != fastest:
                         second = first
@@ -83,7 +81,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def pair_speed(
-        world: int, a: int, b: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2),
+        world: int, a: int, b: int, shape_body: wp.array(dtype=int), bounding_sphere: wp.array2d(dtype=vec2),
         body_v: wp.array2d(dtype=spatial),
     ) -> scalar:  # fmt: skip
         """Bound on the speed [m/s] at which two shapes approach."""
@@ -94,11 +92,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if body_a >= 0:
             v = body_v[world, body_a]
             linear -= vec3(v[0], v[1], v[2])
-            spin += wp.length(vec3(v[3], v[4], v[5])) * ball[world, a][1]
+            spin += wp.length(vec3(v[3], v[4], v[5])) * bounding_sphere[world, a][1]
         if body_b >= 0:
             v = body_v[world, body_b]
             linear += vec3(v[0], v[1], v[2])
-            spin += wp.length(vec3(v[3], v[4], v[5])) * ball[world, b][1]
+            spin += wp.length(vec3(v[3], v[4], v[5])) * bounding_sphere[world, b][1]
         return wp.length(linear) + spin
 
     @wp.func
@@ -111,22 +109,23 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def pair_near(
-        world: int, a: int, b: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2),
+        world: int, a: int, b: int, shape_body: wp.array(dtype=int), bounding_sphere: wp.array2d(dtype=vec2),
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), margin: scalar, reach: scalar,
         fall: scalar,
     ) -> scalar:  # fmt: skip
         """Distance [m] within which the contacts of a pair are listed."""
-        before = pair_speed(world, a, b, shape_body, ball, body_v0) + pair_fall(a, b, shape_body, fall)
-        return margin + reach * wp.max(before, pair_speed(world, a, b, shape_body, ball, body_v1))
+        before = pair_speed(world, a, b, shape_body, bounding_sphere, body_v0) + pair_fall(a, b, shape_body, fall)
+        return margin + reach * wp.max(before, pair_speed(world, a, b, shape_body, bounding_sphere, body_v1))
 
     @wp.func
     def world_near(
-        world: int, shape_body: wp.array(dtype=int), ball: wp.array2d(dtype=vec2), body_v0: wp.array2d(dtype=spatial),
+        world: int, shape_body: wp.array(dtype=int), bounding_sphere: wp.array2d(dtype=vec2),
+        body_v0: wp.array2d(dtype=spatial),
         body_v1: wp.array2d(dtype=spatial), margin: scalar, reach: scalar, fall: scalar,
     ) -> scalar:  # fmt: skip
         """Distance [m] beyond which no pair of a world is looked at: no less than ``pair_near`` of any."""
-        before = approach_speed(world, shape_body, ball, body_v0) + fall
-        return margin + reach * wp.max(before, approach_speed(world, shape_body, ball, body_v1))
+        before = approach_speed(world, shape_body, bounding_sphere, body_v0) + fall
+        return margin + reach * wp.max(before, approach_speed(world, shape_body, bounding_sphere, body_v1))
 
     return types.SimpleNamespace(
         bounding_radius=bounding_radius, side=side, approach_speed=approach_speed, pair_speed=pair_speed,

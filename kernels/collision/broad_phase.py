@@ -18,11 +18,11 @@ import numpy as np
 import warp as wp
 
 from ..core.precision import precision
-from ..core.shape_types import ShapeType
+from ..core.shape_types import TYPE_PLANE
 from ..core.solver_report import SolverReport, step_failed
 from . import bounds
 
-__all__ = ["FEW_PAIRS", "NearArrays", "find_pairs", "make", "overlooked", "place_shapes"]
+__all__ = ["FEW_PAIRS", "NearArrays", "find_missed_pairs", "find_pairs", "make", "place_shapes"]
 
 FEW_PAIRS = 32
 """Scenes of no more pairs do without the broad phase."""
@@ -36,22 +36,22 @@ ANEW = wp.constant(2)
 LOOKING = wp.constant(-1)
 """Mark of a world while there are more lists of pairs to look at."""
 
-_PLANE = wp.constant(int(ShapeType.PLANE))
-
 
 @dataclass
 class NearArrays:
     """Where the shapes are, and which pairs are near. W worlds, S shapes, P pairs of a kind."""
 
     shape_q: wp.array  # transform [W, S]: pose in the world
-    ball: wp.array  # vec2 [W, S]: radius about the shape's origin, and about its body's centre (0: a plane) [m]
+    bounding_sphere: (
+        wp.array
+    )  # vec2 [W, S]: radius about the shape's origin, and about its body's centre (0: a plane) [m]
     pairs: tuple[wp.array, ...]  # vec2i [P]: all pairs, those of analytic shapes, then those with convex meshes
     lists: tuple[wp.array, ...]  # int32 [W, P]: near ones among them
     counts: tuple[wp.array, ...]  # int32 [W]
     gaps: tuple[wp.array, ...]  # scalar [W, P]: no contact of a near pair that is not listed has a smaller gap [m]
     listed: tuple[wp.array, ...]  # int32 [W, P]: whether a near pair has contacts
     radius: wp.array  # scalar [W]: distance within which pairs are near [m]
-    again: wp.array  # int32 [W]: marks the worlds to list and solve again, MORE or ANEW
+    repeat: wp.array  # int32 [W]: marks the worlds to list and solve again, MORE or ANEW
     looks: wp.array  # int32 [2]: whether any world was marked after the first look, and after the second
     listed_v: wp.array  # spatial [W, B]: velocities after the step for which those are to be listed
     exhaustive: bool  # whether all pairs always count as near
@@ -68,17 +68,17 @@ class NearArrays:
             return wp.zeros((worlds, *tail), dtype=kind, device=device)
 
         def numbers(n: int) -> wp.array:
-            every = np.broadcast_to(np.arange(max(1, n), dtype=np.int32), (worlds, max(1, n)))
-            return wp.array(every, dtype=wp.int32, device=device)
+            first_pass = np.broadcast_to(np.arange(max(1, n), dtype=np.int32), (worlds, max(1, n)))
+            return wp.array(first_pass, dtype=wp.int32, device=device)
 
         return cls(
-            shape_q=zeros(p.transform, shapes), ball=zeros(p.vec2, shapes), pairs=pairs,
+            shape_q=zeros(p.transform, shapes), bounding_sphere=zeros(p.vec2, shapes), pairs=pairs,
             lists=tuple(numbers(x.shape[0]) for x in pairs),
             counts=tuple(wp.full(worlds, x.shape[0], dtype=wp.int32, device=device) for x in pairs),
             gaps=tuple(zeros(dtype, max(1, x.shape[0])) for x in pairs),
             listed=tuple(zeros(wp.int32, max(1, x.shape[0])) for x in pairs),
             radius=wp.full(worlds, 1.0e30, dtype=dtype, device=device),
-            again=zeros(wp.int32), looks=wp.zeros(2, dtype=wp.int32, device=device),
+            repeat=zeros(wp.int32), looks=wp.zeros(2, dtype=wp.int32, device=device),
             listed_v=zeros(p.spatial, bodies), exhaustive=exhaustive,
         )  # fmt: skip
 
@@ -105,7 +105,7 @@ def make(dtype: Any) -> SimpleNamespace:
         # state in
         body_q: wp.array2d(dtype=transform),
         # out
-        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=vec2), looks: wp.array(dtype=int),
+        shape_q: wp.array2d(dtype=transform), bounding_sphere: wp.array2d(dtype=vec2), looks: wp.array(dtype=int),
     ):  # fmt: skip
         world, s = wp.tid()
         if world == 0 and s == 0:
@@ -118,7 +118,7 @@ def make(dtype: Any) -> SimpleNamespace:
             reach = wp.length(wp.transform_get_translation(pose)) + radius
             pose = wp.transform_multiply(body_q[world, shape_body[s]], pose)
         shape_q[world, s] = pose
-        ball[world, s] = vec2(radius, reach)
+        bounding_sphere[world, s] = vec2(radius, reach)
 
     @wp.kernel(enable_backward=False, module="unique")
     def pairs_kernel(
@@ -126,32 +126,33 @@ def make(dtype: Any) -> SimpleNamespace:
         pairs: wp.array(dtype=wp.vec2i), shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
         gravity: wp.array(dtype=vec3),
         # state in
-        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=vec2), body_v0: wp.array2d(dtype=spatial),
-        body_v1: wp.array2d(dtype=spatial), every: int, whole: int, again: wp.array(dtype=int), margin: dtype,
+        shape_q: wp.array2d(dtype=transform), bounding_sphere: wp.array2d(dtype=vec2),
+        body_v0: wp.array2d(dtype=spatial),
+        body_v1: wp.array2d(dtype=spatial), first_pass: int, all_pairs: int, repeat: wp.array(dtype=int), margin: dtype,
         reach: wp.array(dtype=dtype), h: dtype,
         # out
         near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int), radius: wp.array(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
-        if every == 0:
-            mark = again[world]
-            if mark == 0 or (mark == MORE and whole == 0):
+        if first_pass == 0:
+            mark = repeat[world]
+            if mark == 0 or (mark == MORE and all_pairs == 0):
                 return
         fall = h * wp.length(gravity[world])
-        near = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
+        near = near_by.world_near(world, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall)
         n = int(0)
         for i in range(pairs.shape[0]):
             pair = pairs[i]
             a = pair[0]
             b = pair[1]
             centre = wp.transform_get_translation(shape_q[world, b])
-            room = ball[world, b][0] + near
+            room = bounding_sphere[world, b][0] + near
             close = bool(False)
-            if shape_type[a] == _PLANE:
+            if shape_type[a] == TYPE_PLANE:
                 close = height(shape_q[world, a], centre) < room
             else:
                 between = centre - wp.transform_get_translation(shape_q[world, a])
-                room = wp.max(ball[world, a][0] + room, dtype(0.0))
+                room = wp.max(bounding_sphere[world, a][0] + room, dtype(0.0))
                 close = wp.dot(between, between) < room * room
             if close:
                 near_list[world, n] = i
@@ -164,42 +165,46 @@ def make(dtype: Any) -> SimpleNamespace:
         # model
         pairs: wp.array(dtype=wp.vec2i), shape_body: wp.array(dtype=int),
         # state in
-        ball: wp.array2d(dtype=vec2), body_v1: wp.array2d(dtype=spatial), every: int, reach: wp.array(dtype=dtype),
+        bounding_sphere: wp.array2d(dtype=vec2), body_v1: wp.array2d(dtype=spatial), first_pass: int,
+        reach: wp.array(dtype=dtype),
         felt: dtype, radius: wp.array(dtype=dtype), near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int),
         near_gap: wp.array2d(dtype=dtype), listed: wp.array2d(dtype=int), begin: int, end: int, give_up: int,
         # out
-        again: wp.array(dtype=int), looks: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial),
+        repeat: wp.array(dtype=int), looks: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial),
         steps: wp.array(dtype=int), failed: wp.array(dtype=int), first_failure: wp.array(dtype=int),
         last_failure: wp.array(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
-        mark = again[world]
-        if mark == 0 and (every == 0 or begin == 0):
+        mark = repeat[world]
+        if mark == 0 and (first_pass == 0 or begin == 0):
             return
         if mark == LOOKING or begin != 0:
             mark = int(0)
         ahead = reach[world]
         if mark != ANEW:
-            if begin != 0 and felt + ahead * approach_speed(world, shape_body, ball, body_v1) > radius[world]:
+            if (
+                begin != 0
+                and felt + ahead * approach_speed(world, shape_body, bounding_sphere, body_v1) > radius[world]
+            ):
                 mark = ANEW
             else:
                 for k in range(near_count[world]):
                     pair = pairs[near_list[world, k]]
-                    speed = pair_speed(world, pair[0], pair[1], shape_body, ball, body_v1)
+                    speed = pair_speed(world, pair[0], pair[1], shape_body, bounding_sphere, body_v1)
                     if near_gap[world, k] < felt + ahead * speed:
                         mark = wp.max(mark, wp.where(listed[world, k] == 1, ANEW, MORE))
         if mark == 0 and end == 0:
             mark = LOOKING
-        again[world] = mark
+        repeat[world] = mark
         if end != 0 and mark != 0:
             for body in range(body_v1.shape[1]):
                 listed_v[world, body] = body_v1[world, body]
             if give_up == 0:
-                looks[1 - every] = 1
+                looks[1 - first_pass] = 1
             else:
                 step_failed(world, steps, failed, first_failure, last_failure)
 
-    return SimpleNamespace(place=place_kernel, pairs=pairs_kernel, overlooked=overlooked_kernel)
+    return SimpleNamespace(place=place_kernel, pairs=pairs_kernel, find_missed_pairs=overlooked_kernel)
 
 
 def place_shapes(
@@ -209,13 +214,13 @@ def place_shapes(
     """Poses and bounding spheres of all shapes at the poses ``body_q`` [W, B]."""
     wp.launch(
         make(dtype).place, dim=near.shape_q.shape, inputs=[shape_type, shape_body, shape_size, shape_pose, body_q],
-        outputs=[near.shape_q, near.ball, near.looks], device=body_q.device,
+        outputs=[near.shape_q, near.bounding_sphere, near.looks], device=body_q.device,
     )  # fmt: skip
 
 
 def find_pairs(
     dtype: Any, shape_type: wp.array, shape_body: wp.array, gravity: wp.array, body_v0: wp.array, body_v1: wp.array,
-    near: NearArrays, *, margin: float, reach: wp.array, h: float, every: bool, whole: bool = False,
+    near: NearArrays, *, margin: float, reach: wp.array, h: float, first_pass: bool, all_pairs: bool = False,
 ) -> None:  # fmt: skip
     """List the pairs whose bounding spheres are near each other: in ``every`` world, or in those to be listed anew.
 
@@ -227,16 +232,16 @@ def find_pairs(
         wp.launch(
             make(dtype).pairs, dim=body_v0.shape[0],
             inputs=[
-                pairs, shape_type, shape_body, gravity, near.shape_q, near.ball, body_v0, body_v1, int(every),
-                int(whole), near.again, margin, reach, h,
+                pairs, shape_type, shape_body, gravity, near.shape_q, near.bounding_sphere, body_v0, body_v1,
+                int(first_pass), int(all_pairs), near.repeat, margin, reach, h,
             ],
             outputs=[near_list, near_count, near.radius], device=body_v0.device,
         )  # fmt: skip
 
 
-def overlooked(
+def find_missed_pairs(
     dtype: Any, shape_body: wp.array, body_v1: wp.array, near: NearArrays, *, reach: wp.array,
-    felt: float = 0.0, every: bool = True, failures: SolverReport | None = None,
+    felt: float = 0.0, first_pass: bool = True, failures: SolverReport | None = None,
 ) -> None:  # fmt: skip
     """Mark the worlds in which a contact may act at ``body_v1`` that was not listed.
 
@@ -250,10 +255,11 @@ def overlooked(
     lists = list(zip(near.pairs, near.lists, near.counts, near.gaps, near.listed, strict=True))
     for i, (pairs, near_list, near_count, near_gap, has_contacts) in enumerate(lists):
         wp.launch(
-            make(dtype).overlooked, dim=body_v1.shape[0],
+            make(dtype).find_missed_pairs, dim=body_v1.shape[0],
             inputs=[
-                pairs, shape_body, near.ball, body_v1, int(every), reach, felt, near.radius, near_list, near_count,
+                pairs, shape_body, near.bounding_sphere, body_v1, int(first_pass), reach, felt, near.radius,
+                near_list, near_count,
                 near_gap, has_contacts, int(i == 0), int(i + 1 == len(lists)), int(failures is not None),
             ],
-            outputs=[near.again, near.looks, near.listed_v, *report], device=body_v1.device,
+            outputs=[near.repeat, near.looks, near.listed_v, *report], device=body_v1.device,
         )  # fmt: skip

@@ -16,17 +16,12 @@ import warp as wp
 
 from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
-from ..core.shape_types import ShapeType
+from ..core.shape_types import TYPE_BOX, TYPE_CAPSULE, TYPE_PLANE, TYPE_SPHERE
 from . import bounds, broad_phase, feature_table, hull_driver, pair_table
 from .broad_phase import NearArrays
 from .features import Features
 
 __all__ = ["detect", "make"]
-
-_PLANE = wp.constant(int(ShapeType.PLANE))
-_SPHERE = wp.constant(int(ShapeType.SPHERE))
-_CAPSULE = wp.constant(int(ShapeType.CAPSULE))
-_BOX = wp.constant(int(ShapeType.BOX))
 
 
 @functools.cache
@@ -48,8 +43,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         pair_list: wp.array(dtype=wp.vec2i), shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
         shape_size: wp.array2d(dtype=vec3), shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
         # state in
-        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=p.vec2), near_list: wp.array2d(dtype=int),
-        near_count: wp.array(dtype=int), every: int, whole: int, again: wp.array(dtype=int),
+        shape_q: wp.array2d(dtype=transform), bounding_sphere: wp.array2d(dtype=p.vec2),
+        near_list: wp.array2d(dtype=int),
+        near_count: wp.array(dtype=int), first_pass: int, all_pairs: int, repeat: wp.array(dtype=int),
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
         margin: scalar, reach: wp.array(dtype=scalar), step: scalar, append: int,
@@ -58,26 +54,28 @@ def make(dtype: Any) -> types.SimpleNamespace:
         near_gap: wp.array2d(dtype=scalar), listed: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
-        if every == 0 and again[world] == 0:
+        if first_pass == 0 and repeat[world] == 0:
             return
-        more = every == 0 and whole == 0 and again[world] == broad_phase.MORE
+        extend = first_pass == 0 and all_pairs == 0 and repeat[world] == broad_phase.MORE
         fall = step * wp.length(gravity[world])
         farthest = scalar(0.0)
-        if whole != 0:
-            farthest = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
+        if all_pairs != 0:
+            farthest = near_by.world_near(
+                world, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall
+            )
         n = int(0)
-        if append != 0 or more:
+        if append != 0 or extend:
             n = count[world]
         for i in range(near_count[world]):
             pair = pair_list[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
             near = farthest
-            if whole == 0:
+            if all_pairs == 0:
                 near = near_by.pair_near(
-                    world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
+                    world, shape_a, shape_b, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall
                 )
-            if more and (listed[world, i] == 1 or near_gap[world, i] >= near):
+            if extend and (listed[world, i] == 1 or near_gap[world, i] >= near):
                 continue
             start = n
             room = int(0)
@@ -94,41 +92,41 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 turn, wp.transform_get_translation(world_b) - wp.transform_get_translation(world_a)
             )
             gap = position[2]
-            if type_a != _PLANE:
-                gap = wp.length(position) - ball[world, shape_a][0]
-            near_gap[world, i] = wp.max(gap - ball[world, shape_b][0], near)
-            if gap - ball[world, shape_b][0] < near:
+            if type_a != TYPE_PLANE:
+                gap = wp.length(position) - bounding_sphere[world, shape_a][0]
+            near_gap[world, i] = wp.max(gap - bounding_sphere[world, shape_b][0], near)
+            if gap - bounding_sphere[world, shape_b][0] < near:
                 rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
                 a = side(shape_a, type_a, size_a, pose_a)
                 b = side(shape_b, type_b, size_b, pose_b)
-                if type_a == _PLANE:
-                    if type_b == _SPHERE:
+                if type_a == TYPE_PLANE:
+                    if type_b == TYPE_SPHERE:
                         n = collide.plane_sphere(table, world, n, a, b, rotation, position, near)
                         room = wp.static(most.plane_sphere)
-                    elif type_b == _CAPSULE:
+                    elif type_b == TYPE_CAPSULE:
                         n = collide.plane_capsule(table, world, n, a, b, rotation, position, near)
                         room = wp.static(most.plane_capsule)
-                    elif type_b == _BOX:
+                    elif type_b == TYPE_BOX:
                         n = collide.plane_box(table, world, n, a, b, rotation, position, near)
                         room = wp.static(most.plane_box)
-                elif type_a == _SPHERE:
-                    if type_b == _SPHERE:
+                elif type_a == TYPE_SPHERE:
+                    if type_b == TYPE_SPHERE:
                         n = collide.sphere_sphere(table, world, n, a, b, rotation, position, near)
                         room = wp.static(most.sphere_sphere)
-                    elif type_b == _CAPSULE:
+                    elif type_b == TYPE_CAPSULE:
                         n = collide.sphere_capsule(table, world, n, a, b, rotation, position, near)
                         room = wp.static(most.sphere_capsule)
-                    elif type_b == _BOX:
+                    elif type_b == TYPE_BOX:
                         n = collide.sphere_box(table, world, n, a, b, rotation, position, near)
                         room = wp.static(most.sphere_box)
-                elif type_a == _CAPSULE:
-                    if type_b == _CAPSULE:
+                elif type_a == TYPE_CAPSULE:
+                    if type_b == TYPE_CAPSULE:
                         n = collide.capsule_capsule(table, world, n, a, b, rotation, position, near)
                         room = wp.static(most.capsule_capsule)
-                    elif type_b == _BOX:
+                    elif type_b == TYPE_BOX:
                         n = collide.capsule_box(table, world, n, a, b, rotation, position, near)
                         room = wp.static(most.capsule_box)
-                elif type_a == _BOX:
+                elif type_a == TYPE_BOX:
                     n = collide.box_box(table, world, n, a, b, rotation, position, near)
                     room = wp.static(most.box_box)
             listed[world, i] = int(n > start)
@@ -158,8 +156,8 @@ def detect(
     near: NearArrays,
     features: Features,
     hulls: HullArrays | None = None,
-    every: bool = True,
-    whole: bool = False,
+    first_pass: bool = True,
+    all_pairs: bool = False,
 ) -> None:
     """List the contact features that may act in a step.
 
@@ -187,22 +185,23 @@ def detect(
             pair goes beyond its count in ``pairs.PAIRS``. Fields that a contact's kind and share do not use keep what
             they held.
         hulls: Convex meshes, where ``near`` has pairs with any.
-        every: Whether all worlds are listed, or those that ``near.again`` marks are listed again or further.
-        whole: Whether contacts are listed by the greatest speed in the world, not by that of their own bodies.
+        first_pass: Whether all worlds are listed, or those that ``near.repeat`` marks are listed again or further.
+        all_pairs: Whether contacts are listed by the greatest speed in the world, not by that of their own bodies.
     """
     body_v1 = body_v if body_v1 is None else body_v1
-    if every:
+    if first_pass:
         broad_phase.place_shapes(dtype, shape_type, shape_body, shape_size, shape_pose, body_q, near)
     broad_phase.find_pairs(
-        dtype, shape_type, shape_body, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step, every=every,
-        whole=whole,
+        dtype, shape_type, shape_body, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step,
+        first_pass=first_pass, all_pairs=all_pairs,
     )  # fmt: skip
     table = feature_table.feature_table(dtype, features)
 
     def inputs(kind: int) -> list[Any]:
         return [
-            shape_type, shape_body, shape_size, shape_pose, gravity, near.shape_q, near.ball, near.lists[kind],
-            near.counts[kind], int(every), int(whole), near.again, body_v, body_v1, margin, reach, step,
+            shape_type, shape_body, shape_size, shape_pose, gravity, near.shape_q, near.bounding_sphere,
+            near.lists[kind],
+            near.counts[kind], int(first_pass), int(all_pairs), near.repeat, body_v, body_v1, margin, reach, step,
         ]  # fmt: skip
 
     if hulls is not None:

@@ -5,7 +5,7 @@ whose load lies between the two comes to rest on a part of each. With separation
 the height z of the polygon's lowest corner over the face [m], and the angle between the edges' normal and the face's,
 the edges have
 
-    tilted = smooth((sine - FLAT)/(TILTED - FLAT))
+    tilted = smooth((sine - FLAT)/(OBLIQUE - FLAT))
     part   = 1 - (1 - smooth((e - s)/(FACES w)) * tilted) * (1 - smooth(|z - max(e, s)|/w - 1/2))
 
 of it, and the polygon the rest; smooth is x^2 (3 - 2 x), clamped to 0 and 1, and w a small part of the hulls' size. So
@@ -23,12 +23,12 @@ import warp as wp
 from ..core.precision import precision
 from . import contact_geometry
 
-__all__ = ["FACES", "FLAT", "TILTED", "make"]
+__all__ = ["FACES", "FLAT", "OBLIQUE", "make"]
 
 FACES = 2.0
 """Width of the change between separations by face and by edges, in w [1]."""
 
-FLAT, TILTED = 0.05, 0.15
+FLAT, OBLIQUE = 0.05, 0.15
 """Sines of the angle [1] between the normals of face and edges between which edges begin to count."""
 
 
@@ -38,7 +38,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, mat63, transform = p.vec3, p.mat63, p.transform
     geo = contact_geometry.make(dtype)
-    faces, flat, band = (wp.constant(dtype(x)) for x in (FACES, FLAT, TILTED - FLAT))
+    faces, flat, band = (wp.constant(dtype(x)) for x in (FACES, FLAT, OBLIQUE - FLAT))
 
     @wp.func
     def smooth(x: dtype):

@@ -13,17 +13,12 @@ import warp as wp
 
 from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
-from ..core.shape_types import ShapeType
+from ..core.shape_types import TYPE_BOX, TYPE_CAPSULE, TYPE_PLANE, TYPE_SPHERE
 from . import bounds, broad_phase, feature_table, hulls
 from . import pair_table as pairs
 from .pairs import hull_hull
 
 __all__ = ["launch", "make"]
-
-_PLANE = wp.constant(int(ShapeType.PLANE))
-_SPHERE = wp.constant(int(ShapeType.SPHERE))
-_CAPSULE = wp.constant(int(ShapeType.CAPSULE))
-_BOX = wp.constant(int(ShapeType.BOX))
 
 
 @functools.cache
@@ -46,7 +41,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         scale = vec3(scalar(1.0), scalar(1.0), scalar(1.0))
         radius = size[0]
         inner = size[2]
-        if kind == _BOX:
+        if kind == TYPE_BOX:
             scale = size
             radius = wp.length(size)
             inner = wp.min(size)
@@ -59,8 +54,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         shape_body: wp.array(dtype=int), shape_size: wp.array2d(dtype=vec3),
         shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
         # state in
-        shape_q: wp.array2d(dtype=transform), ball: wp.array2d(dtype=p.vec2), near_list: wp.array2d(dtype=int),
-        near_count: wp.array(dtype=int), every: int, whole: int, again: wp.array(dtype=int),
+        shape_q: wp.array2d(dtype=transform), bounding_sphere: wp.array2d(dtype=p.vec2),
+        near_list: wp.array2d(dtype=int),
+        near_count: wp.array(dtype=int), first_pass: int, all_pairs: int, repeat: wp.array(dtype=int),
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
         margin: scalar, reach: wp.array(dtype=scalar), step: scalar,
@@ -69,26 +65,28 @@ def make(dtype: Any) -> types.SimpleNamespace:
         near_gap: wp.array2d(dtype=scalar), listed: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
-        if every == 0 and again[world] == 0:
+        if first_pass == 0 and repeat[world] == 0:
             return
-        more = every == 0 and whole == 0 and again[world] == broad_phase.MORE
+        extend = first_pass == 0 and all_pairs == 0 and repeat[world] == broad_phase.MORE
         fall = step * wp.length(gravity[world])
         farthest = scalar(0.0)
-        if whole != 0:
-            farthest = near_by.world_near(world, shape_body, ball, body_v0, body_v1, margin, reach[world], fall)
+        if all_pairs != 0:
+            farthest = near_by.world_near(
+                world, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall
+            )
         n = int(0)
-        if more:
+        if extend:
             n = count[world]
         for i in range(near_count[world]):
             pair = pair_list[near_list[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
             near = farthest
-            if whole == 0:
+            if all_pairs == 0:
                 near = near_by.pair_near(
-                    world, shape_a, shape_b, shape_body, ball, body_v0, body_v1, margin, reach[world], fall
+                    world, shape_a, shape_b, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall
                 )
-            if more and (listed[world, i] == 1 or near_gap[world, i] >= near):
+            if extend and (listed[world, i] == 1 or near_gap[world, i] >= near):
                 continue
             start = n
             room = int(0)
@@ -105,24 +103,24 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 turn, wp.transform_get_translation(world_b) - wp.transform_get_translation(world_a)
             )
             gap = position[2]
-            if type_a != _PLANE:
-                gap = wp.length(position) - ball[world, shape_a][0]
-            beyond = gap - ball[world, shape_b][0]
+            if type_a != TYPE_PLANE:
+                gap = wp.length(position) - bounding_sphere[world, shape_a][0]
+            beyond = gap - bounding_sphere[world, shape_b][0]
             if beyond < near:
                 rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
                 a = side(shape_a, type_a, size_a, pose_a)
                 b = side(shape_b, type_b, size_b, pose_b)
                 hb = hull_of_shape(hs, shape_b, type_b, size_b)
-                if type_a == _PLANE and hb.rim > scalar(0.0):
+                if type_a == TYPE_PLANE and hb.rim > scalar(0.0):
                     n = collide.plane_cylinder(table, world, n, hs, a, b, hb, rotation, position, near)
                     room = wp.static(most.plane_cylinder)
-                elif type_a == _PLANE:
+                elif type_a == TYPE_PLANE:
                     n, beyond = collide.plane_convex(table, world, n, hs, a, b, hb, rotation, position, near)
                     room = hb.vertex_end - hb.vertex
-                elif type_a == _SPHERE:
+                elif type_a == TYPE_SPHERE:
                     n = collide.sphere_convex(table, world, n, hs, a, b, hb, rotation, position, near)
                     room = wp.static(most.sphere_convex)
-                elif type_a == _CAPSULE:
+                elif type_a == TYPE_CAPSULE:
                     n = collide.capsule_convex(table, world, n, hs, a, b, hb, rotation, position, near)
                     room = wp.static(most.capsule_convex)
                 else:

@@ -8,7 +8,7 @@ import warp as wp
 
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from ..core.shape_types import ShapeType
+from ..core.shape_types import TYPE_BOX, TYPE_CONVEX, TYPE_PLANE
 from . import contact_geometry
 from .features import Features
 
@@ -16,10 +16,6 @@ __all__ = ["deepest", "make"]
 
 SOFT = 10.0
 """A contact with a given stiffness may be this many times deeper than a near-rigid one."""
-
-_PLANE = wp.constant(int(ShapeType.PLANE))
-_BOX = wp.constant(int(ShapeType.BOX))
-_CONVEX = wp.constant(int(ShapeType.CONVEX))
 
 
 @functools.cache
@@ -33,11 +29,11 @@ def make(dtype: Any) -> SimpleNamespace:
     def thickness(kind: int, size: vec3):
         """Half of the least width of a shape [m]; without bound for a plane."""
         result = size[0]
-        if kind == _BOX:
+        if kind == TYPE_BOX:
             result = wp.min(size[0], wp.min(size[1], size[2]))
-        if kind == _CONVEX:
+        if kind == TYPE_CONVEX:
             result = size[1]
-        if kind == _PLANE:
+        if kind == TYPE_PLANE:
             result = dtype(1.0e10)
         return result
 

@@ -15,7 +15,7 @@ from ..collision.features import POLYGON_CORNERS, SHARE_FIXED, SHARE_POLYGON, Fe
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import face_friction, hard, law
-from .row_arrays import Rows
+from .row_arrays import ContactRows
 
 __all__ = ["feature_inputs", "make", "prepare"]
 
@@ -174,7 +174,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
         patch_arm: wp.array2d(dtype=vec3), even: int,
         h: dtype, eps: dtype, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
-        angular_eps: dtype, softening: wp.array(dtype=vec2), every: int, again: wp.array(dtype=int), stride: int,
+        angular_eps: dtype, softening: wp.array(dtype=vec2), first_pass: int, repeat: wp.array(dtype=int), stride: int,
         # rows out
         row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
@@ -183,7 +183,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, first = wp.tid()
-        if every == 0 and again[world] == 0:
+        if first_pass == 0 and repeat[world] == 0:
             return
         contacts = count[world]
         patch = int(-1)
@@ -289,9 +289,9 @@ def feature_inputs(f: Features) -> list[wp.array]:
 
 
 def prepare(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: Rows,
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, rows: ContactRows,
     *, h: float, eps: float, angular_eps: float, even: bool = False,
-    again: wp.array | None = None,
+    repeat: wp.array | None = None,
 ) -> None:  # fmt: skip
     """Fill ``rows`` for all listed contacts at poses ``body_q`` and start velocities ``body_v0`` [worlds, bodies].
 
@@ -306,7 +306,7 @@ def prepare(
         eps: Stiction tolerance [m/s].
         angular_eps: Stiction tolerance of resistance [rad/s].
         even: Whether friction of faces acts as under even pressure (``face_friction.py``), or at their corners.
-        again: Marks the worlds to fill, [worlds]; all by default.
+        repeat: Marks the worlds to fill, [worlds]; all by default.
     """
     worlds, capacity = features.kind.shape
     # on a GPU some threads share the contacts of a world, most of whose room is empty
@@ -319,7 +319,7 @@ def prepare(
             body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features),
             features.patch_arm, int(even), h, eps, model.shape_rolling_resistance,
             model.shape_torsional_resistance, angular_eps, model.shape_softening,
-            int(again is None), again, stride,
+            int(repeat is None), repeat, stride,
         ],
         outputs=[
             rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.twist, rows.coefficients,

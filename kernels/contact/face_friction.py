@@ -40,7 +40,7 @@ from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from .row_arrays import Rows
+from .row_arrays import ContactRows
 
 __all__ = ["find_adjoint", "make"]
 
@@ -471,7 +471,7 @@ THREADS_PER_WORLD = 32
 
 
 def find_adjoint(
-    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: Rows, adjoints: Adjoints
+    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: ContactRows, adjoints: Adjoints
 ) -> None:  # fmt: skip
     """Hand the adjoints of centre and pull, which ``rows.prepare`` found, to the poses, and clear them."""
     m, f, g = model, features, adjoints

@@ -16,7 +16,7 @@ from ..collision.features import Features
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import law
-from .row_arrays import Rows
+from .row_arrays import ContactRows
 
 __all__ = ["Forces", "forces", "make"]
 
@@ -117,7 +117,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
 def forces(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v1: wp.array, control: wp.array, features: Features,
-    contact_rows: Rows, out: Forces, *, h: float, eps: float,
+    contact_rows: ContactRows, out: Forces, *, h: float, eps: float,
 ) -> None:  # fmt: skip
     """Fill ``out`` for a step that began at the poses ``body_q`` and ended at the velocities ``body_v1``.
 

@@ -10,11 +10,11 @@ import warp as wp
 from ..core.precision import precision
 from . import law
 
-__all__ = ["Rows"]
+__all__ = ["ContactRows"]
 
 
 @dataclass
-class Rows:
+class ContactRows:
     """Contact rows [W, C]; see ``contact_rows.py``."""
 
     body_a: wp.array  # int32
@@ -39,7 +39,7 @@ class Rows:
     def allocate(
         cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False, softens: bool = False,
         own_arms: bool = False,
-    ) -> Rows:  # fmt: skip
+    ) -> ContactRows:  # fmt: skip
         """Rows for ``worlds`` worlds of at most ``capacity`` contacts."""
         p = precision(dtype)
         shape = (worlds, capacity)

@@ -27,7 +27,7 @@ from ..collision.features import Features
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import law
-from .row_arrays import Rows
+from .row_arrays import ContactRows
 
 __all__ = ["FOURTH", "FRICTION_SCALE", "SECOND", "THIRD", "Slips", "make", "slip_forces", "slip_rows", "weigh"]
 
@@ -70,7 +70,8 @@ FRICTION_SCALE = 1000.0
 class Slips:
     """What a step with changing slip writes. W worlds, B bodies, C contacts."""
 
-    rows: Rows  # [W, 2 C]: of the further solves: all contacts, then, but in the last, friction of those with a weight
+    # [W, 2 C]: of the further solves: all contacts, then, but in the last, friction of those with a weight
+    rows: ContactRows
     weight: wp.array  # [W, C]: by which a contact is taken apart
     total: wp.array  # int32 [W]: rows; -1 where all weights are 0
     staged: wp.array  # int32 [W]: whether there are more solves than one
@@ -90,7 +91,7 @@ class Slips:
             return wp.zeros(n, dtype=wp.int32, device=device)
 
         return cls(
-            rows=Rows.allocate(worlds, 2 * capacity, dtype, device, resists, softens),
+            rows=ContactRows.allocate(worlds, 2 * capacity, dtype, device, resists, softens),
             weight=wp.zeros((worlds, capacity), dtype=dtype, device=device),
             total=ints(worlds), staged=ints(worlds), any=ints(1),
             body_va=wp.zeros((worlds, bodies), dtype=spatial, device=device),
@@ -200,13 +201,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         body_va: wp.array2d(dtype=spatial), count: wp.array(dtype=int), row_a: wp.array2d(dtype=int),
         row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
         arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        h: dtype, eps: dtype, every: int, again: wp.array(dtype=int), stride: int,
+        h: dtype, eps: dtype, first_pass: int, repeat: wp.array(dtype=int), stride: int,
         # out
         weights: wp.array2d(dtype=dtype), staged: wp.array(dtype=int), anywhere: wp.array(dtype=int),
         taken: wp.array(dtype=int),
     ):  # fmt: skip
         world, first = wp.tid()
-        if every == 0 and again[world] == 0:
+        if first_pass == 0 and repeat[world] == 0:
             return
         weigh = wp.length(gravity[world])
         fallen = h * (weigh + dtype(WEIGHTLESS))
@@ -335,8 +336,8 @@ THREADS_PER_WORLD = 32
 
 
 def weigh(
-    dtype: Any, model: ModelArrays, body_v0: wp.array, body_va: wp.array, features: Features, plain: Rows, slips: Slips,
-    taken: wp.array, *, h: float, eps: float, again: wp.array | None = None,
+    dtype: Any, model: ModelArrays, body_v0: wp.array, body_va: wp.array, features: Features, plain: ContactRows,
+    slips: Slips, taken: wp.array, *, h: float, eps: float, repeat: wp.array | None = None,
 ) -> None:  # fmt: skip
     """Find the weights of all contacts after the first solve, and the worlds that need more, of those marked.
 
@@ -351,7 +352,7 @@ def weigh(
         dim=(worlds, stride),
         inputs=[
             model.gravity, model.body_mask, body_v0, body_va, features.count, r.body_a, r.body_b, r.normal, r.arm_a,
-            r.arm_b, r.twist, r.coefficients, h, eps, int(again is None), again, stride,
+            r.arm_b, r.twist, r.coefficients, h, eps, int(repeat is None), repeat, stride,
         ],
         outputs=[s.weight, s.staged, s.any, taken],
         device=body_v0.device,
@@ -359,7 +360,7 @@ def weigh(
 
 
 def slip_rows(
-    dtype: Any, model: ModelArrays, body_v0: wp.array, features: Features, plain: Rows, found: Slips, out: Slips,
+    dtype: Any, model: ModelArrays, body_v0: wp.array, features: Features, plain: ContactRows, found: Slips, out: Slips,
     *, solve: int, h: float, eps: float, angular_eps: float,
 ) -> None:  # fmt: skip
     """Rows of a further ``solve``, where ``found`` marks worlds, into ``out``."""

@@ -18,7 +18,7 @@ from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import contact_rows, law, slip
 from .contact_rows import feature_inputs
-from .row_arrays import Rows
+from .row_arrays import ContactRows
 from .slip import FOURTH, SECOND, Slips
 
 __all__ = ["SlipAdjoints", "contact_adjoint", "gather", "make", "split"]
@@ -162,7 +162,7 @@ def gather(dtype: Any, slips: Slips, own: SlipAdjoints, adj_v1: wp.array) -> Non
 
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    plain: Rows, slips: Slips, own: SlipAdjoints, adjoints: Adjoints,
+    plain: ContactRows, slips: Slips, own: SlipAdjoints, adjoints: Adjoints,
     *, solve: int, h: float, eps: float, angular_eps: float,
 ) -> None:  # fmt: skip
     """As ``adjoint.contact_adjoint`` for a further ``solve``, whose solution is ``body_v1``.

@@ -31,7 +31,7 @@ class Adjoints:
     shape_torsional_resistance: wp.array  # [W, S]
     actuator_stiffness: wp.array  # [W, A]
     actuator_damping: wp.array  # [W, A]
-    centre: wp.array  # vec3 [W, C]; of ``Rows``, as pull: zero between launches
+    centre: wp.array  # vec3 [W, C]; of ``ContactRows``, as pull: zero between launches
     pull: wp.array  # [W, C]
     z: wp.array  # spatial [W, B]
     active: wp.array  # int32 [W, C]

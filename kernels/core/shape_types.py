@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["ShapeType"]
+import warp as wp
+
+__all__ = ["TYPE_BOX", "TYPE_CAPSULE", "TYPE_CONVEX", "TYPE_PLANE", "TYPE_SPHERE", "ShapeType"]
 
 
 class ShapeType(enum.IntEnum):
@@ -15,3 +17,11 @@ class ShapeType(enum.IntEnum):
     CAPSULE = 2  # size = (radius, half length of the axis, 0); axis along z, hemispheres beyond it
     BOX = 3  # size = half extents (x, y, z)
     CONVEX = 4  # size = (bounding radius, half of the least width, inscribed radius); about the centre of mass
+
+
+TYPE_PLANE = wp.constant(int(ShapeType.PLANE))
+TYPE_SPHERE = wp.constant(int(ShapeType.SPHERE))
+TYPE_CAPSULE = wp.constant(int(ShapeType.CAPSULE))
+TYPE_BOX = wp.constant(int(ShapeType.BOX))
+TYPE_CONVEX = wp.constant(int(ShapeType.CONVEX))
+"""The same for kernels."""

@@ -14,7 +14,7 @@ import warp as wp
 from ..collision.features import Features
 from ..contact import law
 from ..contact.contact_rows import feature_inputs
-from ..contact.row_arrays import Rows
+from ..contact.row_arrays import ContactRows
 from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
@@ -132,8 +132,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
 
 def _power_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    plain: Rows, impacts: Impacts, own: ImpactAdjoints, weights: list[wp.array], solve: Any, adj_v1: wp.array | None,
-    adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, threshold: float,
+    plain: ContactRows, impacts: Impacts, own: ImpactAdjoints, weights: list[wp.array], solve: Any,
+    adj_v1: wp.array | None, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     m, f, g = model, features, adjoints
     kernel = make(dtype, impacts.rows.resists).contact
@@ -161,7 +161,7 @@ def _power_adjoint(
 
 def velocity_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    plain: Rows, impacts: Impacts, own: ImpactAdjoints, adj_v1: wp.array, adjoints: Adjoints,
+    plain: ContactRows, impacts: Impacts, own: ImpactAdjoints, adj_v1: wp.array, adjoints: Adjoints,
     *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     """Add to the adjoints of a step's inputs, of ``body_v1`` and of ``own.body_vi`` what ``own.body_vm`` implies."""
@@ -186,7 +186,7 @@ def velocity_adjoint(
 
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    plain: Rows, impacts: Impacts, own: ImpactAdjoints, solve: Any, adjoints: Adjoints,
+    plain: ContactRows, impacts: Impacts, own: ImpactAdjoints, solve: Any, adjoints: Adjoints,
     *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     """As ``adjoint.contact_adjoint`` for the ``SECOND`` or ``THIRD`` solve, whose solution is ``body_v1``.

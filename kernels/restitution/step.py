@@ -20,7 +20,7 @@ from ..bodies import motion
 from ..collision.features import Features
 from ..contact import contact_rows, hard, law
 from ..contact.contact_rows import feature_inputs
-from ..contact.row_arrays import Rows
+from ..contact.row_arrays import ContactRows
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 
@@ -47,7 +47,7 @@ NEVER = -1.0e30
 class Impacts:
     """What a step with impacts writes. W worlds, B bodies, C contacts."""
 
-    rows: Rows  # [W, 2 C]: of the second solve, then the friction of the third; the first has the plain rows
+    rows: ContactRows  # [W, 2 C]: of the second solve, then the friction of the third; the first has the plain rows
     struck: wp.array  # int32 [W]: contacts left out of the first solve
     count: wp.array  # int32 [W]: rows of the second solve, those of the contacts; 0 where nothing is struck
     total: wp.array  # int32 [W]: rows of the third solve
@@ -73,7 +73,7 @@ class Impacts:
             return wp.zeros((worlds, bodies), dtype=kind, device=device)
 
         return cls(
-            rows=Rows.allocate(worlds, 2 * capacity, dtype, device, resists, own_arms=True),
+            rows=ContactRows.allocate(worlds, 2 * capacity, dtype, device, resists, own_arms=True),
             struck=per_world(), count=per_world(), total=per_world(),
             body_vi=per_body(p.spatial), body_vn=per_body(p.spatial),
             friction=wp.zeros((worlds, capacity), dtype=dtype, device=device),
@@ -406,7 +406,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
 
 
 def leave_out(
-    dtype: Any, model: ModelArrays, body_v0: wp.array, features: Features, plain: Rows, impacts: Impacts,
+    dtype: Any, model: ModelArrays, body_v0: wp.array, features: Features, plain: ContactRows, impacts: Impacts,
     *, threshold: float,
 ) -> None:  # fmt: skip
     """Take the contacts that are struck in this step out of the ``plain`` rows, for the first solve; count them."""
@@ -425,7 +425,7 @@ def leave_out(
 
 
 def impact_rows(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, plain: Rows,
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, features: Features, plain: ContactRows,
     impacts: Impacts, *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
     """Rows of all contacts for the second solve, from the velocities of the first; and the times of the impacts.

@@ -17,7 +17,7 @@ from ..collision.features import SHARE_FIXED, Features
 from ..contact import contact_rows as rows
 from ..contact import face_friction, law
 from ..contact.contact_rows import feature_inputs
-from ..contact.row_arrays import Rows
+from ..contact.row_arrays import ContactRows
 from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
@@ -249,7 +249,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
 def solve_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, count: wp.array,
-    contact_rows: Rows, scratch: Scratch, adj_v1: wp.array, adjoints: Adjoints, *, dofs: int, h: float, eps: float,
+    contact_rows: ContactRows, scratch: Scratch, adj_v1: wp.array, adjoints: Adjoints, *, dofs: int, h: float,
+    eps: float,
 ) -> None:  # fmt: skip
     """Solve H z = ``adj_v1`` at the solution ``body_v1``; writes ``adjoints.z`` and which contacts are active."""
     m, r, s = model, contact_rows, scratch
@@ -270,7 +271,7 @@ def solve_adjoint(
 
 def residual_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, control: wp.array,
-    features: Features, contact_rows: Rows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float,
+    features: Features, contact_rows: ContactRows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float,
 ) -> None:  # fmt: skip
     """Add d(-z . r)/d(inputs) to ``adjoints``, for all contacts, bodies and actuators of all worlds."""
     contact_adjoint(
@@ -282,7 +283,7 @@ def residual_adjoint(
 
 def contact_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
-    contact_rows: Rows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float,
+    contact_rows: ContactRows, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float,
 ) -> None:  # fmt: skip
     """The contacts' part of ``residual_adjoint``: those of the rows, then the patches that these have been found in."""
     m, g, f, r = model, adjoints, features, contact_rows

@@ -8,7 +8,7 @@ import warp as wp
 
 from ..bodies import motion
 from ..contact import law
-from ..contact.row_arrays import Rows
+from ..contact.row_arrays import ContactRows
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
@@ -20,7 +20,7 @@ __all__ = ["make", "solve_adjoint"]
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
-    """The kernel for one precision and contact law; ``own_arms`` is that of ``Rows``."""
+    """The kernel for one precision and contact law; ``own_arms`` is that of ``ContactRows``."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
@@ -81,7 +81,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
 
 
 def solve_adjoint(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v1: wp.array, count: wp.array, contact_rows: Rows,
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v1: wp.array, count: wp.array, contact_rows: ContactRows,
     scratch: Scratch, adj_v1: wp.array, adjoints: Adjoints, *, h: float, eps: float,
 ) -> None:  # fmt: skip
     """Solve H z = ``adj_v1`` at the solution ``body_v1``; writes ``adjoints.z`` and which contacts are active."""

@@ -39,7 +39,7 @@ class BlockArrays:
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
-    """``assemble``, ``factor`` and ``solve`` for one precision and contact law; ``own_arms`` as in ``Rows``."""
+    """``assemble``, ``factor`` and ``solve`` for one precision and contact law; ``own_arms`` as in ``ContactRows``."""
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     mat66 = wp.types.matrix((6, 6), dtype)

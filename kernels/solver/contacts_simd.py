@@ -19,7 +19,7 @@ from .search_data import numbered, row_number
 __all__ = ["make"]
 
 _RELATIVE = """
-    TYPE* x = &wp::index(course, world, 0);
+    TYPE* x = &wp::index(search_data, world, 0);
     const long n = stride;
     for (int c = begin; c < end; c += lanes) {
         const TYPE* y = x + c;
@@ -58,7 +58,7 @@ _ACTING = """
 
 _IMPULSES = (
     """
-    const TYPE* x = &wp::index(course, world, 0);
+    const TYPE* x = &wp::index(search_data, world, 0);
     const long n = stride;
     row on[9] = {};
 """
@@ -94,7 +94,7 @@ _IMPULSES = (
 
 _CURVATURE = (
     """
-    const TYPE* x = &wp::index(course, world, 0);
+    const TYPE* x = &wp::index(search_data, world, 0);
     const long n = stride;
     row c6[6] = {}, c9[9] = {}, s6[6] = {};
 #if OWN_ARMS
@@ -256,40 +256,45 @@ _CURVATURE = (
 def make(dtype: Any, own_arms: bool = False) -> SimpleNamespace:
     """``put_arms``, ``put_relative``, ``impulses`` and ``add_curvature`` for one precision; forward only.
 
-    ``own_arms`` is that of ``Rows``.
+    ``own_arms`` is that of ``ContactRows``.
     """
     p = precision(dtype)
     vec3, spatial = p.vec3, p.spatial
     vec10 = wp.types.vector(10, dtype)
     block = block_products.make(dtype).block
-    rows = wp.array2d(dtype=dtype)
+    array = wp.array2d(dtype=dtype)
     normal_row, arm_i_row, arm_j_row, twist_row = (row_number(name) for name in ("NORMAL", "ARM_I", "ARM_J", "TWIST"))
 
     def native(code: str) -> str:
         return simd.native(dtype, numbered(code).replace("OWN_ARMS", str(int(own_arms))))
 
     @wp.func
-    def put_arms(course: rows, world: int, c: int, stride: int, normal: vec3, arm_i: vec3, arm_j: vec3, twist: vec3):
+    def put_arms(
+        search_data: array, world: int, c: int, stride: int, normal: vec3, arm_i: vec3, arm_j: vec3, twist: vec3
+    ):
         """Store the normal of contact ``c`` from i to j, its arms [m] and the twist of that normal [m]."""
         for k in range(3):
-            course[world, (normal_row + k) * stride + c] = normal[k]
-            course[world, (arm_i_row + k) * stride + c] = arm_i[k]
-            course[world, (arm_j_row + k) * stride + c] = arm_j[k]
-            course[world, (twist_row + k) * stride + c] = twist[k]
+            search_data[world, (normal_row + k) * stride + c] = normal[k]
+            search_data[world, (arm_i_row + k) * stride + c] = arm_i[k]
+            search_data[world, (arm_j_row + k) * stride + c] = arm_j[k]
+            search_data[world, (twist_row + k) * stride + c] = twist[k]
 
     @wp.func_native(native(_RELATIVE))
-    def put_relative(course: rows, world: int, begin: int, end: int, stride: int, vi: spatial, vj: spatial, to: int):
+    def put_relative(
+        search_data: array, world: int, begin: int, end: int, stride: int, vi: spatial, vj: spatial, to: int
+    ):
         """Store the relative velocities of contacts in the rows from ``to`` on: normal part, then the rest."""
         ...
 
     @wp.func_native(native(_IMPULSES))
-    def impulses(course: rows, world: int, begin: int, end: int, stride: int) -> vec10:
+    def impulses(search_data: array, world: int, begin: int, end: int, stride: int) -> vec10:
         """Sum of the impulses on j, of their moments about i and about j, and whether any contact acts."""
         ...
 
     @wp.func_native(native(_CURVATURE))
     def add_curvature(
-        course: rows, world: int, begin: int, end: int, stride: int, eps: dtype, diagonal: wp.array2d(dtype=block),
+        search_data: array, world: int, begin: int, end: int, stride: int, eps: dtype,
+        diagonal: wp.array2d(dtype=block),
         below: wp.array2d(dtype=block), bi: int, bj: int, slot: int, swapped: int, most: dtype,
     ):  # fmt: skip
         """Add the second derivative of the contacts' energy to the blocks of the bodies (j may be -1).

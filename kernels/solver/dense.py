@@ -8,7 +8,7 @@ import warp as wp
 
 from ..bodies import motion
 from ..contact import law
-from ..contact.row_arrays import Rows
+from ..contact.row_arrays import ContactRows
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
 from ..core.solver_report import SolverReport, step_failed
@@ -67,7 +67,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
         twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
         tolerance: dtype, max_iterations: int,
-        every: int, further: int, again: wp.array(dtype=int),
+        first_pass: int, further: int, repeat: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype), vector: wp.array2d(dtype=dtype),
@@ -78,13 +78,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         residual: wp.array(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
-        if every == 0 and again[world] == 0:
+        if first_pass == 0 and repeat[world] == 0:
             return
         zero = dtype(0.0)
         bodies = body_q.shape[1]
         contacts = count[world]
         set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
-        if every != 0:
+        if first_pass != 0:
             for body in range(bodies):
                 body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
         for c in range(contacts):
@@ -280,8 +280,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
 def solve(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
-    contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
+    contact_rows: ContactRows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
+    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
     further: bool = False,
 ) -> None:  # fmt: skip
     """Velocities after the step, the unique minimizer of its energy; W worlds, B bodies, A actuators.
@@ -302,7 +302,7 @@ def solve(
         eps: Stiction tolerance [m/s].
         tolerance: Norm of the energy's gradient relative to that of the momentum change at which to stop.
         max_iterations: Newton iterations after which a world counts as failed.
-        again: Marks the worlds to solve once more, from ``body_v1`` on, [W]; by default all are solved from
+        repeat: Marks the worlds to solve once more, from ``body_v1`` on, [W]; by default all are solved from
             ``body_v0`` on.
         further: Whether the report has counted this step already, in a solve before this one.
     """
@@ -315,7 +315,7 @@ def solve(
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients,
-            h, eps, tolerance, max_iterations, int(again is None), int(further), again,
+            h, eps, tolerance, max_iterations, int(repeat is None), int(further), repeat,
             s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change, s.friction,
         ],
         outputs=[body_v1, report.iterations, *report.of_steps, report.residual],

@@ -13,7 +13,7 @@ import warp as wp
 
 from ..bodies import motion
 from ..contact import law
-from ..contact.row_arrays import Rows
+from ..contact.row_arrays import ContactRows
 from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
 from ..core.solver_report import SolverReport, step_failed
@@ -42,7 +42,7 @@ LESS_STICKING = 0.1
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
-    """The kernel for one precision and contact law; ``own_arms`` is that of ``Rows``."""
+    """The kernel for one precision and contact law; ``own_arms`` is that of ``ContactRows``."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
@@ -65,7 +65,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
         control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
-        course: wp.array2d(dtype=dtype), h: dtype,
+        search_data: wp.array2d(dtype=dtype), h: dtype,
         v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial), slip: wp.array2d(dtype=Motion),
     ):  # fmt: skip
         """Write the gradient; returns its squared norm, that of the momentum change, and twice the kinetic energy [J].
@@ -102,7 +102,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             bj = g.edge_j[world, e]
             if wp.static(hard):
                 end = at + g.edge_end[world, e] - g.edge_start[world, e]
-                total = eight.impulses(course, world, at, end, stride)
+                total = eight.impulses(search_data, world, at, end, stride)
                 at = end
                 if total[9] != dtype(0.0):
                     push = vec3(total[0], total[1], total[2])
@@ -116,13 +116,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 on_j = spatial()
                 touching = int(0)
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                    active = int(line.acts(course, world, at, stride))
+                    active = int(line.acts(search_data, world, at, stride))
                     g.acts[world, c] = active
                     if active == 1:
                         touching = 1
                         n = normal[world, c]
-                        slip[world, c] = line.motion(course, world, at, stride, n)
-                        push = line.impulse(course, world, at, stride, n)
+                        slip[world, c] = line.motion(search_data, world, at, stride, n)
+                        push = line.impulse(search_data, world, at, stride, n)
                         ri = arm_a[world, c]
                         rj = arm_b[world, c]
                         if row_a[world, c] != bi:
@@ -150,8 +150,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
         actuator_damping: wp.array2d(dtype=dtype), control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int),
         row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
-        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), course: wp.array2d(dtype=dtype),
-        stride: int, h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
+        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
+        search_data: wp.array2d(dtype=dtype), stride: int, h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """Squared norm of the terms whose rounding shows in the gradient [J], before the rounding unit."""
         noise2 = dtype(0.0)
@@ -168,10 +168,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                if line.acts(course, world, at, stride):
+                if line.acts(search_data, world, at, stride):
                     noise2 += stop.contact_noise2(
                         world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
-                        coefficients[world, c], line.motion(course, world, at, stride, normal[world, c]), eps,
+                        coefficients[world, c], line.motion(search_data, world, at, stride, normal[world, c]), eps,
                         body_mass, inertia, v,
                     )  # fmt: skip
                 at += 1
@@ -212,7 +212,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         world: int, island: int, g: Graph, row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
         arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
         coefficients: wp.array2d(dtype=Coefficients),
-        v: wp.array2d(dtype=spatial), change: int, stride: int, course: wp.array2d(dtype=dtype),
+        v: wp.array2d(dtype=spatial), change: int, stride: int, search_data: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         """Store an island's contacts at the velocities ``v``, or their ``change`` if v is one; returns their number."""
         at = int(0)
@@ -233,18 +233,18 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 else:
                     for k_at in range(at, end):
                         c = first + k_at
-                        line.put_law(course, world, k_at, stride, coefficients[world, c])
+                        line.put_law(search_data, world, k_at, stride, coefficients[world, c])
                         if row_a[world, c] == bi:
                             eight.put_arms(
-                                course, world, k_at, stride, normal[world, c], arm_a[world, c], arm_b[world, c],
+                                search_data, world, k_at, stride, normal[world, c], arm_a[world, c], arm_b[world, c],
                                 twist[world, c],
                             )  # fmt: skip
                         else:
                             eight.put_arms(
-                                course, world, k_at, stride, -normal[world, c], arm_b[world, c], arm_a[world, c],
+                                search_data, world, k_at, stride, -normal[world, c], arm_b[world, c], arm_a[world, c],
                                 -twist[world, c],
                             )  # fmt: skip
-                eight.put_relative(course, world, at, end, stride, vi, vj, to)
+                eight.put_relative(search_data, world, at, end, stride, vi, vj, to)
                 at = end
             else:
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
@@ -255,9 +255,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         vb = vi
                     u = contact_law.between(va, vb, arm_a[world, c], arm_b[world, c], normal[world, c], twist[world, c])
                     if change == 1:
-                        line.put_change(course, world, at, stride, normal[world, c], u)
+                        line.put_change(search_data, world, at, stride, normal[world, c], u)
                     else:
-                        line.put(course, world, at, stride, normal[world, c], coefficients[world, c], u)
+                        line.put(search_data, world, at, stride, normal[world, c], coefficients[world, c], u)
                     at += 1
         return at
 
@@ -266,7 +266,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
         inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
         actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype), course: wp.array2d(dtype=dtype), stride: int, sticks: dtype,
+        actuator_damping: wp.array2d(dtype=dtype), search_data: wp.array2d(dtype=dtype), stride: int, sticks: dtype,
         h: dtype,
         eps: dtype, diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
     ):  # fmt: skip
@@ -293,7 +293,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 swapped = int(g.rank[world, bi] > g.rank[world, bj])
             end = at + g.edge_end[world, e] - g.edge_start[world, e]
             eight.add_curvature(
-                course, world, at, end, stride, eps, diagonal, below, bi, bj, slot, swapped, mass * sticks
+                search_data, world, at, end, stride, eps, diagonal, below, bi, bj, slot, swapped, mass * sticks
             )
             at = end
         lin.lock(world, island, g, body_mask, diagonal, below)
@@ -311,23 +311,23 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
         twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
         tolerance: dtype, max_iterations: int,
-        every: int, further: int, again: wp.array(dtype=int),
+        first_pass: int, further: int, repeat: wp.array(dtype=int),
         # scratch
         inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
         direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
-        slip: wp.array2d(dtype=Motion), course: wp.array2d(dtype=dtype),
+        slip: wp.array2d(dtype=Motion), search_data: wp.array2d(dtype=dtype),
         # state out
         body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
         failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), last_failure: wp.array(dtype=int),
         residual: wp.array(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
-        if every == 0 and again[world] == 0:
+        if first_pass == 0 and repeat[world] == 0:
             return
         bodies = body_q.shape[1]
         stride = slip.shape[1]
         small.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
-        if every != 0:
+        if first_pass != 0:
             for body in range(bodies):
                 body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
         # contacts that are far from acting sleep: they would join islands and fill the factor for nothing
@@ -348,9 +348,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             for island in range(g.islands[world]):
                 contacts = put_contacts(
                     world, island, g, row_a, normal, arm_a, arm_b, twist, coefficients, body_v1, 0, stride,
-                    course,
+                    search_data,
                 )  # fmt: skip
-                line.advance(course, world, stride, contacts, dtype(0.0), eps)
+                line.advance(search_data, world, stride, contacts, dtype(0.0), eps)
                 iteration = int(0)
                 sticks = dtype(stickiest)
                 converged = int(0)
@@ -358,7 +358,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                     norm2, size2, speed2 = energy_gradient(
                         world, island, g, body_mask, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
                         actuator_kind, actuator_stiffness, actuator_damping, control, row_a, normal, arm_a, arm_b,
-                        twist, course, h, body_v1, gradient, slip,
+                        twist, search_data, h, body_v1, gradient, slip,
                     )  # fmt: skip
                     norm = wp.sqrt(norm2)
                     size = stop.sufficient(tolerance, size2, speed2)
@@ -366,7 +366,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         noise2 = impulse_noise(
                             world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
                             actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
-                            arm_b, coefficients, course, stride, h, eps, body_v1,
+                            arm_b, coefficients, search_data, stride, h, eps, body_v1,
                         )  # fmt: skip
                         size += stop.impulses_known(noise2)
                     if norm <= size:
@@ -378,8 +378,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         if wp.static(hard):
                             assemble(
                                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
-                                actuator_kind, actuator_stiffness, actuator_damping, course, stride, sticks, h, eps,
-                                diagonal, below,
+                                actuator_kind, actuator_stiffness, actuator_damping, search_data, stride, sticks, h,
+                                eps, diagonal, below,
                             )  # fmt: skip
                         else:
                             lin.assemble(
@@ -399,14 +399,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         )  # fmt: skip
                         put_contacts(
                             world, island, g, row_a, normal, arm_a, arm_b, twist, coefficients, direction, 1,
-                            stride, course,
+                            stride, search_data,
                         )  # fmt: skip
                         if slope_0 < dtype(0.0):
-                            alpha = line.search(course, world, stride, contacts, eps, slope_0, curve)
+                            alpha = line.search(search_data, world, stride, contacts, eps, slope_0, curve)
                             for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                                 body = g.order[world, k]
                                 body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
-                            line.advance(course, world, stride, contacts, alpha, eps)
+                            line.advance(search_data, world, stride, contacts, alpha, eps)
                             sticks = wp.min(dtype(2.0) * sticks, dtype(stickiest))
                         else:  # the factor lost the masses in rounding
                             sticks *= dtype(LESS_STICKING)
@@ -441,8 +441,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
 
 def solve_islands(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
-    contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
+    contact_rows: ContactRows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
+    *, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
     further: bool = False,
 ) -> None:  # fmt: skip
     """Velocities after the step; the arguments are those of ``solve.solve``."""
@@ -456,8 +456,9 @@ def solve_islands(
             m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind,
             m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, island_graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a,
-            r.arm_b, r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(again is None), int(further),
-            again, s.inertia, s.target, s.gradient, s.direction, s.blocks.diagonal, s.blocks.below, s.slip, s.course,
+            r.arm_b, r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(repeat is None), int(further),
+            repeat, s.inertia, s.target, s.gradient, s.direction, s.blocks.diagonal, s.blocks.below, s.slip,
+            s.search_data,
         ],
         outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
         device=body_q.device,

@@ -41,7 +41,7 @@ _ANGULAR = wp.constant(row_number("SPIN") - row_number("NORMAL_SPEED"))
 """Rows from a part of a motion to the like part of its turning."""
 
 _SLOPE = """
-    TYPE* x = &wp::index(course, world, 0);
+    TYPE* x = &wp::index(search_data, world, 0);
     const long n = stride;
     TYPE slope = 0;
     TYPE bend = 0;
@@ -100,7 +100,7 @@ _SLOPE = """
 """
 
 _ADVANCE = """
-    TYPE* x = &wp::index(course, world, 0);
+    TYPE* x = &wp::index(search_data, world, 0);
     const long n = stride;
     for (int c = 0; c < contacts; ++c) {
 #if !RESISTS && !SOFTENS
@@ -172,13 +172,15 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return numbered(code, resists)
 
     @wp.func_native(native(_ADVANCE))
-    def advance_hard(course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype):
+    def advance_hard(
+        search_data: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype
+    ):
         """Take a step of length ``alpha``, and find the impulses of hard contact there; at 0, friction sets out."""
         ...
 
     @wp.func_native(native(_SLOPE))
     def contact_slope(
-        course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype
+        search_data: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype
     ) -> vec2:
         """How the slope of the contacts' energy differs at ``alpha`` from that at 0, and its rate there [J].
 
@@ -189,42 +191,42 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         ...
 
     @wp.func
-    def advance(course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype):
+    def advance(search_data: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype):
         """Take a step of length ``alpha``, and find the impulses there."""
-        advance_hard(course, world, stride, contacts, alpha, eps)
+        advance_hard(search_data, world, stride, contacts, alpha, eps)
         if wp.static(softens):
             for c in range(contacts):
-                z = course[world, _LOAD * stride + c]
-                beta = course[world, beta_row * stride + c]
-                mode = course[world, mode_row * stride + c]
+                z = search_data[world, _LOAD * stride + c]
+                beta = search_data[world, beta_row * stride + c]
+                mode = search_data[world, mode_row * stride + c]
                 excess = z + function.reach(mode) * beta
                 if excess > dtype(0.0):
                     excess = function.load(z, beta, mode)
-                course[world, _LOAD * stride + c] = excess
+                search_data[world, _LOAD * stride + c] = excess
 
     @wp.func
     def slope_and_bend(
-        course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype
+        search_data: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype
     ):
         """How the slope of the contacts' energy differs at ``alpha`` from that at 0, and its rate there [J]."""
-        found = contact_slope(course, world, stride, contacts, alpha, eps)
+        found = contact_slope(search_data, world, stride, contacts, alpha, eps)
         if wp.static(softens):
             for c in range(contacts):
-                beta = course[world, beta_row * stride + c]
-                mode = course[world, mode_row * stride + c]
-                z = course[world, excess_row * stride + c]
-                rate = course[world, rate_row * stride + c]
+                beta = search_data[world, beta_row * stride + c]
+                mode = search_data[world, mode_row * stride + c]
+                z = search_data[world, excess_row * stride + c]
+                rate = search_data[world, rate_row * stride + c]
                 load = function.load(z, beta, mode)
-                stiff = function.slope(z, beta, mode) * course[world, _B * stride + c]
+                stiff = function.slope(z, beta, mode) * search_data[world, _B * stride + c]
                 found[0] = found[0] - load * rate
-                found[1] = found[1] + stiff * rate * rate + load * course[world, bend_row * stride + c]
+                found[1] = found[1] + stiff * rate * rate + load * search_data[world, bend_row * stride + c]
         return found
 
     @wp.func
-    def put_vector(course: wp.array2d(dtype=dtype), world: int, at: int, stride: int, x: vec3):
-        course[world, at] = x[0]
-        course[world, at + stride] = x[1]
-        course[world, at + 2 * stride] = x[2]
+    def put_vector(search_data: wp.array2d(dtype=dtype), world: int, at: int, stride: int, x: vec3):
+        search_data[world, at] = x[0]
+        search_data[world, at + stride] = x[1]
+        search_data[world, at + 2 * stride] = x[2]
 
     @wp.func
     def same(u: Motion):
@@ -233,77 +235,85 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     linear = dyn.linear if resists else same  # part of a motion
 
     @wp.func
-    def put_motion(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, first: int, n: vec3, u: Motion):
+    def put_motion(
+        search_data: wp.array2d(dtype=dtype), world: int, c: int, stride: int, first: int, n: vec3, u: Motion
+    ):
         """Store a motion from row ``first`` on."""
         if wp.static(resists):
             w = dyn.angular(u)
             about = wp.dot(n, w)
-            course[world, (first + _ANGULAR) * stride + c] = about
-            put_vector(course, world, (first + _ANGULAR + 1) * stride + c, stride, w - n * about)
+            search_data[world, (first + _ANGULAR) * stride + c] = about
+            put_vector(search_data, world, (first + _ANGULAR + 1) * stride + c, stride, w - n * about)
         along = contact_law.normal_part(u, n)
-        course[world, first * stride + c] = along
-        put_vector(course, world, (first + 1) * stride + c, stride, linear(u) - n * along)
+        search_data[world, first * stride + c] = along
+        put_vector(search_data, world, (first + 1) * stride + c, stride, linear(u) - n * along)
 
     @wp.func
-    def put(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3, q: Coefficients, u: Motion):
+    def put(search_data: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3, q: Coefficients, u: Motion):
         """Store contact ``c`` at the motion ``u``, at rest along the step."""
         for i in range(4):
-            course[world, i * stride + c] = q[i]
+            search_data[world, i * stride + c] = q[i]
         if wp.static(resists):
             for i in range(3):
-                course[world, (_ROLLING + i) * stride + c] = q[4 + i]
+                search_data[world, (_ROLLING + i) * stride + c] = q[4 + i]
         if wp.static(softens):
             for i in range(2):
-                course[world, (beta_row + i) * stride + c] = q[plain + i]
-        put_motion(course, world, c, stride, _NORMAL_SPEED, n, u)
-        put_motion(course, world, c, stride, _NORMAL_CHANGE, n, Motion())
+                search_data[world, (beta_row + i) * stride + c] = q[plain + i]
+        put_motion(search_data, world, c, stride, _NORMAL_SPEED, n, u)
+        put_motion(search_data, world, c, stride, _NORMAL_CHANGE, n, Motion())
 
     @wp.func
-    def put_law(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, q: Coefficients):
+    def put_law(search_data: wp.array2d(dtype=dtype), world: int, c: int, stride: int, q: Coefficients):
         """Store the coefficients of hard contact ``c``, at rest along the step."""
         for i in range(4):
-            course[world, i * stride + c] = q[i]
-            course[world, (_NORMAL_CHANGE + i) * stride + c] = dtype(0.0)
+            search_data[world, i * stride + c] = q[i]
+            search_data[world, (_NORMAL_CHANGE + i) * stride + c] = dtype(0.0)
 
     @wp.func
-    def put_change(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3, change: Motion):
+    def put_change(search_data: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3, change: Motion):
         """Store what a step of length 1 adds to the motion of contact ``c``."""
-        put_motion(course, world, c, stride, _NORMAL_CHANGE, n, change)
+        put_motion(search_data, world, c, stride, _NORMAL_CHANGE, n, change)
 
     @wp.func
-    def vector_at(course: wp.array2d(dtype=dtype), world: int, at: int, stride: int):
-        return vec3(course[world, at], course[world, at + stride], course[world, at + 2 * stride])
+    def vector_at(search_data: wp.array2d(dtype=dtype), world: int, at: int, stride: int):
+        return vec3(search_data[world, at], search_data[world, at + stride], search_data[world, at + 2 * stride])
 
     @wp.func
-    def acts(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int):
+    def acts(search_data: wp.array2d(dtype=dtype), world: int, c: int, stride: int):
         """Whether contact ``c`` acts where the last step ended."""
-        return course[world, _LOAD * stride + c] > dtype(0.0)
+        return search_data[world, _LOAD * stride + c] > dtype(0.0)
 
     @wp.func
-    def motion(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3):
+    def motion(search_data: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3):
         """Relative motion of contact ``c``."""
-        u = n * course[world, _NORMAL_SPEED * stride + c] + vector_at(course, world, _SLIP * stride + c, stride)
+        u = n * search_data[world, _NORMAL_SPEED * stride + c] + vector_at(
+            search_data, world, _SLIP * stride + c, stride
+        )
         if wp.static(resists):
-            w = n * course[world, _SPIN * stride + c] + vector_at(course, world, _ROLL * stride + c, stride)
+            w = n * search_data[world, _SPIN * stride + c] + vector_at(search_data, world, _ROLL * stride + c, stride)
             return dyn.join(u, w)
         else:
             return u
 
     @wp.func
-    def impulse(course: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3):
+    def impulse(search_data: wp.array2d(dtype=dtype), world: int, c: int, stride: int, n: vec3):
         """Impulse of contact ``c``, which acts."""
-        load = course[world, _LOAD * stride + c]
-        push = (n - vector_at(course, world, _SLIP * stride + c, stride) * course[world, _DRAG * stride + c]) * load
+        load = search_data[world, _LOAD * stride + c]
+        push = (
+            n - vector_at(search_data, world, _SLIP * stride + c, stride) * search_data[world, _DRAG * stride + c]
+        ) * load
         if wp.static(resists):
-            moment = vector_at(course, world, _ROLL * stride + c, stride) * course[world, _ROLL_DRAG * stride + c]
-            moment += n * (course[world, _SPIN * stride + c] * course[world, _SPIN_DRAG * stride + c])
+            moment = (
+                vector_at(search_data, world, _ROLL * stride + c, stride) * search_data[world, _ROLL_DRAG * stride + c]
+            )
+            moment += n * (search_data[world, _SPIN * stride + c] * search_data[world, _SPIN_DRAG * stride + c])
             return dyn.join(push, moment * -load)
         else:
             return push
 
     @wp.func
     def search(
-        course: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, eps: dtype, slope_0: dtype,
+        search_data: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, eps: dtype, slope_0: dtype,
         curve: dtype,
     ):  # fmt: skip
         """Length of the step at which the energy's slope is small; see ``dense.py``.
@@ -316,7 +326,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         evaluation = int(0)
         searching = int(1)
         while searching == 1:
-            of_contacts = slope_and_bend(course, world, stride, contacts, alpha, eps)
+            of_contacts = slope_and_bend(search_data, world, stride, contacts, alpha, eps)
             slope = slope_0 + alpha * curve + of_contacts[0]
             evaluation += 1
             if wp.abs(slope) <= dtype(LINE_SEARCH_TOLERANCE) * wp.abs(slope_0):

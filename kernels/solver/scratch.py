@@ -31,7 +31,7 @@ class Scratch:
     slip: wp.array  # Motion of ``contact/law.py`` [W, C]: relative velocities
     slip_change: wp.array  # the same [W, C]
     friction: wp.array  # vec3 [W, C]: of hard contacts, in parts of its limit; of small worlds
-    course: wp.array  # [W, R C + 8], R numbers a contact, see ``line_search.py``; of large worlds
+    search_data: wp.array  # [W, R C + 8], R numbers a contact, see ``line_search.py``; of large worlds
     graph: GraphArrays | None  # of worlds too large for one dense system
     blocks: BlockArrays | None
 
@@ -55,7 +55,7 @@ class Scratch:
             slip=zeros((worlds, capacity), p.vec3),
             slip_change=zeros((worlds, capacity), p.vec3),
             friction=zeros((worlds, capacity if small else 1), p.vec3),
-            course=zeros((worlds, 1 if small else row_count(False) * capacity + LANES), p.scalar),
+            search_data=zeros((worlds, 1 if small else row_count(False) * capacity + LANES), p.scalar),
             graph=None if small else GraphArrays.allocate(worlds, bodies, capacity, device),
             blocks=None if small else BlockArrays.allocate(worlds, bodies, dtype, device),
         )

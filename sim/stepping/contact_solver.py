@@ -9,7 +9,7 @@ from typing import Any
 import warp as wp
 
 from ...kernels.contact import law
-from ...kernels.contact.row_arrays import Rows
+from ...kernels.contact.row_arrays import ContactRows
 from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.model_arrays import ModelArrays
 from ...kernels.core.simd import LANES
@@ -57,12 +57,12 @@ class Solver:
         if old.graph is None:
             friction = wp.zeros((worlds, capacity), dtype=friction.dtype, device=device)
         own = None if old.graph is None else GraphArrays.allocate(worlds, bodies, capacity, device)
-        course = old.course
+        search_data = old.search_data
         if own is not None:
             numbers = row_count(self.resists) * capacity + LANES
-            course = wp.zeros((worlds, numbers), dtype=self.real, device=device)
+            search_data = wp.zeros((worlds, numbers), dtype=self.real, device=device)
         scratch = dataclasses.replace(
-            old, slip=slips[0], slip_change=slips[1], friction=friction, course=course, graph=own
+            old, slip=slips[0], slip_change=slips[1], friction=friction, search_data=search_data, graph=own
         )
         return dataclasses.replace(self, scratch=scratch)
 
@@ -71,15 +71,15 @@ class Solver:
         return dataclasses.replace(self, resists=True).with_capacity(self.scratch.slip.shape[1])
 
     def solve(
-        self, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array, rows: Rows, body_v1: wp.array,
-        report: SolverReport, again: wp.array | None = None, *, further: bool = False,
+        self, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array, rows: ContactRows,
+        body_v1: wp.array, report: SolverReport, repeat: wp.array | None = None, *, further: bool = False,
     ) -> None:  # fmt: skip
         """Write the velocities after the step into ``body_v1``; see ``kernels.solve.solve`` for the arguments."""
         o, s = self.options, self.scratch
         tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-4)
         step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": tolerance}
         step["max_iterations"] = o.max_iterations
-        step |= {"again": again, "further": further}
+        step |= {"again": repeat, "further": further}
         if s.graph is None:
             dense.solve(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report,
@@ -91,8 +91,8 @@ class Solver:
             )
 
     def adjoint(
-        self, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, count: wp.array, rows: Rows, adj_v1: wp.array,
-        adjoints: Adjoints,
+        self, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, count: wp.array, rows: ContactRows,
+        adj_v1: wp.array, adjoints: Adjoints,
     ) -> None:  # fmt: skip
         """Solve with the Hessian at ``body_v1``; writes ``adjoints.z`` and ``adjoints.active``."""
         step = {"h": self.options.step, "eps": self.options.stiction}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...kernels.contact.row_arrays import Rows
+from ...kernels.contact.row_arrays import ContactRows
 from .contact_solver import Solver
 
 __all__ = ["ContactStage"]
@@ -14,7 +14,7 @@ __all__ = ["ContactStage"]
 class ContactStage:
     """Contact rows of a batch, with resistance or without, softened or not, and the solver that takes them."""
 
-    rows: Rows
+    rows: ContactRows
     solver: Solver
 
     @property

@@ -48,7 +48,7 @@ class ImpactSteps:
         """Contacts, two solves, and the rows of the third; returns the velocities the step starts from."""
         batch, own, options = self.batch, self.own, self.batch.options
         real, arrays, q = batch.real, batch.arrays, batch.q[t]
-        start = batch.list_contacts(t, self.stage, whole=True)
+        start = batch.list_contacts(t, self.stage, all_pairs=True)
         impact.leave_out(
             real, arrays, start, batch.features, self.stage.rows, own, threshold=batch.options.restitution_threshold
         )

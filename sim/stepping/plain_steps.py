@@ -33,15 +33,15 @@ class PlainSteps:
     def __init__(self, batch: WorldBatch, stage: ContactStage, slips: SlipSteps | None, found: SlipSteps | None):
         self.batch, self.stage, self.slips, self.found = batch, stage, slips, found
 
-    def _velocities(self, t: int, start: wp.array, every: bool) -> None:
+    def _velocities(self, t: int, start: wp.array, first_pass: bool) -> None:
         """Solve step ``t`` for the velocities after it."""
         batch, stage = self.batch, self.stage
         stage.solver.solve(
             batch.q[t], start, batch.control[t], batch.features.count, stage.rows, batch.solved, batch.report,
-            None if every else batch.near.again, further=not every,
+            None if first_pass else batch.near.repeat, further=not first_pass,
         )  # fmt: skip
         if self.slips is not None:
-            self.slips.forward(t, start, None if every else batch.near.again)
+            self.slips.forward(t, start, None if first_pass else batch.near.repeat)
 
     def forward(self, steps: int) -> None:
         """Launch ``steps`` steps."""
@@ -50,7 +50,7 @@ class PlainSteps:
             batch.staged.zero_()
         for t in range(steps):
             start = batch.list_contacts(t, stage)
-            self._velocities(t, start, every=True)
+            self._velocities(t, start, first_pass=True)
             self._mark_missed(t)
             self._where_marked(0, functools.partial(self._detect_again, t, start))
             integrate.integrate(
@@ -58,21 +58,21 @@ class PlainSteps:
                 h=batch.options.step,
             )  # fmt: skip
 
-    def _detect_again(self, t: int, start: wp.array, whole: bool = False) -> None:
+    def _detect_again(self, t: int, start: wp.array, all_pairs: bool = False) -> None:
         """List and solve the marked worlds of step ``t`` again, first by the speeds of each pair, then as a whole."""
         batch, stage = self.batch, self.stage
-        batch.list_contacts(t, stage, batch.near.listed_v, every=False, whole=whole)
-        self._velocities(t, start, every=False)
-        self._mark_missed(t, every=False, last=whole)
-        if not whole:
-            self._where_marked(1, functools.partial(self._detect_again, t, start, whole=True))
+        batch.list_contacts(t, stage, batch.near.listed_v, first_pass=False, all_pairs=all_pairs)
+        self._velocities(t, start, first_pass=False)
+        self._mark_missed(t, first_pass=False, last=all_pairs)
+        if not all_pairs:
+            self._where_marked(1, functools.partial(self._detect_again, t, start, all_pairs=True))
 
-    def _mark_missed(self, t: int, *, every: bool = True, last: bool = False) -> None:
+    def _mark_missed(self, t: int, *, first_pass: bool = True, last: bool = False) -> None:
         """Mark the worlds whose solution of step ``t`` meets contacts that were not listed; at last they failed."""
         batch, stage = self.batch, self.stage
-        broad_phase.overlooked(
+        broad_phase.find_missed_pairs(
             batch.real, batch.arrays.shape_body, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage),
-            every=every, failures=batch.report if last else None,
+            first_pass=first_pass, failures=batch.report if last else None,
         )  # fmt: skip
 
     def _where_marked(self, look: int, launches: Callable[[], None]) -> None:

@@ -295,8 +295,8 @@ class Simulator:
                 carry_q.copy_(batch.adj_q_view[0])
                 carry_v.copy_(batch.adj_v_view[0])
                 _copy(out["control"][first:end, start:stop], batch.adj_control_view[:count, :n])
-            for name, whole, carry in (("q0", seeds["path_q"], carry_q), ("v0", seeds["path_v"], carry_v)):
-                add(None if whole is None else whole[0], carry)
+            for name, all_pairs, carry in (("q0", seeds["path_q"], carry_q), ("v0", seeds["path_v"], carry_v)):
+                add(None if all_pairs is None else all_pairs[0], carry)
                 out[name][start:stop] = carry[:n]
             for name in PARAMETERS:
                 out[name][start:stop] = batch.adj_parameter_views[name][:n]
@@ -375,8 +375,8 @@ class Simulator:
         return Pass(kind, impacts, any(name in wanted or bool(values[name].any()) for name in RESISTANCES))
 
     def _lengths(self, steps: int) -> list[int]:
-        whole, rest = divmod(steps, self.options.segment)
-        return [self.options.segment] * whole + ([rest] if rest else [])
+        all_pairs, rest = divmod(steps, self.options.segment)
+        return [self.options.segment] * all_pairs + ([rest] if rest else [])
 
     def _load(self, batch: WorldBatch, values: dict[str, torch.Tensor], start: int, stop: int, work: Pass) -> None:
         for name, view in batch.parameter_views.items():

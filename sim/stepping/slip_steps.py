@@ -60,12 +60,12 @@ class SlipSteps:
             batch.q[t], start, batch.control[t], own.total, own.rows, velocities, batch.report, own.staged, further=True
         )
 
-    def _weigh(self, t: int, start: wp.array, velocities: wp.array, again: wp.array | None = None) -> None:
+    def _weigh(self, t: int, start: wp.array, velocities: wp.array, repeat: wp.array | None = None) -> None:
         """Mark the worlds that take further solves, by the ``velocities`` of the first."""
         batch = self.batch
         slip.weigh(
             batch.real, batch.arrays, start, velocities, batch.features, self.stage.rows, self.own,
-            batch.staged[t], again=again,
+            batch.staged[t], repeat=repeat,
             **self._plain,
         )  # fmt: skip
 
@@ -79,7 +79,7 @@ class SlipSteps:
         self._rows(start, self, slip.THIRD)
         self._solve(t, start, own.body_vc)
 
-    def forward(self, t: int, start: wp.array, again: wp.array | None = None) -> None:
+    def forward(self, t: int, start: wp.array, repeat: wp.array | None = None) -> None:
         """Go on from the first solve's velocities after step ``t`` to the last one's, in all or the marked worlds."""
         batch, own = self.batch, self.own
         v1 = batch.solved
@@ -92,7 +92,7 @@ class SlipSteps:
             self._solve(t, start, v1)
             self.forget()
 
-        self._weigh(t, start, v1, again)
+        self._weigh(t, start, v1, repeat)
         batch.where(own.any, launches)
 
     def solve_again(self, t: int, start: wp.array) -> None:

@@ -18,7 +18,7 @@ from ...kernels.collision import broad_phase
 from ...kernels.collision.driver import detect
 from ...kernels.collision.features import Features
 from ...kernels.contact import contact_rows, forces
-from ...kernels.contact.row_arrays import Rows
+from ...kernels.contact.row_arrays import ContactRows
 from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.precision import precision
 from ...kernels.core.solver_report import SolverReport
@@ -75,7 +75,7 @@ class WorldBatch:
         self.features = Features.allocate(width, capacity, self.real, self.device)
         # the further solves of steps in which slip changes have up to two rows a contact
         solver = Solver.allocate(self.real, self.arrays, options, width, 2 * capacity)
-        plain = ContactStage(Rows.allocate(width, capacity, self.real, self.device), solver)
+        plain = ContactStage(ContactRows.allocate(width, capacity, self.real, self.device), solver)
         self.stages = {plain.key: plain}
         """Contact laws in use, by whether they have resistance and whether they are softened."""
         self.report = SolverReport.allocate(width, self.real, self.device)
@@ -141,7 +141,13 @@ class WorldBatch:
             )
 
     def list_contacts(
-        self, t: int, stage: ContactStage, v1: wp.array | None = None, *, every: bool = True, whole: bool = False
+        self,
+        t: int,
+        stage: ContactStage,
+        v1: wp.array | None = None,
+        *,
+        first_pass: bool = True,
+        all_pairs: bool = False,
     ) -> wp.array:
         """Detect the contacts of step ``t`` and prepare their rows; returns the velocities the step starts from.
 
@@ -149,27 +155,27 @@ class WorldBatch:
             t: Number of the step within the segment.
             stage: Whose rows and solver to prepare.
             v1: Velocities after the step, as far as they are known.
-            every: Whether to do so in all worlds, or only in those marked in ``near``.
-            whole: Whether to list contacts by the greatest speed in the world, not by that of their own bodies.
+            first_pass: Whether to do so in all worlds, or only in those marked in ``near``.
+            all_pairs: Whether to list contacts by the greatest speed in the world, not by that of their own bodies.
         """
         a = self.arrays
         start = self.rest if self.options.quasi_dynamic else self.v[t]
-        again = None if every else self.near.again
+        repeat = None if first_pass else self.near.repeat
         detect(
             self.real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
             shape_pose=a.shape_pose, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], body_v1=v1, near=self.near,
-            features=self.features, hulls=a.hulls, every=every, whole=whole, margin=self.margin + self.felt(stage),
-            **self._detect,
+            features=self.features, hulls=a.hulls, first_pass=first_pass, all_pairs=all_pairs,
+            margin=self.margin + self.felt(stage), **self._detect,
         )  # fmt: skip
-        self.prepare_rows(t, stage, start, again)
+        self.prepare_rows(t, stage, start, repeat)
         return start
 
-    def prepare_rows(self, t: int, stage: ContactStage, start: wp.array, again: wp.array | None = None) -> None:
+    def prepare_rows(self, t: int, stage: ContactStage, start: wp.array, repeat: wp.array | None = None) -> None:
         """Rows of the listed contacts of step ``t``, in all worlds or the marked ones."""
         contact_rows.prepare(
             self.real, self.arrays, self.q[t], start, self.features, stage.rows, h=self.options.step,
             eps=self.options.stiction, angular_eps=self.options.angular_stiction,
-            even=self.options.even_faces, again=again,
+            even=self.options.even_faces, repeat=repeat,
         )  # fmt: skip
 
     def felt(self, stage: ContactStage) -> float:
@@ -191,7 +197,7 @@ class WorldBatch:
         """Rows and solver of a contact law, with resistance or without, softened or not; allocated at first use."""
         key = (resists, softens)
         if key not in self.stages:
-            rows_ = Rows.allocate(self.width, self.capacity, self.real, self.device, resists, softens)
+            rows_ = ContactRows.allocate(self.width, self.capacity, self.real, self.device, resists, softens)
             solver = self.stages[False, False].solver
             self.stages[key] = ContactStage(rows_, solver.resisting() if resists else solver)
         return self.stages[key]

@@ -89,7 +89,7 @@ def handed_over(t, w, code, poses, shape_body, gap):
         np.interp(x, [0, 1], [0, 1]) ** 2 * (3 - 2 * np.interp(x, [0, 1], [0, 1]))
         for x in (
             (edges - face) / (H.FACES * width),
-            (sine - H.FLAT) / (H.TILTED - H.FLAT),
+            (sine - H.FLAT) / (H.OBLIQUE - H.FLAT),
             abs(height - max(edges, face)) / width - 0.5,
         )
     )

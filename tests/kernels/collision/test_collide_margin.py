@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from carom.kernels.collision.broad_phase import ANEW, MORE, NearArrays, overlooked
+from carom.kernels.collision.broad_phase import ANEW, MORE, NearArrays, find_missed_pairs
 from carom.kernels.collision.driver import detect
 from carom.kernels.collision.features import Features
 from carom.kernels.core.precision import precision
@@ -54,7 +54,7 @@ class Scene:
         detect(
             self.dtype, **self.model, **self.shapes, body_q=self.q, body_v=v0, body_v1=v1, margin=margin,
             reach=self.array(np.full(self.worlds, reach), self.dtype), step=step, near=self.near,
-            features=self.features, every=every,
+            features=self.features, first_pass=every,
         )  # fmt: skip
         count = self.features.count.numpy()
         assert self.features.needed.numpy().max() == count.max()
@@ -64,11 +64,11 @@ class Scene:
 
     def marked(self, v1, *, reach, **_):
         """How a solution v1 sends worlds back to detection: not at all, for pairs without contacts, or for all."""
-        overlooked(
+        find_missed_pairs(
             self.dtype, self.model["shape_body"], self.array(np.broadcast_to(v1, (self.worlds, 2, 6)), self.p.spatial),
             self.near, reach=self.array(np.full(self.worlds, reach), self.dtype),
         )  # fmt: skip
-        return self.near.again.numpy().tolist()
+        return self.near.repeat.numpy().tolist()
 
 
 def velocities(first=(0, 0, 0), second=(0, 0, 0), spin=0.0):

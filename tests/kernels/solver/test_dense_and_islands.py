@@ -15,7 +15,7 @@ import pytest
 import warp as wp
 from contact_laws import LAWS, Contacts, Law, evaluate, random_contacts
 
-from carom.kernels.contact.row_arrays import Rows
+from carom.kernels.contact.row_arrays import ContactRows
 from carom.kernels.core.adjoint_arrays import Adjoints
 from carom.kernels.core.model_arrays import ModelArrays
 from carom.kernels.core.precision import precision
@@ -48,7 +48,7 @@ class Scene:
     v0: wp.array
     control: wp.array
     count: np.ndarray
-    rows: Rows
+    rows: ContactRows
     contacts: list[Contacts]
     arms: np.ndarray  # [W, C, 2, 3]
     twist: np.ndarray  # [W, C, 3]
@@ -114,7 +114,7 @@ def random_scene(name: str, kind: Law, own_arms: bool, dtype: Any, seed: int) ->
     v0 = rounded(rng.normal(size=(WORLDS, bodies, 6)) * rng.choice([0.0, 0.02, 1.0], (WORLDS, 1, 1)) * mask)
 
     # pairs of bodies, some twice with another one between, and those of what does not move among them
-    rows = Rows.allocate(WORLDS, CONTACTS, dtype, "cpu", kind.resists, kind.softens, own_arms)
+    rows = ContactRows.allocate(WORLDS, CONTACTS, dtype, "cpu", kind.resists, kind.softens, own_arms)
     pairs = np.full((WORLDS, CONTACTS, 2), -1)
     count = rng.integers(0, CONTACTS + 1, WORLDS)
     count[0], count[1] = CONTACTS, 0

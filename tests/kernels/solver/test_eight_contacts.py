@@ -41,29 +41,29 @@ def _kernel(dtype: Any, own_arms: bool) -> Any:
         arm_j: wp.array(dtype=vec3), twist: wp.array(dtype=vec3), coefficients: wp.array(dtype=vec4),
         friction: wp.array(dtype=vec3), v: wp.array2d(dtype=spatial), change: wp.array2d(dtype=spatial), eps: dtype,
         fixed: wp.array(dtype=int), swapped: wp.array(dtype=int), most: wp.array(dtype=dtype),
-        course: wp.array2d(dtype=dtype), total: wp.array(dtype=vec10), diagonal: wp.array2d(dtype=block),
+        search_data: wp.array2d(dtype=dtype), total: wp.array(dtype=vec10), diagonal: wp.array2d(dtype=block),
         below: wp.array2d(dtype=block),
     ):  # fmt: skip
         stride = normal.shape[0]
         edges = fixed.shape[0]
         for c in range(stride):
-            line.put_law(course, 0, c, stride, coefficients[c])
-            eight.put_arms(course, 0, c, stride, normal[c], arm_i[c], arm_j[c], twist[c])
+            line.put_law(search_data, 0, c, stride, coefficients[c])
+            eight.put_arms(search_data, 0, c, stride, normal[c], arm_i[c], arm_j[c], twist[c])
         for e in range(edges):
-            eight.put_relative(course, 0, begin[e], begin[e + 1], stride, v[e, 0], v[e, 1], MOTION)
-        line.advance(course, 0, stride, stride, dtype(0.0), eps)
+            eight.put_relative(search_data, 0, begin[e], begin[e + 1], stride, v[e, 0], v[e, 1], MOTION)
+        line.advance(search_data, 0, stride, stride, dtype(0.0), eps)
         for e in range(edges):
-            eight.put_relative(course, 0, begin[e], begin[e + 1], stride, change[e, 0], change[e, 1], CHANGE)
+            eight.put_relative(search_data, 0, begin[e], begin[e + 1], stride, change[e, 0], change[e, 1], CHANGE)
         for c in range(stride):
             for k in range(3):
-                course[0, (first_friction + k) * stride + c] = friction[c][k]
+                search_data[0, (first_friction + k) * stride + c] = friction[c][k]
         for e in range(edges):
-            total[e] = eight.impulses(course, 0, begin[e], begin[e + 1], stride)
+            total[e] = eight.impulses(search_data, 0, begin[e], begin[e + 1], stride)
             j = 2 * e + 1
             if fixed[e] == 1:
                 j = -1
             eight.add_curvature(
-                course, 0, begin[e], begin[e + 1], stride, eps, diagonal, below, 2 * e, j, e, swapped[e], most[e]
+                search_data, 0, begin[e], begin[e + 1], stride, eps, diagonal, below, 2 * e, j, e, swapped[e], most[e]
             )
 
     return island
@@ -182,7 +182,7 @@ def test_edges_of_an_island(dtype: Any, own_arms: bool) -> None:
     bend = (normal_part + (bend - normal_part) * less) * acting[:, None, None]
 
     swapped = (np.arange(edges) % 4 < 2).astype(np.int32)
-    course = wp.zeros((1, row_count(False) * n + LANES), dtype=dtype, device="cpu")
+    search_data = wp.zeros((1, row_count(False) * n + LANES), dtype=dtype, device="cpu")
     total = wp.zeros(edges, dtype=wp.types.vector(10, dtype), device="cpu")
     block = block_products.make(dtype).block
     diagonal = wp.zeros((1, 2 * edges), dtype=block, device="cpu")
@@ -198,10 +198,10 @@ def test_edges_of_an_island(dtype: Any, own_arms: bool) -> None:
             put(moved.coefficients, p.vec4), put(friction, p.vec3), put(v, p.spatial), put(change, p.spatial),
             dtype(EPS), put(fixed.astype(np.int32), wp.int32), put(swapped, wp.int32), put(most, dtype),
         ],
-        outputs=[course, total, diagonal, below], device="cpu",
+        outputs=[search_data, total, diagonal, below], device="cpu",
     )  # fmt: skip
 
-    rows = course.numpy()[0, : row_count(False) * n].reshape(-1, n).astype(float)
+    rows = search_data.numpy()[0, : row_count(False) * n].reshape(-1, n).astype(float)
     for first, x in ((MOTION, v), (CHANGE, change)):
         at, u = int(first), relative(x)
         np.testing.assert_array_less(np.abs(rows[at] - (u * moved.normal).sum(1)), ROUNDING * p.epsilon * fast(x)[:, 0])

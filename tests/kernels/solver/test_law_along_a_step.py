@@ -34,7 +34,7 @@ def _kernel(dtype: Any, resists: bool, softens: bool) -> Any:
     def walk(
         count: wp.array(dtype=int), normal: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
         start: wp.array2d(dtype=Motion), change: wp.array2d(dtype=Motion), alpha: wp.array(dtype=dtype), eps: dtype,
-        course: wp.array2d(dtype=dtype), at_start: wp.array2d(dtype=dtype), slope: wp.array(dtype=vec2),
+        search_data: wp.array2d(dtype=dtype), at_start: wp.array2d(dtype=dtype), slope: wp.array(dtype=vec2),
         at_end: wp.array2d(dtype=dtype), acts: wp.array2d(dtype=int), motion: wp.array2d(dtype=Motion),
         impulse: wp.array2d(dtype=Motion),
     ):  # fmt: skip
@@ -42,18 +42,18 @@ def _kernel(dtype: Any, resists: bool, softens: bool) -> Any:
         stride = normal.shape[1]
         n = count[world]
         for c in range(n):
-            line.put(course, world, c, stride, normal[world, c], coefficients[world, c], start[world, c])
-        line.advance(course, world, stride, n, dtype(0.0), eps)
+            line.put(search_data, world, c, stride, normal[world, c], coefficients[world, c], start[world, c])
+        line.advance(search_data, world, stride, n, dtype(0.0), eps)
         for c in range(n):
-            at_start[world, c] = course[world, 12 * stride + c]
-            line.put_change(course, world, c, stride, normal[world, c], change[world, c])
-        slope[world] = line.slope_and_bend(course, world, stride, n, alpha[world], eps)
-        line.advance(course, world, stride, n, alpha[world], eps)
+            at_start[world, c] = search_data[world, 12 * stride + c]
+            line.put_change(search_data, world, c, stride, normal[world, c], change[world, c])
+        slope[world] = line.slope_and_bend(search_data, world, stride, n, alpha[world], eps)
+        line.advance(search_data, world, stride, n, alpha[world], eps)
         for c in range(n):
-            at_end[world, c] = course[world, 12 * stride + c]
-            acts[world, c] = int(line.acts(course, world, c, stride))
-            motion[world, c] = line.motion(course, world, c, stride, normal[world, c])
-            impulse[world, c] = line.impulse(course, world, c, stride, normal[world, c])
+            at_end[world, c] = search_data[world, 12 * stride + c]
+            acts[world, c] = int(line.acts(search_data, world, c, stride))
+            motion[world, c] = line.motion(search_data, world, c, stride, normal[world, c])
+            impulse[world, c] = line.impulse(search_data, world, c, stride, normal[world, c])
 
     return walk
 
@@ -97,7 +97,7 @@ def test_line_search_has_the_law_of_the_contacts(kind: Law, dtype: Any, eps: flo
     p, contact_law = precision(dtype), law.make(dtype, kind.resists, kind.softens)
     shape = (len(COUNTS), max(COUNTS))
     steps = wp.array([alpha[max(e - 1, 0)] for e in np.cumsum(COUNTS)], dtype=dtype, device="cpu")
-    course = wp.zeros(
+    search_data = wp.zeros(
         (shape[0], row_count(kind.resists) * shape[1] + LANES), dtype=dtype, device="cpu"
     )  # fmt: skip
     types = (dtype, wp.int32, contact_law.Motion, contact_law.Motion)
@@ -111,7 +111,7 @@ def test_line_search_has_the_law_of_the_contacts(kind: Law, dtype: Any, eps: flo
             in_worlds(start.coefficients, contact_law.Coefficients), in_worlds(start.motion, contact_law.Motion),
             in_worlds(change, contact_law.Motion), steps, dtype(start.eps),
         ],
-        outputs=[course, at_start, slope, *out], device="cpu",
+        outputs=[search_data, at_start, slope, *out], device="cpu",
     )  # fmt: skip
 
     first, last = evaluate(start), evaluate(end)
@@ -169,18 +169,18 @@ def _steps_kernel(dtype: Any) -> Any:
     def steps(
         count: wp.array(dtype=int), normal: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4),
         start: wp.array2d(dtype=vec3), change: wp.array2d(dtype=vec3), alpha: wp.array(dtype=dtype), eps: dtype,
-        number: int, course: wp.array2d(dtype=dtype),
+        number: int, search_data: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
         stride = normal.shape[1]
         n = count[world]
         for c in range(n):
-            line.put(course, world, c, stride, normal[world, c], coefficients[world, c], start[world, c])
-        line.advance(course, world, stride, n, dtype(0.0), eps)
+            line.put(search_data, world, c, stride, normal[world, c], coefficients[world, c], start[world, c])
+        line.advance(search_data, world, stride, n, dtype(0.0), eps)
         for _ in range(number):
             for c in range(n):
-                line.put_change(course, world, c, stride, normal[world, c], change[world, c])
-            line.advance(course, world, stride, n, alpha[world], eps)
+                line.put_change(search_data, world, c, stride, normal[world, c], change[world, c])
+            line.advance(search_data, world, stride, n, alpha[world], eps)
 
     return steps
 
@@ -202,12 +202,12 @@ def test_friction_on_its_way_is_that_of_the_dense_solver(dtype: Any) -> None:
     expected = wp.zeros(n, dtype=p.vec3, device="cpu")
     allowed = np.zeros(n)
     for number in (1, 2, 3):
-        course = wp.zeros((len(COUNTS), row_count(False) * stride + LANES), dtype=dtype, device="cpu")
+        search_data = wp.zeros((len(COUNTS), row_count(False) * stride + LANES), dtype=dtype, device="cpu")
         wp.launch(
-            _steps_kernel(dtype), dim=len(COUNTS), inputs=[*given, dtype(start.eps), number, course], device="cpu"
+            _steps_kernel(dtype), dim=len(COUNTS), inputs=[*given, dtype(start.eps), number, search_data], device="cpu"
         )  # fmt: skip
         first = row_number("FRICTION")
-        rows = course.numpy()[:, first * stride : (first + 3) * stride].reshape(len(COUNTS), 3, stride)
+        rows = search_data.numpy()[:, first * stride : (first + 3) * stride].reshape(len(COUNTS), 3, stride)
         found = np.concatenate([rows[w, :, :count].T for w, count in enumerate(COUNTS)]).astype(float)
         here = start.moved(start.motion + ((number - 1) * alpha)[:, None] * change)
         wp.launch(
