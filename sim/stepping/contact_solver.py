@@ -79,7 +79,7 @@ class Solver:
         tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-4)
         step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": tolerance}
         step["max_iterations"] = o.max_iterations
-        step |= {"again": repeat, "further": further}
+        step |= {"repeat": repeat, "further": further}
         if s.graph is None:
             dense.solve(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report,

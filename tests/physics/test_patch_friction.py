@@ -103,6 +103,20 @@ def test_torsion_on_a_face_is_that_of_even_pressure(name, below):
     assert arm(b) == pytest.approx(even_arm(outline), rel=0.08 if name == "right triangle" else 0.02)
 
 
+@pytest.mark.parametrize("speed", [0.3, 3.0])
+@pytest.mark.parametrize("name", ["box", "box 1:3", "cylinder", "6"])
+def test_a_face_that_lands_level_has_even_friction_in_every_step(name, speed):
+    """Torque impulse over mu times normal impulse, step by step from the first touch on."""
+    outline, add = SHAPES[name]
+    model = scene(add, height=HEIGHT + 0.002, velocity=(0, 0, -speed), **SPIN).finalize(dtype="float64")
+    v = Simulator(model, step=0.005).rollout(model.state(), steps=12).body_v[:, 0, 0].numpy()
+    normal = MASS * (np.diff(v[:, 2]) + G * 0.005)
+    touched = normal > 1e-3 * MASS * G * 0.005
+    assert touched.any()
+    found = -INERTIA * np.diff(v[:, 5])[touched] / (MU * normal[touched])
+    np.testing.assert_allclose(found, even_arm(outline), rtol=0.02)
+
+
 def test_torsion_where_faces_overlap_in_part():
     """A wide plate on a narrow table: the patch is the table's face."""
     b = scene(
