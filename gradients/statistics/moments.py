@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .leave_one_out import leave_one_out
+
 __all__ = ["CovarianceMoments", "MeanMoments"]
 
 
@@ -196,7 +198,7 @@ class CovarianceMoments:
                 return mean, None
             variance = self.table[2, 1, 0] / count - mean.square()
             return mean, variance.clamp_min(0.0) / (count - 1.0)
-        return _leave_one_out(self, count, independent)
+        return leave_one_out(self.table[:, :, 0], self.base[:, 0], count, independent)
 
 
 def _shifted(sums: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
@@ -207,27 +209,6 @@ def _shifted(sums: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
 def _spread(means: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean of independent replications [R, T, C] and its variance."""
     return means.mean(0), means.var(0) / len(means)
-
-
-def _leave_one_out(
-    moments: CovarianceMoments, count: torch.Tensor, independent: bool
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Sample covariance of weights and factors, and its jackknife variance, from raw sums."""
-    table = moments.table[:, :, 0]
-    mean = moments.base[1, 0][:, None] / count
-    scatter = moments.base[2, 0][:, None] - count * mean.square()
-    factor = table[0, 0] / count
-    product = table[1, 0] - mean * table[0, 0]
-    if not independent:
-        return product / count, None
-    # Sums over samples of c y, c^2 y and c^2 y^2 with c = w - mean w, from those with w - shift.
-    mixed = table[2, 0] - 2.0 * mean * table[1, 0] + mean.square() * table[0, 0]
-    second = table[2, 1] - 2.0 * mean * table[1, 1] + mean.square() * table[0, 1]
-    centred = second - 2.0 * factor * mixed + factor.square() * scatter
-    # Jackknife: with z_k = c_k (y_k - mean y), leaving sample k out changes the covariance by -n z_k / ((n - 1)(n - 2))
-    # plus a constant.
-    variance = (centred - product.square() / count) * count / ((count - 1.0) * (count - 2.0).square())
-    return product / (count - 1.0), variance.clamp_min(0.0)
 
 
 def _over_replications(moments: CovarianceMoments) -> tuple[torch.Tensor, torch.Tensor]:

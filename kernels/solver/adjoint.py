@@ -22,7 +22,7 @@ from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
-from . import dense, dense_algebra
+from . import dense, dense_algebra, dense_hessian
 from .scratch import Scratch
 
 __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve_adjoint"]
@@ -37,7 +37,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     geo = contact_geometry.make(dtype)
     if softens:
         row_ns = rows.make(dtype, resists, softens)
-    lin, solver = dense_algebra.make(dtype, resists, softens), dense.make(dtype, resists, softens)
+    hessians, lin = dense_hessian.make(dtype, resists, softens), dense_algebra.make(dtype)
+    solver = dense.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
 
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
@@ -77,7 +78,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             if contact_law.excess(u, normal[world, c], q, eps) > dtype(0.0):
                 flag = 1
             active[world, c] = flag
-        lin.hessian(
+        hessians.hessian(
             world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
             actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, twist, coefficients,
             slip, h, eps, dtype(1.0), 0, normal, hessian,

@@ -12,7 +12,7 @@ from ..contact.row_arrays import ContactRows
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
-from . import block_cholesky, island_graph
+from . import block_cholesky, island_graph, island_hessian
 from .scratch import Scratch
 
 __all__ = ["make", "solve_adjoint"]
@@ -24,7 +24,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
-    lin = block_cholesky.make(dtype, resists, softens, own_arms)
+    hessian, lin = island_hessian.make(dtype, resists, softens, own_arms), block_cholesky.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     block = lin.block
     Graph, arrange = island_graph.make().Graph, island_graph.make().arrange
@@ -69,7 +69,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             g.awake[world, c] = flag
         arrange(world, body_takes_part, count[world], row_a, row_b, g)
         for island in range(g.islands[world]):
-            lin.assemble(
+            hessian.assemble(
                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
                 actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, twist, coefficients, slip, active, h,
                 eps, diagonal, below,

@@ -12,14 +12,14 @@ from ..contact.row_arrays import ContactRows
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
 from ..core.solver_report import SolverReport, step_failed
-from . import dense_algebra, stopping
+from . import dense_algebra, dense_hessian, stopping
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .scratch import Scratch
 
 __all__ = ["make", "solve"]
 
 PATIENCE = 12
-"""Iterations after which hard contacts' friction is solved for as well, see ``dense_algebra.py``."""
+"""Iterations after which hard contacts' friction is solved for as well, see ``dense_hessian.py``."""
 
 LOOSER = 30.0
 """Factor on the stiction speed in the Hessian where the factor lost the masses in rounding; halved after each step."""
@@ -31,7 +31,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
-    lin = dense_algebra.make(dtype, resists, softens)
+    hessians, lin = dense_hessian.make(dtype, resists, softens), dense_algebra.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     stop = stopping.make(dtype, resists, softens)
     hard = not resists and not softens
@@ -171,7 +171,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         if iteration == PATIENCE + 1:
                             for c in range(contacts):
                                 friction[world, c] = vec3()
-                lin.hessian(
+                hessians.hessian(
                     world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
                     actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, twist,
                     coefficients,
@@ -256,7 +256,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     for c in range(contacts):
                         if wp.static(hard):
                             if dual == 1:
-                                friction[world, c] = lin.friction_after(
+                                friction[world, c] = hessians.friction_after(
                                     friction[world, c], slip[world, c], slip_change[world, c] * alpha, normal[world, c],
                                     coefficients[world, c], eps,
                                 )  # fmt: skip

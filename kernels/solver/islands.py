@@ -17,7 +17,7 @@ from ..contact.row_arrays import ContactRows
 from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
 from ..core.solver_report import SolverReport, step_failed
-from . import block_cholesky, contacts_simd, dense, island_graph, line_search, stopping
+from . import block_cholesky, contacts_simd, dense, island_graph, island_hessian, line_search, stopping
 from .scratch import Scratch
 from .search_data import SearchRow
 
@@ -48,7 +48,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
     small = dense.make(dtype, resists, softens)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
-    lin, line = block_cholesky.make(dtype, resists, softens, own_arms), line_search.make(dtype, resists, softens)
+    hessian = island_hessian.make(dtype, resists, softens, own_arms)
+    lin, line = block_cholesky.make(dtype), line_search.make(dtype, resists, softens)
     block = lin.block
     hard = not resists and not softens  # contact of which eight are handled at a time
     eight = contacts_simd.make(dtype, own_arms)
@@ -275,7 +276,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         A sticking contact holds by at most ``sticks`` times the lighter mass.
         """
         bodies = body_mask.shape[0]
-        lin.assemble_bodies(
+        hessian.assemble_bodies(
             world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind, actuator_stiffness,
             actuator_damping, h, diagonal, below,
         )  # fmt: skip
@@ -296,7 +297,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 search_data, world, at, end, stride, eps, diagonal, below, bi, bj, slot, swapped, mass * sticks
             )
             at = end
-        lin.lock(world, island, g, body_mask, diagonal, below)
+        hessian.lock(world, island, g, body_mask, diagonal, below)
 
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def solve_islands_kernel(
@@ -382,7 +383,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                                 eps, diagonal, below,
                             )  # fmt: skip
                         else:
-                            lin.assemble(
+                            hessian.assemble(
                                 world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
                                 actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
                                 twist, coefficients, slip, g.acts, h, eps * (dtype(stickiest) / sticks), diagonal,

@@ -14,7 +14,7 @@ from contact_laws import LAWS, Contacts, evaluate, random_contacts, units
 
 from carom.kernels.core.precision import precision
 from carom.kernels.core.simd import LANES
-from carom.kernels.solver import block_products, contacts_simd, dense_algebra, line_search
+from carom.kernels.solver import block_products, contacts_simd, dense_hessian, line_search
 from carom.kernels.solver.search_data import SearchRow, row_count, row_number
 
 MOTION, CHANGE = wp.constant(int(SearchRow.NORMAL_SPEED)), wp.constant(int(SearchRow.NORMAL_CHANGE))
@@ -71,7 +71,7 @@ def _kernel(dtype: Any, own_arms: bool) -> Any:
 
 @functools.cache
 def _dual_kernel() -> Any:
-    lin, p = dense_algebra.make(wp.float64), precision(wp.float64)
+    lin, p = dense_hessian.make(wp.float64), precision(wp.float64)
     vec3, vec4, mat33 = p.vec3, p.vec4, p.mat33
 
     @wp.kernel(enable_backward=False, module="unique")

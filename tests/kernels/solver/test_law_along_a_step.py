@@ -15,7 +15,7 @@ from contact_laws import LAWS, Contacts, Law, evaluate, random_contacts, random_
 from carom.kernels.contact import law
 from carom.kernels.core.precision import precision
 from carom.kernels.core.simd import LANES
-from carom.kernels.solver import dense_algebra, line_search
+from carom.kernels.solver import dense_hessian, line_search
 from carom.kernels.solver.search_data import row_count, row_number
 
 ROUNDING = 8.0
@@ -146,7 +146,7 @@ def test_line_search_has_the_law_of_the_contacts(kind: Law, dtype: Any, eps: flo
 
 @functools.cache
 def _friction_kernel(dtype: Any) -> Any:
-    p, lin = precision(dtype), dense_algebra.make(dtype)
+    p, lin = precision(dtype), dense_hessian.make(dtype)
     vec3, vec4 = p.vec3, p.vec4
 
     @wp.kernel(enable_backward=False, module="unique")
