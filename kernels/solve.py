@@ -21,6 +21,10 @@ LOOSER = 30.0
 """Factor on the stiction speed in the Hessian where the factor lost the masses in rounding; halved after each step."""
 
 
+NEARER = 0.01
+"""Part of the gradient's norm allowed up to which a further solve may do without an iteration."""
+
+
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The forward solver kernel for one precision and law (``law.py``), and ``set_up``, which its adjoint shares."""
@@ -154,7 +158,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     )  # fmt: skip
                 size += stop.impulses_known(noise2)
             relative = tolerance * norm / (size + dtype(1.0e-30))
-            if norm <= size:
+            # a further solve starts so near that the rounding left would be the same in all steps: 0.2 % of friction
+            if norm <= size and (further == 0 or iteration > 0 or norm <= dtype(NEARER) * size):
                 converged = 1
             elif iteration >= max_iterations or not wp.isfinite(norm):
                 converged = -1

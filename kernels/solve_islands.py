@@ -16,6 +16,7 @@ from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .line_search import CHANGE, MOTION
 from .precision import UNROLLED, precision
 from .report import step_failed
+from .solve import NEARER
 
 __all__ = ["make", "solve_islands"]
 
@@ -362,7 +363,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                             arm_b, coefficients, course, stride, h, eps, body_v1,
                         )  # fmt: skip
                         size += stop.impulses_known(noise2)
-                    if norm <= size:
+                    # further solves start near, as in solve.py
+                    if norm <= size and (further == 0 or iteration > 0 or norm <= dtype(NEARER) * size):
                         converged = 1
                     elif iteration >= max_iterations or not wp.isfinite(norm):
                         converged = -1
