@@ -135,6 +135,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return g
 
     @wp.func
+    def weight_of(gravity: vec3):
+        """Size of gravity [m/s^2], smooth where there is none."""
+        return wp.sqrt(wp.dot(gravity, gravity) + dtype(WEIGHTLESS * WEIGHTLESS))
+
+    @wp.func
     def unsteady_speed(start: dtype, fallen: dtype):
         """Size of T in place of gravity's for a contact that had the normal velocity ``start`` [m/s].
 
@@ -156,7 +161,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         """Weight of a contact with row ``q``, and the first guess of its normal impulse without T [N s].
 
         ``x0`` and ``xa`` are its motions at the start of the step and after the first solve, ``fall`` how gravity
-        accelerates b from a, ``weigh`` the size of gravity [m/s^2]. Where that gave it gamma
+        accelerates b from a, ``weigh`` is ``weight_of`` gravity [m/s^2]. Where that gave it gamma
         and changed its normal velocity by D = un - un*, it would without T have changed by P = a/b - gamma'/b - un*,
         and impulses are as these changes: gamma' = gamma P / (P + T) if P is the change to a/b. That is exact where
         all contacts of a body share one ratio, so for one contact, and for a face that lands flat.
@@ -167,7 +172,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         drift = contact_law.drag(xa, n, q, eps) - contact_law.drag(x0, n, q, eps)
         size = wp.abs(drift)
         start = contact_law.normal_part(x0, n)
-        fallen = h * (weigh + dtype(WEIGHTLESS))
+        fallen = h * weigh
         unsteady = unsteady_speed(start, fallen)
         if size > dtype(STEADY) * unsteady and q[1] > zero:
             gamma = load_of(xa, n, q, eps)
@@ -209,8 +214,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         world, first = wp.tid()
         if first_pass == 0 and repeat[world] == 0:
             return
-        weigh = wp.length(gravity[world])
-        fallen = h * (weigh + dtype(WEIGHTLESS))
+        weigh = weight_of(gravity[world])
+        fallen = h * weigh
         for k in range((count[world] - first + stride - 1) / stride):
             c = first + k * stride
             a = row_a[world, c]
@@ -286,7 +291,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 if solve == SECOND:
                     xa = contact_law.relative_motion(body_va, world, a, b, ra, rb, n, turning)
                     fall = falls(gravity[world], body_mask, a, b)
-                    _weight, load = apart(x0, xa, fall, wp.length(gravity[world]), n, q, h, eps)
+                    _weight, load = apart(x0, xa, fall, weight_of(gravity[world]), n, q, h, eps)
                 else:
                     load = load_of(contact_law.relative_motion(body_vb, world, a, b, ra, rb, n, turning), n, kept, eps)
                 row_a[world, at] = a
@@ -327,8 +332,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             torque[world, c] = contact_law.moment(push, n, twist[world, c])
 
     return SimpleNamespace(
-        apart=apart, falls=falls, friction_row=friction_row, load_of=load_of, weigh=weigh_kernel, rows=rows_kernel,
-        forces=forces_kernel,
+        apart=apart, falls=falls, weight_of=weight_of, friction_row=friction_row, load_of=load_of, weigh=weigh_kernel,
+        rows=rows_kernel, forces=forces_kernel,
     )  # fmt: skip
 
 

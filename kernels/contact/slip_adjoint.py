@@ -100,7 +100,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         x0 = contact_law.relative_motion(body_v0, world, a, b, arm_a, arm_b, n, twist)
         xa = contact_law.relative_motion(body_va, world, a, b, arm_a, arm_b, n, twist)
         fall = slips.falls(gravity[world], body_mask, a, b)
-        part, load = slips.apart(x0, xa, fall, wp.length(gravity[world]), n, q, h, eps)
+        part, load = slips.apart(x0, xa, fall, slips.weight_of(gravity[world]), n, q, h, eps)
         u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
         push = Motion()
         if solve == FOURTH:

@@ -16,13 +16,17 @@ from . import dense_algebra, dense_hessian, stopping
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .scratch import Scratch
 
-__all__ = ["make", "solve"]
+__all__ = ["NEARER", "make", "solve"]
 
 PATIENCE = 12
 """Iterations after which hard contacts' friction is solved for as well, see ``dense_hessian.py``."""
 
 LOOSER = 30.0
 """Factor on the stiction speed in the Hessian where the factor lost the masses in rounding; halved after each step."""
+
+
+NEARER = 0.01
+"""Part of the gradient's norm allowed up to which a further solve may do without an iteration."""
 
 
 @functools.cache
@@ -158,7 +162,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     )  # fmt: skip
                 size += stop.impulses_known(noise2)
             relative = tolerance * norm / (size + dtype(1.0e-30))
-            if norm <= size:
+            # a further solve starts so near that the rounding left would be the same in all steps: 0.2 % of friction
+            if norm <= size and (further == 0 or iteration > 0 or norm <= dtype(NEARER) * size):
                 converged = 1
             elif iteration >= max_iterations or not wp.isfinite(norm):
                 converged = -1

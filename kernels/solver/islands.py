@@ -18,6 +18,7 @@ from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
 from ..core.solver_report import SolverReport, step_failed
 from . import block_cholesky, contacts_simd, dense, island_graph, island_hessian, line_search, stopping
+from .dense import NEARER
 from .scratch import Scratch
 from .search_data import SearchRow
 
@@ -370,7 +371,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                             arm_b, coefficients, search_data, stride, h, eps, body_v1,
                         )  # fmt: skip
                         size += stop.impulses_known(noise2)
-                    if norm <= size:
+                    # further solves start near, as in dense.py
+                    if norm <= size and (further == 0 or iteration > 0 or norm <= dtype(NEARER) * size):
                         converged = 1
                     elif iteration >= max_iterations or not wp.isfinite(norm):
                         converged = -1

@@ -125,22 +125,24 @@ def test_sliding_ball_ends_rolling_at_five_sevenths(device, h):
     v0, radius, mu = 3.0, 0.1, 0.3
     t = run(sphere_on_ground(radius, friction=mu, velocity=(v0, 0, 0)), device=device, steps=round(0.6 / h), step=h)
     v = t.body_v[:, 0, 0].cpu()
-    # While slip falls by ds = 7/2 mu g h a step the contact sinks by (h + d/k) mu ds more than rest does, d/k being
-    # periods/pi steps; friction acts halfway up, and so both ratios are off by less than that depth over the radius.
-    depth = sinking(h) + (1 + CONTACT_PERIOD_STEPS / math.pi) * 3.5 * mu**2 * G * h**2
+    # Slip falls by ds = 7/2 mu g h a step. Without further solves the contact would be deeper than at rest by
+    # (h + d/k) mu ds, d/k being periods/pi steps; with them nearly all of that is left out. Friction acts halfway up,
+    # and so both ratios are off by less than that depth over the radius.
+    deeper = (1 + CONTACT_PERIOD_STEPS / math.pi) * 3.5 * mu**2 * G * h**2
+    depth = sinking(h) + deeper
     off = depth / radius
     assert v[-1, 0] == pytest.approx(5 / 7 * v0, rel=off)
     assert v[-1, 4] * radius == pytest.approx(5 / 7 * v0, rel=off)
     slip = v[:, 0] - radius * v[:, 4]
     end = h * int((slip > 2 * STICTION).sum())
     # slip falls by 7/2 mu g a second; the end is known to a step. At the start, where slip sets in at once, steps keep
-    # the body up (docs/contact.md, "Slip that changes"); the depth builds up to 1e-4 over some twenty of them
+    # the body up (docs/contact.md, "Slip that changes")
     assert end == pytest.approx(2 * v0 / (7 * mu * G), abs=2 * h)
     middle = slice(int(0.4 * end / h), int(0.8 * end / h))
     rates = (slip[:-1] - slip[1:])[middle] / h
     assert torch.allclose(rates, torch.full_like(rates, 3.5 * mu * G), rtol=off + 1e-4)
     z = t.body_q[:, 0, 0, 2].cpu()[middle]
-    assert torch.allclose(radius - z, torch.full_like(z, depth), rtol=2e-3)
+    assert (radius - z - sinking(h)).abs().max() < 0.05 * deeper
 
 
 @pytest.mark.parametrize("spin", [0.0, 3.0])
