@@ -16,7 +16,7 @@ from .arrays import ModelArrays, Rows, Scratch, SolverReport
 from .line_search import CHANGE, MOTION
 from .precision import UNROLLED, precision
 from .report import step_failed
-from .solve import NEARER
+from .solve import AGAIN_NEARER, NEARER
 
 __all__ = ["make", "solve_islands"]
 
@@ -364,7 +364,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         )  # fmt: skip
                         size += stop.impulses_known(noise2)
                     # further solves start near, as in solve.py
-                    if norm <= size and (further == 0 or iteration > 0 or norm <= dtype(NEARER) * size):
+                    if norm <= size and (further < AGAIN_NEARER or iteration > 0 or norm <= dtype(NEARER) * size):
                         converged = 1
                     elif iteration >= max_iterations or not wp.isfinite(norm):
                         converged = -1
@@ -438,7 +438,7 @@ def solve_islands(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: Rows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
     *, h: float, eps: float, tolerance: float, max_iterations: int, again: wp.array | None = None,
-    further: bool = False,
+    further: int = 0,
 ) -> None:  # fmt: skip
     """Velocities after the step; the arguments are those of ``solve.solve``."""
     m, r, s = model, contact_rows, scratch
@@ -451,7 +451,7 @@ def solve_islands(
             m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind,
             m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
-            r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(again is None), int(further), again,
+            r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(again is None), further, again,
             s.inertia, s.target, s.gradient, s.direction,
             s.blocks.diagonal, s.blocks.below, s.slip, s.course,
         ],

@@ -39,7 +39,7 @@ class ImpactSteps:
 
     def _solve(self, t: int, start: wp.array, count: wp.array, result: wp.array) -> None:
         lane = self.lane
-        self.solver.solve(lane.q[t], start, lane.control[t], count, self.own.rows, result, lane.report, further=True)
+        self.solver.solve(lane.q[t], start, lane.control[t], count, self.own.rows, result, lane.report, further=1)
 
     def _prepare(self, t: int) -> wp.array:
         """Contacts, two solves, and the rows of the third; returns the velocities the step starts from."""

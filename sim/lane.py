@@ -309,7 +309,7 @@ class Lane:
         """Solve step ``t`` for the velocities after it."""
         law.solver.solve(
             self.q[t], start, self.control[t], self.features.count, law.rows, self.solved, self.report,
-            None if every else self.near.again, further=not every,
+            None if every else self.near.again, further=int(not every),
         )  # fmt: skip
         if law.slips is not None:
             law.slips.forward(t, start, None if every else self.near.again)

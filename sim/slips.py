@@ -10,6 +10,7 @@ import warp as wp
 from ..kernels import adjoint, slip, slip_adjoint
 from ..kernels.arrays import Adjoints
 from ..kernels.report import count_step
+from ..kernels.solve import AGAIN_NEARER
 
 if TYPE_CHECKING:
     from .lane import ContactLaw, Lane
@@ -69,7 +70,15 @@ class SlipSteps:
         """Solve the worlds that take further solves, from ``velocities`` on."""
         lane, own = self.lane, self.own
         self.law.solver.solve(
-            lane.q[t], start, lane.control[t], own.total, own.rows, velocities, lane.report, own.staged, further=True
+            lane.q[t],
+            start,
+            lane.control[t],
+            own.total,
+            own.rows,
+            velocities,
+            lane.report,
+            own.staged,
+            further=int(AGAIN_NEARER),
         )
 
     def _weigh(self, t: int, start: wp.array, velocities: wp.array, again: wp.array | None = None) -> None:
@@ -116,7 +125,7 @@ class SlipSteps:
         wp.copy(own.body_va, lane.solved)
         self.law.solver.solve(
             lane.q[t], start, lane.control[t], lane.features.count, self.law.rows, own.body_va, lane.report,
-            lane.staged[t], further=True,
+            lane.staged[t], further=int(AGAIN_NEARER),
         )  # fmt: skip
         self._weigh(t, start, own.body_va, lane.staged[t])
         lane.where(own.any, lambda: self._middle(t, start))
