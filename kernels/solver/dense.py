@@ -16,7 +16,7 @@ from . import dense_algebra, dense_hessian, stopping
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .scratch import Scratch
 
-__all__ = ["NEARER", "make", "solve"]
+__all__ = ["AGAIN_NEARER", "NEARER", "make", "solve"]
 
 PATIENCE = 12
 """Iterations after which hard contacts' friction is solved for as well, see ``dense_hessian.py``."""
@@ -25,8 +25,11 @@ LOOSER = 30.0
 """Factor on the stiction speed in the Hessian where the factor lost the masses in rounding; halved after each step."""
 
 
+AGAIN_NEARER = wp.constant(2)
+"""A further solve with other rows, see ``contact/slip.py``."""
+
 NEARER = 0.01
-"""Part of the gradient's norm allowed up to which a further solve may do without an iteration."""
+"""Part of the gradient's norm allowed up to which such a solve may do without an iteration."""
 
 
 @functools.cache
@@ -162,8 +165,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     )  # fmt: skip
                 size += stop.impulses_known(noise2)
             relative = tolerance * norm / (size + dtype(1.0e-30))
-            # a further solve starts so near that the rounding left would be the same in all steps: 0.2 % of friction
-            if norm <= size and (further == 0 or iteration > 0 or norm <= dtype(NEARER) * size):
+            # such a solve starts so near that the rounding left would be the same in all steps: 0.2 % of friction
+            if norm <= size and (further < AGAIN_NEARER or iteration > 0 or norm <= dtype(NEARER) * size):
                 converged = 1
             elif iteration >= max_iterations or not wp.isfinite(norm):
                 converged = -1
@@ -287,7 +290,7 @@ def solve(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: ContactRows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
     *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
-    further: bool = False,
+    further: int = 0,
 ) -> None:  # fmt: skip
     """Velocities after the step, the unique minimizer of its energy; W worlds, B bodies, A actuators.
 
@@ -309,7 +312,8 @@ def solve(
         max_iterations: Newton iterations after which a world counts as failed.
         repeat: Marks the worlds to solve once more, from ``body_v1`` on, [W]; by default all are solved from
             ``body_v0`` on.
-        further: Whether the report has counted this step already, in a solve before this one.
+        further: Whether the report has counted this step already (1), in a solve before this one; ``AGAIN_NEARER``:
+            and the solve starts at the result of that one, with other rows.
     """
     m, r, s = model, contact_rows, scratch
     wp.launch(
@@ -320,7 +324,7 @@ def solve(
             m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients,
-            h, eps, tolerance, max_iterations, int(repeat is None), int(further), repeat,
+            h, eps, tolerance, max_iterations, int(repeat is None), further, repeat,
             s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change, s.friction,
         ],
         outputs=[body_v1, report.iterations, *report.of_steps, report.residual],

@@ -18,7 +18,7 @@ from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
 from ..core.solver_report import SolverReport, step_failed
 from . import block_cholesky, contacts_simd, dense, island_graph, island_hessian, line_search, stopping
-from .dense import NEARER
+from .dense import AGAIN_NEARER, NEARER
 from .scratch import Scratch
 from .search_data import SearchRow
 
@@ -372,7 +372,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         )  # fmt: skip
                         size += stop.impulses_known(noise2)
                     # further solves start near, as in dense.py
-                    if norm <= size and (further == 0 or iteration > 0 or norm <= dtype(NEARER) * size):
+                    if norm <= size and (further < AGAIN_NEARER or iteration > 0 or norm <= dtype(NEARER) * size):
                         converged = 1
                     elif iteration >= max_iterations or not wp.isfinite(norm):
                         converged = -1
@@ -446,7 +446,7 @@ def solve_islands(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: ContactRows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
     *, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
-    further: bool = False,
+    further: int = 0,
 ) -> None:  # fmt: skip
     """Velocities after the step; the arguments are those of ``solve.solve``."""
     m, r, s = model, contact_rows, scratch
@@ -459,7 +459,7 @@ def solve_islands(
             m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind,
             m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
             body_q, body_v0, control, island_graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a,
-            r.arm_b, r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(repeat is None), int(further),
+            r.arm_b, r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(repeat is None), further,
             repeat, s.inertia, s.target, s.gradient, s.direction, s.blocks.diagonal, s.blocks.below, s.slip,
             s.search_data,
         ],

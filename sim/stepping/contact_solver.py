@@ -72,7 +72,7 @@ class Solver:
 
     def solve(
         self, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array, rows: ContactRows,
-        body_v1: wp.array, report: SolverReport, repeat: wp.array | None = None, *, further: bool = False,
+        body_v1: wp.array, report: SolverReport, repeat: wp.array | None = None, *, further: int = 0,
     ) -> None:  # fmt: skip
         """Write the velocities after the step into ``body_v1``; see ``kernels.solve.solve`` for the arguments."""
         o, s = self.options, self.scratch

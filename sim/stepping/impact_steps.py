@@ -42,7 +42,7 @@ class ImpactSteps:
 
     def _solve(self, t: int, start: wp.array, count: wp.array, result: wp.array) -> None:
         batch = self.batch
-        self.solver.solve(batch.q[t], start, batch.control[t], count, self.own.rows, result, batch.report, further=True)
+        self.solver.solve(batch.q[t], start, batch.control[t], count, self.own.rows, result, batch.report, further=1)
 
     def _prepare(self, t: int) -> wp.array:
         """Contacts, two solves, and the rows of the third; returns the velocities the step starts from."""

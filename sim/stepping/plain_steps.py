@@ -38,7 +38,7 @@ class PlainSteps:
         batch, stage = self.batch, self.stage
         stage.solver.solve(
             batch.q[t], start, batch.control[t], batch.features.count, stage.rows, batch.solved, batch.report,
-            None if first_pass else batch.near.repeat, further=not first_pass,
+            None if first_pass else batch.near.repeat, further=int(not first_pass),
         )  # fmt: skip
         if self.slips is not None:
             self.slips.forward(t, start, None if first_pass else batch.near.repeat)

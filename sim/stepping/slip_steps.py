@@ -11,6 +11,7 @@ from ...kernels.contact import slip, slip_adjoint
 from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.solver_report import count_step
 from ...kernels.solver import adjoint
+from ...kernels.solver.dense import AGAIN_NEARER
 from .contact_stage import ContactStage
 from .world_batch import WorldBatch
 
@@ -57,7 +58,15 @@ class SlipSteps:
         """Solve the worlds that take further solves, from ``velocities`` on."""
         batch, own = self.batch, self.own
         self.stage.solver.solve(
-            batch.q[t], start, batch.control[t], own.total, own.rows, velocities, batch.report, own.staged, further=True
+            batch.q[t],
+            start,
+            batch.control[t],
+            own.total,
+            own.rows,
+            velocities,
+            batch.report,
+            own.staged,
+            further=int(AGAIN_NEARER),
         )
 
     def _weigh(self, t: int, start: wp.array, velocities: wp.array, repeat: wp.array | None = None) -> None:
@@ -104,7 +113,7 @@ class SlipSteps:
         wp.copy(own.body_va, batch.solved)
         self.stage.solver.solve(
             batch.q[t], start, batch.control[t], batch.features.count, self.stage.rows, own.body_va, batch.report,
-            batch.staged[t], further=True,
+            batch.staged[t], further=int(AGAIN_NEARER),
         )  # fmt: skip
         self._weigh(t, start, own.body_va, batch.staged[t])
         batch.where(own.any, lambda: self._middle(t, start))
