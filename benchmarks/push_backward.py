@@ -1,7 +1,8 @@
 """What the exact gradient costs: time over a forward rollout's, and memory as the horizon grows.
 
 Memory is measured in a process of its own for every horizon: how far the resident set rises above where it stood after
-a short rollout and gradient (which load the kernels and make the lanes), against the size of the stored states.
+a short rollout and gradient (which load the kernels and make the batches of worlds), against the size of the stored
+states.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def resident() -> tuple[int, int]:
 def growth(steps: int, worlds: int, device: str) -> int:
     """Peak bytes of value and gradient over ``steps`` steps above those before it; for a fresh process."""
     short, task = (push(device=device, threads=1, duration=0.005 * n) for n in (32, steps))
-    task.simulator = short.simulator  # its lanes and graphs are made by now
+    task.simulator = short.simulator  # its batches and graphs are made by now
     theta = random_way_points(task, worlds)
     short.value_and_gradient(theta)
     if device.startswith("cuda"):

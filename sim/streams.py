@@ -1,8 +1,8 @@
 """The order between what torch and what Warp launch on a GPU; on the CPU, where calls return when done, nothing.
 
-Both write the buffers of a lane, each on a stream of its own, and streams wait for nobody. So a lane's buffers are
-Warp's while it allocates, records and replays, and torch's else, and every change of hands is one of the calls below.
-The streams wait, not the host.
+Both write the buffers of a batch of worlds, each on a stream of its own, and streams wait for nobody. So its buffers
+are Warp's while it allocates, records and replays, and torch's else, and every change of hands is one of the calls
+below. The streams wait, not the host.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ LAYERS = {
         ("compare", "differentiable", "progress_bar", "registry", ""),
     ),
     "carom.sim": (
-        ("errors", "state", "devices", "validate", "rotations", "streams"), ("scene",), ("stepping",),
+        ("errors", "state", "devices", "validate", "streams"), ("scene",), ("stepping",),
         ("derivatives", "recordings"), ("",),
     ),
     "carom.envs": (
@@ -30,7 +30,7 @@ LAYERS = {
         ("control", "learned"), ("gym",), ("sb3", ""),
     ),
     "carom": (
-        ("errors", "quiet", "capabilities"), ("files",), ("render",), ("runs",), ("optimization", "training"),
+        ("quiet", "capabilities"), ("files",), ("render",), ("runs",), ("optimization", "training"),
         ("comparison",), ("report",), ("api",), ("viewer",), ("commands",), ("cli", "__main__", ""),
     ),
 }  # fmt: skip

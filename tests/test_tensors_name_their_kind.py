@@ -35,7 +35,7 @@ def missing(source):
         elif (owner in ("nn", "torch.nn") and name in MODULES) or name == "skip_init":
             wanted = {"device", "dtype"}
         elif owner == "torch.optim":
-            yield call.lineno, f"{owner}.{name}", {"carom.gradients.adam.Adam instead"}
+            yield call.lineno, f"{owner}.{name}", {"carom.gradients.estimators.adam.Adam instead"}
         if wanted - named:
             yield call.lineno, f"{owner}.{name}", wanted - named
 

@@ -1,1 +1,1 @@
-"""The Python twin of each command: ``carom.compare``, ``carom.variance``."""
+"""The Python twins of two commands: ``carom.compare`` and ``carom.api.variance.compare_variance``."""

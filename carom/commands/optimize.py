@@ -203,7 +203,7 @@ class _Parts:
 
     def write(self, folder: RunFolder, result: Any) -> list[str]:
         """Curve, recording and results.json, in this order; the verdicts."""
-        from ..capabilities import can_record, way_points_of
+        from ..capabilities import can_record, parameter_names, way_points_of
         from ..files.results import versions
         from ..files.run_folder import recording_entry, scene_entry
         from ..optimization import Problem
@@ -236,7 +236,7 @@ class _Parts:
             {
                 "format": 1,
                 "kind": KIND,
-                "task": identity["task"] | {"parameter_names": self.task.parameter_names},
+                "task": identity["task"] | {"parameter_names": parameter_names(self.task, len(result.theta))},
                 "settings": {name: identity[name] for name in _SETTINGS},
                 "optimizer": _options_of(self.optimizer),
                 "backend": None if self.backend is None else _options_of(self.backend),

@@ -64,7 +64,7 @@ class Run:
         with ExitStack() as stack:
             with stages(progress) as say:
                 say("loading")
-                from ..capabilities import can_record, scene_of
+                from ..capabilities import can_record, parameter_names, scene_of
                 from ..envs import TaskError
                 from ..files.results import versions, write_json
                 from ..files.run_folder import recording_entry, scene_entry
@@ -95,7 +95,11 @@ class Run:
                 )  # fmt: skip
                 content = {
                     "format": 1,
-                    "task": {"name": task.name, "parameter_names": task.parameter_names, "options": options},
+                    "task": {
+                        "name": task.name,
+                        "parameter_names": parameter_names(task, len(theta)),
+                        "options": options,
+                    },
                     "theta": theta.tolist(),
                     "cost": cost,
                     "recordings": [recording_entry(task.name, RECORDING, cost, _way_points(task, theta))],
@@ -118,7 +122,9 @@ class Run:
         except ValueError:
             raise TaskError(f"--theta takes numbers separated by commas, got {self.theta!r}") from None
         if len(numbers) != len(theta):
-            names = ", ".join(task.parameter_names)
+            from ..capabilities import parameter_names
+
+            names = ", ".join(parameter_names(task, len(theta)))
             raise TaskError(f"--theta has {len(numbers)} numbers, and {task.name} {len(theta)} parameters: {names}")
         return theta.new_tensor(numbers)
 

@@ -37,9 +37,10 @@ class Problem:
         self.backend, self.seed = backend, seed
         self.tally = Tally()
         self.objective: Any = Counted(objective, self.tally)
-        self.scale = smoothing_scale(objective)
-        """Noise for which the smoothed cost is informative, in the units of theta; None where the objective has
-        none."""
+        scale = smoothing_scale(objective)
+        self.scale = None if scale is None else float(torch.as_tensor(scale, dtype=torch.float64, device="cpu").mean())
+        """Noise for which the smoothed cost is informative, in the units of theta: the mean, where the objective has
+        one for each parameter; None where it has none."""
         found = bounds_of(objective) if bounds is None else bounds
         self._bounds = (
             None if found is None else tuple(torch.as_tensor(b, dtype=torch.float64, device="cpu") for b in found)

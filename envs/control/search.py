@@ -51,7 +51,7 @@ class SearchControl(ControlTask):
         **options: Any,
     ):
         self.objective = make(objective, **options)
-        self.scale = float(self.objective.smoothing_scale) if scale is None else scale  # type: ignore[attr-defined]
+        self.scale = _scale_of(self.objective) if scale is None else scale
         for name, value in (("scale", self.scale), ("reach", reach)):
             if not (math.isfinite(value) and value > 0.0):
                 raise TaskError(f"{self.name}: {name} must be positive and finite, got {value}")
@@ -97,3 +97,8 @@ class SearchControl(ControlTask):
     def success(self, state: ControlState) -> torch.Tensor:
         """False, [W]."""
         return torch.zeros(state.worlds, dtype=torch.bool, device=state.command.device)
+
+
+def _scale_of(objective: object) -> float:
+    """The objective's ``smoothing_scale``, 0.02 by default; the mean where it has one for each parameter."""
+    return float(torch.as_tensor(getattr(objective, "smoothing_scale", 0.02), dtype=torch.float64, device="cpu").mean())

@@ -2,11 +2,11 @@
 
 Every step begins with a list of the pairs whose bounding spheres come near each other. Contacts are then listed for
 each pair by the speed of its own two bodies (``bounds.py``). That is cheap, and right for all bodies but those that
-something sped up within the step; so after the solve ``overlooked`` compares every pair with the speeds that came
-out, and marks the worlds in which a contact could act that was not listed. Their pairs without contacts are looked at
-once more, for the greater speeds (all pairs, where that does not do), and what is found is added to the list; the world
-is solved on. Should that not do, contacts are listed by the greatest speed in the world. One thread a world, one a
-shape. Scenes of few pairs have no broad phase: all of their pairs count as near.
+something sped up within the step; so after the solve ``find_missed_pairs`` compares every pair with the speeds that
+came out, and marks the worlds in which a contact could act that was not listed. Their pairs without contacts are looked
+at once more, for the greater speeds (all pairs, where that does not do), and what is found is added to the list; the
+world is solved on. Should that not do, contacts are listed by the greatest speed in the world. One thread a world, one
+a shape. Scenes of few pairs have no broad phase: all of their pairs count as near.
 """
 
 import functools
@@ -161,7 +161,7 @@ def make(dtype: Any) -> SimpleNamespace:
         radius[world] = near
 
     @wp.kernel(enable_backward=False, module="unique")
-    def overlooked_kernel(
+    def missed_pairs_kernel(
         # model
         pairs: wp.array(dtype=wp.vec2i), shape_body: wp.array(dtype=int),
         # state in
@@ -204,7 +204,7 @@ def make(dtype: Any) -> SimpleNamespace:
             else:
                 step_failed(world, steps, failed, first_failure, last_failure)
 
-    return SimpleNamespace(place=place_kernel, pairs=pairs_kernel, find_missed_pairs=overlooked_kernel)
+    return SimpleNamespace(place=place_kernel, pairs=pairs_kernel, find_missed_pairs=missed_pairs_kernel)
 
 
 def place_shapes(
@@ -222,9 +222,9 @@ def find_pairs(
     dtype: Any, shape_type: wp.array, shape_body: wp.array, gravity: wp.array, body_v0: wp.array, body_v1: wp.array,
     near: NearArrays, *, margin: float, reach: wp.array, h: float, first_pass: bool, all_pairs: bool = False,
 ) -> None:  # fmt: skip
-    """List the pairs whose bounding spheres are near each other: in ``every`` world, or in those to be listed anew.
+    """List the pairs whose bounding spheres are near each other.
 
-    As a ``whole``, all marked worlds are.
+    With ``first_pass`` in every world, else in those to be listed anew; with ``all_pairs``, in all marked worlds.
     """
     if near.exhaustive:
         return
@@ -247,9 +247,9 @@ def find_missed_pairs(
 
     A contact acts only within ``reach`` times the speed at which its two bodies approach after the step, so what was
     listed for a greater distance is complete; where contact is softened, for a distance greater by ``felt`` [m], within
-    which they act at any speed. Looks at the marked worlds, or at ``every`` one; ``near.listed_v`` then holds, for the
-    worlds marked, the velocities to list the contacts for. With ``failures`` there is no further look, and a marked
-    world counts as a failed step.
+    which they act at any speed. Looks at the marked worlds, or, in the ``first_pass``, at all; ``near.listed_v`` then
+    holds, for the worlds marked, the velocities to list the contacts for. With ``failures`` there is no further look,
+    and a marked world counts as a failed step.
     """
     report: tuple[Any, ...] = (None,) * 4 if failures is None else failures.of_steps
     lists = list(zip(near.pairs, near.lists, near.counts, near.gaps, near.listed, strict=True))

@@ -32,7 +32,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     near_by = bounds.make(dtype)
     side = near_by.side
     writer = feature_table.make(dtype)
-    collide = pair_table.functions(dtype, "plane", "sphere", "capsule_capsule", "capsule_box", "box_box")
+    collide = pair_table.functions(dtype, hulls=False)
     most = pair_table.most()
     broken = pair_table.BROKEN
     FeatureTable = writer.FeatureTable
@@ -181,9 +181,9 @@ def detect(
         near: The pairs that may touch, and working memory. The first shape's
             type of a pair is not greater than the second's, and never are both static.
         features: Written. ``count`` is set; ``needed`` is raised to the number of contacts found, which may exceed
-            the capacity, in which case the list is cut off and the number stays, or to ``pairs.BROKEN`` and more if a
-            pair goes beyond its count in ``pairs.PAIRS``. Fields that a contact's kind and share do not use keep what
-            they held.
+            the capacity, in which case the list is cut off and the number stays, or to ``pair_table.BROKEN`` and more
+            if a pair goes beyond its count in ``pair_table.PAIRS``. Fields that a contact's kind and share do not use
+            keep what they held.
         hulls: Convex meshes, where ``near`` has pairs with any.
         first_pass: Whether all worlds are listed, or those that ``near.repeat`` marks are listed again or further.
         all_pairs: Whether contacts are listed by the greatest speed in the world, not by that of their own bodies.

@@ -14,8 +14,7 @@ import warp as wp
 from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
 from ..core.shape_types import TYPE_BOX, TYPE_CAPSULE, TYPE_PLANE, TYPE_SPHERE
-from . import bounds, broad_phase, feature_table, hulls
-from . import pair_table as pairs
+from . import bounds, broad_phase, feature_table, hulls, pair_table
 from .pairs import hull_hull
 
 __all__ = ["launch", "make"]
@@ -31,10 +30,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
     hull = hulls.make(dtype)
     Hulls, Hull = hull.Hulls, hull.Hull
     FeatureTable = feature_table.make(dtype).FeatureTable
-    collide = pairs.functions(dtype, "hull_point", "hull_capsule", "hull_hull", "plane_cylinder")
+    collide = pair_table.functions(dtype, hulls=True)
     separation = hull_hull.make(dtype).separation
-    most = pairs.most()
-    broken = pairs.BROKEN
+    most = pair_table.most()
+    broken = pair_table.BROKEN
 
     @wp.func
     def hull_of_shape(hs: Hulls, shape: int, kind: int, size: vec3) -> Hull:
@@ -144,12 +143,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(kernel=detect_convex_kernel)
 
 
-def launch(dtype: Any, pairs: wp.array, arrays: HullArrays, inputs: list[Any], outputs: list[Any]) -> None:
+def launch(dtype: Any, listed_pairs: wp.array, arrays: HullArrays, inputs: list[Any], outputs: list[Any]) -> None:
     """Begin the list of contacts with those of ``pairs``; the count may exceed the capacity."""
     wp.launch(
         make(dtype).kernel,
         dim=outputs[1].shape[0],
-        inputs=[pairs, hulls.table(dtype, arrays), *inputs],
+        inputs=[listed_pairs, hulls.table(dtype, arrays), *inputs],
         outputs=outputs,
-        device=pairs.device,
+        device=listed_pairs.device,
     )

@@ -96,13 +96,13 @@ def patch_of_fixed_points(first: int, second: int, rim: bool = False) -> bool:
     return low == ShapeType.SPHERE or (low, high) == (ShapeType.CAPSULE, ShapeType.CAPSULE)
 
 
-def functions(dtype: Any, *names: str) -> SimpleNamespace:
-    """The table's functions for one precision, by the names that follow the dot; all, or those of these modules."""
+def functions(dtype: Any, *, hulls: bool) -> SimpleNamespace:
+    """The table's functions for one precision, by the names that follow the dot: of pairs with a hull, or without."""
     found = {}
-    for kind in (*PAIRS.values(), ROUND_ON_PLANE):
+    kinds = {pair: kind for pair, kind in PAIRS.items() if (ShapeType.CONVEX in pair) == hulls}
+    for kind in (*kinds.values(), *([ROUND_ON_PLANE] if hulls else [])):
         module, function = kind.collide.split(".")
-        if not names or module in names:
-            found[function] = getattr(importlib.import_module(f".pairs.{module}", __package__).make(dtype), function)
+        found[function] = getattr(importlib.import_module(f".pairs.{module}", __package__).make(dtype), function)
     return SimpleNamespace(**found)
 
 

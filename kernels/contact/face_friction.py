@@ -473,7 +473,7 @@ THREADS_PER_WORLD = 32
 def find_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, rows: ContactRows, adjoints: Adjoints
 ) -> None:  # fmt: skip
-    """Hand the adjoints of centre and pull, which ``rows.prepare`` found, to the poses, and clear them."""
+    """Hand the adjoints of centre and pull, which ``contact_rows.prepare`` found, to the poses, and clear them."""
     m, f, g = model, features, adjoints
     worlds, capacity = f.kind.shape
     stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1

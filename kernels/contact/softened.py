@@ -159,7 +159,7 @@ def make(dtype: Any, hard: Any, resists: bool) -> SimpleNamespace:
 
     @wp.func
     def softened(pair: vec6, of_a: vec2, of_b: vec2):
-        """Coefficients of ``rows.row`` with beta and mode, for the greater of two shapes' widths."""
+        """Coefficients of ``contact_rows.row`` with beta and mode, for the greater of two shapes' widths."""
         of = of_a
         if of_b[0] > of_a[0]:
             of = of_b

@@ -114,7 +114,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         sb = shape_b[world, c]
         a = shape_body[sa]
         b = shape_body[sb]
-        # as ``rows.row``; an adjoint goes through nested functions anew
+        # as ``contact_rows.row``; an adjoint goes through nested functions anew
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
         part = weight[world, c]

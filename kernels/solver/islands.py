@@ -28,7 +28,7 @@ _NORMAL_SPEED = wp.constant(int(SearchRow.NORMAL_SPEED))
 _NORMAL_CHANGE = wp.constant(int(SearchRow.NORMAL_CHANGE))
 
 WAKING_SPEED = 0.1
-"""Contacts sleep that would only act if they closed faster than at the start by this speed [m/s]."""
+"""A contact is left out at first if it would act only after its closing speed had grown by more than this [m/s]."""
 
 
 STICKIEST = 0.01
@@ -448,7 +448,7 @@ def solve_islands(
     *, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
     further: int = 0,
 ) -> None:  # fmt: skip
-    """Velocities after the step; the arguments are those of ``solve.solve``."""
+    """Velocities after the step; the arguments are those of ``dense.solve``."""
     m, r, s = model, contact_rows, scratch
     assert s.graph is not None
     assert s.blocks is not None

@@ -37,7 +37,7 @@ class Scratch:
 
     @classmethod
     def allocate(cls, worlds: int, model: ModelArrays, capacity: int, dtype: Any) -> Scratch:
-        """Scratch for the Newton solver, dense up to ``newton.SMALL`` free axes."""
+        """Scratch for the Newton solver, dense up to ``dense_algebra.SMALL`` free axes."""
         bodies, dofs, device = model.body_mask.shape[0], model.dofs, model.dof_index.device
         p = precision(dtype)
         small = dofs <= SMALL

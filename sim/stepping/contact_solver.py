@@ -74,7 +74,7 @@ class Solver:
         self, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array, rows: ContactRows,
         body_v1: wp.array, report: SolverReport, repeat: wp.array | None = None, *, further: int = 0,
     ) -> None:  # fmt: skip
-        """Write the velocities after the step into ``body_v1``; see ``kernels.solve.solve`` for the arguments."""
+        """Write the velocities after the step into ``body_v1``; arguments as of ``kernels.solver.dense.solve``."""
         o, s = self.options, self.scratch
         tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-4)
         step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": tolerance}

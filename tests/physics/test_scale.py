@@ -77,7 +77,7 @@ def motion(scene, size, dtype, steps=60):
 def test_motion_is_the_same_at_every_size(scene, dtype):
     wanted = motion(scene, 1.0, dtype)
     assert (wanted[-1] - wanted[0]).abs().max() > 0.5  # something happens
-    # which contacts of a large world are looked at first does depend on a speed (``solve_islands.WAKING_SPEED``); the
+    # which contacts of a large world are looked at first does depend on a speed (``islands.WAKING_SPEED``); the
     # solution does not, up to the solver's tolerance
     allowed = {"float32": 3e-3, "float64": 1e-10}[dtype] if scene == "heap" else 0.0
     for size in SIZES:

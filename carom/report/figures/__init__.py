@@ -1,1 +1,1 @@
-"""Figures of a report, each with its caption beside it."""
+"""Figures of a report; their captions are in ``captions.py``."""

@@ -37,7 +37,7 @@ ROOM = wp.constant(64)
 
 @functools.cache
 def make(dtype: Any) -> types.SimpleNamespace:
-    """``face_patch(...) -> n`` for one precision; see there."""
+    """``face_patch(...) -> (n, part, lowest)`` for one precision; see there."""
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
     writer = feature_table.make(dtype)
@@ -154,7 +154,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         ``rotation``, ``position`` [m] are the pose of the incident hull in the frame of the reference hull,
         ``separation`` [m] that by this face, ``edges`` [m] that by crossing edges (less by more than ``width`` if there
-        are none that count) and ``part`` what these have of the stiffness by ``handover.by_face``.
+        are none that count) and ``part`` what these have of the stiffness by ``edge_blend.by_face``.
 
         Returns the next free slot, the edges' part with regard to the polygon's height, and the number of the lowest
         corner. The slot is -1 if the polygon is empty or has no part, and unchanged if it is beyond the margin.

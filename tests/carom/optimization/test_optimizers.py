@@ -10,7 +10,9 @@ import pytest
 import scipy.optimize
 import torch
 
+from carom.cli import main
 from carom.envs import make
+from carom.envs.registry import TASKS
 from carom.gradients import Autodiff, GradientError, Mixed, Smoothing, Softened
 from carom.optimization import CMAES, LBFGS, MPPI, Adam, Problem, minimize
 from carom.runs import RunError, RunFolder
@@ -213,3 +215,35 @@ def test_nan_stops_where_it_begins(function: Any, words: str, tmp_path: Path) ->
 def test_bad_input(make_it: Any, words: str) -> None:
     with pytest.raises(GradientError, match=words):
         make_it()
+
+
+class Bare:
+    """The least that a task has."""
+
+    name, description = "bare", "a bowl of two parameters"
+
+    def initial_parameters(self) -> torch.Tensor:
+        return torch.zeros(2, dtype=torch.float64)
+
+    def __call__(self, theta: torch.Tensor) -> torch.Tensor:
+        return (theta - 0.3).square().sum(1)
+
+
+@pytest.mark.parametrize("command", ["compare", "optimize", "train"])
+def test_a_task_that_has_the_least_there_is_runs(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "bare", Bare)
+    arguments = {
+        "compare": ["bare", "--no-report", "--samples", "32", "--rollouts", "200"],
+        "optimize": ["bare", "--rollouts", "60", "--samples", "8"],
+        "train": ["search", "--options", "objective=bare", "--steps", "64"],
+    }[command]
+    main([command, *arguments, "--out", str(tmp_path / "out")])
+    assert (tmp_path / "out" / "results.json").exists()
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), LBFGS(), CMAES(), MPPI()])
+def test_a_scale_for_each_parameter_starts_every_optimizer(optimizer: Any) -> None:
+    objective = Bowl()
+    objective.smoothing_scale = (0.05, 0.1, 0.15)  # type: ignore[assignment]
+    backend = Autodiff() if optimizer.needs_gradient else None
+    assert minimize(objective, START, optimizer, backend=backend, rollouts=200).cost < float(Bowl()(START[None])[0])

@@ -166,7 +166,7 @@ def test_capsule_on_a_box_keeps_its_force_as_it_hangs_over_and_rocks(device):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_capsule_box_jumps_are_rare_and_small_at_random(device):
-    """They come where the axis leaves a face across its corner: see the docstring of ``collide_capsule_box``."""
+    """They come where the axis leaves a face across its corner: see the docstring of ``pairs/capsule_box.py``."""
     rng = np.random.default_rng(7)
     worlds = 400
     pair = ref.Pair((CAPSULE, BOX), [[0.1, 0.2, 0], [0.1, 0.2, 0.15]], wp.float64, device)
