@@ -170,7 +170,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         shape_restitution: wp.array2d(dtype=dtype), h: dtype, eps: dtype, threshold: dtype,
         rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
     ):  # fmt: skip
-        """Normal, arms, twist as ``contact_rows.row``; coefficients of its law; the contact's mu; its impact's time [s].
+        """Normal, arms, twist as ``contact_rows.row``; coefficients; the contact's mu; its impact's time [s].
 
         The time is negative where there is none. A row of an impact is frictionless, and free to roll: see
         ``friction_row``.
