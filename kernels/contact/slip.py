@@ -157,6 +157,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return v
 
     @wp.func
+    def spin_at(body_v: wp.array2d(dtype=spatial), world: int, body: int):
+        """Angular velocity of a body [rad/s]; zero for the ground."""
+        w = vec3()
+        if body >= 0:
+            w = dyn.angular(body_v[world, body])
+        return w
+
+    @wp.func
     def apart(x0: Motion, xa: Motion, fall: vec3, weigh: dtype, n: vec3, q: Coefficients, h: dtype, eps: dtype):
         """Weight of a contact with row ``q``, and the first guess of its normal impulse without T [N s].
 
@@ -227,9 +235,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             # most contacts are steady, which T's bound mu |change of slip| tells
             before = velocity_at(body_v0, world, b, rb) - velocity_at(body_v0, world, a, ra)
             change = velocity_at(body_va, world, b, rb) - velocity_at(body_va, world, a, ra) - before
+            turning = twist[world, c]
+            turned = spin_at(body_va, world, b) - spin_at(body_va, world, a)
+            turned -= spin_at(body_v0, world, b) - spin_at(body_v0, world, a)
+            bound = wp.length(change) + wp.length(turning) * wp.abs(wp.dot(n, turned))
             limit = dtype(STEADY) * unsteady_speed(wp.dot(before, n), fallen)
-            if wp.static(resists) or coefficients[world, c][2] * wp.length(change) > limit:
-                turning = twist[world, c]
+            if wp.static(resists) or coefficients[world, c][2] * bound > limit:
                 apart_by, _load = apart(
                     contact_law.relative_motion(body_v0, world, a, b, ra, rb, n, turning),
                     contact_law.relative_motion(body_va, world, a, b, ra, rb, n, turning),
