@@ -62,12 +62,13 @@ class BatchPool:
         hessian = 8 * int(self.model.body_free.sum()) ** 2
         return max(1, min(widest, HESSIAN_BYTES // max(1, hessian), 1 << max(0, share - 1).bit_length()))
 
-    def run(self, worlds: int, graphs: list[tuple[Pass, int]], block: Any) -> None:
+    def run(self, worlds: int, graphs: list[tuple[Pass, int]], block: Any, parts: list[tuple[int, int]]) -> None:
         """Run ``block(graphs, start, stop)``, which replays recorded ``graphs``, over all worlds, on several threads.
 
-        Blocks that run out of room for contacts are run again, from their start, in batches that have it.
+        No block goes beyond one of the ``parts``, (start, stop). Blocks that run out of room for contacts are run
+        again, from their start, in batches that have it.
         """
-        blocks = [(0, worlds)]
+        blocks = parts
         worst: capacity.OutOfRoom | None = None
         with self._lock:  # batches are not shared between callers
             before = self.room

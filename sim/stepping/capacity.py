@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...kernels.collision.pair_table import BROKEN, most_contacts
@@ -47,12 +48,12 @@ class OutOfRoom(Exception):  # noqa: N818 - taken back by the simulator, never s
         self.world, self.needed = world, needed
 
 
-def check(batch: WorldBatch, worlds: int, first: int) -> None:
-    """Raise OutOfRoom if one of a batch's worlds ``first``, ``first + 1``, ... met more contacts than it has room."""
-    needed = batch.needed_view[:worlds]
+def check(batch: WorldBatch, numbers: Sequence[int]) -> None:
+    """Raise OutOfRoom if one of a batch's worlds, which have these ``numbers``, met more contacts than it has room."""
+    needed = batch.needed_view[: len(numbers)]
     if bool((needed > batch.capacity).any()):
         world = int(needed.argmax())
-        raise OutOfRoom(first + world, int(needed[world]))
+        raise OutOfRoom(numbers[world], int(needed[world]))
 
 
 def grown(model: Model, options: SimulatorOptions, room: int, worst: OutOfRoom) -> int:

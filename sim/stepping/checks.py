@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -284,28 +284,28 @@ def restitution(model: Model, options: SimulatorOptions, values: dict[str, torch
         )
 
 
-def overlap(model: Model, batch: WorldBatch, worlds: int, first: int) -> None:
-    """Raise if shapes start deep inside each other; the batch holds worlds ``first``, ``first + 1``, ..."""
-    ratio = batch.depth_ratio.numpy()[:worlds]
+def overlap(model: Model, batch: WorldBatch, numbers: Sequence[int]) -> None:
+    """Raise if shapes start deep inside each other; the batch holds the worlds of these ``numbers``."""
+    ratio = batch.depth_ratio.numpy()[: len(numbers)]
     if not (ratio > DEEP).any():
         return
     w = int(ratio.argmax())
     a, b = (model.shape_names[i] for i in batch.depth_shapes.numpy()[w])
     raise StateError(
-        f"shapes {a!r} and {b!r} start {batch.depth.numpy()[w]:.3g} m inside each other in world {first + w}; "
+        f"shapes {a!r} and {b!r} start {batch.depth.numpy()[w]:.3g} m inside each other in world {numbers[w]}; "
         "move them apart, exclude the pair in the builder, or pass allow_overlap=True to Simulator"
     )
 
 
-def sunk(model: Model, batch: WorldBatch, worlds: int, first: int) -> None:
-    """Warn if shapes ended deep inside each other; the batch holds worlds ``first``, ``first + 1``, ..."""
-    ratio = batch.depth_ratio.numpy()[:worlds]
+def sunk(model: Model, batch: WorldBatch, numbers: Sequence[int]) -> None:
+    """Warn if shapes ended deep inside each other; the batch holds the worlds of these ``numbers``."""
+    ratio = batch.depth_ratio.numpy()[: len(numbers)]
     if not (ratio > DEEP).any():
         return
     w = int(ratio.argmax())
     a, b = (model.shape_names[i] for i in batch.depth_shapes.numpy()[w])
     warnings.warn(
-        f"shapes {a!r} and {b!r} ended {batch.depth.numpy()[w]:.3g} m inside each other in world {first + w}. The "
+        f"shapes {a!r} and {b!r} ended {batch.depth.numpy()[w]:.3g} m inside each other in world {numbers[w]}. The "
         "derived stiffness carries bodies of like mass; for a heavy load on a light body give their shapes a "
         f"stiffness, or take a smaller step{_slip_too(batch)}",
         SimulationWarning,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +32,30 @@ _OWN = ("watchers", "told", "pool")
 OVERLAP = Pass(Kind.OVERLAP)
 
 RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which worlds take which pass."""
+
+    order: torch.Tensor | None
+    """Worlds in the order in which they are run, [W]; None for that in which they are given."""
+    bounds: list[tuple[int, int]]
+    """First and last but one place in that order, of each part."""
+    passes: list[Pass]
+    """Of each part."""
+
+    def work(self, start: int) -> Pass:
+        """Pass of the part that holds a place of the order."""
+        return next(work for (_, stop), work in zip(self.bounds, self.passes, strict=True) if start < stop)
+
+    def own(self, start: int, stop: int) -> slice | torch.Tensor:
+        """Index of the worlds at some places of the order."""
+        return slice(start, stop) if self.order is None else self.order[start:stop]
+
+    def numbers(self, start: int, stop: int) -> Sequence[int]:
+        """Their numbers."""
+        return range(start, stop) if self.order is None else self.order[start:stop].tolist()
 
 
 class Simulator:
@@ -171,56 +196,58 @@ class Simulator:
         final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
         counts = torch.zeros((6, worlds), dtype=torch.float64, device="cpu")
         lengths = self._lengths(steps)
-        forward = self._pass(Kind.FORWARD, values)
+        parts = self._parts(Kind.FORWARD, values, worlds)
         look = steps > 1 and not self.options.allow_overlap
 
         def block(graphs: LaunchGraphs, start: int, stop: int) -> None:
-            batch, n = graphs.batch, stop - start
-            self._load(batch, values, start, stop, forward)
-            _fill(batch.q_view[0], q0[start:stop])
-            _fill(batch.v_view[0], v0[start:stop])
+            batch, n, forward = graphs.batch, stop - start, parts.work(start)
+            own, numbers = parts.own(start, stop), parts.numbers(start, stop)
+            self._load(batch, values, own, forward)
+            _fill(batch.q_view[0], q0[own])
+            _fill(batch.v_view[0], v0[own])
             batch.clear_reports()
             batch.features.needed.zero_()
             if path_q is not None and path_v is not None:
-                path_q[0, start:stop] = q0[start:stop]
-                path_v[0, start:stop] = v0[start:stop]
+                path_q[0, own] = q0[own]
+                path_v[0, own] = v0[own]
             if look:
                 graphs.run(OVERLAP, 1)
-                capacity.check(batch, n, start)
-                checks.overlap(self.model, batch, n, start)
+                capacity.check(batch, numbers)
+                checks.overlap(self.model, batch, numbers)
             done = 0
             for count in lengths:
                 if batch.control_view.shape[2]:
                     _fill(
                         batch.control_view[:count].transpose(0, 1),
-                        control[done : done + count, start:stop].transpose(0, 1),
+                        control[done : done + count, own].transpose(0, 1),
                     )
                 graphs.run(forward, count)
                 done += count
                 if path_q is not None and path_v is not None:
-                    _copy(path_q[done - count + 1 : done + 1, start:stop], batch.q_view[1 : count + 1, :n])
-                    _copy(path_v[done - count + 1 : done + 1, start:stop], batch.v_view[1 : count + 1, :n])
+                    _put(path_q[done - count + 1 : done + 1], own, batch.q_view[1 : count + 1, :n])
+                    _put(path_v[done - count + 1 : done + 1], own, batch.v_view[1 : count + 1, :n])
                 if staged is not None:
-                    staged[done - count : done, start:stop] = batch.staged_view[:count, :n] != 0
+                    staged[done - count : done, own] = batch.staged_view[:count, :n] != 0
                 if done < steps:
-                    capacity.check(batch, n, start)
+                    capacity.check(batch, numbers)
                     batch.q_view[0] = batch.q_view[count]
                     batch.v_view[0] = batch.v_view[count]
             last = (steps - 1) % batch.segment + 1 if steps else 0
-            final_q[start:stop] = batch.q_view[last, :n]
-            final_v[start:stop] = batch.v_view[last, :n]
+            final_q[own] = batch.q_view[last, :n]
+            final_v[own] = batch.v_view[last, :n]
             if look:
                 batch.q_view[0] = batch.q_view[last]
                 batch.v_view[0] = batch.v_view[last]
                 graphs.run(OVERLAP, 1)
-            capacity.check(batch, n, start)
+            capacity.check(batch, numbers)
             if look:
-                counts[5, start:stop] = torch.from_numpy(batch.depth.numpy()[:n].astype("float64"))
-                checks.sunk(self.model, batch, n, start)
+                counts[5, _on_cpu(own)] = torch.from_numpy(batch.depth.numpy()[:n].astype("float64"))
+                checks.sunk(self.model, batch, numbers)
             for i, array in enumerate((*batch.solver_outcome(), batch.features.needed.numpy())):
-                counts[i, start:stop] = torch.from_numpy(array[:n].astype("float64"))
+                counts[i, _on_cpu(own)] = torch.from_numpy(array[:n].astype("float64"))
 
-        self.pool.run(worlds, [(OVERLAP, 1)] * look + [(forward, n) for n in lengths], block)
+        graphs_of = [(work, n) for work in parts.passes for n in lengths]
+        self.pool.run(worlds, [(OVERLAP, 1)] * look + graphs_of, block, parts.bounds)
         diagnostics = Diagnostics(
             iterations=counts[0].long(), steps=steps, failed_steps=counts[1].long(), first_failure=counts[2].long(),
             residual=counts[3], contacts=counts[4].long(), penetration=counts[5] if look else None,
@@ -242,7 +269,7 @@ class Simulator:
         Those of resistance are exact where they are ``wanted`` by name or the scene has resistance, else zero.
         """
         steps, worlds = control.shape[0], path_q.shape[1]
-        backward = self._pass(Kind.BACKWARD, values, wanted)
+        parts = self._parts(Kind.BACKWARD, values, worlds, wanted)
         out = {
             "q0": torch.zeros_like(path_q[0]),
             "v0": torch.zeros_like(path_v[0]),
@@ -254,8 +281,9 @@ class Simulator:
         }
 
         def block(graphs: LaunchGraphs, start: int, stop: int) -> None:
-            batch, n = graphs.batch, stop - start
-            self._load(batch, values, start, stop, backward)
+            batch, n, backward = graphs.batch, stop - start, parts.work(start)
+            own, numbers = parts.own(start, stop), parts.numbers(start, stop)
+            self._load(batch, values, own, backward)
             batch.add_adjoints()
             for view in batch.adj_parameter_views.values():
                 view.zero_()
@@ -266,7 +294,7 @@ class Simulator:
 
             def add(seed: torch.Tensor | None, target: torch.Tensor) -> None:
                 if seed is not None:
-                    target[..., :n, :, :] += seed[..., start:stop, :, :]
+                    target[..., :n, :, :] += seed[..., own, :, :]
 
             lengths = self._lengths(steps)
             stops = [sum(lengths[: i + 1]) for i in range(len(lengths))]
@@ -275,10 +303,10 @@ class Simulator:
             add(seeds["final_v"], carry_v)
             for end, count in zip(reversed(stops), reversed(lengths), strict=True):
                 first = end - count
-                _fill(batch.q_view[: count + 1].transpose(0, 1), path_q[first : end + 1, start:stop].transpose(0, 1))
-                _fill(batch.v_view[: count + 1].transpose(0, 1), path_v[first : end + 1, start:stop].transpose(0, 1))
+                _fill(batch.q_view[: count + 1].transpose(0, 1), path_q[first : end + 1, own].transpose(0, 1))
+                _fill(batch.v_view[: count + 1].transpose(0, 1), path_v[first : end + 1, own].transpose(0, 1))
                 if batch.control_view.shape[2]:
-                    _fill(batch.control_view[:count].transpose(0, 1), control[first:end, start:stop].transpose(0, 1))
+                    _fill(batch.control_view[:count].transpose(0, 1), control[first:end, own].transpose(0, 1))
                 for view in (batch.adj_q_view, batch.adj_v_view, batch.adj_control_view):
                     _zero(view)  # by torch, as the seeds written next: Warp would do so on another stream
                 batch.adj_q_view[count] = carry_q
@@ -289,26 +317,27 @@ class Simulator:
                     batch.staged_view.fill_(1)
                     batch.any_staged_view.fill_(1)
                 else:
-                    _fill(batch.staged_view[:count].transpose(0, 1), staged[first:end, start:stop].T.to(torch.int32))
-                    batch.any_staged_view[:count] = staged[first:end, start:stop].any(dim=1)
+                    _fill(batch.staged_view[:count].transpose(0, 1), staged[first:end, own].T.to(torch.int32))
+                    batch.any_staged_view[:count] = staged[first:end, own].any(dim=1)
                 graphs.run(backward, count)
                 carry_q.copy_(batch.adj_q_view[0])
                 carry_v.copy_(batch.adj_v_view[0])
-                _copy(out["control"][first:end, start:stop], batch.adj_control_view[:count, :n])
+                _put(out["control"][first:end], own, batch.adj_control_view[:count, :n])
             for name, all_pairs, carry in (("q0", seeds["path_q"], carry_q), ("v0", seeds["path_v"], carry_v)):
                 add(None if all_pairs is None else all_pairs[0], carry)
-                out[name][start:stop] = carry[:n]
+                out[name][own] = carry[:n]
             for name in PARAMETERS:
-                out[name][start:stop] = batch.adj_parameter_views[name][:n]
-            capacity.check(batch, n, start)
+                out[name][own] = batch.adj_parameter_views[name][:n]
+            capacity.check(batch, numbers)
             checks.solved_again(
                 self.options,
                 batch,
                 "the backward pass",
-                lambda row, count: (start + min(row, n - 1), steps - 1 - count),
+                lambda row, count: (numbers[min(row, n - 1)], steps - 1 - count),
             )
 
-        self.pool.run(worlds, [(backward, n) for n in self._lengths(steps)], block)
+        graphs_of = [(work, n) for work in parts.passes for n in self._lengths(steps)]
+        self.pool.run(worlds, graphs_of, block, parts.bounds)
         return out
 
     @eager
@@ -324,32 +353,35 @@ class Simulator:
         states = (path_q[:-1], path_q[1:], path_v[:-1], path_v[1:])
         rows = [x.reshape(steps * worlds, *x.shape[2:]) for x in (*states, control)]
         numbers = np.arange(steps * worlds) % worlds
-        forces = self._pass(Kind.FORCES, values)
-        parts: dict[int, list[np.ndarray]] = {}
+        world_of = torch.as_tensor(numbers, device=path_q.device)
+        parts = self._parts(Kind.FORCES, values, steps * worlds, world_of=world_of)
+        found: dict[int, list[np.ndarray]] = {}
 
         def block(graphs: LaunchGraphs, start: int, stop: int) -> None:
-            batch, n = graphs.batch, stop - start
-            own = torch.as_tensor(numbers[start:stop], device=path_q.device)
-            self._load(batch, {k: x if x.shape[0] == 1 else x[own] for k, x in values.items()}, 0, n, forces)
+            batch, n, forces = graphs.batch, stop - start, parts.work(start)
+            own, places = parts.own(start, stop), parts.numbers(start, stop)
+            self._load(batch, values, world_of[own], forces)
             views = (batch.q_view[0], batch.q_view[1], batch.v_view[0], batch.v_view[1], batch.control_view[0])
             for view, source in zip(views, rows, strict=True):
                 if view.shape[1]:
-                    _fill(view, source[start:stop])
+                    _fill(view, source[own])
             batch.features.needed.zero_()
             batch.clear_reports()
             batch.staged_view.fill_(1)
             batch.any_staged_view.fill_(1)
             graphs.run(forces, 1)
-            capacity.check(batch, n, start)
+            capacity.check(batch, [int(numbers[place]) for place in places])
             checks.solved_again(
                 self.options, batch, "reading the forces",
-                lambda row, _: (int(numbers[start + min(row, n - 1)]), (start + min(row, n - 1)) // worlds),
+                lambda row, _: (int(numbers[places[min(row, n - 1)]]), places[min(row, n - 1)] // worlds),
             )  # fmt: skip
-            parts[start] = _listed(batch, n)
+            found[start] = _listed(batch, n)
 
-        self.pool.run(steps * worlds, [(forces, 1)], block)
-        blocks = [parts[start] for start in sorted(parts)]
-        joined = (np.concatenate(x) for x in zip(*blocks, strict=True))
+        self.pool.run(steps * worlds, [(work, 1) for work in parts.passes], block, parts.bounds)
+        blocks = [found[start] for start in sorted(found)]
+        joined = [np.concatenate(x) for x in zip(*blocks, strict=True)]
+        if parts.order is not None:
+            joined = _reordered(joined, parts.order.cpu().numpy())
         count, shape, point, normal, gap, force, torque, actuator = joined
         return {
             "actuator_force": actuator.reshape(steps, worlds, -1),
@@ -363,27 +395,42 @@ class Simulator:
             "contact_torque": torque,
         }
 
-    def _pass(self, kind: Kind, values: dict[str, torch.Tensor], wanted: frozenset[str] = frozenset()) -> Pass:
-        """Pass to run.
+    def _parts(
+        self, kind: Kind, values: dict[str, torch.Tensor], rows: int, wanted: frozenset[str] = frozenset(),
+        world_of: torch.Tensor | None = None,
+    ) -> Parts:  # fmt: skip
+        """Rows by the pass that they need, so that a world does not depend on those beside it.
 
-        That with impacts only where a pair of shapes bounces; that with resistance only where a shape has some, or
-        where the gradient with respect to it is wanted: at a coefficient of zero that is not zero.
+        A row is a world, or belongs to the one that ``world_of`` says.
+
+        That with impacts where a pair of shapes bounces; that with resistance only where a shape of any world has some,
+        or where the gradient with respect to it is wanted: at a coefficient of zero that is not zero.
         """
         bounces = values["shape_restitution"] > 0.0
         pairs = torch.as_tensor(self.model.pairs, dtype=torch.long, device=bounces.device)
-        impacts = bool(bounces[:, pairs].all(dim=2).any())
-        return Pass(kind, impacts, any(name in wanted or bool(values[name].any()) for name in RESISTANCES))
+        impacts = bounces[:, pairs].all(dim=2).any(dim=1)
+        resists = any(name in wanted or bool(values[name].any()) for name in RESISTANCES)
+        if bool((impacts == impacts[0]).all()):
+            return Parts(None, [(0, rows)], [Pass(kind, bool(impacts[0]), resists)])
+        impacts = impacts if world_of is None else impacts[world_of]
+        order = torch.cat([impacts.nonzero()[:, 0], (~impacts).nonzero()[:, 0]])
+        count = int(impacts.sum())
+        return Parts(
+            order,
+            [(0, count), (count, rows)],
+            [Pass(kind, impacts=True, resists=resists), Pass(kind, resists=resists)],
+        )
 
     def _lengths(self, steps: int) -> list[int]:
         all_pairs, rest = divmod(steps, self.options.segment)
         return [self.options.segment] * all_pairs + ([rest] if rest else [])
 
-    def _load(self, batch: WorldBatch, values: dict[str, torch.Tensor], start: int, stop: int, work: Pass) -> None:
+    def _load(self, batch: WorldBatch, values: dict[str, torch.Tensor], own: slice | torch.Tensor, work: Pass) -> None:
         for name, view in batch.parameter_views.items():
             value = values[name]
-            _fill(view, value if value.shape[0] == 1 else value[start:stop])
+            _fill(view, value if value.shape[0] == 1 else value[own])
         reach = look_ahead(values, self.options.step, work.resists)
-        _fill(batch.reach_view, reach if reach.shape[0] == 1 else reach[start:stop])
+        _fill(batch.reach_view, reach if reach.shape[0] == 1 else reach[own])
 
 
 def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
@@ -407,6 +454,27 @@ def _listed(batch: WorldBatch, n: int) -> list[np.ndarray]:
     listed = [point, normal, gap[keep], force[keep], torque]
     actuator = found.actuator.numpy()[:n, : batch.control_view.shape[2]].copy()
     return [keep.sum(axis=1), shapes, *listed, actuator]
+
+
+def _reordered(listed: list[np.ndarray], order: np.ndarray) -> list[np.ndarray]:
+    """Results of ``_listed`` for rows in an order, as those of rows in their own order."""
+    count, *contacts, actuator = listed
+    starts = np.concatenate([[0], np.cumsum(count)])
+    place = np.argsort(order)
+    own = np.concatenate([np.arange(starts[p], starts[p + 1]) for p in place]) if len(place) else place
+    return [count[place], *(array[own] for array in contacts), actuator[place]]
+
+
+def _on_cpu(own: slice | torch.Tensor) -> slice | torch.Tensor:
+    return own if isinstance(own, slice) else own.cpu()
+
+
+def _put(target: torch.Tensor, own: slice | torch.Tensor, source: torch.Tensor) -> None:
+    """Copy to some columns of ``target``."""
+    if isinstance(own, slice):
+        _copy(target[:, own], source)
+    else:
+        target[:, own] = source
 
 
 def _zero(target: torch.Tensor) -> None:

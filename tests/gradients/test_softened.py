@@ -99,7 +99,7 @@ def test_softened_push_points_where_randomized_smoothing_does(push):
     its own direction: with a standard error of 5 %, more than 0.01 in 0.5 % of seeds."""
     theta = push.initial_parameters()
     assert not Autodiff().estimate(push, theta).gradient.any()
-    reference = CentralDifferences(scale=push.smoothing_scale, samples=160).estimate(push, theta, seed=1)
+    reference = CentralDifferences(scale=push.smoothing_scale, samples=640).estimate(push, theta, seed=1)
     along = reference.gradient / reference.gradient.norm()
     across = torch.stack([-along[1], along[0]])
     assert float((across * reference.standard_error).norm()) < 0.06 * float(reference.gradient.norm())

@@ -191,11 +191,12 @@ def test_slow_push_and_quasi_dynamic_push_agree():
     """Both settle on the same quasi-static motion as the push slows down.
 
     Dropping momentum makes every step accelerate from rest, a resistance of m u/h at speed u. Against the friction
-    mu m g that is u/(mu g h): 0.16 and 0.08 here, first order in u. The dynamic push's inertia is of order u^2.
+    mu m g that is u/(mu g h): 0.32 and 0.16 here, first order in u. The dynamic push's inertia is of order u^2. (Slower
+    than this, some of the box slips at the stiction speed of 1 mm/s, and 0.1 mm is left at any speed.)
     """
     h = 0.005
     model = push(gains=(1e4, 100.0)).finalize(dtype="float64")
-    speeds, errors = (0.004, 0.002), []
+    speeds, errors = (0.008, 0.004), []
     for speed in speeds:
         control = push_targets(round(0.1 / speed / h), distance=0.1)
         ends = [

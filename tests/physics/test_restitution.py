@@ -330,3 +330,35 @@ def test_recorded_forces_are_what_changes_the_momentum():
     forces = np.array([found.contact_force[found.contacts(t, 0)].sum(0) for t in range(60)])
     assert np.abs(forces).max() > 200.0
     np.testing.assert_allclose(change, h * (forces + np.array([0, 0, -1.3 * G])), rtol=0, atol=1e-9)
+
+
+def test_worlds_of_a_batch_some_of_which_bounce_are_those_of_worlds_alone():
+    """States, gradients and recorded forces of worlds with restitution and without, in an order that mixes them."""
+    model = ball(0.0, 0.02, (2.0, 0.0, -1.0), 0.4).finalize(dtype="float64")
+    simulator = Simulator(model)
+    e = torch.tensor([0.0, 0.8, 0.0, 0.5, 0.0], dtype=torch.float64)
+    weights = torch.randn(5, 1, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def outcome(worlds):
+        values = e[worlds, None].expand(-1, 2).clone().requires_grad_()
+        friction = torch.full((len(worlds), 2), 0.4, dtype=torch.float64, requires_grad=True)
+        parameters = {"shape_restitution": values, "shape_friction": friction}
+        t = simulator.rollout(model.state(len(worlds)), None, parameters, steps=12)
+        gradients = torch.autograd.grad((t.final.body_q * weights[worlds]).sum(), [values, friction])
+        plain = {name: value.detach() for name, value in parameters.items()}
+        found = record(simulator, t, parameters=plain)
+        force = np.zeros((12, len(worlds), 3))
+        for step in range(12):
+            for world in range(len(worlds)):
+                force[step, world] = found.contact_force[found.contacts(step=step, world=world)].sum(axis=0)
+        return t.body_q.detach(), t.body_v.detach(), gradients, force
+
+    q, v, gradients, force = outcome(list(range(5)))
+    for w in range(5):
+        q1, v1, gradients1, force1 = outcome([w])
+        assert torch.equal(q[:, w], q1[:, 0])
+        assert torch.equal(v[:, w], v1[:, 0])
+        for many, one in zip(gradients, gradients1, strict=True):
+            torch.testing.assert_close(many[w], one[0], rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(force[:, w], force1[:, 0], rtol=1e-12, atol=1e-12)
+    assert (force != 0.0).any(axis=(0, 2)).all()

@@ -11,7 +11,7 @@ import torch
 
 import carom
 
-EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 IDLE = 112.01
 """Published cost of box pushing before optimization: (40 + 10) states of a box that never moves."""
 

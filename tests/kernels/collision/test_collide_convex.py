@@ -15,8 +15,8 @@ from carom.kernels.core.shape_types import ShapeType
 from carom.sim.scene.convex_hull import convex_hull
 from carom.sim.stepping.device_hulls import hull_arrays
 
-from ..test_collide_box_box import cut, perimeter
 from . import feature_reference as ref
+from .test_collide_box_box import cut, perimeter
 
 PLANE, SPHERE, CAPSULE, BOX, CONVEX = (int(t) for t in ShapeType)
 POSES = 250

@@ -11,8 +11,8 @@ from carom.kernels.core.shape_types import ShapeType
 from carom.sim import ModelBuilder
 from carom.sim.stepping.device_hulls import hull_arrays
 
-from ..test_collide_continuity import find_jumps
 from . import feature_reference as ref
+from .test_collide_continuity import find_jumps
 
 DEVICES = [str(d) for d in wp.get_devices()]
 RADIUS, HALF = 0.05, 0.03

@@ -16,9 +16,9 @@ from carom.kernels.collision import features as F  # noqa: N812
 from carom.kernels.collision.pairs.box_box import SWITCH
 from carom.sim.scene.convex_hull import convex_hull, prism_points
 
-from ..test_collide_continuity import wrench
-from ..test_collide_convex import BOX, CAPSULE, HULLS, PAIRS, PLANE, SPHERE, distance, pair_of, placed, random_poses
 from . import feature_reference as ref
+from .test_collide_continuity import wrench
+from .test_collide_convex import BOX, CAPSULE, HULLS, PAIRS, PLANE, SPHERE, distance, pair_of, placed, random_poses
 
 HULLS["coin"], _ = convex_hull(prism_points(0.08, 0.02, 16), "coin")
 HULLS["cylinder"], _ = convex_hull(prism_points(0.06, 0.07, 24), "cylinder")

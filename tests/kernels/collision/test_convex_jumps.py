@@ -13,9 +13,9 @@ from scipy.spatial import ConvexHull
 
 from carom.kernels.collision import features as F  # noqa: N812
 
-from ..test_collide_continuity import wrench
-from ..test_collide_convex import HULLS, PAIRS, pair_of
 from . import feature_reference as ref
+from .test_collide_continuity import wrench
+from .test_collide_convex import HULLS, PAIRS, pair_of
 
 MOTIONS, INTERVALS, HALVINGS = 20, 50, 36
 MARGIN, DEPTH = 0.001, 0.0005

@@ -23,7 +23,7 @@ from carom.kernels.core.solver_report import SolverReport
 from carom.kernels.solver.dense_algebra import SMALL
 from carom.sim import ModelBuilder, SimulatorOptions
 from carom.sim.stepping.contact_solver import Solver
-from carom.sim.stepping.launch_graphs import model_arrays
+from carom.sim.stepping.device_model import model_arrays
 
 WORLDS, CONTACTS, STEP, EPS = 8, 24, 0.005, 1e-3
 

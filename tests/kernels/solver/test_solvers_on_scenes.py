@@ -13,7 +13,7 @@ from scenes import push, push_targets
 
 from carom.kernels.solver.dense_algebra import SMALL
 from carom.sim import PARAMETERS, LogBarrier, ModelBuilder, Simulator, Softplus
-from carom.sim.stepping import launch_graphs
+from carom.sim.stepping import world_batch
 
 STEPS = 12
 
@@ -94,14 +94,14 @@ def outcome(builder: ModelBuilder, dtype: str, **options: Any) -> dict[str, torc
 def test_a_rollout_does_not_depend_on_the_solver(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make, options = CASES[name]
     dense = outcome(make(), dtype, **options)
-    plain = launch_graphs.model_arrays
+    plain = world_batch.model_arrays
     made = []
 
     def of_many_axes(*args: Any) -> Any:
         made.append(dataclasses.replace(plain(*args), dofs=SMALL + 1))
         return made[-1]
 
-    monkeypatch.setattr(launch_graphs, "model_arrays", of_many_axes)
+    monkeypatch.setattr(world_batch, "model_arrays", of_many_axes)
     islands = outcome(make(), dtype, **options)
     assert made
     assert dense.keys() == islands.keys()
