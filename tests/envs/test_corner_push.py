@@ -52,9 +52,9 @@ def test_boundary_term_of_a_real_jump(task, continuous):
     boundary = Boundary(scale=scale, samples=8, continuous=continuous).estimate(objective, theta)
     error = abs(float(boundary.gradient) / truth - 1.0)
     assert error < (0.01 if continuous == "line" else 0.05)  # pathwise: eight samples of the slope before the jump
-    # Each line has the loss of the box (0.17, at 0.23 mm beyond clear_offset), and at clear_offset itself a jump of
-    # 0.003, which is large enough against the line's other changes on some of them.
-    assert 8 <= boundary.diagnostics["jumps"] <= 16
+    # Each line has the loss of the box (0.166, at 0.124 mm beyond clear_offset), and within 0.02 mm of clear_offset
+    # itself some of 0.0005 to 0.0014, of which one or two are large enough against the line's other changes.
+    assert 8 <= boundary.diagnostics["jumps"] <= 24
     blind = Smoothing(scale=scale, samples=16, order="first").estimate(objective, theta)
     assert abs(float(blind.gradient) / truth - 1.0) > 0.5
 
