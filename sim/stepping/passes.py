@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Kind", "Pass"]
+import torch
+
+__all__ = ["Kind", "Parts", "Pass"]
 
 
 class Kind(Enum):
@@ -35,3 +38,27 @@ class Pass:
     def is_backward(self) -> bool:
         """Whether it needs adjoints."""
         return self.kind is Kind.BACKWARD
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which worlds take which pass."""
+
+    order: torch.Tensor | None
+    """Worlds in the order in which they are run, [W]; None for that in which they are given."""
+    bounds: list[tuple[int, int]]
+    """First and last but one place in that order, of each part."""
+    passes: list[Pass]
+    """Of each part."""
+
+    def work(self, start: int) -> Pass:
+        """Pass of the part that holds a place of the order."""
+        return next(work for (_, stop), work in zip(self.bounds, self.passes, strict=True) if start < stop)
+
+    def own(self, start: int, stop: int) -> slice | torch.Tensor:
+        """Index of the worlds at some places of the order."""
+        return slice(start, stop) if self.order is None else self.order[start:stop]
+
+    def numbers(self, start: int, stop: int) -> Sequence[int]:
+        """Their numbers."""
+        return range(start, stop) if self.order is None else self.order[start:stop].tolist()

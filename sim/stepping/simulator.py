@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +20,7 @@ from .launch_graphs import LaunchGraphs
 from .look_ahead import look_ahead
 from .options import SimulatorOptions
 from .parameter_bounds import warn_of_bounds
-from .passes import Kind, Pass
+from .passes import Kind, Parts, Pass
 from .world_batch import WorldBatch
 
 __all__ = ["Simulator"]
@@ -32,30 +31,6 @@ _OWN = ("watchers", "told", "pool")
 OVERLAP = Pass(Kind.OVERLAP)
 
 RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Which worlds take which pass."""
-
-    order: torch.Tensor | None
-    """Worlds in the order in which they are run, [W]; None for that in which they are given."""
-    bounds: list[tuple[int, int]]
-    """First and last but one place in that order, of each part."""
-    passes: list[Pass]
-    """Of each part."""
-
-    def work(self, start: int) -> Pass:
-        """Pass of the part that holds a place of the order."""
-        return next(work for (_, stop), work in zip(self.bounds, self.passes, strict=True) if start < stop)
-
-    def own(self, start: int, stop: int) -> slice | torch.Tensor:
-        """Index of the worlds at some places of the order."""
-        return slice(start, stop) if self.order is None else self.order[start:stop]
-
-    def numbers(self, start: int, stop: int) -> Sequence[int]:
-        """Their numbers."""
-        return range(start, stop) if self.order is None else self.order[start:stop].tolist()
 
 
 class Simulator:

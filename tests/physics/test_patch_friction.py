@@ -62,7 +62,7 @@ def scene(add, *, ground=True, others=0, height=HEIGHT, rotation=(0, 0, 0, 1), *
 def deceleration(builder, dtype="float64", settled=20, steps=80, step=H):
     """Mean deceleration of the first body over some steps [6], and its mean velocity."""
     model = builder.finalize(dtype=dtype)
-    t = Simulator(model, even_faces=True, step=step, threads=1).rollout(model.state(worlds=1), steps=settled + steps)
+    t = Simulator(model, step=step, threads=1).rollout(model.state(worlds=1), steps=settled + steps)
     v = t.body_v[settled:, 0, 0].double().numpy()
     return (v[0] - v[-1]) / (steps * step), v.mean(0)
 

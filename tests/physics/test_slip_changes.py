@@ -59,7 +59,7 @@ def highest(builder, step, frictions, velocities, *, smooth=(), seconds=0.05, **
     friction = frictions[:, None].repeat(1, model.shapes)
     for shape in smooth:
         friction[:, shape] = 0.0
-    t = Simulator(model, resolve_slip=True, step=step, **options).rollout(
+    t = Simulator(model, step=step, **options).rollout(
         state, parameters={"shape_friction": friction}, steps=max(6, round(seconds / step))
     )
     return t.body_v[:, :, -1, 2].max(0).values, t
@@ -125,7 +125,7 @@ def test_hit_from_the_side_nothing_hops():
         ball = b.add_body(position=(x, 0, 0.1), mass=1.0, name=name, velocity=(2.0 if x else 0.0, 0, 0))
         b.add_sphere(ball, 0.1, friction=0.8)
     model = b.finalize(dtype="float64")
-    t = Simulator(model, resolve_slip=True, step=0.005).rollout(
+    t = Simulator(model, step=0.005).rollout(
         model.state(), steps=20, parameters={"shape_friction": torch.tensor([[0.8, 0.8, 1e-9]], dtype=torch.float64)}
     )
     assert t.body_v[-1, 0, 0, 0] > 0.5  # it was hit
@@ -141,9 +141,7 @@ def test_resistance_that_starts_does_not_lift(kind):
     ball = b.add_body(position=(0, 0, 0.1), mass=1.0, velocity=(3.0 if kind == "rolling" else 0.0, 0, -1),
                       angular_velocity=spin)  # fmt: skip
     b.add_sphere(ball, 0.1, friction=0.5, **{f"{kind}_resistance": 0.02})
-    t = Simulator(b.finalize(dtype="float64"), resolve_slip=True, step=0.005).rollout(
-        b.finalize(dtype="float64").state(), steps=10
-    )
+    t = Simulator(b.finalize(dtype="float64"), step=0.005).rollout(b.finalize(dtype="float64").state(), steps=10)
     assert t.body_v[:, 0, 0, 2].max() < 0.0236  # 0.0136 without friction
     # Coulomb's law of turning: moment 0.02 m times the impulse, of 1 m/s and of weight
     impulse = 1.0 + G * 0.05
@@ -155,7 +153,7 @@ def test_resistance_that_starts_does_not_lift(kind):
 
 def problem(builder, steps, **options):
     model = builder.finalize(dtype="float64")
-    simulator = Simulator(model, resolve_slip=True, tolerance=1e-13, **options)
+    simulator = Simulator(model, tolerance=1e-13, **options)
     state = model.state()
     inputs = {"body_q": state.body_q, "body_v": state.body_v}
     for name in PARAMETERS:
@@ -228,7 +226,7 @@ def _staged(p):
 def test_the_recorded_force_is_the_change_of_momentum():
     """Of a landing, too, whose contacts have the rows of the last solve."""
     builder = landing("box", False, False)
-    simulator = Simulator(builder.finalize(dtype="float64"), resolve_slip=True)
+    simulator = Simulator(builder.finalize(dtype="float64"))
     t = simulator.rollout(simulator.model.state(), steps=8)
     recording = record(simulator, t)  # an error where momentum does not change by the forces found
     start = recording.contact_start
@@ -243,7 +241,7 @@ def test_the_recorded_force_is_the_change_of_momentum():
 def test_worlds_that_take_one_solve_do_not_see_those_that_take_more(free):
     """A landing beside a body at rest, in one batch and alone: the same states and gradients to the bit."""
     model = landing("box", free, False).finalize(dtype="float64")
-    simulator = Simulator(model, resolve_slip=True, threads=1)
+    simulator = Simulator(model, threads=1)
     state = model.state(2)
     state.body_v[1] = 0.0
 
