@@ -7,13 +7,14 @@ package writes through here, so this module imports nothing of the project.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["atomic_file", "atomic_path"]
+__all__ = ["atomic_file", "atomic_path", "unfinished"]
 
 
 @contextmanager
@@ -44,6 +45,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     with suppress(OSError):  # the new name is to survive a power failure too; some file systems sync no folder
         _sync(target.parent, os.O_RDONLY)
+
+
+def unfinished(path: str | Path) -> list[Path]:
+    """Files that processes which were killed while they wrote ``path`` have left beside it, in sorted order.
+
+    A process that is writing ``path`` now has such a file, too: ask only where none can be.
+    """
+    target = Path(path)
+    name = re.compile(rf"\.{re.escape(target.stem)}\.[0-9a-f]{{16}}{re.escape(target.suffix)}")
+    return sorted(entry for entry in target.parent.iterdir() if name.fullmatch(entry.name))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ..files.atomic import unfinished
 from ..files.output_folder import LAST, OutputError
 from ..files.results import plain, versions, write_json
 from .checkpoint import read_checkpoint, write_checkpoint
@@ -61,8 +62,8 @@ class RunFolder:
         path = Path(os.path.abspath(path))
         try:
             path.mkdir(parents=True, exist_ok=True)
-            begun = f".{RUN}."  # by a process that was killed before it had written what the run is
-            found = sorted(e.name for e in path.iterdir() if e.name != LOCK and not e.name.startswith(begun))
+            ours = {path / LOCK, *unfinished(path / RUN)}  # a process was killed before it had written what the run is
+            found = sorted(entry.name for entry in path.iterdir() if entry not in ours)
         except OSError as error:
             raise OutputError(f"cannot write to run folder {path}: {error.strerror}. Name another with --out") from None
         if found:
@@ -70,7 +71,7 @@ class RunFolder:
             way = f"continue it with --resume {path}, or name another" if resumable else "name another"
             raise OutputError(f"run folder {path} exists and is not empty: {way} with --out")
         handle = _lock(path)
-        for left in path.glob(f"{begun}*"):
+        for left in unfinished(path / RUN):
             left.unlink(missing_ok=True)
         try:
             content = {"format": FORMAT, "kind": kind, "identity": identity, "versions": versions()}
@@ -118,8 +119,9 @@ class RunFolder:
         if (path / LAST).exists():  # by the process that had it until now
             os.close(handle)
             raise RunError(f"{path} is finished: {LAST} is there. Begin another run (with more --rollouts, say)")
-        for left in path.glob(f".{CHECKPOINT}.*"):  # of a process that was killed while it wrote
-            left.unlink(missing_ok=True)
+        for name in (CHECKPOINT, LAST):
+            for left in unfinished(path / name):
+                left.unlink(missing_ok=True)
         return cls(path, kind, stored["identity"], stored["versions"], handle)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,8 @@ class Viewer:
                 [np.asarray(scene.views[i].entry.curve) for i in drawn],
             )  # fmt: skip
             self._on(self._curves.cursor, lambda value: None)
-        self._on(self._time, lambda value: self.playback.seek(float(value)))
+        self._slider_time = 0.0
+        self._on(self._time, self._seek)
         self._on(self._speed, lambda value: setattr(self.playback, "speed", _SPEEDS[value]))
         for handle in (self._world, self._layout, self._front, self._forces, self._gradients):
             self._on(handle, lambda value: None)
@@ -130,6 +132,10 @@ class Viewer:
             self._stale = True
         self._wake.set()
 
+    def _seek(self, value: Any) -> None:
+        self.playback.seek(float(value))
+        self._slider_time = self.playback.time
+
     def _toggle(self) -> None:
         self.playback.playing = not self.playback.playing
         self._play.label = "Pause" if self.playback.playing else "Play"
@@ -142,11 +148,12 @@ class Viewer:
                 with self._lock:
                     self.playback.advance(now - before)
                     stale, self._stale = self._stale, False
+                    moment = replace(self.playback)
                 before = now
                 if stale:
                     self._arrange()
-                if stale or self.playback.playing:
-                    self._draw()
+                if stale or moment.playing:
+                    self._draw(moment)
                 self._drawn.set()
                 spent = time.perf_counter() - now
                 self._wake.wait(max(_FRAME - spent, 0.001) if self.playback.playing else None)
@@ -166,12 +173,14 @@ class Viewer:
             self._cursor_shown = self._curves.cursor.value
             self._curves.move(self._cursor_shown)
 
-    def _draw(self) -> None:
+    def _draw(self, moment: Playback) -> None:
         world = int(self._world.value)
-        steps = [self.playback.step(view.recording.step_size, view.recording.steps) for view in self.scene.views]
+        steps = [moment.step(view.recording.step_size, view.recording.steps) for view in self.scene.views]
         self.scene.show(steps, world)
-        if self.playback.playing:
-            self._time.value = self.playback.time
+        with self._lock:
+            # also when it was paused meanwhile: the slider tells the time of the picture, unless a client has moved it
+            if self._slider_time != moment.time == self.playback.time:
+                self._time.value = self._slider_time = moment.time
         lines = [self._told(i, step, world) for i, step in enumerate(steps)] + self._arrow_legend()
         self._status.content = "  \n".join(lines)
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from carom.files.atomic import atomic_file
 from carom.files.output_folder import OutputError
 from carom.gradients import GradientError
 from carom.gradients.noise.counter_random import derive_seed, draw_uniforms
@@ -214,13 +215,36 @@ def change(path: Path, **entries: Any) -> None:
     (path / "run.json").write_text(json.dumps(stored | entries))
 
 
+def killed_while_writing(path: Path) -> None:
+    """Leave what a process leaves that is killed while it writes ``path``."""
+    child = os.fork()
+    if child == 0:
+        with atomic_file(path) as file:
+            file.write(b'{"format": 1, "ki')
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert len(list(path.parent.glob(".*"))) == 1
+
+
 def test_killed_before_it_had_said_what_it_is_the_folder_can_be_begun_again(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.mkdir()
     (path / "lock").write_text("4711\n")
-    (path / ".run.json.4711").write_text('{"format": 1, "ki')
+    killed_while_writing(path / "run.json")
     with RunFolder.create(path, "walk", IDENTITY):
         assert sorted(entry.name for entry in path.iterdir()) == ["lock", "run.json"]
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "results.json"])
+def test_half_a_file_of_a_killed_process_goes_when_the_run_is_taken_up(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "run"
+    with RunFolder.create(path, "walk", IDENTITY) as folder:
+        iterate(begin, walk, folder=folder)
+    (path / "mine.pt").write_text("the user's")
+    killed_while_writing(path / name)
+    with RunFolder.resume(path, "walk"):
+        assert sorted(entry.name for entry in path.iterdir()) == ["checkpoint.pt", "lock", "mine.pt", "run.json"]
 
 
 def test_finished_by_another_process_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

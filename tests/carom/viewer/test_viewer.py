@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +167,30 @@ def test_play_goes_on_in_time_and_pause_holds(page: Any) -> None:
     shown = centre(page, 0)
     page.wait_for_timeout(300)
     np.testing.assert_array_equal(centre(page, 0), shown)
+
+
+def test_a_pause_while_a_picture_is_drawn_leaves_the_slider_at_its_time(folder: Path) -> None:
+    with Viewer([load_run(folder)], port=free_port()) as viewer:
+        show, shown = viewer.scene.show, []
+        paused = threading.Event()
+
+        def and_pause(steps: list[int], world: int) -> None:
+            show(steps, world)
+            shown.append(steps[0])
+            if shown[-1] >= 3 and not paused.is_set():
+                viewer._note(viewer._toggle)
+                paused.set()
+
+        viewer.scene.show = and_pause  # type: ignore[method-assign]
+        viewer._note(viewer._toggle)
+        assert paused.wait(20.0)
+        drawn = len(shown)
+        for _ in range(200):
+            if len(shown) > drawn:
+                break
+            time.sleep(0.01)
+        assert shown[-1] == shown[drawn - 1]
+        assert round(viewer._time.value / 0.1) == shown[-1]
 
 
 def test_only_what_moved_is_sent(folder: Path) -> None:
