@@ -13,7 +13,7 @@ import torch
 
 from ..first_order import Limits, numbers_only, refuse_vmap
 from ..sim import Simulator
-from ..sim.derivatives.unrolled import Unrolled, contact_history, unroll
+from ..sim.derivatives.linearized_rollout import LinearizedRollout, contact_history, linearize
 from ..sim.stepping.contact_functions import contact_function
 from ..sim.stepping.torch_rollout import LIMITS as ROLLOUT_LIMITS
 from .errors import TaskError
@@ -81,9 +81,9 @@ class Task(ABC):
         hulls = {int(body) for body, mesh in zip(model.shape_body, model.shape_mesh, strict=True) if mesh >= 0}
         return float(self.rollout_steps * (len(model.body_names) + 3 * len(hulls - {-1})))
 
-    def unroll(self, theta: torch.Tensor) -> Unrolled:
+    def unroll(self, theta: torch.Tensor) -> LinearizedRollout:
         """The evaluation of one theta [1, parameters] step by step: Jacobians, gradient by time."""
-        return unroll(self.simulator, self, self.check(theta))
+        return linearize(self.simulator, self, self.check(theta))
 
     def contact_history(self, theta: torch.Tensor) -> tuple[np.ndarray, list[str]]:
         """Pairs of shapes that exert forces over time, bool [batch, T, pairs], and the names of the pairs."""

@@ -1,4 +1,4 @@
-"""What a user builds and steps: scene builder, model, state, simulator."""
+"""Scene builder, model, state and simulator: the parts that a user builds and steps."""
 
 from .derivatives.jacobian import step_jacobian
 from .derivatives.minimal_coordinates import StateCoordinates

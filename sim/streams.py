@@ -1,8 +1,8 @@
-"""The order between what torch and what Warp launch on a GPU; on the CPU, where calls return when done, nothing.
+"""Order between the launches of torch and of Warp on a GPU. On the CPU calls return when done, and nothing is needed.
 
-Both write the buffers of a batch of worlds, each on a stream of its own, and streams wait for nobody. So its buffers
-are Warp's while it allocates, records and replays, and torch's else, and every change of hands is one of the calls
-below. The streams wait, not the host.
+Both write the buffers of a batch of worlds, each on a stream of its own, and streams run without regard to each other.
+Warp owns the buffers while it allocates, records and replays; torch owns them at all other times. Each call below
+passes them from one to the other. The streams wait, not the host.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ __all__ = ["hand_to_torch", "hand_to_warp"]
 
 
 def hand_to_warp(device: str) -> None:
-    """What torch launched so far, on its current stream, comes before what Warp launches from now on."""
+    """Make later launches of Warp wait for the earlier ones of torch on its current stream."""
     if device != "cpu":
         wp.stream_to_torch(device).wait_stream(torch.cuda.current_stream(device))
 
 
 def hand_to_torch(device: str) -> None:
-    """What Warp launched so far comes before what torch launches from now on, on its current stream."""
+    """Make later launches of torch on its current stream wait for the earlier ones of Warp."""
     if device != "cpu":
         torch.cuda.current_stream(device).wait_stream(wp.stream_to_torch(device))

@@ -4,8 +4,8 @@ from .contacts import ContactChanges, PairChanges, contact_changes
 from .diagnose import Diagnosis, diagnose
 from .horizon import HorizonVariance, variance_by_horizon
 from .kinks import Kink, nearby_kinks
+from .linearized_rollout import Steps, TorchSteps
 from .spectrum import Spectrum, spectrum
-from .unrolled import Steps, TorchSteps
 from .verdicts import DiagnosisVerdict
 
 __all__ = [

@@ -12,7 +12,7 @@ from ..core.checks import Scale, as_batch, check_count, check_scale, expand_scal
 from ..core.errors import GradientError
 from ..core.interface import Objective
 from ..noise.counter_random import draw_uniforms
-from .unrolled import contact_history_of
+from .linearized_rollout import contact_history_of
 
 __all__ = ["ContactChanges", "PairChanges", "contact_changes"]
 

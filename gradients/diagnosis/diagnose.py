@@ -18,8 +18,8 @@ from ..estimators.smoothing.estimator import Smoothing
 from .contacts import ContactChanges, contact_changes
 from .horizon import HorizonVariance, variance_by_horizon
 from .kinks import Kink, nearby_kinks
+from .linearized_rollout import steps_of, supports
 from .spectrum import Spectrum, spectrum
-from .unrolled import steps_of, supports
 from .verdicts import DiagnosisVerdict, Evidence, verdict
 
 __all__ = ["Diagnosis", "diagnose"]

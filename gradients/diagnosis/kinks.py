@@ -12,7 +12,7 @@ from ..core.checks import as_batch, check_count
 from ..core.errors import GradientError
 from ..core.interface import Objective
 from ..core.objective import evaluate, evaluate_with_gradient
-from .unrolled import contact_history_of
+from .linearized_rollout import contact_history_of
 
 __all__ = ["Kink", "nearby_kinks"]
 

@@ -11,7 +11,7 @@ from ...plain import plain_numbers
 from ..core.checks import check_count
 from ..core.errors import GradientError
 from ..noise.counter_random import draw_uniforms
-from .unrolled import Steps
+from .linearized_rollout import Steps
 
 __all__ = ["Spectrum", "spectrum"]
 

@@ -1,4 +1,4 @@
-"""Batched Jacobians of one step, in minimal coordinates, from the exact adjoint with one seed a row."""
+"""Batched Jacobians of one step in minimal coordinates, by the exact adjoint with one seed a row."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def step_jacobian(
         A [W, 12 bodies, 12 bodies] and B [W, 12 bodies, A].
 
     Raises:
-        DerivativeError: Whoever differentiates A or B.
+        DerivativeError: A or B is differentiated.
     """
     both = (state.body_q, state.body_v) if isinstance(state, State) else ()
     sources = (*both, control, *(parameters or {}).values())

@@ -1,4 +1,4 @@
-"""What happens inside an evaluation of a cost, step by step: Jacobians, contacts, the gradient by time."""
+"""The rollouts within an evaluation of a cost, step by step: Jacobians, contacts, gradient by time."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..state import State
 from ..stepping.simulator import Simulator
 from .jacobian import step_pullback
 
-__all__ = ["Unrolled", "contact_history", "unroll"]
+__all__ = ["LinearizedRollout", "contact_history", "linearize"]
 
 _DENSE = 72
-"""Largest state for which whole Jacobians are made: 6 bodies."""
+"""Coordinates of a state up to which whole Jacobians are computed: 6 bodies."""
 _BLOCK = 64
-"""Steps whose Jacobians are made at once."""
+"""Steps whose Jacobians are computed at once."""
 
 
 @dataclass(frozen=True)
 class _Rollout:
-    """One rollout that the cost made."""
+    """One rollout that the cost ran."""
 
     path_q: torch.Tensor
     path_v: torch.Tensor
@@ -33,8 +33,8 @@ class _Rollout:
     staged: torch.Tensor | None
 
 
-class Unrolled:
-    """The steps of the rollouts that one evaluation of a cost made, one after the other, of one world.
+class LinearizedRollout:
+    """The steps of the rollouts of one world that one evaluation of a cost ran, one after the other.
 
     States are in minimal coordinates: position [m] and turn about the world axes [rad] of all bodies, then linear
     [m/s] and angular velocity [rad/s] of all bodies.
@@ -63,7 +63,7 @@ class Unrolled:
         return self._products(i, t, t + 1, seeds.to(self.rollouts[i].path_q)[None])[0]
 
     def _jacobian(self, step: int) -> torch.Tensor:
-        """The Jacobian of a step, made with those of the steps before it: in one batch they cost little more."""
+        """The Jacobian of a step. Those of the steps before it are computed with it, as a batch costs little more."""
         if step not in self._jacobians:
             i, t = self._where[step]
             first = max(0, t + 1 - _BLOCK)
@@ -102,11 +102,13 @@ def _watched(simulator: Simulator) -> Iterator[list[tuple[State, torch.Tensor, d
         simulator.watchers.remove(watcher)
 
 
-def unroll(simulator: Simulator, cost: Callable[[torch.Tensor], torch.Tensor], theta: torch.Tensor) -> Unrolled:
-    """The steps of ``cost(theta)``, which makes its rollouts with ``simulator``; theta is [1, parameters].
+def linearize(
+    simulator: Simulator, cost: Callable[[torch.Tensor], torch.Tensor], theta: torch.Tensor
+) -> LinearizedRollout:
+    """The linearized steps of ``cost(theta)``, which runs its rollouts with ``simulator``; theta is [1, parameters].
 
     Raises:
-        StateError: The cost makes no rollout with this simulator, or torch cannot reach the controls from it.
+        StateError: The cost runs no rollout with this simulator, or torch finds no path from it to the controls.
     """
     leaf = theta.detach().clone().requires_grad_()
     with _watched(simulator) as calls, torch.enable_grad():
@@ -125,18 +127,18 @@ def unroll(simulator: Simulator, cost: Callable[[torch.Tensor], torch.Tensor], t
     for control in controls:
         gradient = found.get(id(control))
         gradients.append(torch.zeros_like(control) if gradient is None else gradient.detach())
-    return Unrolled(simulator, [_path(simulator, *call) for call in calls], gradients)
+    return LinearizedRollout(simulator, [_path(simulator, *call) for call in calls], gradients)
 
 
 def contact_history(
     simulator: Simulator, cost: Callable[[torch.Tensor], torch.Tensor], theta: torch.Tensor
 ) -> tuple[np.ndarray, list[str]]:
-    """Which pairs of shapes push on each other when: [batch, T, pairs] of bool, and the names of the pairs.
+    """Pairs of shapes in contact at each step, bool [batch, T, pairs], and the names of the pairs.
 
     A pair is in contact in a step if one of its contacts carries a force. Pairs that never touch are left out.
 
     Raises:
-        StateError: The cost makes no rollout with this simulator.
+        StateError: The cost runs no rollout with this simulator.
     """
     with _watched(simulator) as calls, torch.no_grad():
         cost(theta)

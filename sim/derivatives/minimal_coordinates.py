@@ -7,25 +7,27 @@ import math
 import torch
 
 from ..errors import StateError
+from ..scene.descriptions import AXES
 from ..scene.model import Model
 from ..state import State
 
 __all__ = ["StateCoordinates", "left_jacobian"]
 
-AXES = ("x", "y", "z", "rx", "ry", "rz")
-_SMALL = 1e-5  # squared angle [rad^2] below which series take over: what they leave out is below 1e-16 there
+_SMALL = 1e-5
+"""Squared angle [rad^2] below which series are used; their truncation error is below 1e-16 there."""
 
 
 class StateCoordinates:
     """A chart of a model's states: vectors [worlds, n] for optimal control, one state a row.
 
-    The coordinates are, body after body, position [m] and rotation vector [rad] (world axes, relative to the
-    orientation in ``reference``), then, body after body, linear [m/s] and angular [rad/s] velocity: the order of
-    :func:`step_jacobian`, without what is locked. A planar body has x, y and one angle. Where two axes of rotation
-    are free the rotation vector has all three components, since two turns make a third.
+    The coordinates are position [m] and rotation vector [rad] of each body, then linear [m/s] and angular [rad/s]
+    velocity of each body. Rotation vectors are in world axes, relative to the orientation in ``reference``. The order
+    is that of :func:`step_jacobian`, without locked axes. A planar body has x, y and one angle. A body with two free
+    axes of rotation has all three components of the rotation vector, since rotations about two axes compose to one
+    about a third.
 
-    An angle may grow past pi: a vector is read off as the one nearest to where the body came from. A rotation vector
-    of three components is singular at a whole turn from the reference; take a nearer reference there.
+    An angle may grow past pi: of the equivalent rotation vectors the one nearest to the former one is taken. A rotation
+    vector of three components is singular at a whole turn from the reference; take a nearer reference there.
 
     Args:
         model: The model, of one world.
@@ -53,7 +55,7 @@ class StateCoordinates:
         moves[free[:, 3:].sum(1) >= 2, 3:] = True
         kept = torch.cat([moves.reshape(-1), free.reshape(-1) if velocities else torch.zeros_like(free).reshape(-1)])
         self.index = kept.nonzero().reshape(-1).to(model.device)
-        """Which of the 12 coordinates a body of :func:`step_jacobian` these are, [n]."""
+        """Indices of these coordinates among the 12 a body of :func:`step_jacobian`, int [n]."""
         labels = [f"{name}.{axis}" for name in model.body_names for axis in AXES]
         rates = [f"{name}.{rate}" for name in model.body_names for rate in ("vx", "vy", "vz", "wx", "wy", "wz")]
         self.names = tuple(name for name, keep in zip(labels + rates, kept.tolist(), strict=True) if keep)
@@ -65,7 +67,7 @@ class StateCoordinates:
     def vector(self, state: State, near: torch.Tensor | None = None) -> torch.Tensor:
         """Coordinates [worlds, n] of a state; of the equivalent rotation vectors those nearest to ``near`` [worlds, n].
 
-        What the coordinates leave out (locked axes that are off the reference, velocities) is lost.
+        Locked axes that are off the reference, and velocities where the coordinates have none, are lost.
         """
         q = state.body_q.to(self.reference)
         turn = _rotation_vector(_multiply(q[..., 3:], _conjugate(self.reference[:, 3:])))
@@ -146,9 +148,9 @@ def _nearest(r: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
     """Of the rotation vectors r + 2 pi k r/|r|, which all turn alike, the one nearest to ``near``."""
     length = r.norm(dim=-1, keepdim=True)
     axis = torch.where(length > 0, r / torch.where(length > 0, length, 1.0), 0.0)
-    # A whole turn has no axis of its own: take that of where it came from.
-    reach = near.norm(dim=-1, keepdim=True)
-    axis = torch.where(length > 1e-7, axis, near / torch.where(reach > 0, reach, 1.0))
+    # A whole turn has no axis of its own: take the axis of the former rotation vector.
+    former = near.norm(dim=-1, keepdim=True)
+    axis = torch.where(length > 1e-7, axis, near / torch.where(former > 0, former, 1.0))
     turns = torch.round(((near * axis).sum(-1, keepdim=True) - (r * axis).sum(-1, keepdim=True)) / (2 * math.pi))
     return r + (2 * math.pi * turns * axis).detach()
 

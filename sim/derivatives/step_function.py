@@ -1,4 +1,4 @@
-"""One step of a simulator as a plain function of vectors, with its exact Jacobian: what optimal control asks for."""
+"""One step of a simulator as a function of vectors, with its exact Jacobian, as optimal control needs it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["SimulatorStep"]
 class SimulatorStep:
     """x+ = step(x, u): states [batch, n] and controls [batch, m] to next states [batch, n].
 
-    ``step_jacobian`` gives the exact A and B of every row. Both are differentiable or not as the simulator is: the
-    call itself by torch. States are vectors of :class:`StateCoordinates`; make them with
-    ``step.coordinates.vector(state)``, and turn them back with ``step.coordinates.state(x)``.
+    ``step_jacobian`` gives the exact A and B of every row. The call is differentiable by torch; A and B are not. States
+    are vectors of :class:`StateCoordinates`: ``step.coordinates.vector(state)`` makes one of a state, and
+    ``step.coordinates.state(x)`` is the inverse.
 
     Args:
         simulator: The simulator; its model is of one world.

@@ -1,1 +1,1 @@
-"""What is kept of a run, and what follows from it."""
+"""Recordings of a run, and energy from its states."""

@@ -1,4 +1,4 @@
-"""Whether the arrays of a recording fit one another: what was read from a file can be anything."""
+"""Check that the arrays of a recording fit one another, since a file can hold anything."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _WHOLE = (
 
 
 def recording_fault(arrays: Mapping[str, Any]) -> str | None:
-    """The first thing that does not fit, in words; None where there is none. ``arrays``: fields of a recording."""
+    """Text on the first array that does not fit the others, None if all fit; ``arrays`` are a recording's fields."""
     for name in ("body_names", "shape_names", "actuator_names"):
         if not all(isinstance(entry, str) for entry in arrays[name]):
             return f"{name} are not names"

@@ -1,4 +1,4 @@
-"""Energy and momentum of states, at velocities of the time of the poses."""
+"""Energy of states, with velocities at the time of the poses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Energy:
 
     @property
     def total(self) -> torch.Tensor:
-        """Sum over the bodies [J], [worlds]. What contacts and springs of actuators store is not in it."""
+        """Sum over the bodies [J], [worlds], without the energy stored in contacts and in springs of actuators."""
         return (self.kinetic + self.potential).sum(-1)
 
 
@@ -37,16 +37,16 @@ def energy(
 ) -> Energy:
     """Kinetic and potential energy of a state, or of each state but the last of a recorded trajectory.
 
-    A step moves poses by the velocities after it, so a stored velocity is that of half a step before its pose. Momentum
-    at the time of a pose is here the mean of the stored ones before and after the step that starts there. (By the
-    stored velocities, the energy of a body in free flight is off by m g h v/2.) A body at rest has no kinetic energy,
-    one that flies freely keeps its energy to rounding. In a step with an impact it is that of the mean momentum, which
-    lies between the two.
+    A step moves poses by the velocities after it, so a stored velocity is that of half a step before its pose. The
+    momentum at the time of a pose is taken as the mean of the stored ones before and after the step that starts there.
+    (By the stored velocities, the energy of a body in free flight is off by m g h v/2.) A body at rest has no kinetic
+    energy, and one in free flight keeps its energy to rounding. In a step with an impact the energy is that of the mean
+    momentum, which lies between the momenta before and after.
 
     Differentiable by torch. A single state costs one step.
 
     Args:
-        simulator: Whose model and step the states belong to.
+        simulator: The simulator of the states.
         state: W worlds, or a trajectory with its states (``record=True``).
         control: Targets or forces of the actuators in the step that starts at the state, [W, A]; may be left out if
             the model has none. Not with a trajectory.
@@ -57,7 +57,7 @@ def energy(
 
     Raises:
         ModelError: The simulator is quasi-dynamic: its bodies have no momentum.
-        StateError: A trajectory without its states, or one together with a control; what a step refuses.
+        StateError: A trajectory without its states, or one together with a control, or an input that a step refuses.
     """
     model = simulator.model
     if simulator.options.quasi_dynamic:

@@ -1,4 +1,4 @@
-"""A run as numbers to keep: poses, contacts and forces of every step, written to one file and read back."""
+"""Poses, contacts and forces of every step of a run, written to one file and read back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DAMAGED = (
     ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError, MemoryError,
     zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
 )  # fmt: skip
-"""What NumPy and zipfile raise, between them, where bytes are not what was written."""
+"""Errors of NumPy and zipfile at a damaged file."""
 
 _MISMATCH = 0.02
 """Part of a step's impulses that the solver's tolerance cannot explain; see ``_check_balance``."""
@@ -49,7 +49,7 @@ class Recording:
 
     Arrays are NumPy's, in the precision of the simulation. A contact is kept in the steps in which it carries a force
     or its gap is not positive. Forces are means over a step: that of step t acts from ``times[t]`` to ``times[t + 1]``,
-    on the contact geometry at ``times[t]``. What holds a locked axis is not recorded.
+    on the contact geometry at ``times[t]``. Forces that hold locked axes are not recorded.
     """
 
     step_size: float
@@ -115,7 +115,7 @@ class Recording:
         return np.arange(self.steps + 1) * self.step_size
 
     def contacts(self, step: int, world: int = 0) -> slice:
-        """Where the contacts of a step (counted from 0) and world lie in the ``contact_...`` arrays."""
+        """Slice of the ``contact_...`` arrays that holds the contacts of a step (counted from 0) and world."""
         if not (0 <= step < self.steps and 0 <= world < self.worlds):
             raise IndexError(
                 f"no contacts of step {step}, world {world}: there are {self.steps} steps and {self.worlds} worlds"
@@ -139,7 +139,7 @@ class Recording:
         return total.reshape(shape)
 
     def save(self, path: str | Path) -> Path:
-        """Write the recording to ``path`` (.npz, no pickles) in one step: a reader sees all of it or nothing.
+        """Write the recording to ``path`` (.npz, no pickles) in one step: a reader finds all of it or nothing.
 
         Raises:
             RecordingError: The file cannot be written.
@@ -158,7 +158,7 @@ class Recording:
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
-        """Read what ``save`` wrote.
+        """Read a recording that ``save`` wrote.
 
         Raises:
             RecordingError: There is no such file, it is no recording or damaged, of another version, or its arrays do
@@ -214,7 +214,7 @@ def record(
 
     Args:
         simulator: The simulator of the rollout.
-        trajectory: What ``Simulator.rollout(..., record=True)`` returned.
+        trajectory: Result of ``Simulator.rollout(..., record=True)``.
         control: The rollout's controls, [T, W, A].
         parameters: The rollout's parameters.
 

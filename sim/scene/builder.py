@@ -1,4 +1,4 @@
-"""The scene builder: bodies, shapes and actuators by name, checked as they come, finished into a ``Model``."""
+"""The scene builder: takes and checks bodies, shapes and actuators, and makes a ``Model`` of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..errors import ModelError, SimulationWarning
 from ..state import State
 from ..validate import index, not_negative, number, positive, text, unit_quaternion, vector
 from .convex_hull import ConvexMesh
-from .descriptions import IDENTITY, STATIC, BodyDescription
+from .descriptions import AXES, IDENTITY, STATIC, BodyDescription
 from .mass import bounding_radius, combine, quaternion_matrix, triangle_fault
 from .model import Model
 from .shape_builder import ShapeBuilder
@@ -25,16 +25,15 @@ from .shape_builder import ShapeBuilder
 __all__ = ["STATIC", "ModelBuilder"]
 
 GYRATION = 10.0
-"""Factor between the radius of gyration and the reach of a body's shapes that an inertia given may have unremarked; its
-square below, where the mass may sit in the middle."""
+"""Factor by which the radius of gyration of a given inertia may exceed the extent of the body's shapes without a
+warning. It may be smaller by the square of the factor, since the mass may lie near the centre."""
 
-AXES = ("x", "y", "z", "rx", "ry", "rz")
 GROUPS = {"linear": AXES[:3], "angular": AXES[3:], "all": AXES}
 KINDS = {"position": int(ACTUATOR_POSITION), "velocity": int(ACTUATOR_VELOCITY), "force": int(ACTUATOR_FORCE)}
 
 
 class ModelBuilder(ShapeBuilder):
-    """Describes one world; ``finalize`` makes a model of as many equal worlds as wanted.
+    """Builder of the scene of one world; ``finalize`` makes a model of any number of equal worlds.
 
     Args:
         gravity: Acceleration of gravity [m/s^2].
@@ -192,7 +191,7 @@ class ModelBuilder(ShapeBuilder):
         return len(self._actuators) - 1
 
     def finalize(self, worlds: int = 1, *, device: str = "cpu", dtype: str | torch.dtype = "float32") -> Model:
-        """The finished model.
+        """Return the finished model.
 
         Args:
             worlds: Number of equal worlds; their parameters may then be changed row by row. A model of one world also
@@ -279,13 +278,13 @@ class ModelBuilder(ShapeBuilder):
     def _check_gyration(self, body: BodyDescription, mass: float, inertia: np.ndarray) -> None:
         """Warn of an inertia that puts the mass far outside of the body's shapes, or all of it in one point."""
         shapes = [s for s in self._shapes if s.body >= 0 and self._bodies[s.body] is body]
-        reach = max(float(np.linalg.norm(s.position)) + bounding_radius(s.kind, s.size) for s in shapes)
+        extent = max(float(np.linalg.norm(s.position)) + bounding_radius(s.kind, s.size) for s in shapes)
         moments = np.linalg.eigvalsh(inertia)
         arm = math.sqrt(moments[2] / mass)
-        if arm > GYRATION * reach or arm < reach / GYRATION**2:
+        if arm > GYRATION * extent or arm < extent / GYRATION**2:
             warnings.warn(
                 f"inertia of body {body.name!r}: its principal moments {', '.join(f'{x:.4g}' for x in moments)} kg m^2 "
-                f"are those of {mass:.4g} kg at {arm:.3g} m from the centre, and its shapes reach {reach:.3g} m. "
+                f"are those of {mass:.4g} kg at {arm:.3g} m from the centre, and its shapes reach {extent:.3g} m. "
                 "Check that it is in kg m^2, or leave it out to have that of the shapes",
                 SimulationWarning,
                 stacklevel=4,

@@ -14,17 +14,17 @@ from ..errors import ModelError
 __all__ = ["MAX_VERTICES", "ConvexMesh", "box_mesh", "convex_hull", "polyhedron_mass", "prism_points"]
 
 MAX_VERTICES = 64
-"""Vertices that a hull may have: what the contact kernels have room for."""
+"""Vertices that a hull may have, by the capacity of the contact kernels."""
 
 MAX_CORNERS = 32
 """Corners that one face may have."""
 
 FLAT = 1e-6
-"""Triangles within this part of the hull's size from one plane are one face: the rounding of float32 mesh files."""
-
+"""Distance from one plane, as a part of the hull's size, up to which triangles are one face: the rounding of float32
+mesh files."""
 
 WELD = 1e-5
-"""Points within this part of the hull's size from each other are one: several would carry the load of one each."""
+"""Distance, as a part of the hull's size, up to which points are merged: each would carry the load of a vertex."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class ConvexMesh:
     size: np.ndarray
     """Bounding radius, half of the least width, radius of the inscribed sphere, all about the centre [m], [3]."""
     rim: float = 0.0
-    """Radius [m] of the rims of a cylinder about z that a prism stands for, whose corners are on them; 0: none."""
+    """Radius [m] of the cylinder about z that a prism represents, with its corners on the rims; 0 for other hulls."""
 
     def key(self) -> tuple[bytes, ...]:
-        """Equal for equal meshes."""
+        """Key that is equal for equal meshes."""
         return (self.vertices.tobytes(), self.loop.tobytes(), self.inertia.tobytes(), bytes(str(self.rim), "ascii"))
 
 
@@ -70,8 +70,8 @@ def convex_hull(points: Any, name: str, max_vertices: int | None = None) -> tupl
     Args:
         points: In any order; those inside the hull are dropped.
         name: Of the shape, for messages.
-        max_vertices: Where the hull has more vertices, keep this many, chosen one after the other as far as possible
-            from those chosen before. The result lies inside the hull of all points.
+        max_vertices: Number of vertices to keep where the hull has more. Each is the one farthest from those chosen
+            before. The result lies inside the hull of all points.
 
     Raises:
         ModelError: Points that are not finite, a flat hull, too many vertices.
@@ -106,13 +106,13 @@ def convex_hull(points: Any, name: str, max_vertices: int | None = None) -> tupl
 
 
 def box_mesh() -> ConvexMesh:
-    """The cube of half extents 1: what a box is, scaled, to the kernels of convex pairs."""
+    """The cube of half extents 1, which the kernels of hulls scale to any box."""
     corners = np.array([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
     return convex_hull(corners, "box")[0]
 
 
 def _hull(x: np.ndarray, name: str) -> tuple[np.ndarray, list[list[int]]]:
-    """Vertices of the hull and its faces as loops of vertices, counter-clockwise seen from outside."""
+    """Vertices of the hull, and its faces as loops of vertices, counter-clockwise seen from outside."""
     from scipy.spatial import ConvexHull, QhullError
 
     flat = ModelError(
@@ -143,7 +143,7 @@ def _hull(x: np.ndarray, name: str) -> tuple[np.ndarray, list[list[int]]]:
 
 
 def _welded(x: np.ndarray, distance: float) -> np.ndarray:
-    """The points less those within a distance of one that is kept, [n, 3]."""
+    """The points without those closer than a distance to a point that is kept, [n, 3]."""
     from scipy.spatial import cKDTree
 
     near = cKDTree(x).query_pairs(distance, output_type="ndarray")
@@ -155,7 +155,7 @@ def _welded(x: np.ndarray, distance: float) -> np.ndarray:
 
 
 def _merge(x: np.ndarray, hull: Any, tolerance: float) -> list[list[int]] | None:
-    """Faces of a triangulated hull, triangles in one plane merged; None where that leaves no proper polyhedron."""
+    """Faces of a triangulated hull with coplanar triangles merged; None if the result is no proper polyhedron."""
     triangles = hull.simplices.copy()
     corners = x[triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -189,7 +189,7 @@ def _merge(x: np.ndarray, hull: Any, tolerance: float) -> list[list[int]] | None
     for loop in loops:
         for v in loop:
             faces[v] = faces.get(v, 0) + 1
-    loops = [[v for v in loop if faces[v] > 2] for loop in loops]  # a vertex of two faces lies within their edge
+    loops = [[v for v in loop if faces[v] > 2] for loop in loops]  # a vertex of two faces lies on their edge
     if min(map(len, loops)) < 3:
         return None
     count = sum(map(len, loops))
@@ -229,9 +229,9 @@ def polyhedron_mass(x: np.ndarray, loops: Sequence[Sequence[int]]) -> tuple[floa
 def vertex_shares(x: np.ndarray, loops: Sequence[Sequence[int]]) -> np.ndarray:
     """Fixed share of the stiffness of each vertex against a plane [V].
 
-    The corners of a face share a contact by the lengths of the edges that meet in them; a vertex of several faces has
-    the mean of its shares in them, weighted by their areas. Exactly 1 in all on every face of a regular polyhedron
-    and a box, near 1 on the large faces of any other.
+    A corner's share in a face is half of the length of its two edges over the perimeter. A vertex of several faces has
+    the mean of its shares in them, weighted by their areas. The shares of a face sum to exactly 1 on a regular
+    polyhedron and a box, and to about 1 on the large faces of any other.
     """
     share, weight = np.zeros(len(x)), np.zeros(len(x))
     for loop in loops:

@@ -1,4 +1,4 @@
-"""What the builder notes of each body and shape until the model is finished."""
+"""Descriptions of bodies and shapes, which the builder keeps until the model is finished."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ...kernels.core.shape_types import ShapeType
 from .convex_hull import ConvexMesh
 
 __all__ = [
+    "AXES",
     "EVERY_GROUP",
     "GREAT_FRICTION",
     "IDENTITY",
@@ -18,6 +19,9 @@ __all__ = [
     "BodyDescription",
     "ShapeDescription",
 ]
+
+AXES = ("x", "y", "z", "rx", "ry", "rz")
+"""Names of the axes along and about which a body moves, in the order of a velocity."""
 
 STATIC = -1
 """Body of a shape that does not move."""
@@ -29,8 +33,8 @@ EVERY_GROUP = 0xFFFFFFFF
 """The collision mask that lets a shape meet all groups."""
 
 GREAT_FRICTION, MOST_FRICTION = 5.0, 100.0
-"""Coefficients above which friction is warned of, and refused: what lands while it slides is thrown up at the slip
-speed times the coefficient (docs/contact.md)."""
+"""Coefficients above which friction is warned of, and refused: a body that lands while it slides is thrown up at the
+slip speed times the coefficient (docs/contact.md)."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Volume, and inertia at unit density, of the primitive shapes; and how masses add up to a body."""
+"""Volume and inertia at unit density of the primitive shapes, and the mass of a body as the sum of its parts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ...kernels.core.shape_types import ShapeType
 __all__ = ["TRIANGLE", "bounding_radius", "combine", "quaternion_matrix", "triangle_fault", "unit_mass"]
 
 TRIANGLE = 0.01
-"""Part of the largest principal moment by which it may exceed the sum of the others: numbers that were rounded."""
+"""Part of the largest principal moment by which it may exceed the sum of the others, since inputs are rounded."""
 
 
 def triangle_fault(moments: Sequence[float]) -> str | None:
-    """What is wrong with the principal moments of inertia [kg m^2] (ascending) of a rigid body, or None.
+    """Text on the fault of principal moments of inertia [kg m^2] (ascending) that no rigid body has, or None.
 
     Each is an integral of two squared coordinates, so none can be more than the sum of the other two.
     """
@@ -53,12 +53,12 @@ def unit_mass(kind: ShapeType, size: np.ndarray) -> tuple[float, np.ndarray]:
         return volume, np.diag([y + z, x + z, x + y]) * (volume / 3.0)
     if kind == ShapeType.CAPSULE:
         r, half = size[0], size[1]
-        cylinder, ball = 2.0 * math.pi * r * r * half, 4.0 / 3.0 * math.pi * r**3
-        axial = cylinder * r * r / 2.0 + ball * 0.4 * r * r
+        cylinder, sphere = 2.0 * math.pi * r * r * half, 4.0 / 3.0 * math.pi * r**3
+        axial = cylinder * r * r / 2.0 + sphere * 0.4 * r * r
         # each hemisphere's centre stands 3/8 r beyond the end of the axis
         across = cylinder * (r * r / 4.0 + half * half / 3.0)
-        across += ball * (0.4 * r * r + half * half + 0.75 * half * r)
-        return cylinder + ball, np.diag([across, across, axial])
+        across += sphere * (0.4 * r * r + half * half + 0.75 * half * r)
+        return cylinder + sphere, np.diag([across, across, axial])
     raise ValueError(f"a {kind.name.lower()} has no finite volume")
 
 

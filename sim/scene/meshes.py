@@ -1,4 +1,4 @@
-"""Triangle meshes: reading files with trimesh, what is refused, and cutting a concave one into convex parts."""
+"""Triangle meshes: files read with trimesh, checks, and the decomposition of concave meshes into convex parts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["check_closed", "check_filled", "check_size", "check_wound", "convex_parts", "load_mesh"]
 
 LARGE = 10.0
-"""Length [m] above which a mesh whose scale was not given is taken for one in millimetres."""
+"""Length [m] above which a mesh without a given scale is assumed to be in millimetres."""
 
 FILLED = 0.05
-"""Part of its volume that the hull of a mesh may add without a word: the roughness of a scan, a chamfer."""
+"""Part of its volume that the hull of a mesh may add without a warning: the roughness of a scan, a chamfer."""
 
 
 def load_mesh(source: Any, scale: float, name: str) -> trimesh.Trimesh:
-    """One triangle mesh [m] from a file or an object of trimesh; the meshes of a scene are put together.
+    """One triangle mesh [m] from a file or an object of trimesh; the meshes of a scene are joined.
 
     Args:
         source: Path of an OBJ, STL, PLY or GLB file, a ``trimesh.Trimesh`` or a ``trimesh.Scene``.
@@ -92,7 +92,7 @@ def check_closed(mesh: trimesh.Trimesh, name: str, way_out: str) -> None:
 
 
 def check_size(mesh: trimesh.Trimesh, name: str) -> None:
-    """Warn of a mesh that is so large, in units that nobody gave, that its file must be in millimetres."""
+    """Warn of a mesh without a given scale that is so large that its file is likely in millimetres."""
     size = np.ptp(mesh.vertices, axis=0)
     if size.max() > LARGE:
         warnings.warn(
@@ -104,7 +104,7 @@ def check_size(mesh: trimesh.Trimesh, name: str) -> None:
 
 
 def check_filled(mesh: trimesh.Trimesh, name: str, hull: float) -> None:
-    """Warn where the hull of a closed mesh, of the volume ``hull`` [m^3], fills hollows of it."""
+    """Warn if the hull of a closed mesh, of volume ``hull`` [m^3], fills hollows of the mesh."""
     if not mesh.is_watertight:
         return
     if not mesh.is_winding_consistent:
@@ -127,7 +127,7 @@ def check_filled(mesh: trimesh.Trimesh, name: str, hull: float) -> None:
 
 
 def check_wound(mesh: trimesh.Trimesh, name: str) -> None:
-    """Raise a ModelError if the faces of a closed mesh do not say what is inside."""
+    """Raise a ModelError if the winding of a closed mesh does not define its inside."""
     if not mesh.is_winding_consistent or mesh.volume <= 0.0:
         fault = "do not all wind the same way round" if not mesh.is_winding_consistent else "wind inside out"
         raise ModelError(

@@ -1,4 +1,4 @@
-"""A finished scene: what bodies, shapes and actuators there are, and the physical parameters of every world."""
+"""A finished scene: bodies, shapes, actuators, and the physical parameters of every world."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ PARAMETERS = (
 class Model:
     """A scene of B bodies, S shapes and A actuators in W worlds; made by ``ModelBuilder.finalize``.
 
-    A body's frame sits at its centre of mass. Tensors live on ``device`` in ``dtype``; those with a leading W hold one
-    row a world, and may be replaced (``dataclasses.replace``) or overridden in a rollout.
+    A body's frame is at its centre of mass. Tensors are on ``device`` in ``dtype``. Those with a leading W have one row
+    a world, and may be replaced (``dataclasses.replace``) or overridden in a rollout.
     """
 
     device: str

@@ -1,4 +1,4 @@
-"""The part of the scene builder that adds shapes to bodies."""
+"""Methods of the scene builder that add shapes to bodies."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ class ShapeBuilder:
             source: Path of a mesh file (OBJ, STL, PLY, GLB), or a mesh or scene of trimesh. The meshes of a scene
                 make one hull together.
             scale: Metres per unit of the mesh; by default 1, with a warning if the mesh is then longer than 10 m.
-            allow_open: Take the hull of a mesh that has holes, too. Such a mesh has no volume of its own, and mostly
-                a fault.
+            allow_open: Also take the hull of a mesh that has holes. Such a mesh has no volume of its own, and is mostly
+                faulty.
             max_vertices: As in ``add_convex``.
             name: Name for messages.
             **options: As in ``add_box``.
@@ -148,7 +148,7 @@ class ShapeBuilder:
         surface = self._surface(source, scale, name)
         mesh, centre = convex_hull(surface.vertices, name, max_vertices)
         if not allow_open:
-            check_closed(surface, name, "pass allow_open=True to take the hull of what there is")
+            check_closed(surface, name, "pass allow_open=True to take the hull of it as it is")
         check_filled(surface, name, mesh.volume)
         return self._add_mesh(body, mesh, centre, name=name, **options)
 
@@ -318,10 +318,11 @@ class ShapeBuilder:
 
     @staticmethod
     def _check_coefficients(shape: ShapeDescription) -> None:
-        """Refuse or warn of friction that nothing has, and of resistance longer than the shape: one without a unit."""
+        """Check friction against known materials, and resistance, a length, against the size of the shape."""
         great = (
-            f"friction of shape {shape.name!r} is {shape.friction:.4g}; no known material exceeds about 4, and what "
-            "lands while it slides is thrown up at the slip speed times it. To hold a body use 1 to 2, or lock its axes"
+            f"friction of shape {shape.name!r} is {shape.friction:.4g}; no known material exceeds about 4, and a body "
+            "that lands while it slides is thrown up at the slip speed times it. To hold a body use 1 to 2, or lock "
+            "its axes"
         )
         if shape.friction > MOST_FRICTION:
             raise ModelError(f"{great}. More than {MOST_FRICTION:g} is refused")

@@ -1,4 +1,4 @@
-"""Any number of worlds, block by block through batches of worlds, on several threads."""
+"""Any number of worlds, run block by block through batches of worlds on several threads."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .passes import Pass
 __all__ = ["BatchPool"]
 
 WIDEST_BATCH = 128
-"""Worlds of a batch on the CPU: small enough for the cache, large enough to hide the cost of a launch."""
+"""Most worlds of a batch on the CPU: small enough for the cache, large enough to hide the cost of a launch."""
 
 WIDEST_BATCH_CUDA = 65536
 
 HESSIAN_BYTES = 2**28
-"""Bound on the Hessians that a batch holds [bytes]: scenes of many bodies get narrow ones."""
+"""Bound on the Hessians of a batch [bytes]; scenes of many bodies get narrow batches."""
 
 CONTACT_BYTES = 2**30
-"""The same of what belongs to contacts, at about 1024 bytes for each that there is room for, on the CPU."""
+"""Bound on the contact arrays of a batch on the CPU [bytes], at about 1024 bytes for each contact of the capacity."""
 
 
 class BatchPool:
@@ -37,11 +37,11 @@ class BatchPool:
     Args:
         model: The scene.
         options: Of the simulator.
-        room: Contacts a world has room for; grows where a world meets more.
+        contact_capacity: Contacts that a world can hold; grows where a world meets more.
     """
 
-    def __init__(self, model: Model, options: SimulatorOptions, room: int):
-        self.model, self.options, self.room = model, options, room
+    def __init__(self, model: Model, options: SimulatorOptions, contact_capacity: int):
+        self.model, self.options, self.contact_capacity = model, options, contact_capacity
         self.threads = options.threads or _cores()
         self._on_cpu = model.device == "cpu"
         self._batches: dict[int, list[LaunchGraphs]] = {}
@@ -56,7 +56,7 @@ class BatchPool:
         """Worlds that a batch holds."""
         if self._on_cpu:
             share = -(-worlds // self.threads)
-            widest = min(WIDEST_BATCH, CONTACT_BYTES // (1024 * self.room))
+            widest = min(WIDEST_BATCH, CONTACT_BYTES // (1024 * self.contact_capacity))
         else:
             share, widest = worlds, WIDEST_BATCH_CUDA
         hessian = 8 * int(self.model.body_free.sum()) ** 2
@@ -65,13 +65,13 @@ class BatchPool:
     def run(self, worlds: int, graphs: list[tuple[Pass, int]], block: Any, parts: list[tuple[int, int]]) -> None:
         """Run ``block(graphs, start, stop)``, which replays recorded ``graphs``, over all worlds, on several threads.
 
-        No block goes beyond one of the ``parts``, (start, stop). Blocks that run out of room for contacts are run
-        again, from their start, in batches that have it.
+        Every block lies within one of the ``parts``, (start, stop). Blocks that exceed the contact capacity are run
+        again from their start in batches of larger capacity.
         """
         blocks = parts
-        worst: capacity.OutOfRoom | None = None
+        worst: capacity.CapacityExceeded | None = None
         with self._lock:  # batches are not shared between callers
-            before = self.room
+            before = self.contact_capacity
             while True:
                 width = self._width(worlds)
                 blocks = [(i, min(i + width, stop)) for start, stop in blocks for i in range(start, stop, width)]
@@ -80,25 +80,25 @@ class BatchPool:
                 except (MemoryError, RuntimeError) as error:
                     if worst is None or not (isinstance(error, MemoryError) or "alloc" in str(error)):
                         raise
-                    room, self.room = self.room, before
+                    larger, self.contact_capacity = self.contact_capacity, before
                     self._batches.clear()
-                    raise capacity.no_memory(worst, room, width, error) from error
+                    raise capacity.no_memory(worst, larger, width, error) from error
                 outcomes = self._run(batches, blocks, block)
                 short = [outcome for outcome in outcomes if outcome is not None]
                 if not short:
                     break
                 blocks = [one for one, outcome in zip(blocks, outcomes, strict=True) if outcome is not None]
                 worst = max(short, key=lambda outcome: outcome.needed)
-                self.room = capacity.grown(self.model, self.options, self.room, worst)
+                self.contact_capacity = capacity.larger(self.model, self.options, self.contact_capacity, worst)
                 self._batches.clear()
         if worst is not None:
-            capacity.tell(before, self.room, worst)
+            capacity.warn_of_growth(before, self.contact_capacity, worst)
 
     def _recorded(self, width: int, wanted: int, graphs: list[tuple[Pass, int]]) -> list[LaunchGraphs]:
-        """As many batches as wanted, in which these graphs are recorded."""
+        """Return ``wanted`` batches in which these graphs are recorded."""
         batches = self._batches.setdefault(width, [])
         while len(batches) < wanted:
-            batches.append(LaunchGraphs(self.model, self.options, width, self.room))
+            batches.append(LaunchGraphs(self.model, self.options, width, self.contact_capacity))
         for graphs_ in batches[:wanted]:
             for graph in dict.fromkeys(graphs):
                 graphs_.record(*graph)
@@ -106,13 +106,13 @@ class BatchPool:
 
     def _run(
         self, batches: list[LaunchGraphs], blocks: list[tuple[int, int]], block: Any
-    ) -> list[capacity.OutOfRoom | None]:
-        """Run all blocks; which of them ran out of room."""
+    ) -> list[capacity.CapacityExceeded | None]:
+        """Run all blocks; return for each the exception of a capacity that was exceeded, or None."""
 
-        def run(graphs: LaunchGraphs, one: tuple[int, int]) -> capacity.OutOfRoom | None:
+        def run(graphs: LaunchGraphs, one: tuple[int, int]) -> capacity.CapacityExceeded | None:
             try:
                 block(graphs, *one)
-            except capacity.OutOfRoom as outcome:
+            except capacity.CapacityExceeded as outcome:
                 return outcome
             return None
 
@@ -126,8 +126,8 @@ class BatchPool:
         for graphs_ in batches:
             free.put(graphs_)
 
-        @torch.no_grad()  # the mode is a thread's own
-        def work(one: tuple[int, int]) -> capacity.OutOfRoom | None:
+        @torch.no_grad()  # the mode belongs to a thread
+        def work(one: tuple[int, int]) -> capacity.CapacityExceeded | None:
             graphs_ = free.get()
             try:
                 return run(graphs_, one)

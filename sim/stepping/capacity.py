@@ -1,4 +1,4 @@
-"""Room for contacts: how it grows where a world meets more than there is room for, and where that ends."""
+"""Contact capacity: the contacts that a world can hold, and its growth where a world meets more."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from .options import SimulatorOptions
 if TYPE_CHECKING:
     from .world_batch import WorldBatch
 
-__all__ = ["OutOfRoom", "check", "default_capacity", "greatest_capacity", "grown", "no_memory", "tell"]
+__all__ = [
+    "CapacityExceeded", "check", "default_capacity", "greatest_capacity", "larger", "no_memory", "warn_of_growth",
+]  # fmt: skip
 
 GROWTH = 1.5
-"""Least factor by which room grows, so that a pile that gathers contact by contact is not begun anew at each."""
-
+"""Least factor by which the capacity grows, so that a pile that gathers contact by contact restarts few times."""
 
 SMALL_SCENE = 256
-"""Contacts for which every scene has room: one that cannot list more than this never runs out of it."""
+"""Least default capacity; a scene that can list no more contacts than this never exceeds it."""
 
 
 def greatest_capacity(model: Model) -> int:
-    """Contacts that a world can have at most: all pairs of shapes with as many as each can have, at once."""
+    """Most contacts that a world can have: the sum over all pairs of shapes of the most that each can have."""
 
     def most(a: int, b: int) -> int:
         mesh = model.meshes[model.shape_mesh[b]] if model.shape_mesh[b] >= 0 else None
@@ -36,12 +37,12 @@ def greatest_capacity(model: Model) -> int:
 
 
 def default_capacity(model: Model, softened: bool = False) -> int:
-    """Contacts a world has room for by default. Softened ones are listed from afar: there may be several times more."""
+    """Default capacity of a world. Softened contacts are listed from farther away, so there may be many more."""
     return min(greatest_capacity(model), max(SMALL_SCENE, (256 if softened else 64) * model.bodies))
 
 
-class OutOfRoom(Exception):  # noqa: N818 - taken back by the simulator, never seen by its user
-    """Says how many contacts a world met; raised while a block of worlds runs."""
+class CapacityExceeded(Exception):  # noqa: N818 - caught by the simulator, never seen by its user
+    """The contacts that a world met beyond its capacity; raised while a block of worlds runs."""
 
     def __init__(self, world: int, needed: int):
         super().__init__(world, needed)
@@ -49,18 +50,18 @@ class OutOfRoom(Exception):  # noqa: N818 - taken back by the simulator, never s
 
 
 def check(batch: WorldBatch, numbers: Sequence[int]) -> None:
-    """Raise OutOfRoom if one of a batch's worlds, which have these ``numbers``, met more contacts than it has room."""
+    """Raise CapacityExceeded if a world of a batch met more contacts than it can hold; ``numbers`` are the worlds'."""
     needed = batch.needed_view[: len(numbers)]
     if bool((needed > batch.capacity).any()):
         world = int(needed.argmax())
-        raise OutOfRoom(numbers[world], int(needed[world]))
+        raise CapacityExceeded(numbers[world], int(needed[world]))
 
 
-def grown(model: Model, options: SimulatorOptions, room: int, worst: OutOfRoom) -> int:
-    """Room to go on with after ``room`` ran out, at most what all pairs of shapes together can list.
+def larger(model: Model, options: SimulatorOptions, capacity: int, worst: CapacityExceeded) -> int:
+    """Capacity to continue with after ``capacity`` was exceeded, at most ``greatest_capacity``.
 
     Raises:
-        CapacityError: The room was given as ``contact_capacity``, or a pair lists more than it can.
+        CapacityError: The capacity was given as ``contact_capacity``, or a pair lists more than its table says.
     """
     needed = worst.needed
     if needed >= int(BROKEN):
@@ -72,28 +73,29 @@ def grown(model: Model, options: SimulatorOptions, room: int, worst: OutOfRoom) 
     if options.contact_capacity is not None:
         softened = options.softening.reach > 0.0
         raise CapacityError(
-            f"world {worst.world} met {needed} contacts but there is room for {room}; pass contact_capacity={needed} "
-            "or more to Simulator, or leave it out, so that the room grows by itself, or reduce "
-            + ("the width of softened contact" if softened else "contact_margin")
+            f"world {worst.world} met {needed} contacts but there is room for {capacity}; pass "
+            f"contact_capacity={needed} or more to Simulator, or leave it out, so that the room grows by itself, or "
+            "reduce " + ("the width of softened contact" if softened else "contact_margin")
         )
-    return min(greatest_capacity(model), max(needed, int(GROWTH * room)))
+    return min(greatest_capacity(model), max(needed, int(GROWTH * capacity)))
 
 
-def no_memory(worst: OutOfRoom, room: int, width: int, error: Exception) -> CapacityError:
-    """The error where there is no memory for the room that a world needs."""
+def no_memory(worst: CapacityExceeded, capacity: int, width: int, error: Exception) -> CapacityError:
+    """The error where there is no memory for the capacity that a world needs."""
     return CapacityError(
-        f"world {worst.world} met {worst.needed} contacts, and there is no memory for {room} contacts in each of "
+        f"world {worst.world} met {worst.needed} contacts, and there is no memory for {capacity} contacts in each of "
         f"{width} worlds ({error}); simulate fewer worlds at once, take a smaller step, or, if that many contacts "
         "cannot be meant, look for bodies that are too fast or too large"
     )
 
 
-def tell(before: int, after: int, worst: OutOfRoom) -> None:
-    """Warn that room has grown."""
+def warn_of_growth(before: int, after: int, worst: CapacityExceeded) -> None:
+    """Warn that the capacity has grown."""
     warnings.warn(
         f"world {worst.world} met {worst.needed} contacts and there was room for {before}: room for {after} was made, "
-        f"and the worlds that lacked it were begun anew. Results are the same. Pass contact_capacity={after} to "
-        "Simulator to have it from the start (a number given is a limit), or take a smaller step",
+        "and the worlds that lacked it were run again from their start. Results are the same. Pass "
+        f"contact_capacity={after} to Simulator to have it from the start (a number given is a limit), or take a "
+        "smaller step",
         SimulationWarning,
         stacklevel=2,
     )

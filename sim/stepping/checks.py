@@ -1,4 +1,4 @@
-"""What a rollout is given and what it returns, checked."""
+"""Checks of the inputs and of the results of a rollout."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
 __all__ = ["far_away", "mass_alone", "overlap", "rollout_inputs", "rollout_result", "spinning", "sunk", "turn_targets"]
 
 DEEP = 0.1
-"""Depth of an overlap, relative to half the width of the thinner shape, that cannot be meant."""
+"""Depth of an overlap, relative to half the width of the thinner shape, from which on it is refused or warned of."""
 
 
 MASS_CHANGE = 0.01
-"""Part of its mass by which a body's may change without its inertia and without a word: differences, disturbances."""
+"""Part by which a body's mass may change without its inertia and without a warning: differences, disturbances."""
 
 COARSE = 1e-3
-"""Spacing of numbers, relative to the smallest shape, from which on contacts are not resolved."""
+"""Spacing of floating-point numbers, relative to the smallest shape, from which on contacts are not resolved."""
 
 FINE = 1e-6
-"""Spacing of numbers [m] that resolves whatever is larger than a millimetre."""
+"""Spacing of floating-point numbers [m] that resolves shapes larger than a millimetre."""
 
 FAST = 1.0
-"""Turn in a step [rad], times how unlike the moments of inertia are, beyond which free turning is not resolved."""
+"""Rotation in a step [rad], times the relative difference of the moments of inertia, beyond which a step does not
+resolve free rotation."""
 
 
 def _finite(value: torch.Tensor, what: str) -> None:
@@ -270,7 +271,7 @@ def turn_targets(model: Model, control: torch.Tensor, told: set[str]) -> None:
 
 
 def restitution(model: Model, options: SimulatorOptions, values: dict[str, torch.Tensor]) -> None:
-    """Raise where shapes bounce although the steps drop momentum, or contacts are softened."""
+    """Raise if shapes have restitution and the steps are quasi-dynamic or the contacts softened."""
     if options.quasi_dynamic and bool((values["shape_restitution"] > 0).any()):
         raise StateError(
             "restitution has no meaning in quasi-dynamic stepping, which drops momentum; set shape_restitution to zero "
@@ -279,8 +280,9 @@ def restitution(model: Model, options: SimulatorOptions, values: dict[str, torch
     if options.softening.reach > 0.0 and bool((values["shape_restitution"] > 0).any()):
         s = int(torch.nonzero(values["shape_restitution"] > 0)[0, 1])
         raise StateError(
-            f"shape {model.shape_names[s]!r} has restitution, and the simulator's contacts are softened: a force felt "
-            "from a distance has no moment of impact. Set shape_restitution to zero, or use softening=Hard()"
+            f"shape {model.shape_names[s]!r} has restitution, and the simulator's contacts are softened: "
+            "a force that acts before the shapes touch has no time of impact. Set shape_restitution to zero, or use "
+            "softening=Hard()"
         )
 
 
@@ -314,17 +316,17 @@ def sunk(model: Model, batch: WorldBatch, numbers: Sequence[int]) -> None:
 
 
 def _slip_too(batch: WorldBatch) -> str:
-    """How a fast landing sinks, and what to do about it, where nothing has been done."""
+    """Text on shapes that sink where slip ends, for options that do not resolve slip; else empty."""
     if batch.resolves_slip or batch.options.quasi_dynamic:
         return ""
     return (
-        ". What lands while it slides fast also sinks, in a step in which its slip ends, by the step times friction "
-        "times the change of slip: resolve_slip=True takes that away"
+        ". A body that lands while it slides fast also sinks, in a step in which its slip ends, by the step times "
+        "friction times the change of slip: resolve_slip=True takes that away"
     )
 
 
 def spinning(model: Model, options: SimulatorOptions, inertia: torch.Tensor, final_v: torch.Tensor) -> None:
-    """Warn if bodies end spinning faster than a step resolves; ``inertia`` [1 or W, B, 3, 3], ``final_v`` [W, B, 6]."""
+    """Warn if a step does not resolve a body's final spin; ``inertia`` [1 or W, B, 3, 3], ``final_v`` [W, B, 6]."""
     turn = final_v[..., 3:].norm(dim=-1) * options.step
     if not bool((turn > FAST).any()):
         return
@@ -358,9 +360,9 @@ def _unsolved(options: SimulatorOptions, where: str, step: int, residual: float)
 def solved_again(
     options: SimulatorOptions, batch: WorldBatch, what: str, place: Callable[[int, int], tuple[int, int]]
 ) -> None:
-    """Raise if a pass over a finished rollout, ``what``, took a solve again that did not converge this time.
+    """Raise if a solve did not converge when the pass ``what`` over a finished rollout repeated it.
 
-    ``place(row, count)`` is the world and the step of a row of the batch, when it failed at its solve number ``count``.
+    ``place(row, count)`` gives the world and the step of a row of the batch that failed at its solve number ``count``.
     """
     _iterations, failed, first, residual = batch.solver_outcome()
     if not (failed > 0).any():
@@ -371,7 +373,7 @@ def solved_again(
 
 
 def rollout_result(options: SimulatorOptions, d: Diagnostics, final_q: torch.Tensor, final_v: torch.Tensor) -> None:
-    """Raise what went wrong in a rollout."""
+    """Raise the error of a rollout that did not converge or is not finite."""
     bad = d.failed_steps > 0
     if bool(bad.any()):
         world = int(torch.nonzero(bad)[0])

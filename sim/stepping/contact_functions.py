@@ -1,4 +1,4 @@
-"""Contact functions: hard contact, and two that are felt from a distance."""
+"""Contact functions: hard contact, and two whose forces act before the shapes touch."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Hard:
 
 @dataclass(frozen=True)
 class _Softened:
-    """What softened functions share.
+    """Base of the softened contact functions.
 
     Args:
-        width: Scale of the noise on the gap whose mean the impulse is [m].
+        width: Scale [m] of noise on the gap; the impulse is the mean of the hard one over that noise.
         shapes: Names of shapes; a contact is softened if one of its two shapes is among them. None: all contacts,
-            also those that carry weight, which then float above each other at a few to many widths.
+            also those of bodies at rest on each other, which then float at a gap of a few to many widths.
         forward: Whether steps are taken with the softened impulse. False: the forward pass is that of hard contact to
-            the bit, and only the gradient sees contacts softened (see ``docs/contact.md``).
+            the bit, and only the gradient takes contacts softened (see ``docs/contact.md``).
     """
 
     width: float
@@ -92,9 +92,9 @@ class _Softened:
 class Softplus(_Softened):
     """The impulse beta log(1 + exp(z / beta)), beta = h k width: the mean of hard contact over logistic noise.
 
-    Its scale, on the gap, is ``width``. Two bodies at rest a gap g apart feel the force k width log(1 + exp(-g /
+    Its scale, on the gap, is ``width``. Two bodies at rest at a gap g have the force k width log(1 + exp(-g /
     width)): 69 % of k width where they touch, 31 % at a gap of one width, 0.7 % at five, 5e-5 at ten. Beyond 12 widths
-    it fades, and is zero from 24 on. Prefer it where the distance that is to be felt is known.
+    it fades, and is zero from 24 on. Prefer it where the distance at which contacts are to act is known.
     """
 
     kind: ClassVar[str] = "softplus"
@@ -105,10 +105,10 @@ class Softplus(_Softened):
 class LogBarrier(_Softened):
     """The impulse (z + sqrt(z^2 + 4/kappa)) / 2, sqrt(2/kappa) = h k width: the mean of hard contact over other noise.
 
-    That is Student's t with 2 degrees of freedom; its scale, on the gap, is ``width``. Two bodies at rest a gap g apart
-    feel the force k (sqrt(g^2 + 2 width^2) - g) / 2: 71 % of k width where they touch, 37 % at a gap of one width, 10 %
-    at five, 0.5 % at a hundred. Beyond 100 widths it fades, and is zero from 200 on. It reaches far, and pushes
-    forever: take a width some ten times smaller than for ``Softplus``.
+    That is Student's t with 2 degrees of freedom; its scale, on the gap, is ``width``. Two bodies at rest at a gap g
+    have the force k (sqrt(g^2 + 2 width^2) - g) / 2: 71 % of k width where they touch, 37 % at a gap of one width, 10 %
+    at five, 0.5 % at a hundred. Beyond 100 widths it fades, and is zero from 200 on. Its force decays
+    slowly with the gap: take a width some ten times smaller than for ``Softplus``.
     """
 
     kind: ClassVar[str] = "log_barrier"

@@ -1,4 +1,4 @@
-"""The contact solve and its adjoint for worlds of any size: one dense system, or islands of blocks."""
+"""The contact solve and its adjoint for worlds of any size: a dense system, or islands in blocks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Solver:
         return cls(real, arrays, Scratch.allocate(worlds, arrays, capacity, real), options)
 
     def with_capacity(self, capacity: int) -> Solver:
-        """A solver for other contacts that shares what does not depend on them; not to be used at the same time."""
+        """A solver for other contacts that shares the memory independent of them; not to be used at the same time."""
         old = self.scratch
         worlds, bodies = old.target.shape
         device = old.target.device
@@ -67,7 +67,7 @@ class Solver:
         return dataclasses.replace(self, scratch=scratch)
 
     def resisting(self) -> Solver:
-        """A solver for contacts with resistance that shares all else; not to be used at the same time."""
+        """A solver for contacts with resistance that shares all other memory; not to be used at the same time."""
         return dataclasses.replace(self, resists=True).with_capacity(self.scratch.slip.shape[1])
 
     def solve(

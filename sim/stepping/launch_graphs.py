@@ -1,4 +1,4 @@
-"""Graphs of launches over a batch of worlds: recorded once for each pass and number of steps, and replayed."""
+"""Graphs of launches over a batch of worlds, recorded once for each pass and number of steps, and replayed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LaunchGraphs:
         model: The scene.
         options: Of the simulator.
         width: Worlds.
-        capacity: Contacts that each has room for.
+        capacity: Contacts that each can hold.
     """
 
     def __init__(self, model: Model, options: SimulatorOptions, width: int, capacity: int):

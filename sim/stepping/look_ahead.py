@@ -1,4 +1,4 @@
-"""How far ahead approaching bodies must be seen."""
+"""Time by which contacts are listed ahead of the approach of their bodies."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ __all__ = ["look_ahead"]
 
 
 def look_ahead(values: dict[str, torch.Tensor], step: float, resists: bool) -> torch.Tensor:
-    """Time [s] by which approaching bodies must be seen ahead so that no impulse jumps: the largest (h + d/k)(1 + mu).
+    """Time [s] whose product with the speed of approach is the distance within which contacts are listed.
 
-    One number a world, [W] or [1]: what a world lists must not depend on the worlds beside it.
+    No impulse jumps where a contact enters the list. The time is the largest (h + d/k)(1 + mu), one number a world,
+    [W] or [1]: the contacts that a world lists must not depend on the other worlds.
     """
     stiffness, damping, mass = values["shape_stiffness"], values["shape_damping"], values["body_mass"]
     delay = mass.new_full((1,), step * CONTACT_PERIOD_STEPS / math.pi)
@@ -31,7 +32,7 @@ def look_ahead(values: dict[str, torch.Tensor], step: float, resists: bool) -> t
 
 
 def _resisted(values: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Greatest (mu_r + mu_t) of a pair by the least radius of a shape: what resistance adds to 1 + mu; [W] or [1]."""
+    """Greatest (mu_r + mu_t) of a pair over the least radius of a shape, [W] or [1]; resistance adds it to 1 + mu."""
     arm = values["shape_rolling_resistance"] + values["shape_torsional_resistance"]
     radius = values["shape_size"][..., 0]
     radius = torch.where(radius > 0.0, radius, torch.full_like(radius, math.inf)).amin(dim=1)

@@ -17,40 +17,40 @@ from .contact_functions import HARD, ContactFunction, Hard, LogBarrier, Softplus
 __all__ = ["SimulatorOptions"]
 
 FEW_BODIES = 8
-"""Bodies that move up to which a model resolves slip unless it is told: in piles, most steps would."""
+"""Most moving bodies of a model that resolves slip by default; in piles, most steps would take further solves."""
 
 LONG = 1.0
-"""Step [s] from which on milliseconds were likely meant."""
+"""Step [s] from which on the user likely meant milliseconds."""
 
 ROUGH = 0.01
-"""Tolerance above which a step is hardly solved."""
+"""Tolerance above which a warning is given."""
 
 FAST_STICTION = 0.1
-"""Stiction speed [m/s] above which friction holds nothing."""
+"""Stiction speed [m/s] above which a warning is given."""
 
 
 @plain_numbers
 @dataclass(frozen=True)
 class SimulatorOptions:
-    """How a step is taken. All checked on construction.
+    """Options of a step, checked on construction.
 
     Args:
         step: Step size h [s].
         stiction: Slip speed below which friction is viscous, eps of the contact law [m/s].
-        angular_stiction: Angular speed below which rolling and torsional resistance are viscous [rad/s]. What they hold
-            creeps at about this speed, a rolling body at its radius times it.
+        angular_stiction: Angular speed below which rolling and torsional resistance are viscous [rad/s]. A body that
+            they hold creeps at about this speed, a rolling body at its radius times it.
         tolerance: Norm of the energy's gradient, relative to the momentum change, at which a step counts as solved;
             by default 1e-4 in float32 and 1e-12 in float64.
         max_iterations: Newton iterations a step.
         restitution_threshold: Impact speed [m/s] up to which nothing bounces; restitution grows from there to its value
             at twice that speed. At 0.1 m/s, hops lower than 0.5 mm are left out.
-        contact_capacity: Limit on the contacts of a world, a statement about memory: more are a ``CapacityError``.
-            By default there is none. Room is made for all pairs of shapes at once where that is 256 or less, in larger
-            scenes for 64 a body (256 where contact is softened), and where it runs out, it grows: the worlds that
-            lacked it are begun anew, with the same results, and a warning says so. What all pairs of shapes together
-            can list (``kernels/collision/pair_table.py``) is where it ends.
+        contact_capacity: Limit on the contacts of a world; more are a ``CapacityError``. By default there is no limit:
+            a world can hold the contacts of all pairs of shapes at once where these are 256 or less, in larger scenes
+            64 a body (256 where contact is softened). Where a world meets more, the capacity grows, up to the contacts
+            of all pairs of shapes (``kernels/collision/pair_table.py``). The worlds that exceeded it are run again from
+            their start, with the same results, and a warning is given.
         contact_margin: Distance [m] within which contacts are listed whatever the speed; by default 0.001 m, and
-            0.1 m in quasi-dynamic stepping. Only a matter of time: a step that needs more is listed again.
+            0.1 m in quasi-dynamic stepping. It has an effect on speed only: a step that needs more is detected again.
         quasi_dynamic: Drop momentum: every step starts from rest, and the velocity is only what the step moved.
             A sliding contact then rides on a gap of up to step * mu * slip speed.
         threads: CPU threads that share the worlds; by default all cores.
@@ -59,10 +59,10 @@ class SimulatorOptions:
         segment: Steps recorded in one graph; a longer segment costs memory, a shorter one overhead.
         even_faces: Whether friction of a flat face acts as under even pressure, or at its corners ("Friction of a face"
             in ``docs/contact.md``).
-        resolve_slip: Whether a step in which slip starts or stops abruptly takes up to four solves, so that what lands
-            while it slides does not hop ("Slip that changes" in ``docs/contact.md``). By default (None) in models of at
-            most 8 bodies that move: in a pile something lands in most steps, so that all of it takes 1.7 times as long.
-            Not for quasi-dynamic stepping, which has none of it; shapes with restitution keep their own steps.
+        resolve_slip: Whether a step in which slip starts or stops abruptly takes up to four solves, so that a body that
+            lands while it slides does not hop ("Slip that changes" in ``docs/contact.md``). On by default (None) in
+            models of at most 8 bodies that move: in a pile bodies land in most steps, which take 1.7 times as long.
+            Not for quasi-dynamic stepping, which has no such hops. Shapes with restitution have steps of their own.
         softening: Contact function: ``Hard()``, or a softened one, for steps and gradients or for gradients alone.
     """
 
@@ -122,7 +122,7 @@ class SimulatorOptions:
         return int(model.body_free.any(axis=1).sum()) <= FEW_BODIES
 
     def _doubts(self) -> list[str]:
-        """What is possible, and likely not meant."""
+        """Warnings on options that are possible and likely not meant."""
         found = []
         if self.step >= LONG and not self.quasi_dynamic:
             found.append(
@@ -136,7 +136,7 @@ class SimulatorOptions:
             )
         if self.stiction > FAST_STICTION:
             found.append(
-                f"a stiction speed of {self.stiction:g} m/s: below it friction is viscous, so that whatever slips more "
-                "slowly than that is not held. The default is 1e-3 m/s"
+                f"a stiction speed of {self.stiction:g} m/s: below it friction is viscous, so that a body that slips "
+                "more slowly than that is not held. The default is 1e-3 m/s"
             )
         return found

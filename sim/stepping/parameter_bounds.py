@@ -1,7 +1,7 @@
-"""Warnings where a gradient with respect to a parameter is zero, or says little, for the value that the parameter has.
+"""Warnings on gradients with respect to parameters that are zero, or mean little, at the value of the parameter.
 
-Every parameter that may be zero has its derivative from above there: friction, damping, resistance, actuator gains.
-What is warned of are the exceptions.
+Friction, damping, resistance and actuator gains of zero have the derivative from above. The warnings are on the
+exceptions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["warn_of_bounds"]
 
 
 def warn_of_bounds(model: Model, values: dict[str, torch.Tensor]) -> None:
-    """Warn of parameters that require a gradient at a value where that is not what it seems; once a call site."""
+    """Warn of parameters that require a gradient at a value where it is no derivative; once a call site."""
     if not torch.is_grad_enabled():
         return
     for name in ("shape_friction", "shape_restitution", "shape_stiffness", "shape_damping"):

@@ -42,12 +42,12 @@ class Pass:
 
 @dataclass(frozen=True)
 class Parts:
-    """Which worlds take which pass."""
+    """Assignment of worlds to passes."""
 
     order: torch.Tensor | None
-    """Worlds in the order in which they are run, [W]; None for that in which they are given."""
+    """Worlds in the order in which they are run, [W]; None for the given order."""
     bounds: list[tuple[int, int]]
-    """First and last but one place in that order, of each part."""
+    """Places in that order at which each part starts and stops; the stop is not in it."""
     passes: list[Pass]
     """Of each part."""
 

@@ -59,7 +59,7 @@ class PlainSteps:
             )  # fmt: skip
 
     def _detect_again(self, t: int, start: wp.array, all_pairs: bool = False) -> None:
-        """List and solve the marked worlds of step ``t`` again, first by the speeds of each pair, then as a whole."""
+        """Detect and solve the marked worlds of step ``t`` again, by the speed of each pair or the greatest of all."""
         batch, stage = self.batch, self.stage
         batch.list_contacts(t, stage, batch.near.listed_v, first_pass=False, all_pairs=all_pairs)
         self._velocities(t, start, first_pass=False)
@@ -68,7 +68,7 @@ class PlainSteps:
             self._where_marked(1, functools.partial(self._detect_again, t, start, all_pairs=True))
 
     def _mark_missed(self, t: int, *, first_pass: bool = True, last: bool = False) -> None:
-        """Mark the worlds whose solution of step ``t`` meets contacts that were not listed; at last they failed."""
+        """Mark worlds where a contact acts that was not listed in step ``t``; if ``last``, count the step as failed."""
         batch, stage = self.batch, self.stage
         broad_phase.find_missed_pairs(
             batch.real, batch.arrays.shape_body, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage),
@@ -76,7 +76,7 @@ class PlainSteps:
         )  # fmt: skip
 
     def _where_marked(self, look: int, launches: Callable[[], None]) -> None:
-        """Launch what works on marked worlds, if any was marked after a look."""
+        """Make the launches on marked worlds, if any world was marked after a detection."""
         self.batch.where(self.batch.near.looks[look:], launches)
 
     def forces(self) -> None:

@@ -26,7 +26,7 @@ from .world_batch import WorldBatch
 __all__ = ["Simulator"]
 
 _OWN = ("watchers", "told", "pool")
-"""What a copy of a simulator makes anew."""
+"""Attributes that a copy of a simulator makes anew."""
 
 OVERLAP = Pass(Kind.OVERLAP)
 
@@ -36,16 +36,16 @@ RESISTANCES = ("shape_rolling_resistance", "shape_torsional_resistance")
 class Simulator:
     """Steps worlds of a model.
 
-    The contact model is the implicit convex one of ``docs/contact.md``; the gradient the implicit adjoint. A forward
-    result is the same to the bit whether or not a gradient is asked for, and does not depend on how many other worlds
-    run beside it or on the number of threads.
+    The contact model is the implicit convex one of ``docs/contact.md``. The gradient is the implicit adjoint. A forward
+    result is the same to the bit with and without a gradient, for any number of other worlds in the batch and any
+    number of threads.
 
     Args:
         model: The scene.
         **options: See ``SimulatorOptions``.
 
-    A simulator can be pickled and deep-copied, and whatever holds one can: scene and options travel, buffers and
-    graphs are made anew where they are first used. A copy gives the same numbers to the bit.
+    A simulator, and an object that holds one, can be pickled and deep-copied. A copy has scene and options, makes
+    buffers and graphs anew at their first use, and gives the same numbers to the bit.
     """
 
     def __init__(self, model: Model, **options: Any):
@@ -56,28 +56,28 @@ class Simulator:
         self.options.softening.of_shapes(model)  # refuses names of shapes that there are not
         self._start_afresh(self.options.contact_capacity or default_capacity(model, self.options.softening.backward))
 
-    def _start_afresh(self, room: int) -> None:
-        """Make the parts that belong to this process alone: batches of worlds, and who uses them."""
-        self.pool = BatchPool(self.model, self.options, room)
+    def _start_afresh(self, contact_capacity: int) -> None:
+        """Make the parts that belong to this process alone: batches of worlds, watchers, warnings given."""
+        self.pool = BatchPool(self.model, self.options, contact_capacity)
         self.watchers: list[Callable[[State, torch.Tensor, dict[str, torch.Tensor]], None]] = []
-        """Called with the checked inputs of every rollout: state, controls, parameters. See ``unroll``."""
+        """Called with the checked inputs of every rollout: state, controls, parameters. See ``linearize``."""
         self.told: set[str] = set()
         """Warnings that are given once."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy or a pickle takes along: all but what :meth:`_start_afresh` makes."""
+        """State of a copy or a pickle: all but the parts that :meth:`_start_afresh` makes."""
         kept = {name: value for name, value in self.__dict__.items() if name not in _OWN}
         return {**kept, "contact_capacity": self.contact_capacity}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        room = state.pop("contact_capacity")
+        contact_capacity = state.pop("contact_capacity")
         self.__dict__.update(state)
-        self._start_afresh(room)
+        self._start_afresh(contact_capacity)
 
     @property
     def contact_capacity(self) -> int:
-        """Contacts a world has room for; grows where that runs out."""
-        return self.pool.room
+        """Contacts that a world can hold; grows where a world meets more."""
+        return self.pool.contact_capacity
 
     @property
     def step_size(self) -> float:
@@ -115,9 +115,9 @@ class Simulator:
             state: Initial state; W is the model's number of worlds, or any if the model has one.
             control: Controls of every step, [T, W, A]; units are those of the actuators.
             parameters: Physical parameters that replace the model's, by name (see ``PARAMETERS``), each of the
-                model's shape or with a leading W. Each stands for itself: a mass leaves the inertia as it is.
+                model's shape or with a leading W. Each is independent of the others: a mass leaves the inertia as is.
             steps: T where there are no controls.
-            record: Whether the trajectory keeps all states or only the last.
+            record: Whether the trajectory holds all states or only the last.
 
         Raises:
             StateError: A wrong shape, a value that is not finite, a mass that is not positive, an inertia that no body
@@ -159,10 +159,10 @@ class Simulator:
     def run_forward(
         self, q0: torch.Tensor, v0: torch.Tensor, control: torch.Tensor, values: dict[str, torch.Tensor], keep: bool
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor, torch.Tensor, Diagnostics, torch.Tensor | None]:
-        """The rollout itself on checked, plain tensors.
+        """Run a rollout on checked tensors without gradients.
 
-        The last of the results says which steps took several solves (``kernels/contact/slip.py``), bool [T, W], for
-        ``run_backward``; None, as the path, unless it is to be kept.
+        The last result marks the steps that took several solves (``kernels/contact/slip.py``), bool [T, W], for
+        ``run_backward``. It and the path are None unless ``keep`` is set.
         """
         steps, worlds = control.shape[0], q0.shape[0]
         path_q = q0.new_empty((steps + 1, *q0.shape)) if keep else None
@@ -240,8 +240,8 @@ class Simulator:
     ) -> dict[str, torch.Tensor]:  # fmt: skip
         """Adjoints of initial state, controls and parameters, from those of the path and of the final state.
 
-        ``staged`` is the last result of ``run_forward``; without it every step is solved again to find out.
-        Those of resistance are exact where they are ``wanted`` by name or the scene has resistance, else zero.
+        ``staged`` is the last result of ``run_forward``; without it every step is solved again to find it. Adjoints of
+        resistance are exact where they are ``wanted`` by name or the scene has resistance, else zero.
         """
         steps, worlds = control.shape[0], path_q.shape[1]
         parts = self._parts(Kind.BACKWARD, values, worlds, wanted)
@@ -374,12 +374,12 @@ class Simulator:
         self, kind: Kind, values: dict[str, torch.Tensor], rows: int, wanted: frozenset[str] = frozenset(),
         world_of: torch.Tensor | None = None,
     ) -> Parts:  # fmt: skip
-        """Rows by the pass that they need, so that a world does not depend on those beside it.
+        """Sort rows by the pass that they need, so that the result of a world does not depend on the others.
 
-        A row is a world, or belongs to the one that ``world_of`` says.
+        A row is a world, or belongs to the world that ``world_of`` gives.
 
-        That with impacts where a pair of shapes bounces; that with resistance only where a shape of any world has some,
-        or where the gradient with respect to it is wanted: at a coefficient of zero that is not zero.
+        The pass has impacts where a pair of shapes bounces. It has resistance where a shape of any world has some, or
+        where the gradient with respect to it is wanted, which is not zero at a coefficient of zero.
         """
         bounces = values["shape_restitution"] > 0.0
         pairs = torch.as_tensor(self.model.pairs, dtype=torch.long, device=bounces.device)
@@ -417,7 +417,7 @@ def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
 
 
 def _listed(batch: WorldBatch, n: int) -> list[np.ndarray]:
-    """What a batch's first ``n`` worlds hold after "forces": contacts a world, then the contacts, world by world."""
+    """Results of "forces" in a batch's first ``n`` worlds: contacts a world, then the contacts, world by world."""
     assert batch.forces is not None
     f, found = batch.features, batch.forces
     count = f.count.numpy()[:n]
@@ -453,7 +453,7 @@ def _put(target: torch.Tensor, own: slice | torch.Tensor, source: torch.Tensor) 
 
 
 def _zero(target: torch.Tensor) -> None:
-    """Fill with zeros, by the calling thread alone as ``_copy``."""
+    """Fill with zeros in the calling thread, as ``_copy`` does."""
     if target.is_cuda:
         target.zero_()
     else:
@@ -461,7 +461,7 @@ def _zero(target: torch.Tensor) -> None:
 
 
 def _copy(target: torch.Tensor, source: torch.Tensor) -> None:
-    """Copy by the calling thread alone: torch would wake threads of its own for it, which costs more than it saves."""
+    """Copy in the calling thread. Torch would use its thread pool, which costs more than it saves."""
     if target.is_cuda:
         target.copy_(source)
     else:

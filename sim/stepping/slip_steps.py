@@ -1,4 +1,4 @@
-"""The steps of a batch in which slip starts or stops: up to four solves a step, see ``kernels/contact/slip.py``."""
+"""Steps of a batch in which slip starts or stops, with up to four solves each; see ``kernels/contact/slip.py``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SlipSteps:
         self._full = self._plain | {"angular_eps": options.angular_stiction}
 
     def add_adjoints(self) -> None:
-        """Allocate what the backward pass needs, once."""
+        """Allocate the buffers of the backward pass, once."""
         if self.adjoints is None:
             batch = self.batch
             width, bodies = batch.rest.shape
@@ -89,7 +89,7 @@ class SlipSteps:
         self._solve(t, start, own.body_vc)
 
     def forward(self, t: int, start: wp.array, repeat: wp.array | None = None) -> None:
-        """Go on from the first solve's velocities after step ``t`` to the last one's, in all or the marked worlds."""
+        """Go from the first solve's velocities after step ``t`` to the last solve's, in all or the marked worlds."""
         batch, own = self.batch, self.own
         v1 = batch.solved
 
@@ -107,7 +107,7 @@ class SlipSteps:
     def solve_again(self, t: int, start: wp.array) -> None:
         """The solves but the last of a step whose end is known, in the worlds that ``batch.staged`` marks.
 
-        The first one starts from the end, and so is done at once where it is the only one.
+        The first one starts from that end, and so takes no iteration where it is the only one.
         """
         batch, own = self.batch, self.own
         wp.copy(own.body_va, batch.solved)
@@ -119,12 +119,12 @@ class SlipSteps:
         batch.where(own.any, lambda: self._middle(t, start))
 
     def forget(self) -> None:
-        """Mark no world: what is only launched where worlds are marked also ends it, so that other steps need not."""
+        """Mark no world. Launched only where worlds are marked, so that other steps do not pay for it."""
         self.own.staged.zero_()
         self.own.any.zero_()
 
     def forces(self, t: int, start: wp.array) -> None:
-        """What acted in step ``t`` where slip changed."""
+        """Launch the forces of step ``t`` in the worlds where slip changed."""
         batch, own = self.batch, self.own
 
         def launches() -> None:

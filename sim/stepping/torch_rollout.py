@@ -1,4 +1,4 @@
-"""The rollout as a torch function: forward the simulation, backward the implicit adjoint."""
+"""The rollout as a torch function: the simulation forward, the implicit adjoint backward."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Buffers for a fixed number of worlds and a few steps.
 
-A rollout of any number of worlds and steps is fed through such batches block by block; a batch belongs to one thread at
-a time. The buffers never move, since recorded graphs address them.
+A rollout of any number of worlds and steps runs through such batches block by block. A batch belongs to one thread at
+a time. The buffers keep their addresses, which recorded graphs use.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["WorldBatch"]
 
 
 def _view(array: wp.array) -> torch.Tensor:
-    """The same memory for torch; on the array's device, which Warp leaves to torch's default device on a CPU."""
+    """A torch view of an array, on the array's device; on a CPU, Warp would take torch's default device."""
     with torch.device(str(array.device)):
         return wp.to_torch(array)
 
@@ -85,7 +85,7 @@ class WorldBatch:
         self.staged = wp.zeros((t, width), dtype=wp.int32, device=self.device)
         """Whether a step took more solves than one, see ``slip_steps.py``: written forward, given backward."""
         self.any_staged = wp.zeros(t, dtype=wp.int32, device=self.device)
-        """Whether any world's did, given backward."""
+        """Whether a step of any world did, given backward."""
         self.adjoints: Adjoints | None = None
         self.forces: forces.Forces | None = None
         self.margin = options.contact_margin or (0.1 if options.quasi_dynamic else 0.001)
@@ -107,7 +107,7 @@ class WorldBatch:
         hand_to_warp(self.device)
 
     def clear_reports(self) -> None:
-        """Forget how the solver fared so far."""
+        """Clear the solver's report."""
         self.report.clear()
 
     def solver_outcome(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -117,7 +117,7 @@ class WorldBatch:
         return iterations, failed, first, residual
 
     def add_adjoints(self) -> None:
-        """Allocate what the backward pass needs, once."""
+        """Allocate the buffers of the backward pass, once."""
         if self.adjoints is not None:
             return
         p = precision(self.real)
@@ -134,7 +134,7 @@ class WorldBatch:
         hand_to_torch(self.device)
 
     def add_forces(self) -> None:
-        """Allocate what reading contact and actuator forces needs, once."""
+        """Allocate the buffers of contact and actuator forces, once."""
         if self.forces is None:
             self.forces = forces.Forces.allocate(
                 self.width, self.capacity, self.control_view.shape[2], self.real, self.device
@@ -153,8 +153,8 @@ class WorldBatch:
 
         Args:
             t: Number of the step within the segment.
-            stage: Whose rows and solver to prepare.
-            v1: Velocities after the step, as far as they are known.
+            stage: The rows and the solver to prepare.
+            v1: Velocities after the step, where they are known.
             first_pass: Whether to do so in all worlds, or only in those marked in ``near``.
             all_pairs: Whether to list contacts by the greatest speed in the world, not by that of their own bodies.
         """
@@ -187,7 +187,7 @@ class WorldBatch:
         integrate.solved_velocity(self.real, self.arrays, self.q[t], self.q[t + 1], self.v[t + 1], self.solved)
 
     def where(self, marked: wp.array, launches: Callable[[], None]) -> None:
-        """Launch what works on marked worlds, if the first entry of ``marked`` says that there are any."""
+        """Make the launches on marked worlds, if the first entry of ``marked`` says that there are any."""
         if self.device == "cpu":
             wp.capture_if(marked, launches)
         else:  # where a launch without work costs little, and a condition needs a late driver

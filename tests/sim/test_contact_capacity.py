@@ -1,4 +1,4 @@
-"""Room for contacts grows where it runs out: with the results, to the bit, of room that was there from the start."""
+"""The contact capacity grows where a world exceeds it, with results equal to the bit to a larger one from the start."""
 
 import math
 import warnings
@@ -8,7 +8,7 @@ import pytest
 import torch
 from scenes import about
 
-from carom.kernels.collision import pair_table as pairs
+from carom.kernels.collision import pair_table
 from carom.sim import STATIC, CapacityError, ModelBuilder, SimulationWarning, Simulator, record, step_jacobian
 from carom.sim.stepping import batch_pool, simulator
 from carom.sim.stepping.capacity import default_capacity, greatest_capacity
@@ -204,8 +204,8 @@ def test_a_pair_beyond_the_table_is_a_fault_that_is_told(monkeypatch):
     """Detection counts for itself: with too small a number in the table it says so, and does not cut the list."""
     from carom.kernels.collision import driver, hull_driver
 
-    kind = (pairs.ShapeType.PLANE, pairs.ShapeType.BOX)
-    monkeypatch.setitem(pairs.PAIRS, kind, pairs.PairKind("plane.plane_box", 3))
+    kind = (pair_table.ShapeType.PLANE, pair_table.ShapeType.BOX)
+    monkeypatch.setitem(pair_table.PAIRS, kind, pair_table.PairKind("plane.plane_box", 3))
     for module in (driver, hull_driver):
         monkeypatch.setattr(module, "make", module.make.__wrapped__)
     b = ModelBuilder()

@@ -9,7 +9,7 @@ import torch
 from carom.envs import make
 from carom.gradients.diagnosis import nearby_kinks, spectrum
 from carom.sim import ModelBuilder, Simulator, StateError, step_jacobian
-from carom.sim.derivatives.unrolled import contact_history, unroll
+from carom.sim.derivatives.linearized_rollout import contact_history, linearize
 from carom.sim.state import State
 
 
@@ -20,7 +20,7 @@ def push():
 
 def test_pulling_rows_is_multiplying_with_the_jacobian(push):
     theta = push.initial_parameters()[None]
-    steps = unroll(push.simulator, push, theta)
+    steps = linearize(push.simulator, push, theta)
     assert (steps.steps, steps.state_size) == (push.steps, 24)
     path = push.rollout(theta)
     controls = push.controls(theta)
@@ -34,7 +34,7 @@ def test_pulling_rows_is_multiplying_with_the_jacobian(push):
 def test_gradient_by_step_sums_to_the_gradient(push):
     """The controls are linear in theta: the chain rule through them gives the part of the cost that is simulated."""
     theta = push.initial_parameters()[None]
-    steps = unroll(push.simulator, push, theta)
+    steps = linearize(push.simulator, push, theta)
     leaf = theta.clone().requires_grad_()
     (chained,) = torch.autograd.grad((push.controls(leaf)[:, 0] * steps.gradient_by_step).sum(), leaf)
     (direct,) = torch.autograd.grad(push.loss(push.outputs(leaf) * torch.tensor([1.0, 1.0, 1.0, 0.0])).sum(), leaf)
@@ -43,7 +43,7 @@ def test_gradient_by_step_sums_to_the_gradient(push):
 
 def test_spectrum_of_a_push_is_that_of_the_product(push):
     theta = push.initial_parameters()[None]
-    steps = unroll(push.simulator, push, theta)
+    steps = linearize(push.simulator, push, theta)
     found = spectrum(steps, leading=24)
     product = torch.eye(24, dtype=torch.float64)
     for t in reversed(range(steps.steps - 10, steps.steps)):
@@ -72,7 +72,7 @@ def test_large_scenes_pull_without_jacobians():
         control = theta[:, None].expand(1, 12, 1).transpose(0, 1)
         return simulator.rollout(model.state(1), control, record=False).final.body_q[:, 6, 2] + 0.0 * theta[:, 0]
 
-    steps = unroll(simulator, cost, torch.zeros(1, 1, dtype=torch.float64))
+    steps = linearize(simulator, cost, torch.zeros(1, 1, dtype=torch.float64))
     assert steps.state_size == 84
     rows = torch.zeros(1, 84, dtype=torch.float64)
     rows[0, 6 * 6 + 2] = 1.0  # height of the ball that falls longest
@@ -125,9 +125,9 @@ def test_a_kink_of_a_real_rollout_is_the_jump_found_by_halving():
 
 def test_refusals(push):
     with pytest.raises(StateError, match="no rollout"):
-        unroll(push.simulator, lambda theta: theta.sum(1), push.initial_parameters()[None])
+        linearize(push.simulator, lambda theta: theta.sum(1), push.initial_parameters()[None])
     with pytest.raises(StateError, match="does not depend"):
-        unroll(push.simulator, lambda theta: push(theta).detach(), push.initial_parameters()[None])
+        linearize(push.simulator, lambda theta: push(theta).detach(), push.initial_parameters()[None])
     with pytest.raises(StateError, match="no rollout"):
         contact_history(push.simulator, lambda theta: theta.sum(1), push.initial_parameters()[None])
     assert push.simulator.watchers == []
