@@ -1,4 +1,4 @@
-"""What the search for jumps costs over the rollouts that it makes.
+"""Cost of the search for jumps beyond the rollouts that it runs.
 
 Every call of the task during an estimate is recorded and made again: the same rows in the same calls, and all rows in
 one call. By core time, by turns, on one thread; the median of the ratios of neighbours counts.

@@ -1,4 +1,4 @@
-"""What the benchmarks share: clocks that alternate, a table, and the machine in words."""
+"""Common parts of the benchmarks: alternating clocks, a table, and a description of the machine."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from push_scene import push, random_way_points
 from carom.kernels.bodies import integrate
 from carom.kernels.collision import broad_phase
 from carom.kernels.collision.driver import detect
-from carom.kernels.contact import contact_rows as rows
+from carom.kernels.contact import contact_rows
 from carom.kernels.solver import adjoint
 from carom.sim.stepping.world_batch import WorldBatch
 from carom.sim.streams import hand_to_torch, hand_to_warp
@@ -62,7 +62,7 @@ def kernels(batch: WorldBatch) -> dict[str, Callable[[], object]]:
             real, a.shape_body, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage), first_pass=True,
             failures=None,
         ),
-        "rows": lambda: rows.prepare(real, a, q, v, f, stage.rows, h=h,
+        "rows": lambda: contact_rows.prepare(real, a, q, v, f, stage.rows, h=h,
             even=batch.options.even_faces, **eps),
         "solve": lambda: stage.solver.solve(q, v, batch.control[STEP], f.count, stage.rows, batch.solved, batch.report),
         "integrate": lambda: integrate.integrate(real, a, q, batch.solved, batch.solved, q1, v1, h=h),

@@ -1,4 +1,4 @@
-"""What the exact gradient costs: time over a forward rollout's, and memory as the horizon grows.
+"""Cost of the exact gradient: time over that of a forward rollout, and memory as the horizon grows.
 
 Memory is measured in a process of its own for every horizon: how far the resident set rises above where it stood after
 a short rollout and gradient (which load the kernels and make the batches of worlds), against the size of the stored

@@ -1,4 +1,4 @@
-"""What a smoothed estimate costs over the bare batched rollouts that it needs: noise, moments and checks.
+"""Cost of a smoothed estimate beyond the batched rollouts that it needs: noise, moments and checks.
 
 The bare rollouts are one call of the task on rows made beforehand; both by core time, by turns, on one thread, and the
 median of the ratios of neighbours counts.

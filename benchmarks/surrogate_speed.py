@@ -1,4 +1,4 @@
-"""What a fitted surrogate costs: a gradient of the push, the fit, and the fit of the published landscape.
+"""Cost of a fitted surrogate: a gradient of the push, the fit, and the fit of the published landscape.
 
 The targets: a gradient for the push in under 1 ms; the 100 x 100 landscape fitted in under 30 s on two cores. Costs of
 the landscape are those of a smooth function here: the fit takes as long whatever the costs are.

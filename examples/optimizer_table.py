@@ -4,7 +4,7 @@
 
 The budget counts a backward pass as two rollouts. "Best" is the cost of the best theta found on the way, "last" that of
 the theta with which the last iteration began, each one rollout without noise; intervals are Student's t at 95 % over
-the seeds. What has no randomness is run once. Seconds are those of processor cores, so that other programs on the
+the seeds. Optimizers without randomness run once. Seconds are those of processor cores, so that other programs on the
 machine count little.
 """
 

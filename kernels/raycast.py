@@ -1,8 +1,8 @@
-"""Pictures by ray casting, on the CPU or a GPU, with no window and no graphics library.
+"""Pictures by ray casting, on the CPU or a GPU, without a window or a graphics library.
 
-A ray through each pixel meets the nearest triangle (Warp's mesh query) or the ground; what it meets is lit by one
-distant light (Lambert's law) with its shadow, and by light from everywhere. Pixels that differ from a neighbour are
-then cast again with rays in a regular grid, and averaged.
+A ray through each pixel meets the nearest triangle (Warp's mesh query) or the ground. The point that it meets is lit by
+one distant light (Lambert's law) with its shadow, and by ambient light. Pixels that differ from a neighbour are then
+cast again with rays in a regular grid, and averaged.
 """
 
 from typing import Any
@@ -14,12 +14,12 @@ from ..kernel_cache import start_warp
 
 __all__ = ["AMBIENT", "LIGHT", "cast_picture"]
 
-wp.set_module_options({"enable_backward": False})  # nobody differentiates a picture
+wp.set_module_options({"enable_backward": False})  # pictures are not differentiated
 
 LIGHT = (-0.37, -0.45, 0.81)
 """Direction of the light, a unit vector towards it."""
 AMBIENT = 0.5
-"""Part of the light that comes from everywhere."""
+"""Part of the light that is ambient."""
 _SHADOW = 0.8
 """Of the ground's colour, in shadow."""
 _FAR = 1.0e6

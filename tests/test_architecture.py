@@ -94,7 +94,7 @@ def test_comparison_draws_nothing_and_what_draws_computes_nothing():
 
 
 def types_only(name: str) -> set[str]:
-    """What is imported under ``if TYPE_CHECKING``."""
+    """Modules imported under ``if TYPE_CHECKING``."""
     found = set()
     for node in tree(name).body:
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":

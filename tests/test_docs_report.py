@@ -1,4 +1,4 @@
-"""What docs/report.md shows is run."""
+"""Code that docs/report.md shows is run."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def as_python(value):
 
 
 def outcome(make, options):
-    """What an object keeps of its options, or the error."""
+    """Options that an object keeps, or the error."""
     try:
         thing = make(**options)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the README and the examples show is run, and its results checked."""
+"""Code and results that the README and the examples show are run and checked."""
 
 from __future__ import annotations
 

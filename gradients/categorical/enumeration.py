@@ -62,7 +62,7 @@ class Enumeration:
         shifted = costs - costs[0]
         mean = weights @ shifted
         gradient = torch.einsum("tn,nfk->tfk", weights * (shifted - mean[:, None]), onehot)
-        # What the term -p_fj adds is p_fj times the sum of p (f - E f), which is zero.
+        # The term -p_fj adds p_fj times the sum of p (f - E f), which is zero.
         best = int(costs.argmin())
         return assemble(
             theta,

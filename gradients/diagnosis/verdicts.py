@@ -8,7 +8,7 @@ more for several, so that chance alone exceeds it in one of 370 verdicts. In thi
 2. *blind*: exactly 0 in a parameter where the zeroth order is more than K standard errors from 0. The reason, if
    the objective gives its contacts: the share of samples that touch what theta does not.
 3. *blind to contact* (exact): the derivative with respect to what enters at each step is exactly 0 in every step, while
-   some samples touch what theta does not. What is left of the gradient does not come from the simulation.
+   some samples touch what theta does not. The rest of the gradient does not come from the simulation.
 4. *biased by jumps* (an average of exact gradients): z > K. Its own error bar cannot show it.
 5. *overwhelmed by growth* (exact or averaged exact gradients): disturbances of the state grow more than
    GROWTH-fold over the evaluation, and the gradient is off by z > K, or its variance exceeds the zeroth order's.
@@ -16,7 +16,7 @@ more for several, so that chance alone exceeds it in one of 370 verdicts. In thi
 7. *noisy*: its error bar is above half of its length; how many samples would bring it to a tenth.
 8. *off*: z > K for any other.
 9. *undecided* (exact): z <= K, but the zeroth order's own error bar is above half of its length, so that nothing
-   follows from it. What the samples touch that theta does not is named.
+   follows from it. Contacts that the samples make and theta does not are named.
 10. *to be believed* otherwise, with its error bar; for the first order, how much less or more noise than the zeroth;
    for the exact gradient, what samples touch that theta does not.
 

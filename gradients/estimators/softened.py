@@ -26,7 +26,7 @@ class Softened:
     """Exact gradient of the objective with softened contact: no noise, one rollout, any number of parameters.
 
     The objective must have ``softened(kind, width, forward=...)``, another objective with the same parameters whose
-    contacts are softened; the tasks on the simulator do. What is softened, and how, is in ``docs/contact.md``: the
+    contacts are softened; the tasks on the simulator do. ``docs/contact.md`` describes the softened contacts: the
     impulse of each contact is its mean over noise on the gap, of scale ``width``.
 
     By default the value is that of the hard objective, its rollout unchanged to the bit, and only the derivative of

@@ -28,8 +28,8 @@ class ControlVariate:
 
     g = mean of (f - c)(theta + scale w_k) s(w_k) / scale + gradient of E c(theta + scale w). Both expectations are
     those of the same noise, so that c cancels in the mean whatever it is, as long as it is *continuous* (networks
-    are) and chosen before the samples are drawn. What is left is variance: that of the residual f - c, which a good
-    surrogate makes small, and which a bad one makes larger than it was. (Control variates of this form: LAX of
+    are) and chosen before the samples are drawn. The error is variance: that of the residual f - c, which a good
+    surrogate makes small, and a bad one larger than that of f. (Control variates of this form: LAX of
     Grathwohl, Choi, Wu, Roeder and Duvenaud 2018, there with c trained along; here c is fixed.)
 
     The second term is the pathwise mean over ``control_samples`` points of c, independent of the others. They cost no

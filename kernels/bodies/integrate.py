@@ -1,7 +1,7 @@
 """Integration of poses, and of velocities as bodies turn: one kernel, forward and, through Warp's adjoint, backward.
 
-The solve gives velocities in the attitude at the start of a step, where its impulses act. From there a body moves on by
-itself: its momentum stays, so what a body free to turn has at the end of the step differs from what the solve gave.
+The solve gives velocities in the attitude at the start of a step, where its impulses act. From there a body moves
+freely with constant momentum, so the velocity of a turning body at the end of the step differs from that of the solve.
 """
 
 import functools
@@ -65,7 +65,7 @@ def make(dtype: Any) -> SimpleNamespace:
         # state out
         body_q1: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial),
     ):  # fmt: skip
-        """Nothing: before the adjoint the states after the step are known."""
+        """Do nothing: before the adjoint the states after the step are known."""
         return
 
     @wp.kernel(module="unique")
@@ -119,7 +119,7 @@ def integrate_adjoint(
     body_v1: wp.array, adj_q1: wp.array, adj_v1: wp.array, adj_q: wp.array, adj_vm: wp.array, adj_vs: wp.array,
     adj_inertia: wp.array, *, h: float,
 ) -> None:  # fmt: skip
-    """Add to ``adj_q``, ``adj_vm``, ``adj_vs`` (may be one array), ``adj_inertia`` what the outputs' adjoints imply."""
+    """Add the adjoints of the inputs to ``adj_q``, ``adj_vm``, ``adj_vs`` (may be one array) and ``adj_inertia``."""
     kernel = make(dtype).kernel
     wp.launch(
         kernel,

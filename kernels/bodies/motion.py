@@ -15,13 +15,14 @@ ACTUATOR_VELOCITY = wp.constant(1)
 ACTUATOR_FORCE = wp.constant(2)
 
 GAIN = 1e-3
-"""Part by which the turn of a free body may change its energy before that is taken for a motion too fast for a step."""
+"""Part of its energy by which a free turn may change it; beyond that the motion counts as too fast for the step."""
 
 CHANGE = 4.0
-"""Times the spin itself that a stage of the Runge-Kutta step may change it by, as part of the same."""
+"""Change of the spin in a stage of the Runge-Kutta step, in multiples of the spin, beyond which the motion counts as
+too fast for the step."""
 
 WOBBLE = 1e-6
-"""Square of the angle between spin and momentum below which the energy is left as it comes out: it hardly changes."""
+"""Square of the angle between spin and momentum below which the energy is not restored, as it hardly changes."""
 
 WOBBLE_ROUNDING = 2000.0
 """The same in units of rounding, at least: the gain of a round body is rounding alone, and over the square of a tiny
@@ -30,7 +31,7 @@ angle it would be most of the derivative by the inertia."""
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """Dynamics functions for one precision; see each function's docstring."""
+    """Functions of motion for one precision; see each function's docstring."""
     p = precision(dtype)
     vec3, quat, mat33, spatial, transform = p.vec3, p.quat, p.mat33, p.spatial, p.transform
     mat66 = wp.types.matrix((6, 6), dtype)
@@ -130,7 +131,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def turned(e: quat, x: vec3):
-        """What the turn ``e`` adds to ``x``, so that its rounding is relative to that."""
+        """Change of ``x`` by the turn ``e``, whose rounding is relative to the change."""
         axis = vec3(e[0], e[1], e[2])
         return wp.cross(axis, wp.cross(axis, x) + x * e[3]) * dtype(2.0)
 

@@ -1,1 +1,1 @@
-"""Which features of which shapes are near."""
+"""Contact detection: the features of shapes that are near, and contact geometry from them."""

@@ -1,4 +1,4 @@
-"""What detection asks about a world and a pair before it looks closer: bounding spheres, and speeds."""
+"""Bounds for detection on the distance and the speed of approach of a pair and of all pairs of a world."""
 
 import functools
 import types
@@ -100,32 +100,34 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return wp.length(linear) + spin
 
     @wp.func
-    def pair_fall(a: int, b: int, shape_body: wp.array(dtype=int), fall: scalar) -> scalar:
-        """What gravity adds to that speed in a step: ``fall`` if one of the two is static, else nothing."""
+    def pair_fall(a: int, b: int, shape_body: wp.array(dtype=int), gravity_speed: scalar) -> scalar:
+        """Speed [m/s] that gravity adds in a step: ``gravity_speed`` if one of the two is static, else 0."""
         result = scalar(0.0)
         if shape_body[a] < 0 or shape_body[b] < 0:
-            result = fall
+            result = gravity_speed
         return result
 
     @wp.func
     def pair_near(
         world: int, a: int, b: int, shape_body: wp.array(dtype=int), bounding_sphere: wp.array2d(dtype=vec2),
-        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), margin: scalar, reach: scalar,
-        fall: scalar,
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), margin: scalar, look_ahead: scalar,
+        gravity_speed: scalar,
     ) -> scalar:  # fmt: skip
         """Distance [m] within which the contacts of a pair are listed."""
-        before = pair_speed(world, a, b, shape_body, bounding_sphere, body_v0) + pair_fall(a, b, shape_body, fall)
-        return margin + reach * wp.max(before, pair_speed(world, a, b, shape_body, bounding_sphere, body_v1))
+        before = pair_speed(world, a, b, shape_body, bounding_sphere, body_v0) + pair_fall(
+            a, b, shape_body, gravity_speed
+        )
+        return margin + look_ahead * wp.max(before, pair_speed(world, a, b, shape_body, bounding_sphere, body_v1))
 
     @wp.func
     def world_near(
         world: int, shape_body: wp.array(dtype=int), bounding_sphere: wp.array2d(dtype=vec2),
         body_v0: wp.array2d(dtype=spatial),
-        body_v1: wp.array2d(dtype=spatial), margin: scalar, reach: scalar, fall: scalar,
+        body_v1: wp.array2d(dtype=spatial), margin: scalar, look_ahead: scalar, gravity_speed: scalar,
     ) -> scalar:  # fmt: skip
-        """Distance [m] beyond which no pair of a world is looked at: no less than ``pair_near`` of any."""
-        before = approach_speed(world, shape_body, bounding_sphere, body_v0) + fall
-        return margin + reach * wp.max(before, approach_speed(world, shape_body, bounding_sphere, body_v1))
+        """Distance [m] beyond which no pair of a world has listed contacts, at least ``pair_near`` of each pair."""
+        before = approach_speed(world, shape_body, bounding_sphere, body_v0) + gravity_speed
+        return margin + look_ahead * wp.max(before, approach_speed(world, shape_body, bounding_sphere, body_v1))
 
     return types.SimpleNamespace(
         bounding_radius=bounding_radius, side=side, approach_speed=approach_speed, pair_speed=pair_speed,

@@ -1,6 +1,6 @@
-"""Contact geometry: from the poses and a frozen feature to gap, normal, point and weight. Pure and differentiated.
+"""Contact geometry: gap, normal, point and weight from the poses and a frozen feature. Pure and differentiated.
 
-See ``features.py`` for what the kinds of feature mean.
+The kinds of feature are defined in ``features.py``.
 """
 
 import functools
@@ -120,7 +120,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def fixed_share(share: int, share_plane: int, xa: transform, xb: transform, s0: vec3, s1: vec3):
-        """Factor [1] of the weight for every way of sharing but the polygon's."""
+        """Factor [1] of the weight for all kinds of share but SHARE_POLYGON."""
         factor = dtype(1.0)
         if share == SHARE_CROSSED or share == SHARE_PARALLEL:
             da = wp.transform_vector(xa, s0)

@@ -1,17 +1,18 @@
-"""Where two hulls hand over from a face patch to a crossing of two edges: the share of the stiffness that each has.
+"""Blend of a face polygon and a crossing of two edges of two hulls: the share of the stiffness that each has.
 
-Both are in the list while they hand over, and the stiffness goes from one to the other continuously, so that a pair
-whose load lies between the two comes to rest on a part of each. With separations e of the two edges and s of the face,
-the height z of the polygon's lowest corner over the face [m], and the angle between the edges' normal and the face's,
-the edges have
+Both are in the list within the blend, and the stiffness goes continuously from one to the other, so that a pair whose
+load lies between the two comes to rest on a part of each. With separations e of the two edges and s of the face, the
+height z of the polygon's lowest corner over the face [m], and the angle between the edges' normal and the face's, the
+edges have
 
     tilted = smooth((sine - FLAT)/(OBLIQUE - FLAT))
     part   = 1 - (1 - smooth((e - s)/(FACES w)) * tilted) * (1 - smooth(|z - max(e, s)|/w - 1/2))
 
 of it, and the polygon the rest; smooth is x^2 (3 - 2 x), clamped to 0 and 1, and w a small part of the hulls' size. So
-edges take over where they separate the hulls by more than the face does *and* lie at an angle to it: an edge that lies
-along a face rests on all of the patch, even if one of its ends is deeper by more than w. They also do where the polygon
-is not what the separation says, deeper (a steep incident face) or higher (it misses what is nearest).
+the edges have the stiffness where they separate the hulls by more than the face does *and* lie at an angle to it. An
+edge that lies along a face rests on all of the patch, even if one of its ends is deeper by more than w. The edges also
+have it where the polygon's height differs from the separation: it is deeper over a steep incident face, and higher
+where it misses the nearest feature.
 """
 
 import functools
@@ -29,7 +30,7 @@ FACES = 2.0
 """Width of the change between separations by face and by edges, in w [1]."""
 
 FLAT, OBLIQUE = 0.05, 0.15
-"""Sines of the angle [1] between the normals of face and edges between which edges begin to count."""
+"""Sines of the angle [1] between the normals of face and edges at which the edges begin to count, and count fully."""
 
 
 @functools.cache
@@ -66,7 +67,7 @@ def make(dtype: Any) -> SimpleNamespace:
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3), blend_edges: wp.array2d(dtype=mat63),
     ):  # fmt: skip
-        """What a contact with this ``blend`` code has of the stiffness [1]; see ``features.py``."""
+        """Part of the stiffness [1] of a contact with this ``blend`` code; see ``features.py``."""
         first = code // 4
         m = blend_edges[world, first]
         xr = xa

@@ -1,8 +1,8 @@
-"""Writes contact features, given in the frames of the shapes, into the feature table in the frames of the bodies.
+"""Functions that write contact features, given in the frames of the shapes, to the table in the frames of the bodies.
 
-The narrow-phase functions work in shape frames, where a box's vertices and a capsule's axis are constants. Only this
-file knows the table's layout. Every function takes the slot ``n`` of the contact; slots beyond the table's capacity
-are counted and not written, so that the caller learns how much room a world would have needed.
+The narrow-phase functions work in shape frames, where a box's vertices and a capsule's axis are constants. The layout
+of the table is confined to this file. Every function takes the slot ``n`` of the contact. Slots beyond the capacity of
+the table are counted and not written, so that the caller finds the capacity that a world needs.
 """
 
 import functools
@@ -51,7 +51,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.struct
     class Side:
-        """One shape of a pair: what is needed to write its points in its body's frame."""
+        """One shape of a pair, with the pose that takes its points to its body's frame."""
 
         shape: wp.int32  # index
         size: vec3  # see ShapeType [m]
@@ -73,7 +73,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.b0[world, n] = b.rotation * b0 + b.position
             if kind != POINT:
                 table.a1[world, n] = a.rotation * a1
-            if kind == POINT or kind == LINE:  # of two contacts that differ in which shape comes first, not to cancel
+            if (
+                kind == POINT or kind == LINE
+            ):  # so that two contacts that differ in the order of the shapes do not cancel
                 table.sign[world, n] = wp.where(a.shape < b.shape, scalar(1.0), scalar(-1.0))
             if kind >= CROSS:
                 table.b1[world, n] = b.rotation * b1
@@ -156,18 +158,18 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.s1[world, n] = b.rotation * s1
 
     @wp.func
-    def face_reach(lowest: scalar, size: scalar, margin: scalar) -> scalar:
+    def face_listing_gap(lowest: scalar, size: scalar, margin: scalar) -> scalar:
         """Gap [m] up to which the corners of a face are listed if the ``lowest`` of them is nearer than the margin."""
-        reach = margin
+        gap = margin
         if lowest < margin:
-            reach = wp.max(margin, wp.max(lowest, scalar(0.0)) + scalar(FACE_TILT) * size)
-        return reach
+            gap = wp.max(margin, wp.max(lowest, scalar(0.0)) + scalar(FACE_TILT) * size)
+        return gap
 
     @wp.func
     def lie_on_face(
         table: FeatureTable, world: int, start: int, end: int, arm: scalar, roundness: scalar, size: scalar
     ):  # fmt: skip
-        """Make the contacts start .. end - 1 a patch (what was written of them), see ``contact/face_friction.py``.
+        """Make the contacts start .. end - 1, as far as they were written, a patch; see ``contact/face_friction.py``.
 
         ``arm`` is the mean distance of the face from its centre over that of its corners, ``roundness`` that of the
         corners: 0 of a line, 1 where they lie equally far in all directions. ``size`` is their mean distance [m].
@@ -181,7 +183,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def share_by_polygon(table: FeatureTable, world: int, start: int, end: int):
-        """Make the contacts start .. end - 1 the corners of one polygon (of what was written of it)."""
+        """Make the contacts start .. end - 1, as far as they were written, the corners of one polygon."""
         stop = wp.min(end, table.kind.shape[1])
         for n in range(start, stop):
             table.share[world, n] = SHARE_POLYGON
@@ -189,7 +191,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.patch_count[world, n] = stop - start
 
     @wp.func
-    def hand_over(
+    def share_by_blend(
         table: FeatureTable, world: int, start: int, end: int, ref: Side, inc: Side, swapped: int,
         ref_point: vec3, ref_along: vec3, inc_point: vec3, inc_along: vec3, vertex: vec3,
         sign: scalar, width: scalar, lowest: int,
@@ -215,8 +217,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(
         FeatureTable=FeatureTable, Side=Side, put_point=put_point, put_line=put_line, put_plane=put_plane,
         put_cross=put_cross, put_clip=put_clip, put_drop=put_drop, put_rim=put_rim,
-        share_by_angle=share_by_angle, face_reach=face_reach, lie_on_face=lie_on_face,
-        share_by_polygon=share_by_polygon, hand_over=hand_over,
+        share_by_angle=share_by_angle, face_listing_gap=face_listing_gap, lie_on_face=lie_on_face,
+        share_by_polygon=share_by_polygon, share_by_blend=share_by_blend,
     )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
-"""What contact detection hands to contact geometry: which feature of which shape makes each contact.
+"""Contact features, the result of detection and the input of contact geometry.
 
-Detection is not differentiated. It freezes, for every contact, a *feature*: a few points and directions that are
-fixed in the frames of the two bodies. ``contact_geometry.py`` turns feature and poses into gap, normal and point, and
-is differentiated. Features are written in body frames (the world frame for static shapes), so that geometry needs
-neither shape types nor shape poses.
+Detection is not differentiated. It freezes for every contact a *feature*: points and directions that are fixed in the
+frames of the two bodies. ``contact_geometry.py`` computes gap, normal and point from feature and poses, and is
+differentiated. Features are in body frames (the world frame for static shapes), so that geometry needs neither shape
+types nor shape poses.
 
 Every contact has an ordered pair of shapes (a, b), a being the one that holds the reference feature. The unit normal
 points from a to b. ``na``, ``nb`` are unit directions, the rest are points [m]:
@@ -26,10 +26,10 @@ RIM    a0, a1 = normal     b0, b1 = axis        height over the plane (a0, a1) o
 
 ``weight`` is the contact's share of the pair's stiffness, so that a patch is as stiff with two corners as with eight:
 
-* SHARE_FIXED: ``weight`` as it stands.
+* SHARE_FIXED: ``weight`` alone.
 * SHARE_CROSSED: ``weight * s^2/(s^2 + PARALLEL^2)``, s the sine of the angle between the directions a1 and b1: fades in
   as two axes cross. (For a plane on a, s is the *sine of the angle between the direction b1 and the plane*.)
-* SHARE_PARALLEL: ``weight * PARALLEL^2/(s^2 + PARALLEL^2)``: what SHARE_CROSSED leaves.
+* SHARE_PARALLEL: ``weight * PARALLEL^2/(s^2 + PARALLEL^2)``: the rest beside SHARE_CROSSED.
 * SHARE_POLYGON: ``weight`` times half of the length of the two polygon edges that meet in this corner over the
   perimeter. The corners of the polygon are the contacts ``patch_start .. patch_start + patch_count - 1``, in order
   around it. Continuous when a corner splits in two or two corners merge.
@@ -37,9 +37,9 @@ RIM    a0, a1 = normal     b0, b1 = axis        height over the plane (a0, a1) o
 * SHARE_RIM: ``weight * g * (1 - s^2)``, g a smooth step from 0 to 1 as s goes from UPRIGHT to TILTED, x^2 (3 - 2 x) of
   x = (s^2 - UPRIGHT^2)/(TILTED^2 - UPRIGHT^2): nothing where a RIM has no lowest point.
 * SHARE_LOWEST: ``weight * g * (1 + (RIM_POINTS/2 - 1) s^2)``: from one of RIM_POINTS to half of the stiffness.
-* SHARE_UPRIGHT: ``weight * (1 - g)``: what the two leave.
+* SHARE_UPRIGHT: ``weight * (1 - g)``: the rest beside these two.
 
-A pair of hulls that hands over between a face's polygon and a crossing of edges lists both (``edge_blend.py``). Each
+A pair of hulls between a face's polygon and a crossing of edges lists both, blended (``edge_blend.py``). Each
 of these contacts has ``blend`` = 4 * slot of the polygon's first corner + 2 if it is the crossing + 1 if its shape a
 is the polygon's b; all others -1. The rows of ``blend_edges`` in that first slot are, in the frames of the bodies of
 the polygon's a and b: a point and the unit direction of a's edge, the same of b's edge, b's lowest vertex over the
@@ -48,8 +48,8 @@ face, and (sign of the normal, width w [m] of the change, offset of the slot of 
 Contacts of a pair that lie on one flat face are a *patch*: ``patch_start``, ``patch_count`` as for polygons; a count of
 0 stands for a contact of its own. Friction of a patch acts as under even pressure, see ``contact/face_friction.py``:
 ``patch_arm``, in the slot of its first corner, holds (arm, roundness, size): the even face's mean distance from its
-centre over that of its corners, how round these lie, and their mean distance [m]. Polygons find them from their corners
-instead.
+centre over that of its corners, how round these lie, and their mean distance [m]. For polygons they follow from
+the corners.
 
 For all but the polygon the directions are ``s0`` (on a) and ``s1`` (on b); ``share_plane`` says whether s0
 is a plane's normal instead of a direction.
@@ -95,7 +95,7 @@ PARALLEL = 0.05
 """Sine of the angle [1] at which a pair of axes counts as half parallel."""
 
 RIM_POINTS = 8
-"""Points of a cylinder's rim that a plane may touch; even."""
+"""Points of a cylinder's rim that a plane may touch; an even number."""
 
 LINE_ARM = 0.5
 """Mean distance of an even line from its middle, over that of its ends [1]."""

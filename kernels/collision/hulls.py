@@ -1,7 +1,7 @@
-"""Convex polyhedra on the device, and the questions that the narrow phase asks of them.
+"""Convex polyhedra on the device, and functions of them for the narrow phase.
 
 The meshes of a model lie one after the other in flat arrays; a shape refers to one by number and a scale per axis.
-Only boxes use the scale: the first mesh is the cube of half extents 1, which stands for every box that meets a hull.
+Only boxes use the scale: the first mesh is the cube of half extents 1, which represents boxes that meet hulls.
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
@@ -24,7 +24,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     """Structs ``Hulls`` (all meshes) and ``Hull`` (one shape's) and functions of them, for one precision."""
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
-    lanes = hulls_simd.make(dtype)
+    simd = hulls_simd.make(dtype)
 
     @wp.struct
     class Hulls:
@@ -50,7 +50,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.struct
     class Hull:
-        """One shape: where its mesh lies in the arrays."""
+        """One shape: the place of its mesh in the arrays."""
 
         vertex: wp.int32
         vertex_end: wp.int32
@@ -123,22 +123,22 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def lowest(hulls: Hulls, h: Hull, direction: vec3) -> int:
         """The vertex least far in a direction."""
-        return lanes.lowest(hulls.vertex_rows, h.vertex, h.vertex_end, wp.cw_mul(direction, h.scale))
+        return simd.lowest(hulls.vertex_rows, h.vertex, h.vertex_end, wp.cw_mul(direction, h.scale))
 
     @wp.func
     def inside(hulls: Hulls, h: Hull, x: vec3) -> bool:
         """Whether x lies in the hull."""
-        return lanes.height(hulls.face_rows, h.face, h.face_end, h.scaled, h.scale, x) <= scalar(0.0)
+        return simd.height(hulls.face_rows, h.face, h.face_end, h.scaled, h.scale, x) <= scalar(0.0)
 
     @wp.func
     def best_face(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, enough: scalar):
         """Greatest separation [m] of b along the normals of a's faces, and the face.
 
         ``rotation``, ``position`` are the pose of b in the frame of a. Begins with the face that b's centre is highest
-        over, so that few others can win; one that cannot, since b holds a sphere about its centre, costs one dot
-        product. Stops at the first separation of ``enough``.
+        over, so that few others can exceed it. A face that cannot, since b holds a sphere about its centre, costs one
+        dot product. Stops at the first separation of ``enough``.
         """
-        found = lanes.best_face(
+        found = simd.best_face(
             hulls.face_rows, hulls.vertex_rows, a.face, a.face_end, a.scaled, a.scale, b.vertex, b.vertex_end, b.scale,
             b.inner, rotation, position, enough,
         )  # fmt: skip
@@ -148,9 +148,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def reaches(hulls: Hulls, h: Hull, start: vec3, end: vec3, distance: scalar):
         """Whether a segment meets the hull with all of its faces moved out by a distance, and the hull itself.
 
-        Then the face that showed that it does not, or the last one.
+        The third result is the face that separates them, or the last one.
         """
-        # without branches but for the end, as which ones are taken is hard to predict
+        # without branches but for the end, as their outcomes are hard to predict
         big = scalar(1.0e30)
         low = scalar(0.0)
         high = scalar(1.0)

@@ -1,8 +1,8 @@
-"""Questions about all faces, vertices or edges of a hull at once, in native code: much of a pile's detection.
+"""Functions of all faces, vertices or edges of a hull in native code, where a pile's detection spends much of its time.
 
-The CPU takes eight of them in a vector instruction; on a GPU the same sources are loops of one thread. For this the
-numbers lie in rows: of all meshes' faces (unit normal x, y, z; offset [m]), vertices (x, y, z) and edges (start x, y,
-z; start to end; normals of the left and of the right face), with room for eight more behind the last, which are read
+The CPU takes eight of them in a vector instruction. On a GPU the same sources are loops of one thread. The numbers are
+in rows: of the faces of all meshes (unit normal x, y, z; offset [m]), of the vertices (x, y, z) and of the edges (start
+x, y, z; start to end; normals of the left and of the right face). Eight numbers more follow the last, which are read
 and left out.
 """
 
@@ -292,8 +292,8 @@ def make(dtype: Any) -> SimpleNamespace:
     ) -> edge_list:  # fmt: skip
         """Edges that meet another hull with its faces moved out by a distance; the last number is how many.
 
-        ``rotation``, ``position`` are the pose of the edges in the frame of that hull, whose face ``toward`` is looked
-        at first.
+        ``rotation``, ``position`` are the pose of the edges in the frame of that hull, whose face ``toward`` is tested
+        first.
         """
         ...
 
@@ -305,8 +305,8 @@ def make(dtype: Any) -> SimpleNamespace:
     ) -> vec6:  # fmt: skip
         """Greatest separation [m] along the common normals of edges near the other hull.
 
-        Only pairs count that are a feature of the Minkowski difference. Those ``near_edges`` within ``distance`` are
-        looked at, or within ``wider`` if none of them meets the other hull.
+        Only pairs count that are a feature of the Minkowski difference. It tests those of ``near_edges`` within
+        ``distance``, or within ``wider`` if none of them meets the other hull.
 
         Returns the separation (-1e30: no pair), the two edges, the sign that points their normal from a to b,
         whether an edge meets the other hull, and the distance taken.

@@ -1,18 +1,18 @@
-"""The pairs of shapes that can touch: which function lists the contacts of each, and how many it can list at most.
+"""The pairs of shapes that can touch: the function that lists the contacts of each, and the most that it can list.
 
-One table for both who list contacts (``driver.py``, ``hull_driver.py``) and who make room for them
-(``sim/stepping/capacity.py``). The counts follow from the functions:
+The drivers of detection (``driver.py``, ``hull_driver.py``) and the contact capacity of a simulator
+(``sim/stepping/capacity.py``) use the same table. The counts follow from the functions:
 
 * A sphere's core is a point: one contact, at its closest point.
 * A plane: one contact for each vertex of the other core; for a cylinder, on each of two rims RIM_POINTS points that
-  follow the lowest one and as many fixed ones, all together only while they hand over.
+  follow the lowest one and as many fixed ones, all together only within their blend.
 * Two capsules: the closest points, and four ends against the other axis.
 * A capsule and a box or hull: the closest points, and two points where the axis runs along a face or an edge.
 * Two boxes: a polygon of POLYGON_CORNERS, or one contact of edges or of closest points.
-* Hulls: a polygon and a crossing of edges at once, while one hands over to the other.
+* Hulls: a polygon and a crossing of edges at once, within their blend.
 
-Detection counts against the table as it lists: a pair that goes beyond it is reported as a fault (``BROKEN``).
-``tests/kernels/collision/test_pairs.py`` holds the table against random poses of all pairs.
+Detection compares its counts with the table: a pair that exceeds it is reported as a fault (``BROKEN``).
+``tests/kernels/collision/test_pair_table.py`` compares the table with random poses of all pairs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ VERTICES = 0
 
 @dataclass(frozen=True)
 class PairKind:
-    """How contacts of a pair of shapes are found."""
+    """Function and most contacts of a pair of shapes."""
 
     collide: str
     """``module.function`` in ``pairs/``."""
@@ -67,7 +67,7 @@ PAIRS: dict[tuple[ShapeType, ShapeType], PairKind] = {
 """By the types of the two shapes, the lower one first."""
 
 ROUND_ON_PLANE = PairKind("plane_cylinder.plane_cylinder", 4 * RIM_POINTS)
-"""A plane and a hull that has rims (``ConvexMesh.rim``), instead of what the table says of a plane and a hull."""
+"""Entry of a plane and a hull that has rims (``ConvexMesh.rim``), in place of the table's."""
 
 
 def most_contacts(first: int, second: int, vertices: int = 0, rim: bool = False) -> int:

@@ -1,1 +1,1 @@
-"""What all kernels share: precision, shape types, vector registers, arrays."""
+"""Parts that all kernels share: precision, shape types, vector registers, arrays."""

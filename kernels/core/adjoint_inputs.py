@@ -13,7 +13,7 @@ def by_name(kernel: wp.Kernel, **adjoints: wp.array | None) -> list[wp.array | N
     """Adjoints of all parameters of a kernel in their order, for ``adj_inputs`` of a launch without ``adj_outputs``.
 
     Args:
-        kernel: Whose adjoint is launched.
+        kernel: The kernel whose adjoint is launched.
         adjoints: By the names of parameters: of inputs, the arrays that are added to; of outputs, the seeds. None for
             all others.
 

@@ -24,4 +24,4 @@ TYPE_SPHERE = wp.constant(int(ShapeType.SPHERE))
 TYPE_CAPSULE = wp.constant(int(ShapeType.CAPSULE))
 TYPE_BOX = wp.constant(int(ShapeType.BOX))
 TYPE_CONVEX = wp.constant(int(ShapeType.CONVEX))
-"""The same for kernels."""
+"""Types as constants of kernels."""

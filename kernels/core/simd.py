@@ -10,7 +10,7 @@ import warp as wp
 __all__ = ["LANES", "native"]
 
 LANES = 8
-"""Numbers in a row; what is read in rows must have room for as many behind the last number."""
+"""Numbers of a vector register. Arrays that are read in registers have as many more behind the last number."""
 
 _LANES = """
     const TYPE big = 1e30;

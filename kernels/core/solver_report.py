@@ -1,4 +1,4 @@
-"""How the solver fared. A step may take several solves."""
+"""Report of the solver on iterations and failures. A step may take several solves."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ __all__ = ["SolverReport", "count_step", "step_failed"]
 
 @dataclass
 class SolverReport:
-    """How the solver fared, accumulated over steps until cleared. All [W]."""
+    """Iterations, failures and residuals of the solver, accumulated over steps until cleared. All [W]."""
 
     iterations: wp.array  # int32: Newton iterations, summed over steps
     steps: wp.array  # int32: steps taken
@@ -32,7 +32,7 @@ class SolverReport:
         return self.steps, self.failed, self.first_failure, self.last_failure
 
     def clear(self) -> None:
-        """Forget all steps so far."""
+        """Clear the report."""
         for array in (self.iterations, self.steps, self.failed, self.residual):
             array.zero_()
         self.first_failure.fill_(-1)

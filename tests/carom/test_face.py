@@ -1,4 +1,4 @@
-"""What ``import carom`` promises, in a process of its own: other tests import the rest."""
+"""Names after ``import carom``, in a process of its own, as other tests import the rest."""
 
 from __future__ import annotations
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from scenes import rotate
 
-from carom.envs.carrots import CacheWarning, cut_carrot
-from carom.envs.carrots import cache as caching
+from carom.envs.carrots import CacheWarning, cache, cut_carrot
 from carom.envs.carrots.scene import build_scene
 from carom.envs.carrots.spilling import Spill, drop_poses, pile_half_side, spill
 from carom.sim import Simulator, record
@@ -94,26 +93,26 @@ def folder(tmp_path, monkeypatch):
 def test_cache_is_hit(pieces, pile, folder):
     made = Counted(pile)
     for _ in range(3):
-        np.testing.assert_array_equal(caching.settled_pile(pieces, HOW, made), pile)
+        np.testing.assert_array_equal(cache.settled_pile(pieces, HOW, made), pile)
     assert made.calls == 1
     assert [f.suffix for f in folder.iterdir()] == [".npz"]  # nothing half-written is left
 
 
 def test_cache_key_holds_all_that_decides(pieces, pile, folder, monkeypatch):
-    keys = {caching.pile_key(pieces, HOW), caching.pile_key(pieces[:9], HOW), caching.pile_key(pieces[::-1], HOW)}
+    keys = {cache.pile_key(pieces, HOW), cache.pile_key(pieces[:9], HOW), cache.pile_key(pieces[::-1], HOW)}
     for change in ({"seed": 9}, {"friction": 0.4}, {"step": 0.004}, {"longest": 2.0}, {"stiction": 1e-3}):
-        keys.add(caching.pile_key(pieces, Spill(**{"seed": 4, "friction": 0.5, **change})))
+        keys.add(cache.pile_key(pieces, Spill(**{"seed": 4, "friction": 0.5, **change})))
     monkeypatch.setattr("carom.envs.carrots.cache.__version__", "0.0.0-other")
-    keys.add(caching.pile_key(pieces, HOW))
-    monkeypatch.setattr(caching, "FORMAT", caching.FORMAT + 1)
-    keys.add(caching.pile_key(pieces, HOW))
+    keys.add(cache.pile_key(pieces, HOW))
+    monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
+    keys.add(cache.pile_key(pieces, HOW))
     assert len(keys) == 10
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other", "nan", "fields"])
 def test_damaged_files_are_noticed_and_made_anew(pieces, pile, folder, damage):
     made = Counted(pile)
-    caching.settled_pile(pieces, HOW, made)
+    cache.settled_pile(pieces, HOW, made)
     (path,) = folder.iterdir()
     data = path.read_bytes()
     if damage == "empty":
@@ -130,9 +129,9 @@ def test_damaged_files_are_noticed_and_made_anew(pieces, pile, folder, damage):
     else:
         np.savez(path, key=np.array(path.stem))
     with pytest.warns(CacheWarning, match=r"damaged .* it is made anew"):
-        np.testing.assert_array_equal(caching.settled_pile(pieces, HOW, made), pile)
+        np.testing.assert_array_equal(cache.settled_pile(pieces, HOW, made), pile)
     assert made.calls == 2
-    np.testing.assert_array_equal(caching.settled_pile(pieces, HOW, made), pile)  # whole again, silently
+    np.testing.assert_array_equal(cache.settled_pile(pieces, HOW, made), pile)  # whole again, silently
     assert made.calls == 2
 
 
@@ -140,15 +139,15 @@ def test_a_folder_that_cannot_be_written(pieces, pile, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("CAROM_CACHE", str(tmp_path / "file"))
     with pytest.warns(CacheWarning) as said:
-        np.testing.assert_array_equal(caching.settled_pile(pieces, HOW, Counted(pile)), pile)
+        np.testing.assert_array_equal(cache.settled_pile(pieces, HOW, Counted(pile)), pile)
     assert [("could not be kept" in str(w.message)) for w in said] == [True]
 
 
 def test_default_folder_is_the_users(monkeypatch):
     monkeypatch.delenv("CAROM_CACHE")
-    folder = caching.cache_folder()
+    folder = cache.cache_folder()
     assert folder.is_absolute()
     assert "carom" in folder.parts
     if os.name == "posix" and os.uname().sysname != "Darwin":
         monkeypatch.setenv("XDG_CACHE_HOME", "/some/cache")
-        assert caching.cache_folder().as_posix() == "/some/cache/carom"
+        assert cache.cache_folder().as_posix() == "/some/cache/carom"

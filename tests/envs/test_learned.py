@@ -196,7 +196,7 @@ def test_images_turn_as_the_poses_do(pile):
 
 
 def test_a_linear_world_is_learned_exactly(pile):
-    """What lies right of the start, up to 3 pixels to either side, moves by two pixels along the push."""
+    """The material right of the start, up to 3 pixels to either side, moves by two pixels along the push."""
     lattice = LatticePushes(pile, directions=4, length=0.05)
     generator = torch.Generator().manual_seed(0)
     count = 1500

@@ -1,4 +1,4 @@
-"""What the papers report of the testbeds, with our estimators: which order is biased, and which has the variance.
+"""Results of the papers on the testbeds, with our estimators: which order is biased, and which has the variance.
 
 z-tests are at 4.5 standard errors: a false alarm in 150,000 for each, 1 in 5,000 for the whole file.
 """

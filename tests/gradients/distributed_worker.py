@@ -1,4 +1,4 @@
-"""What each process of ``test_distributed.py`` runs: python distributed_worker.py MODE FOLDER."""
+"""Program of each process of ``test_distributed.py``: python distributed_worker.py MODE FOLDER."""
 
 from __future__ import annotations
 

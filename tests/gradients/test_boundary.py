@@ -107,7 +107,7 @@ def test_half_plane_with_a_slope(dimension, directions):
 
 
 def test_low_discrepancy_samples():
-    """What is left to sample is smooth: one table of scrambled Sobol' points has a thirtieth of the variance."""
+    """The rest, which is sampled, is smooth: one table of scrambled Sobol' points has a thirtieth of the variance."""
     theta = torch.tensor([0.9, 0.3], dtype=torch.float64)
     plain = repeat(Boundary(scale=SCALE, samples=32), DiscByDistance(), theta, 60)
     runs = repeat(Boundary(scale=SCALE, samples=32, sampling="rqmc", replications=4), DiscByDistance(), theta, 60)

@@ -95,7 +95,7 @@ def push():
 
 
 def test_softened_push_points_where_randomized_smoothing_does(push):
-    """The exact gradient is zero. What noise takes from the cosine is half the square of the reference's error across
+    """The exact gradient is zero. The loss of cosine by noise is half the square of the reference's error across
     its own direction: with a standard error of 5 %, more than 0.01 in 0.5 % of seeds."""
     theta = push.initial_parameters()
     assert not Autodiff().estimate(push, theta).gradient.any()

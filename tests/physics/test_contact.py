@@ -202,7 +202,7 @@ PASSIVE = {
 def test_energy_does_not_grow(scene, h):
     """Kinetic and potential energy of passive scenes, step by step.
 
-    What it may rise by: the term that keeps sliding bodies on the ground lifts them by up to h mu ds when their slip
+    Allowed rise: the term that keeps sliding bodies on the ground lifts them by up to h mu ds when their slip
     drops by ds in a step (and lowers them when it grows), and the contacts hold m g times the sinking.
     """
     model = PASSIVE[scene]().finalize(dtype="float64")

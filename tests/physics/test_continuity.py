@@ -52,7 +52,7 @@ def yaw(state):
 def test_differences_of_a_push_settle(functional, offset, quasi_dynamic):
     """200 steps of a push, centred and off centre. The sweep goes from 1e-2 to 1e-7.
 
-    What settles: the changes from one step to the next shrink, a hundredfold where the function is smooth over the step
+    Convergence: the changes from one step to the next shrink, a hundredfold where the function is smooth over the step
     and tenfold where contacts switch and it bends (at least fourfold), down to the rounding of the poses over the step,
     1e-14/eps; and the limit is the exact gradient, to 1e-6. A single bend, by B of the slope, leaves changes of up to
     B/2 at every step that spans it: the exact slopes say how large they are. And a difference is the mean of the slopes

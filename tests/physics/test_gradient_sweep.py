@@ -1,7 +1,7 @@
 """A sweep over random scenes: exact gradients are those of differences, of single precision and of the other solver.
 
 Shapes, planes, statics, pairs and small heaps, actuators; restitution, friction, resistance, given stiffness or not;
-single steps and rollouts of up to 40. What fails prints its scene and the command that runs it alone.
+single steps and rollouts of up to 40. A failure prints its scene and the command that runs it alone.
 """
 
 import pytest

@@ -58,7 +58,7 @@ def test_limits_are_those_known(limits):
 def test_arch_falls_below_the_limit_and_stands_above(limits, what, part):
     """Hinges open in the thin arch, joints slide in the one of little friction.
 
-    2 ms, since wedges sink into each other by 0.02 mm, which takes from the thrust line's room in a thin arch: at 5 ms
+    2 ms, since wedges sink into each other by 0.02 mm, which takes from the thrust line's space in a thin arch: at 5 ms
     an arch of 1.05 times the least thickness falls, one of 1.15 times stands.
     """
     thickness, friction = (part * limits[0], 0.7) if what == "thickness" else (0.2, part * limits[1])

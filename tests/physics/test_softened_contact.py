@@ -11,7 +11,7 @@ import warp as wp
 from scenes import G, push, push_targets, sphere_on_ground
 from scipy import integrate, stats
 
-from carom.kernels.contact import softened as softening
+from carom.kernels.contact import softened
 from carom.sim import LogBarrier, ModelBuilder, Simulator, Softplus
 
 NOISE = {"softplus": stats.logistic(), "log_barrier": stats.t(df=2)}
@@ -20,7 +20,7 @@ FUNCTIONS = {"softplus": Softplus, "log_barrier": LogBarrier}
 
 @functools.cache
 def evaluator(dtype):
-    function = softening.make_function(dtype)
+    function = softened.make_function(dtype)
 
     @wp.kernel(enable_backward=False, module="unique")
     def evaluate(
@@ -37,7 +37,7 @@ def evaluate(kind, z, beta, dtype=wp.float64):
     """Load p(z) and slope p'(z) as the kernels compute them, float64 arrays."""
     z = wp.array(z, dtype=dtype, device="cpu")
     out = [wp.zeros_like(z), wp.zeros_like(z)]
-    inputs = [z, dtype(beta), dtype(softening.MODES[kind])]
+    inputs = [z, dtype(beta), dtype(softened.MODES[kind])]
     wp.launch(evaluator(dtype), dim=len(z), inputs=inputs, outputs=out, device="cpu")
     return [x.numpy().astype(float) for x in out]
 
@@ -58,7 +58,7 @@ def test_impulse_is_the_mean_of_hard_contact_over_the_matching_noise(kind):
 
 @pytest.mark.parametrize("kind", NOISE)
 def test_both_tails_keep_their_digits_in_single_precision(kind):
-    t = np.concatenate([-np.geomspace(1e-4, 0.99 * softening.REACH[kind], 60), np.geomspace(1e-4, 1e6, 60)])
+    t = np.concatenate([-np.geomspace(1e-4, 0.99 * softened.REACH[kind], 60), np.geomspace(1e-4, 1e6, 60)])
     beta = 0.37
     single = np.float32(t * beta).astype(float)  # the same numbers for both
     exact, found = (evaluate(kind, single, np.float32(beta), dtype) for dtype in (wp.float64, wp.float32))
@@ -69,7 +69,7 @@ def test_both_tails_keep_their_digits_in_single_precision(kind):
 
 @pytest.mark.parametrize("kind", NOISE)
 def test_impulse_fades_to_zero_without_a_jump_and_never_falls(kind):
-    reach = softening.REACH[kind]
+    reach = softened.REACH[kind]
     t = np.linspace(-1.05 * reach, 0.0, 40001)
     load, slope = evaluate(kind, t, 1.0)
     assert not load[t <= -reach].any()

@@ -125,7 +125,7 @@ def test_unnormalized_quaternion(simulator):
 
 @pytest.mark.parametrize("norm", [0.991, 1.009])
 def test_quaternion_normalized_only_roughly(norm):
-    """What is accepted must work: a box hits one whose quaternion is off by nearly the 1 % allowed."""
+    """An accepted input must work: a box hits one whose quaternion is off by nearly the 1 % allowed."""
     b = ModelBuilder()
     b.add_ground()
     for z, speed in ((0.05, 0.0), (0.16, -20.0)):

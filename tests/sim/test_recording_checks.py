@@ -14,7 +14,7 @@ from carom.sim import RecordingError
 
 @pytest.fixture(scope="module")
 def entries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """What is in the file of a falling ball and a hull on the ground, two worlds."""
+    """Content of the file of a falling ball and a hull on the ground, two worlds."""
     builder = carom.ModelBuilder()
     builder.add_ground(friction=0.5)
     ball = builder.add_body(position=(0.0, 0.0, 0.05), name="ball")

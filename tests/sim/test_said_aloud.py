@@ -1,4 +1,4 @@
-"""What no body or contact can have, or is likely not meant, is said: the object, the number and the way out."""
+"""Inputs that no body or contact can have, or that are likely not meant, are reported: object, number, way out."""
 
 import importlib.util
 import warnings

@@ -35,7 +35,7 @@ def _chromium() -> str | None:
 
 
 def missing() -> str | None:
-    """What keeps a browser from starting here, and what to do about it; None where nothing does."""
+    """Reason why no browser starts here, and the way out; None where one starts."""
     if importlib.util.find_spec("playwright") is None:
         return "Playwright is not installed: pip install playwright (no browser of its own is needed)"
     if _chromium() is None:
@@ -82,6 +82,6 @@ def watched(browser: Browser, width: int = 1000, height: int = 700, offline: boo
 
 
 def picture(page: Page) -> np.ndarray:
-    """What the page shows, uint8 [height, width, 3]."""
+    """Picture of the page, uint8 [height, width, 3]."""
     with Image.open(io.BytesIO(page.screenshot())) as image:
         return np.asarray(image.convert("RGB"))

@@ -92,7 +92,7 @@ class Contacts:
 
 @dataclass
 class Values:
-    """What a law gives for N contacts, float64."""
+    """Results of a law for N contacts, float64."""
 
     excess: np.ndarray  # [N]
     impulse: np.ndarray  # [N, k]
@@ -176,7 +176,7 @@ def separation(contacts: Contacts) -> np.ndarray:
 
 @dataclass
 class Units:
-    """What one unit of rounding of the terms in a law makes of what it gives, all [N].
+    """Change of the results of a law by one unit of rounding of its terms, all [N].
 
     A tangential velocity is a difference of two of the size of the motion, so its rounding is that of the motion.
     """

@@ -1,4 +1,4 @@
-"""What a spawned process does in tests: it must be importable by name there."""
+"""Functions that spawned processes run in tests: importable by name there."""
 
 import warnings
 

@@ -199,7 +199,7 @@ class Verdict:
 
 
 def scale_of(exact, names):
-    """What an error is a part of, [W, LOSSES, D]: the greatest derivative by the same input, and a 1e-5th of all."""
+    """Scale of an error, [W, LOSSES, D]: the greatest derivative by the same input, and a 1e-5th of all."""
     scale = torch.zeros_like(exact)
     for name in set(names):
         at = torch.tensor([n == name for n in names])

@@ -1,1 +1,1 @@
-"""Contacts of two shapes, one file a pair of shape types."""
+"""Contacts of two shapes, one file for each pair or family of pairs of shape types."""

@@ -2,13 +2,14 @@
 
 Among the axes along which two boxes might be apart (three face normals each, nine cross products of edges), the one
 with the greatest separation decides. A face gives the contact polygon of ``box_faces.py``; a pair of edges one
-contact (CROSS). Edges are chosen only when they win by a small part of the boxes' size: two boxes at rest on each other
-tie, and the polygon is the better answer. Where the boxes are apart and the polygon is empty (a box passes the
-other's edge), the closest pair of edges gives the contact instead, so that nothing pops up late.
+contact (CROSS). Edges are chosen only if their separation is greater by a small part of the boxes' size: for two boxes
+at rest on each other the separations are equal, and the contact is the polygon. Where the boxes are apart and the
+polygon is empty (a box passes the other's edge), the closest pair of edges gives the contact, so that it is listed in
+time.
 
-What jumps: the force where the choice changes, that is, between the faces of the two boxes, between faces of one
-box, and between polygon and edges. Gap and normal change by little at the first (both faces are nearly parallel
-there); the normal flips at the second; the stiffness moves to another place at the third.
+The force jumps where the choice changes: between the faces of the two boxes, between faces of one box, and between
+polygon and edges. Gap and normal change by little at the first (both faces are nearly parallel there). The normal flips
+at the second. The stiffness moves to another place at the third.
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
@@ -26,7 +27,8 @@ from . import box_edges, box_faces
 __all__ = ["SWITCH", "make"]
 
 SWITCH = 0.01
-"""Part of the smallest half extent [1] by which another axis must win before it replaces a face of the first box."""
+"""Part of the smallest half extent [1] by which the separation of another axis must exceed that of a face of the first
+box to replace it."""
 
 
 @functools.cache
@@ -42,7 +44,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     edges = box_edges.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
     switch = wp.constant(scalar(SWITCH))
-    # Sine of the angle below which two edges count as parallel: their common normal says nothing that faces do not.
+    # Sine of the angle below which two edges count as parallel: their common normal adds nothing to those of the faces.
     parallel = wp.constant(scalar(0.01))
 
     @wp.func

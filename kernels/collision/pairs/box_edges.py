@@ -52,7 +52,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         table: FeatureTable, world: int, n: int, a: Side, b: Side,
         rotation: mat33, position: vec3, edge_a: int, edge_b: int,
     ) -> int:  # fmt: skip
-        """The edges along ``edge_a`` and ``edge_b`` that face each other, which may overlap."""
+        """Contact of the edges along ``edge_a`` and ``edge_b`` that face each other, which may overlap."""
         normal = wp.cross(unit(edge_a), column(rotation, edge_b))
         sign = scalar(1.0)
         if wp.dot(normal, position) < scalar(0.0):
@@ -91,7 +91,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def closest_edges(
         table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
     ) -> int:
-        """The closest points of the edges of two separate boxes."""
+        """Contact at the closest points of the edges of two separate boxes."""
         nearest = scalar(1.0e30)
         best_a = int(0)
         best_b = int(0)

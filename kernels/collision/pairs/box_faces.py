@@ -128,7 +128,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def beyond(f: Faces, side: int, v: vec3) -> scalar:
-        """How far v lies outside of a side of the reference face [m]. Sides counter-clockwise: +x, +y, -x, -y."""
+        """Distance of v outside of a side of the reference face [m]. Sides counter-clockwise: +x, +y, -x, -y."""
         d = scalar(0.0)
         if side == 0:
             d = v[f.x] - f.half[0]

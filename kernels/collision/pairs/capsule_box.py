@@ -1,19 +1,20 @@
 """Contacts of a capsule and a box: the closest points, and two points of the axis where it runs along the box.
 
-As with two capsules, the closest points are the contact while the axis meets the box at an angle, and fade out
-(SHARE_CROSSED) where it runs parallel to a face or an edge, where two points take over (SHARE_PARALLEL):
+As with two capsules, the closest points are the contact while the axis meets the box at an angle. They fade out
+(SHARE_CROSSED) where the axis runs parallel to a face or an edge, and two points fade in (SHARE_PARALLEL):
 
 * over a face: the two ends of the part of the axis that lies between the face's side planes;
 * past the face, along an edge: at each end the nearer of (end of the axis, edge) and (end of the edge, axis).
 
-The face is the one that the closest points' normal leans to most, so that it changes only where that normal stands at
-45 degrees to both faces; the shares agree there. Where the axis itself enters the box, the face of least penetration
+The face is the one whose normal is nearest to that of the closest points, so that it changes only where the latter is
+at 45 degrees to both faces; the shares agree there. Where the axis itself enters the box, the face of least penetration
 counts, and the normal may flip.
 
-No jump: an axis parallel to a face or an edge, at any place, and an axis that hangs over an edge and rocks. What still
-jumps: the axis leaves a face across its corner while slightly turned against the edge (by about PARALLEL or less). The
-two points over the face have merged in the corner by then, and past it one of the two is at the edge's far end: up to
-half of the stiffness moves there at once. Where the axis is clearly turned, less than 1 percent of it does.
+The force does not jump for an axis parallel to a face or an edge, at any place, nor for an axis that hangs over an edge
+and rocks. It jumps where the axis leaves a face across its corner while slightly turned against the edge (by about
+PARALLEL or less). The two points over the face have merged in the corner by then, and past it one of the two is at the
+edge's far end: up to half of the stiffness moves there at once. Where the axis is turned by more, less than 1 percent
+of it moves.
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
@@ -27,7 +28,7 @@ import warp as wp
 from ...core.precision import precision
 from .. import feature_table
 from ..features import LINE_ARM, SHARE_CROSSED, SHARE_PARALLEL
-from . import sphere as collide_sphere
+from . import sphere
 
 __all__ = ["make"]
 
@@ -41,9 +42,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
     writer = feature_table.make(dtype)
-    sphere = collide_sphere.make(dtype)
+    point_contacts = sphere.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
-    # Sine of an angle below which an axis is parallel: where it crosses a plane would be lost in rounding.
+    # Sine of an angle below which an axis is parallel: the place where it crosses a plane would be lost in rounding.
     parallel = wp.constant(scalar(p.epsilon**0.5))
     line_arm = wp.constant(scalar(LINE_ARM))
 
@@ -61,7 +62,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return v
 
     @wp.func
-    def excess(x: vec3, half: vec3) -> vec3:
+    def offset_from_box(x: vec3, half: vec3) -> vec3:
         """From the closest point of the box to x."""
         return vec3(
             x[0] - wp.clamp(x[0], -half[0], half[0]),
@@ -73,13 +74,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def closest_on_axis(centre: vec3, u: vec3, length: scalar, half: vec3) -> scalar:
         """Parameter in [-length, length] of the point of the axis that is closest to the box [m].
 
-        The squared distance is convex, and its derivative along the axis is piecewise linear with kinks where the
-        axis crosses the planes of the six faces: find the two kinks around the root and interpolate.
+        The squared distance is convex, and its derivative along the axis is piecewise linear, with a change
+        of slope where the axis crosses the plane of a face: find the two around the root and interpolate.
         """
         low = -length
         high = length
-        slope_low = wp.dot(u, excess(centre + u * low, half))
-        slope_high = wp.dot(u, excess(centre + u * high, half))
+        slope_low = wp.dot(u, offset_from_box(centre + u * low, half))
+        slope_high = wp.dot(u, offset_from_box(centre + u * high, half))
         if slope_low > scalar(0.0):
             return low
         if slope_high < scalar(0.0):
@@ -89,7 +90,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if wp.abs(u[i]) > parallel:
                 t = (scalar(1 - 2 * (k & 1)) * half[i] - centre[i]) / u[i]
                 if t > low and t < high:
-                    slope = wp.dot(u, excess(centre + u * t, half))
+                    slope = wp.dot(u, offset_from_box(centre + u * t, half))
                     if slope < scalar(0.0):
                         low = t
                         slope_low = slope
@@ -151,7 +152,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 writer.share_by_angle(table, world, start, box, capsule, SHARE_PARALLEL, 0, direction, axis)
         else:
             at = rotation * vertex + position
-            n = sphere.point_segment(table, world, n, capsule, box, at, vertex, margin, scalar(0.5))
+            n = point_contacts.point_segment(table, world, n, capsule, box, at, vertex, margin, scalar(0.5))
             if n > start:
                 direction = unit(edge, scalar(1.0))
                 writer.share_by_angle(table, world, start, capsule, box, SHARE_PARALLEL, 0, axis, direction)
@@ -168,7 +169,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         u = vec3(rotation[2, 0], rotation[2, 1], rotation[2, 2])  # its axis
         t = closest_on_axis(centre, u, length, half)
         x = centre + u * t
-        e = excess(x, half)
+        e = offset_from_box(x, half)
         distance = wp.length(e)
         if distance - a.radius >= margin:
             return n
@@ -243,7 +244,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             start = n
             box_first = int(1)
             if wp.abs(t) >= length:
-                n = sphere.point_box(table, world, n, b, a, x, axis * t, margin, scalar(1.0))
+                n = point_contacts.point_box(table, world, n, b, a, x, axis * t, margin, scalar(1.0))
             elif outside == 2:
                 direction = unit(edge, scalar(1.0))
                 normal = wp.cross(direction, u)
@@ -256,7 +257,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 vertex = x - e
                 box_first = int(0)
                 at = rotation * vertex + position
-                n = sphere.point_segment(table, world, n, a, b, at, vertex, margin, scalar(1.0))
+                n = point_contacts.point_segment(table, world, n, a, b, at, vertex, margin, scalar(1.0))
             if n > start:
                 plane = int(1)
                 on_box = unit(face, face_sign)
@@ -268,18 +269,18 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 else:
                     writer.share_by_angle(table, world, start, a, b, SHARE_CROSSED, plane, axis, on_box)
 
-        # The two points that take over where the axis is parallel to the box.
+        # The two points for an axis parallel to the box.
         if empty == 0:
             ends = n
             lowest = face_sign * centre[face] + wp.min(face_sign * u[face] * low, face_sign * u[face] * high)
-            reach = writer.face_reach(lowest - half[face] - a.radius, length, margin)
+            listing_gap = writer.face_listing_gap(lowest - half[face] - a.radius, length, margin)
             n = over_face(
                 table, world, n, b, a, centre, u, low, low_cut, low_sign, face, face_sign,
-                reach, scalar(0.5), SHARE_PARALLEL,
+                listing_gap, scalar(0.5), SHARE_PARALLEL,
             )  # fmt: skip
             n = over_face(
                 table, world, n, b, a, centre, u, high, high_cut, high_sign, face, face_sign,
-                reach, scalar(0.5), SHARE_PARALLEL,
+                listing_gap, scalar(0.5), SHARE_PARALLEL,
             )  # fmt: skip
             writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), length)
         elif outside > 1:

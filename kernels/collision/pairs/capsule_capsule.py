@@ -1,9 +1,9 @@
 """Contacts of two capsules: the closest points of the two axes, and each end against the other axis.
 
 Where two axes cross at an angle, their closest points are the contact. As the axes become parallel, the closest
-points race along them and the contact of one point turns into a line. So the closest points fade out with the angle
-(SHARE_CROSSED) and the four ends, which move smoothly, fade in (SHARE_PARALLEL): stable when parallel, and continuous
-in the pose everywhere.
+points move along them without bound on their speed, and the contact of one point becomes a line. So the closest points
+fade out with the angle (SHARE_CROSSED) and the four ends, which move smoothly, fade in (SHARE_PARALLEL). The force is
+stable for parallel axes, and continuous in the pose everywhere.
 """
 
 import functools
@@ -15,7 +15,7 @@ import warp as wp
 from ...core.precision import precision
 from .. import feature_table
 from ..features import SHARE_CROSSED, SHARE_PARALLEL
-from . import sphere as collide_sphere
+from . import sphere
 
 __all__ = ["make"]
 
@@ -29,7 +29,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     p = precision(dtype)
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
     writer = feature_table.make(dtype)
-    sphere = collide_sphere.make(dtype)
+    point_contacts = sphere.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
     # Below this squared sine of the angle the common normal is lost in rounding; its weight is zero there.
     parallel = wp.constant(scalar(p.epsilon))
@@ -41,7 +41,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ) -> int:  # fmt: skip
         """An end of ``other``'s axis against the capsule's axis, weighted by the angle of the axes."""
         axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
-        end = sphere.point_segment(table, world, n, capsule, other, at, own, margin, weight)
+        end = point_contacts.point_segment(table, world, n, capsule, other, at, own, margin, weight)
         if end > n:
             writer.share_by_angle(table, world, n, capsule, other, share, 0, axis, axis)
         return end

@@ -1,9 +1,9 @@
 """Contacts of a capsule and a convex polyhedron: ``capsule_box.py`` for any convex hull.
 
-The closest points are the contact while the axis meets the hull at an angle, and fade out (SHARE_CROSSED) where it
-runs parallel to a face or an edge, where two points take over (SHARE_PARALLEL). What jumps is what jumps there, and
-besides: where the closest point is a vertex, the edge most along the axis counts, and the face that the normal leans
-to most, and either may change.
+The closest points are the contact while the axis meets the hull at an angle. They fade out (SHARE_CROSSED) where it
+runs parallel to a face or an edge, and two points fade in (SHARE_PARALLEL). The force jumps as it does there. It also
+jumps where the closest point is a vertex and the choice of the edge or of the face changes: the edge is the one most
+along the axis, the face the one whose normal is nearest.
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
@@ -37,7 +37,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     point_segment = sphere.make(dtype).point_segment
     closest_parameters = box_edges.make(dtype).closest_parameters
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
-    # Sine of an angle below which an axis is parallel: where it crosses a plane would be lost in rounding.
+    # Sine of an angle below which an axis is parallel: the place where it crosses a plane would be lost in rounding.
     parallel = wp.constant(scalar(p.epsilon**0.5))
     line_arm = wp.constant(scalar(LINE_ARM))
 
@@ -72,18 +72,18 @@ def make(dtype: Any) -> types.SimpleNamespace:
         """One of two contacts along an edge: its end ``vertex``, or the end of the axis on that side."""
         axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
         direction = wp.normalize(vertex - other)
-        reach = wp.length(vertex - other)
+        length = wp.length(vertex - other)
         t = capsule.size[1]
         if wp.dot(u, direction) < scalar(0.0):
             t = -t
         end = centre + u * t
         along = wp.dot(end - other, direction)
-        foot = other + direction * wp.clamp(along, scalar(0.0), reach)
+        foot = other + direction * wp.clamp(along, scalar(0.0), length)
         s = wp.clamp(wp.dot(vertex - centre, u), -capsule.size[1], capsule.size[1])
         start = n
         if wp.length(end - foot) < wp.length(vertex - centre - u * s):
             if wp.length(end - foot) - capsule.radius < margin:
-                if along > scalar(0.0) and along < reach:
+                if along > scalar(0.0) and along < length:
                     n = writer.put_line(table, world, n, side, capsule, other, direction, axis * t, scalar(0.5))
                 else:
                     n = writer.put_point(table, world, n, side, capsule, foot, axis * t, scalar(0.5))
@@ -108,7 +108,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         tiny = parallel * h.radius
         deep, _meets, _face = hull.reaches(hs, h, centre - u * length, centre + u * length, tiny)
 
-        # The closest point of the axis and of the hull, and what of the hull it is on.
+        # The closest points of the axis and of the hull, and the feature of the hull.
         t = -length
         what, index, foot = point.closest(hs, h, centre - u * length)
         distance = wp.length(centre - u * length - foot)
@@ -235,16 +235,16 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 else:
                     writer.share_by_angle(table, world, start, a, b, SHARE_CROSSED, plane, axis, on_hull)
 
-        # The two points that take over where the axis is parallel to the hull.
+        # The two points for an axis parallel to the hull.
         if not empty:
             ends = n
             lowest = wp.min(hull.height(hs, h, face, centre + u * low), hull.height(hs, h, face, centre + u * high))
-            reach = writer.face_reach(lowest - a.radius, length, margin)
+            listing_gap = writer.face_listing_gap(lowest - a.radius, length, margin)
             n = over_face(
-                table, world, n, hs, b, a, h, centre, u, low, low_cut, face, reach, scalar(0.5), SHARE_PARALLEL
+                table, world, n, hs, b, a, h, centre, u, low, low_cut, face, listing_gap, scalar(0.5), SHARE_PARALLEL
             )  # fmt: skip
             n = over_face(
-                table, world, n, hs, b, a, h, centre, u, high, high_cut, face, reach, scalar(0.5), SHARE_PARALLEL
+                table, world, n, hs, b, a, h, centre, u, high, high_cut, face, listing_gap, scalar(0.5), SHARE_PARALLEL
             )  # fmt: skip
             writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), length)
         elif what != ON_FACE and edge >= 0:

@@ -6,10 +6,10 @@ leaves through one side and another returns through a later one, the reference v
 face covers belong to the polygon (DROP).
 
 Of a polygon of more than eight corners those are kept that lie farthest in eight directions, which are fixed in the
-reference face and lean down as the incident face slopes: lying flat, the outline keeps its extent, and the choice does
-not depend on rounding; tilted, the corners about the lowest are kept, so that the depth is not lost. The choice changes
-abruptly when another corner gets farthest; the total stiffness does not. (To drop the corners that add least to the
-area instead makes near ties all around a round outline, and a stack of prisms of 16 sides then trembled at 1 mrad/s.)
+reference face and lean down as the incident face slopes. Of a flat one the outline keeps its extent, and the choice
+does not depend on rounding. Of a tilted one the corners about the lowest are kept, so that the depth is not lost. The
+choice changes abruptly where another corner becomes the farthest; the total stiffness does not. (Corners that add least
+to the area are no criterion: around a round outline all are nearly equal; see ``docs/dev/contact.md``.)
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
@@ -28,10 +28,10 @@ from ..features import POLYGON_CORNERS
 __all__ = ["make"]
 
 DEPTH_WEIGHT = 30.0
-"""How much farther a corner counts for each metre that it lies deeper, where eight of more corners are chosen: at a
-slope of 1 in 30 the eight directions have turned downhill by up to 45 degrees."""
+"""Distance [1] that a corner gains for each metre of depth, where eight of more corners are chosen: at a slope of 1 in
+30 the eight directions have turned downhill by up to 45 degrees."""
 
-ROOM = wp.constant(64)
+MOST_CORNERS = wp.constant(64)
 """Corners of a polygon before it is reduced: two faces of at most 32 corners each."""
 
 
@@ -45,8 +45,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
     with_height = edge_blend.make(dtype).with_height
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     relative_tolerance = wp.constant(scalar(p.epsilon**0.5))
-    codes = wp.types.vector(int(ROOM), wp.int32)
-    values = wp.types.vector(int(ROOM), scalar)
+    codes = wp.types.vector(int(MOST_CORNERS), wp.int32)
+    values = wp.types.vector(int(MOST_CORNERS), scalar)
     first_angle = wp.constant(scalar(0.1))  # [rad] off the first side, so that regular polygons do not tie
     depth_weight = wp.constant(scalar(DEPTH_WEIGHT))
     on_plane = wp.constant(0)
@@ -60,12 +60,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
         The most opposed of all faces need not hold that vertex, and then lies too high.
         """
         low = hull.vertex(hs, h, hull.lowest(hs, h, direction))
-        near = -scalar(1.0e-5) * h.radius
+        tolerance = -scalar(1.0e-5) * h.radius
         result = h.face
         least = scalar(2.0)
         for f in range(h.face, h.face_end):
             cosine = wp.dot(hs.normals[f], direction)
-            if cosine < least and hull.height(hs, h, f, low) > near:
+            if cosine < least and hull.height(hs, h, f, low) > tolerance:
                 least = cosine
                 result = f
         return result
@@ -154,9 +154,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         ``rotation``, ``position`` [m] are the pose of the incident hull in the frame of the reference hull,
         ``separation`` [m] that by this face, ``edges`` [m] that by crossing edges (less by more than ``width`` if there
-        are none that count) and ``part`` what these have of the stiffness by ``edge_blend.by_face``.
+        are none that count) and ``part`` their part of the stiffness by ``edge_blend.by_face``.
 
-        Returns the next free slot, the edges' part with regard to the polygon's height, and the number of the lowest
+        Returns the next free slot, the edges' part given the polygon's height, and the number of the lowest
         corner. The slot is -1 if the polygon is empty or has no part, and unchanged if it is beyond the margin.
         """
         normal = hs.normals[face]
@@ -202,7 +202,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                         for k in range((enter_side - left + sides) % sides):
                             j = (left + k + 1) % sides
                             between = hull.corner(hs, hr, face, j)
-                            if size < ROOM and covered(
+                            if size < MOST_CORNERS and covered(
                                 hs, hi, incident, rotation, position, normal, between, tolerance
                             ):
                                 z[size] = wp.dot(out, v - between) / slope
@@ -213,13 +213,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     if enter < scalar(1.0):
                         kind = on_side
                         first = v + (w - v) * enter
-                if kind >= 0 and size < ROOM:
+                if kind >= 0 and size < MOST_CORNERS:
                     z[size] = wp.dot(normal, first - origin)
                     code[size] = (kind << 16) | (m << 8) | wp.max(enter_side, 0)
                     x[size] = wp.dot(along, first - origin)
                     y[size] = wp.dot(across, first - origin)
                     size += 1
-                if leave_side >= 0 and leave > enter and size < ROOM:
+                if leave_side >= 0 and leave > enter and size < MOST_CORNERS:
                     last = v + (w - v) * leave
                     z[size] = wp.dot(normal, last - origin)
                     code[size] = (on_side << 16) | (m << 8) | leave_side
@@ -250,9 +250,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 farthest = int(0)
                 most = scalar(-1.0e30)
                 for i in range(size):
-                    reach = cosine * x[i] + sine * y[i] - depth_weight * z[i]
-                    if reach > most:
-                        most = reach
+                    extent = cosine * x[i] + sine * y[i] - depth_weight * z[i]
+                    if extent > most:
+                        most = extent
                         farthest = i
                 keep[farthest] = 1
             kept = int(0)

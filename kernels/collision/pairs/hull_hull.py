@@ -1,17 +1,17 @@
 """Contacts of two convex polyhedra, a box being one: separating axes choose a pair of faces or a pair of edges.
 
 The conventions are those of ``box_box.py``: the face with the greatest separation gives a contact polygon
-(``hull_faces.py``), a pair of crossing edges one contact (CROSS) if it wins, and where the hulls are apart
-and the polygon is empty, the closest pair of edges gives the contact. Between polygon and crossing the stiffness is
-handed over continuously (``collision/edge_blend.py``); of the faces of both, the one that lies flatter to the edges
-counts then. Here the closest points of two edges also count, rather than the lines through them, wherever edges win and
-the hulls are apart: the gap is then the distance.
+(``hull_faces.py``), a pair of crossing edges with a greater separation one contact (CROSS), and where the hulls are
+apart and the polygon is empty, the closest pair of edges gives the contact. Between polygon and crossing the stiffness
+is blended continuously (``collision/edge_blend.py``); of the faces of both, the one that lies flatter to the edges
+counts then. In contrast to boxes, the closest points of two edges count, not the lines through them, wherever edges
+decide and the hulls are apart: the gap is then the distance.
 
-Three facts keep this cheap. The first axis with a separation beyond the margin ends it. A face is looked at only if it
-can win, given the sphere inside the other hull. And the edges that make the deciding axis come as near to the other
-hull as the hulls overlap (or, apart, as the margin), so that all others are left out before pairs are formed.
+Three facts keep this cheap. The first axis with a separation beyond the margin ends the search. A face is tested only
+if it can decide, given the sphere inside the other hull. The edges of the deciding axis are as near to the other hull
+as the hulls overlap (or, apart, as the margin), so that all other edges are left out before pairs are formed.
 
-What jumps is the force where the choice changes between faces or between pairs of edges.
+The force jumps where the choice changes between faces or between pairs of edges.
 """
 
 # Warp: int(0) makes a variable that loops may change, a bare 0 a constant.
@@ -41,16 +41,16 @@ def make(dtype: Any) -> types.SimpleNamespace:
     scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
     writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
-    lanes = hulls_simd.make(dtype)
+    simd = hulls_simd.make(dtype)
     patch = hull_faces.make(dtype)
     hand = edge_blend.make(dtype)
     closest_parameters = box_edges.make(dtype).closest_parameters
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     switch = wp.constant(scalar(SWITCH))
-    # Sine of the angle below which two edges count as parallel: their common normal says nothing that faces do not.
+    # Sine of the angle below which two edges count as parallel: their common normal adds nothing to those of the faces.
     parallel = wp.constant(scalar(0.01))
     parallel2 = wp.constant(scalar(p.epsilon))  # squared sine
-    edge_list = lanes.edge_list  # counted from the hull's first
+    edge_list = simd.edge_list  # counted from the hull's first
 
     @wp.func
     def edge_start(hs: Hulls, h: Hull, e: int) -> vec3:
@@ -72,7 +72,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         ``rotation``, ``position`` are the pose of h in the frame of the other, whose face ``toward`` looks at h.
         """
-        return lanes.near_edges(
+        return simd.near_edges(
             hs.edge_rows, hs.face_rows, h.edge, h.edge_end, h.scale, rotation, position, other.face, other.face_end,
             toward, other.scaled, other.scale, distance,
         )  # fmt: skip
@@ -203,7 +203,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         wider = distance
         if overlap:  # by their faces; without an edge that meets the other hull they are apart all the same
             wider = wp.max(distance, margin + slack)
-        found = lanes.crossing(
+        found = simd.crossing(
             hs.edge_rows, hs.face_rows, ha.edge, ha.edge_end, ha.face, ha.face_end, ha.scaled, ha.scale, hb.edge,
             hb.edge_end, hb.face, hb.face_end, hb.scaled, hb.scale, rotation, position, face, face_b, distance, wider,
             parallel,
@@ -216,7 +216,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if best_edge >= margin:
             return n
         # Hulls that overlap have an edge of one in the other, or one holds the other's centre. Where neither is so, the
-        # axis that separates them may belong to edges too far apart to be looked at; those near count.
+        # axis that separates them may belong to edges too far apart to be tested; those near count.
         apart = overlap and found[4] == scalar(0.0)
         if apart:
             apart = not hull.inside(hs, ha, position) and not hull.inside(hs, hb, seen)
@@ -224,7 +224,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             return closest_edges(table, world, n, hs, a, b, ha, hb, rotation, position, margin, distance, face, face_b)
 
         width = switch * wp.min(ha.inner, hb.inner)
-        part_a = scalar(0.0)  # what edges have of the stiffness, by the faces of a and of b
+        part_a = scalar(0.0)  # the edges' part of the stiffness, by the faces of a and of b
         part_b = scalar(0.0)
         if best_edge > wp.min(best, best_b):
             common = wp.normalize(wp.cross(edge_along(hs, ha, edge_a), rotation * edge_along(hs, hb, edge_b)))
@@ -259,10 +259,14 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     v = edge_along(hs, hb, edge_b)
                     if turned:  # the last polygon was not
                         low = hull.vertex(hs, hb, hull.lowest(hs, hb, back * hs.normals[face]))
-                        writer.hand_over(table, world, n, end, a, b, 0, pa, u, pb, v, low, edge_sign, width, lowest)
+                        writer.share_by_blend(
+                            table, world, n, end, a, b, 0, pa, u, pb, v, low, edge_sign, width, lowest
+                        )
                     else:
                         low = hull.vertex(hs, ha, hull.lowest(hs, ha, rotation * hs.normals[face_b]))
-                        writer.hand_over(table, world, n, end, b, a, 1, pb, v, pa, u, low, edge_sign, width, lowest)
+                        writer.share_by_blend(
+                            table, world, n, end, b, a, 1, pb, v, pa, u, low, edge_sign, width, lowest
+                        )
                     return end + 1
                 if part > scalar(0.5):  # the lines meet beyond the edges: their gap is less than the distance
                     end = int(-1)

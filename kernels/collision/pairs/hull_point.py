@@ -46,7 +46,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def closest(hs: Hulls, h: Hull, x: vec3):
-        """What of the hull is closest to x: ON_FACE, ON_EDGE or ON_VERTEX, its number, and the closest point [m].
+        """Feature of the hull closest to x: ON_FACE, ON_EDGE or ON_VERTEX, its number, and the closest point [m].
 
         Inside the hull it is the nearest face.
         """
@@ -122,13 +122,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if beyond >= margin:
             return n, beyond
         arm = hs.arms[hull.most_opposed(hs, h, rise)]
-        reach = writer.face_reach(beyond, arm[2], margin)
+        listing_gap = writer.face_listing_gap(beyond, arm[2], margin)
         beyond = scalar(1.0e30)
         start = n
         for v in range(h.vertex, h.vertex_end):
             x = hull.vertex(hs, h, v)
             height = position[2] + wp.dot(rise, x)
-            if height >= reach:
+            if height >= listing_gap:
                 beyond = wp.min(beyond, height)
             else:
                 n = writer.put_plane(table, world, n, a, b, vec3(), up, x, hs.shares[v])

@@ -56,11 +56,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
         up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
         rise = rotation[2, 2] * b.size[1]
         start = n
-        reach = writer.face_reach(position[2] - wp.abs(rise) - b.radius, b.size[1], margin)
-        if position[2] + rise - b.radius < reach:
+        listing_gap = writer.face_listing_gap(position[2] - wp.abs(rise) - b.radius, b.size[1], margin)
+        if position[2] + rise - b.radius < listing_gap:
             end = vec3(scalar(0.0), scalar(0.0), b.size[1])
             n = writer.put_plane(table, world, n, a, b, vec3(), up, end, scalar(0.5))
-        if position[2] - rise - b.radius < reach:
+        if position[2] - rise - b.radius < listing_gap:
             end = vec3(scalar(0.0), scalar(0.0), -b.size[1])
             n = writer.put_plane(table, world, n, a, b, vec3(), up, end, scalar(0.5))
         writer.lie_on_face(table, world, start, n, line_arm, scalar(1.0), b.size[1])
@@ -82,12 +82,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if wp.abs(rotation[2, i]) > wp.abs(rotation[2, low]):
                 low = i
         arm, roundness, size = rectangle(half[(low + 1) % 3], half[(low + 2) % 3])
-        reach = writer.face_reach(lowest, size, margin)
+        listing_gap = writer.face_listing_gap(lowest, size, margin)
         for corner in range(8):
             sx = scalar(1 - 2 * (corner & 1))
             sy = scalar(1 - (corner & 2))
             sz = scalar(1 - ((corner & 4) >> 1))
-            if position[2] + sx * rise[0] + sy * rise[1] + sz * rise[2] < reach:
+            if position[2] + sx * rise[0] + sy * rise[1] + sz * rise[2] < listing_gap:
                 vertex = vec3(sx * half[0], sy * half[1], sz * half[2])
                 n = writer.put_plane(table, world, n, a, b, vec3(), up, vertex, scalar(0.25))
         writer.lie_on_face(table, world, start, n, arm, roundness, size)

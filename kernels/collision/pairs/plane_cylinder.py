@@ -1,13 +1,12 @@
-"""Contacts of a half-space with a cylinder, whose rims are circles here: it rolls as smoothly as a capsule does.
+"""Contacts of a half-space with a cylinder, whose rims are circles here: it rolls as smoothly as a capsule.
 
-Against everything else a cylinder is a prism (``hull_hull.py``), which would roll over its facets. A plane meets
-RIM_POINTS points around each rim, the first of which is the lowest point, wherever that is on the rim; the others
-follow it round. Standing, they share the stiffness equally; by the time that the cylinder lies, the lowest points of
-the two rims have taken all of it, a half each. The weights change slowly with the tilt, so that little energy goes
-with them.
+For all other shapes a cylinder is a prism (``hull_hull.py``), which would roll over its facets. A plane meets
+RIM_POINTS points around each rim. The first is the lowest point of the rim, and the others keep their angles from it.
+Standing, they share the stiffness equally. Lying, the lowest points of the two rims have all of it, a half each. The
+weights change slowly with the tilt, so that they change the energy by little.
 
-An upright axis leaves the lowest point undefined. Within UPRIGHT (a sine) of it, as many points fixed on the rim stand
-in. Equal points round a circle carry the same force and moment however the circle is turned, as long as all of them
+The lowest point of an upright cylinder is undefined. Within UPRIGHT (a sine) of it, as many points fixed on the rim
+take their place. Equal points round a circle carry the same force and moment at any angle, as long as all of them
 touch; so the change from fixed to following points may be quick. Force and torque are differentiable in the pose
 throughout, and no contact is listed where its weight is zero.
 """
@@ -57,24 +56,24 @@ def make(dtype: Any) -> types.SimpleNamespace:
         start = n
         half = wp.abs(hull.vertex(hs, h, h.vertex)[2])
         size = h.rim
-        if tilt2 > scalar(0.5):  # about to lie: a line
+        if tilt2 > scalar(0.5):  # nearly lying: a line
             size = half
         lowest = position[2] - wp.abs(rise[2]) * half - h.rim * wp.sqrt(tilt2)
-        reach = writer.face_reach(lowest, size, margin)
+        listing_gap = writer.face_listing_gap(lowest, size, margin)
         for cap in range(2):
             centre = up * (half * scalar(1 - 2 * cap))
             height = position[2] + wp.dot(rise, centre)
             for i in range(RIM_POINTS):
                 angle = part * scalar(i)
                 turn = vec3(wp.cos(angle), wp.sin(angle), scalar(0.0))
-                if tilt2 > upright2 and height - h.rim * wp.sqrt(tilt2) * turn[0] < reach:
+                if tilt2 > upright2 and height - h.rim * wp.sqrt(tilt2) * turn[0] < listing_gap:
                     share = SHARE_RIM
                     if i == 0:
                         share = SHARE_LOWEST
                     n = writer.put_rim(table, world, n, a, b, vec3(), up, turn, centre, up * h.rim, weight)
                     writer.share_by_angle(table, world, n - 1, a, b, share, 0, up, up)
                 x = turn * h.rim
-                if tilt2 < tilted2 and height + wp.dot(rise, x) < reach:
+                if tilt2 < tilted2 and height + wp.dot(rise, x) < listing_gap:
                     n = writer.put_plane(table, world, n, a, b, vec3(), up, centre + x, weight)
                     writer.share_by_angle(table, world, n - 1, a, b, SHARE_UPRIGHT, 0, up, up)
         writer.lie_on_face(table, world, start, n, disc_arm, scalar(1.0), size)

@@ -65,13 +65,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
         edge = int(0)
         depth = scalar(-1.0e30)
         for i in range(3):
-            excess = wp.abs(at[i]) - half[i]
-            if excess > scalar(0.0):
+            separation = wp.abs(at[i]) - half[i]
+            if separation > scalar(0.0):
                 outside += 1
             else:
                 edge = i
-            if excess > depth:
-                depth = excess
+            if separation > depth:
+                depth = separation
                 face = i
         if outside == 3:
             return writer.put_point(table, world, n, box, other, foot, own, weight)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import carom
-from carom.api import compare as comparison
-from carom.files import output_folder as folder
+from carom.api import compare
+from carom.files import output_folder
 
 from ..conftest import Run, load, run_cli
 
@@ -66,7 +66,7 @@ def test_import_is_quiet_and_loads_little() -> None:
 
 
 def test_public_names_lead_where_they_say() -> None:
-    assert carom.compare is comparison.compare
+    assert carom.compare is compare.compare
     assert {name for name in carom.__all__ if getattr(carom, name, None) is None} == set()
     with pytest.raises(AttributeError, match="nonsense"):
         carom.nonsense  # noqa: B018
@@ -150,7 +150,7 @@ def test_folder_that_cannot_be_is_refused_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, below: str
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr(comparison, "compare", lambda *a, **k: pytest.fail("computed"))
+    monkeypatch.setattr(compare, "compare", lambda *a, **k: pytest.fail("computed"))
     fails("compare", "quadratic", "--out", tmp_path / "file" / below)
     assert "file is a file" in capsys.readouterr().err
     fails("compare", "quadratic", "--out", Path("/proc/carom-cannot") / below)
@@ -165,7 +165,7 @@ def test_nothing_is_left_of_a_run_that_stops(
     def stop(*arguments: object, **options: object) -> None:
         raise raised("stopped")
 
-    monkeypatch.setattr(comparison.CompareResult, "write", stop)
+    monkeypatch.setattr(compare.CompareResult, "write", stop)
     with pytest.raises(SystemExit) as stopped:
         run_cli("compare", "quadratic", "--out", tmp_path / "new" / "out", *FAST)
     assert stopped.value.code == code
@@ -176,7 +176,7 @@ def test_a_fault_of_ours_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest
     def fault(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(comparison.CompareResult, "write", fault)
+    monkeypatch.setattr(compare.CompareResult, "write", fault)
     with pytest.raises(ZeroDivisionError):
         run_cli("compare", "quadratic", "--out", tmp_path / "out", *FAST)
     assert list(tmp_path.iterdir()) == []
@@ -193,12 +193,12 @@ def test_results_are_kept_if_the_folder_appears_meanwhile(tmp_path: Path) -> Non
     out = tmp_path / "out"
 
     def work() -> None:
-        with folder.output_folder(out) as staging:
+        with output_folder.output_folder(out) as staging:
             (staging / "results.json").write_text("{}")
             out.mkdir()
             (out / "theirs").write_text("theirs")
 
-    with pytest.raises(folder.OutputError) as failure:
+    with pytest.raises(output_folder.OutputError) as failure:
         work()
     assert [path.name for path in out.iterdir()] == ["theirs"]
     assert (Path(str(failure.value).split("They are in ")[1]) / "results.json").read_text() == "{}"

@@ -22,7 +22,7 @@ VOID = {"meta", "link", "img", "br"}
 FIELDS = (
     "value", "norm", "cosine", "relative_error", "standard_error_norm", "trace_variance", "evaluations",
 )  # fmt: skip
-"""What stands in the columns, by its name in results.json; the seconds are under timings."""
+"""Fields of results.json in the columns; the seconds are under timings."""
 
 
 class Page(HTMLParser):

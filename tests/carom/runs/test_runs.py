@@ -196,7 +196,7 @@ def test_any_damage_is_noticed(tmp_path: Path, where: int, damage: str) -> None:
 
 
 class Trap:
-    """What a pickle may not be allowed to do."""
+    """Actions that a pickle may not be allowed."""
 
     def __reduce__(self) -> tuple:
         return os.mkdir, ("trapped",)

@@ -1,4 +1,4 @@
-"""What critics are fitted to, and the interval of a success rate, against closed forms and scipy."""
+"""Targets of critics, and the interval of a success rate, against closed forms and scipy."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import warp as wp
 
-from carom.kernels.collision import edge_blend as H  # noqa: N812
+from carom.kernels.collision import edge_blend
 from carom.kernels.collision import features as F  # noqa: N812
 from carom.kernels.collision.broad_phase import NearArrays
 from carom.kernels.collision.driver import detect
@@ -42,7 +42,7 @@ def multiply(p, q):
 
 @dataclass
 class Contacts:
-    """What the features mean at given poses. All arrays [worlds, capacity, ...]; ``listed`` masks the contacts."""
+    """Contacts of the features at given poses. All arrays [worlds, capacity, ...]; ``listed`` masks the contacts."""
 
     listed: np.ndarray
     gap: np.ndarray
@@ -88,8 +88,8 @@ def handed_over(t, w, code, poses, shape_body, gap):
     wins, tilted, off = (
         np.interp(x, [0, 1], [0, 1]) ** 2 * (3 - 2 * np.interp(x, [0, 1], [0, 1]))
         for x in (
-            (edges - face) / (H.FACES * width),
-            (sine - H.FLAT) / (H.OBLIQUE - H.FLAT),
+            (edges - face) / (edge_blend.FACES * width),
+            (sine - edge_blend.FLAT) / (edge_blend.OBLIQUE - edge_blend.FLAT),
             abs(height - max(edges, face)) / width - 0.5,
         )
     )

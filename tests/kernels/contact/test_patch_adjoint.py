@@ -9,7 +9,7 @@ import pytest
 import warp as wp
 
 from carom.envs import make
-from carom.kernels.contact import face_friction as patches
+from carom.kernels.contact import face_friction
 from carom.sim.stepping.world_batch import WorldBatch
 
 
@@ -51,7 +51,7 @@ def test_adjoint_of_a_tilted_box(tilt: tuple[float, float]) -> None:
     centre[0, c], pull[0, c] = seed_centre, seed_pull
     g.centre.assign(centre)
     g.pull.assign(pull)
-    patches.find_adjoint(batch.real, batch.arrays, batch.q[0], f, stage.rows, g)
+    face_friction.find_adjoint(batch.real, batch.arrays, batch.q[0], f, stage.rows, g)
     np.testing.assert_allclose(g.body_q.numpy()[0, 0], differences, rtol=1e-5, atol=1e-5 * np.abs(differences).max())
     assert not g.centre.numpy().any()
     assert not g.pull.numpy().any()

@@ -344,7 +344,7 @@ def test_both_adjoints_solve_with_the_hessian(kind: Law, own_arms: bool, name: s
 
 
 def test_acting_contacts_and_islands_are_met() -> None:
-    """What the scenes above are to hold: many contacts that act, few, none; several islands and one."""
+    """Contents of the scenes above: many contacts that act, few, none; several islands and one."""
     scene = random_scene("pairs of axes", LAWS[0], False, wp.float64, 8)
     both = solvers(scene, LAWS[0], wp.float64)
     v1 = solve(scene, both["dense"], wp.float64)

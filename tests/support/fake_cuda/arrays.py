@@ -55,7 +55,7 @@ def install() -> None:
 
 
 def _torch_side() -> None:
-    """What carom asks torch for, and gradients."""
+    """Tensors that carom asks torch for, and gradients."""
     torch.cuda.is_available = lambda: True
     torch.cuda.device_count = lambda: 1
     torch.cuda.current_stream = lambda device=None: TorchStream()

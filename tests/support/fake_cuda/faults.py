@@ -1,4 +1,4 @@
-"""What a GPU would have refused, and what would have made the host wait."""
+"""Calls that a GPU would have refused, and calls that would have made the host wait."""
 
 import collections
 import sys

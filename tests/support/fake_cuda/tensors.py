@@ -15,7 +15,7 @@ MIXES = {
     T.reshape_as, T.register_hook, torch.autograd.grad, torch.autograd.backward, torch.empty_like, torch.zeros_like,
     torch.ones_like, torch.full_like, torch.result_type, torch.is_tensor, torch.promote_types,
 }  # fmt: skip
-"""What takes tensors of both devices together."""
+"""Operations that take tensors of both devices together."""
 WAITS = {
     T.item, T.tolist, T.__bool__, T.__float__, T.__int__, T.__index__, T.__contains__, T.__format__, T.nonzero,
     torch.nonzero, T.unique, torch.unique, torch.equal, T.equal, torch.allclose, T.allclose, T.masked_select,

@@ -16,7 +16,7 @@ from carom.sim.scene.convex_hull import convex_hull
 from carom.sim.stepping.device_hulls import hull_arrays
 
 from . import feature_reference as ref
-from .test_collide_box_box import cut, perimeter
+from .test_box_box import cut, perimeter
 
 PLANE, SPHERE, CAPSULE, BOX, CONVEX = (int(t) for t in ShapeType)
 POSES = 250

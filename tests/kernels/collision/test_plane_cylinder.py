@@ -12,7 +12,7 @@ from carom.sim import ModelBuilder
 from carom.sim.stepping.device_hulls import hull_arrays
 
 from . import feature_reference as ref
-from .test_collide_continuity import find_jumps
+from .test_pair_continuity import find_jumps
 
 DEVICES = [str(d) for d in wp.get_devices()]
 RADIUS, HALF = 0.05, 0.03

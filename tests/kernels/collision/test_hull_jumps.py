@@ -14,8 +14,8 @@ from scipy.spatial import ConvexHull
 from carom.kernels.collision import features as F  # noqa: N812
 
 from . import feature_reference as ref
-from .test_collide_continuity import wrench
-from .test_collide_convex import HULLS, PAIRS, pair_of
+from .test_hull_pairs import HULLS, PAIRS, pair_of
+from .test_pair_continuity import wrench
 
 MOTIONS, INTERVALS, HALVINGS = 20, 50, 36
 MARGIN, DEPTH = 0.001, 0.0005
@@ -59,7 +59,7 @@ def rolling(rng, names):
 
 
 def feature_of(world, features, contacts, pose, meshes):
-    """What makes the contacts of one world: its kind, and the faces, or the edges and points, by number or place."""
+    """Features of the contacts of one world: kind, and the faces, or the edges and points, by number or place."""
     if not contacts.listed[world].any():
         return ("nothing",)
     first = contact_feature(world, 0, features, contacts, pose, meshes)
@@ -71,7 +71,7 @@ def feature_of(world, features, contacts, pose, meshes):
 
 
 def contact_feature(world, c, features, contacts, pose, meshes):
-    """What makes one contact."""
+    """Feature of one contact."""
     kind, a = int(contacts.kind[world, c]), int(contacts.shape_a[world, c])
     if contacts.share[world, c] == F.SHARE_POLYGON or kind in (F.CLIP, F.DROP):  # or a polygon of one corner
         local = [ref.rotation_matrices(q[3:]).T @ contacts.normal[world, c] for q in pose]

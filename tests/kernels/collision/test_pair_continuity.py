@@ -1,8 +1,8 @@
 """The force of all contacts of a pair as the pose moves: jumps are searched for by bisection and must not be there.
 
 The force is sum over contacts of weight * max(margin - gap, 0) * normal, and its torque. Each motion is cut into
-intervals; every interval is bisected, in all worlds at once, towards the half in which the force changes more. What a
-continuous function changes by shrinks with the interval, a jump stays.
+intervals; every interval is bisected, in all worlds at once, towards the half in which the force changes more. The
+change of a continuous function shrinks with the interval, a jump stays.
 """
 
 import numpy as np

@@ -17,8 +17,8 @@ from carom.kernels.collision.pairs.box_box import SWITCH
 from carom.sim.scene.convex_hull import convex_hull, prism_points
 
 from . import feature_reference as ref
-from .test_collide_continuity import wrench
-from .test_collide_convex import BOX, CAPSULE, HULLS, PAIRS, PLANE, SPHERE, distance, pair_of, placed, random_poses
+from .test_hull_pairs import BOX, CAPSULE, HULLS, PAIRS, PLANE, SPHERE, distance, pair_of, placed, random_poses
+from .test_pair_continuity import wrench
 
 HULLS["coin"], _ = convex_hull(prism_points(0.08, 0.02, 16), "coin")
 HULLS["cylinder"], _ = convex_hull(prism_points(0.06, 0.07, 24), "cylinder")

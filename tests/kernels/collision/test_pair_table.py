@@ -68,7 +68,7 @@ def poses(rng, radius, count):
 
 
 def pair_of(first, second, dtype, device):
-    """The two shapes as ``feature_reference.Pair``, the lower type first, with room for more contacts than listed."""
+    """The two shapes as ``feature_reference.Pair``, the lower type first, with a capacity beyond that of the table."""
     one, two = sorted((SHAPES[first], SHAPES[second]), key=lambda shape: shape[0])
     kinds = [one, two]
     meshes = [mesh for _, _, mesh in kinds if mesh is not None]
@@ -88,7 +88,7 @@ def extent(kind, size, mesh):
 
 
 def most_listed(first, second, dtype, device, margins, count):
-    """The most contacts met of a pair, and the room that the table has for it."""
+    """The most contacts met of a pair, and the number of the table."""
     pair, kinds = pair_of(first, second, dtype, device)
     mesh = kinds[1][2]
     vertices, rim = (0, False) if mesh is None else (len(mesh.vertices), mesh.rim > 0.0)
@@ -111,9 +111,9 @@ TIGHT = [
 @pytest.mark.parametrize("dtype", [wp.float32, wp.float64])
 @pytest.mark.parametrize(("first", "second"), TIGHT)
 def test_the_table_is_reached_and_not_passed(first, second, dtype, device):
-    """A pair of each kind that lists as many contacts as there is room for: what a pair needs, and no more."""
-    met, room = most_listed(first, second, dtype, device, (1e-3, 0.02, 1.0), 1500)
-    assert met == room
+    """A pair of each kind that lists as many contacts as the table says."""
+    met, most = most_listed(first, second, dtype, device, (1e-3, 0.02, 1.0), 1500)
+    assert met == most
 
 
 @pytest.mark.slow
@@ -121,8 +121,8 @@ def test_the_table_is_reached_and_not_passed(first, second, dtype, device):
 @pytest.mark.parametrize("first", NAMES)
 def test_no_pair_lists_more_than_the_table_says(first, dtype, device):
     for second in NAMES[max(NAMES.index(first), 1) :]:
-        met, room = most_listed(first, second, dtype, device, (1e-3, 0.02, 1.0), 20000)
-        assert 0 < met <= room, (first, second)
+        met, most = most_listed(first, second, dtype, device, (1e-3, 0.02, 1.0), 20000)
+        assert 0 < met <= most, (first, second)
 
 
 def test_the_table_holds_all_pairs():
