@@ -1,4 +1,4 @@
-"""Capabilities that a diagnosis uses: the steps of a rollout, and its contacts over time."""
+"""Linearized rollouts of objectives, step by step, and their contacts over time, as a diagnosis uses them."""
 
 from __future__ import annotations
 

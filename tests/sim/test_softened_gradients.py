@@ -60,7 +60,7 @@ def assert_exact(p, directions):
 
 
 def far_push(**options):
-    """The pusher starts 2 cm away and is felt from there."""
+    """The pusher starts 2 cm away, and its softened contact acts from there."""
     return problem(push(start=-0.09, half=BOX), control=push_targets(32, start=-0.09, distance=0.05), **options)
 
 
