@@ -10,7 +10,7 @@ __all__ = ["SolverReport", "count_step", "step_failed"]
 
 @dataclass
 class SolverReport:
-    """Iterations, failures and residuals of the solver, accumulated over steps until cleared. All [W]."""
+    """How the solver fared, accumulated over steps until cleared. All [W]."""
 
     iterations: wp.array  # int32: Newton iterations, summed over steps
     steps: wp.array  # int32: steps taken

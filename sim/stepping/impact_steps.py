@@ -1,4 +1,4 @@
-"""Steps of a batch whose shapes have restitution, with three solves each; see ``kernels/restitution/step.py``."""
+"""The steps of a batch whose shapes have restitution: three solves a step, see ``kernels/restitution/step.py``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ImpactSteps:
         self._impact = self._full | {"threshold": options.restitution_threshold}
 
     def add_adjoints(self) -> None:
-        """Allocate the buffers of the backward pass, once."""
+        """Allocate what the backward pass needs, once."""
         if self.adjoints is None:
             width, bodies = self.batch.rest.shape
             self.adjoints = impact_adjoint.ImpactAdjoints.allocate(
@@ -77,7 +77,7 @@ class ImpactSteps:
             )
 
     def forces(self) -> None:
-        """Launch the forces of the step from the first to the second state of the batch."""
+        """What acted in the step from the first to the second state of the batch."""
         batch, own = self.batch, self.own
         assert batch.forces is not None
         self._prepare(0)
