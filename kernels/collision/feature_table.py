@@ -73,9 +73,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.b0[world, n] = b.rotation * b0 + b.position
             if kind != POINT:
                 table.a1[world, n] = a.rotation * a1
-            if (
-                kind == POINT or kind == LINE
-            ):  # so that two contacts that differ in the order of the shapes do not cancel
+            # two contacts that differ in the order of the shapes must not cancel
+            if kind == POINT or kind == LINE:
                 table.sign[world, n] = wp.where(a.shape < b.shape, scalar(1.0), scalar(-1.0))
             if kind >= CROSS:
                 table.b1[world, n] = b.rotation * b1

@@ -55,7 +55,7 @@ def unit_mass(kind: ShapeType, size: np.ndarray) -> tuple[float, np.ndarray]:
         r, half = size[0], size[1]
         cylinder, sphere = 2.0 * math.pi * r * r * half, 4.0 / 3.0 * math.pi * r**3
         axial = cylinder * r * r / 2.0 + sphere * 0.4 * r * r
-        # each hemisphere's centre stands 3/8 r beyond the end of the axis
+        # each hemisphere's centre of mass is 3/8 r beyond the end of the axis
         across = cylinder * (r * r / 4.0 + half * half / 3.0)
         across += sphere * (0.4 * r * r + half * half + 0.75 * half * r)
         return cylinder + sphere, np.diag([across, across, axial])

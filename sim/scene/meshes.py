@@ -45,7 +45,7 @@ def load_mesh(source: Any, scale: float, name: str) -> trimesh.Trimesh:
             raise ModelError(f"shape {name!r}: the mesh file{where} is empty")
         try:
             source = trimesh.load(path, process=False)  # processing would drop vertices that are not finite
-        except Exception as error:  # trimesh's readers raise whatever their parsers do
+        except Exception as error:  # trimesh's readers raise the errors of their parsers
             raise ModelError(
                 f"shape {name!r}: trimesh cannot read{where} ({type(error).__name__}: {error}); "
                 "give an OBJ, STL, PLY or GLB file"

@@ -42,7 +42,7 @@ class LaunchGraphs:
         if (work, steps) in self.recorded:
             return
         launches = self._launches(work)
-        # loads the kernels, which a recording must not do; writes only buffers that are filled before each run
+        # loads the kernels, as a recording must not load them; writes only buffers that are filled before each run
         launches(1)
         with wp.ScopedCapture(device=self.batch.device) as capture:
             launches(steps)

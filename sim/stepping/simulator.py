@@ -53,7 +53,7 @@ class Simulator:
             raise ModelError(f"Simulator needs a finished model, got {type(model).__name__}; pass builder.finalize()")
         self.model = model
         self.options = SimulatorOptions(**options)
-        self.options.softening.of_shapes(model)  # refuses names of shapes that there are not
+        self.options.softening.of_shapes(model)  # refuses unknown names of shapes
         self._start_afresh(self.options.contact_capacity or default_capacity(model, self.options.softening.backward))
 
     def _start_afresh(self, contact_capacity: int) -> None:

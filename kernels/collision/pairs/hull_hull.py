@@ -277,7 +277,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         turned = best_b > best
         if wp.max(greatest, best_edge) > scalar(0.0):
             return closest_edges(table, world, n, hs, a, b, ha, hb, rotation, position, margin, distance, face, face_b)
-        if best_edge > greatest - width:  # of edges further inside not all were looked at
+        if best_edge > greatest - width:  # not all edges further inside were tested
             return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
         if turned:
             low = hull.vertex(hs, ha, hull.lowest(hs, ha, rotation * hs.normals[face_b]))
