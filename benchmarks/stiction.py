@@ -1,7 +1,8 @@
 """The stiction speed: what holds better with a smaller one, and what it costs.
 
 Creep is that of 2 s: of the crown of an arch of eleven wedges a little thicker than it must be, and of a box that two
-pads hold. Rolling is the deviation of a ball's final speed from 5/7 of its first.
+pads hold. Rolling is the deviation of a ball's final speed from 5/7 of its first. Swing is that of the speed of a box
+that is pushed along at its centre, in parts of its mean, in the second half of the push: it should be none.
 """
 
 from __future__ import annotations
@@ -73,6 +74,14 @@ def error_of_rolling(stiction: float, dtype: str) -> float:
     return abs(float(t.final.body_v[0, 0, 0]) * 7.0 / 5.0 - 1.0)
 
 
+def swing_of_push(stiction: float, dtype: str) -> float:
+    """Greatest less least speed of a box in the second half of a centred push, over its mean."""
+    task = push(dtype=dtype, threads=1, offset=0.0, stiction=stiction)
+    x = task.record(task.initial_parameters()[None]).body_q[:, 0, 0, 0]
+    speed = x[len(x) // 2 + 1 : -20] - x[len(x) // 2 : -21]
+    return float((speed.max() - speed.min()) / speed.mean())
+
+
 def outcome(measure: Callable[[], float], digits: int = 2) -> str:
     """A number, or that the solve failed."""
     try:
@@ -116,13 +125,13 @@ def main() -> int:
                     row.append(f"{statistics.median(gradient):.3g}")
             row += [
                 outcome(functools.partial(measure, stiction, dtype))
-                for measure in (creep_of_arch, creep_of_grip, error_of_rolling)
+                for measure in (swing_of_push, creep_of_arch, creep_of_grip, error_of_rolling)
             ]
             rows.append(row)
         print(f"\n{dtype}")
         table(
             ["stiction [m/s]", "push: iterations", "time", "|gradient|", "pile: iterations", "time",
-             "arch creeps [mm]", "grip slips [mm]", "rolling off"],
+             "push swings", "arch creeps [mm]", "grip slips [mm]", "rolling off"],
             rows,
         )  # fmt: skip
     return 0
