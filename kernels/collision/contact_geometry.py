@@ -10,6 +10,7 @@ from typing import Any
 import warp as wp
 
 from ..core.precision import precision
+from . import features
 from .features import (
     CLIP,
     CROSS,
@@ -36,6 +37,7 @@ def make(dtype: Any) -> SimpleNamespace:
     """``body_pose``, ``core_point_b``, ``locate``, ``fixed_share``, ``perimeter`` and ``next_corner``."""
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
+    FeatureTable = features.make(dtype)
     parallel2 = PARALLEL * PARALLEL
     upright2 = UPRIGHT * UPRIGHT
     band2 = TILTED * TILTED - UPRIGHT * UPRIGHT
@@ -147,38 +149,28 @@ def make(dtype: Any) -> SimpleNamespace:
         return factor
 
     @wp.func
-    def polygon_corner(
-        world: int, c: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+    def polygon_corner(world: int, c: int, xa: transform, xb: transform, f: FeatureTable):
         return core_point_b(
-            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c]
+            f.kind[world, c], xa, xb, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c], f.b1[world, c]
         )
 
     @wp.func
-    def perimeter(
-        world: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+    def perimeter(world: int, start: int, count: int, xa: transform, xb: transform, f: FeatureTable):
         """Length of the outline of the polygon that begins with contact ``start`` [m]."""
         total = dtype(0.0)
         for i in range(count):
-            here = polygon_corner(world, start + i, xa, xb, kind, a0, a1, a2, b0, b1)
-            after = polygon_corner(world, start + (i + 1) % count, xa, xb, kind, a0, a1, a2, b0, b1)
+            here = polygon_corner(world, start + i, xa, xb, f)
+            after = polygon_corner(world, start + (i + 1) % count, xa, xb, f)
             total += wp.length(after - here)
         return total
 
     @wp.func
     def next_corner(
-        world: int, c: int, turn: int, start: int, count: int, xa: transform, xb: transform,
-        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+        world: int, c: int, turn: int, start: int, count: int, xa: transform, xb: transform, f: FeatureTable
+    ):
         """The corner that comes ``turn`` corners (1 or -1; 0: itself) after contact ``c`` of a polygon [m]."""
         at = start + (c - start + count + turn) % count
-        return polygon_corner(world, at, xa, xb, kind, a0, a1, a2, b0, b1)
+        return polygon_corner(world, at, xa, xb, f)
 
     return SimpleNamespace(
         body_pose=body_pose, core_point_b=core_point_b, locate=locate, fixed_share=fixed_share, perimeter=perimeter,

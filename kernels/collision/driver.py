@@ -195,7 +195,7 @@ def detect(
         dtype, shape_type, shape_body, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step,
         first_pass=first_pass, all_pairs=all_pairs,
     )  # fmt: skip
-    table = feature_table.feature_table(dtype, features)
+    table = features.table
 
     def inputs(kind: int) -> list[Any]:
         return [

@@ -34,8 +34,9 @@ from typing import Any
 
 import warp as wp
 
-from ..collision import contact_geometry
+from ..collision import contact_geometry, features
 from ..collision.features import FACE_TILT, LINE_ARM, SHARE_POLYGON, Features
+from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
@@ -58,6 +59,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
     geo, of, flat = contact_geometry.make(dtype), face_moments.make(dtype), face_on_plane.make(dtype)
+    FeatureTable, Shapes = features.make(dtype), model_arrays.make(dtype).Shapes
     vec10, moments, mean, spread = of.Moments, of.moments, of.mean, of.spread
     weight_at, lifted, drawn_in = of.weight_at, of.lifted, of.drawn_in
     flat_on_plane = flat.flat_on_plane
@@ -69,45 +71,34 @@ def make(dtype: Any) -> SimpleNamespace:
         return wp.cross(n, (centre - point) * pull)
 
     @wp.func
-    def half_sides(
-        world: int, c: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+    def half_sides(world: int, c: int, start: int, count: int, xa: transform, xb: transform, f: FeatureTable):
         """Half of the length of the two sides that meet in a polygon's corner [m]."""
-        before = geo.next_corner(world, c, -1, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
-        here = geo.next_corner(world, c, 0, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
-        after = geo.next_corner(world, c, 1, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+        before = geo.next_corner(world, c, -1, start, count, xa, xb, f)
+        here = geo.next_corner(world, c, 0, start, count, xa, xb, f)
+        after = geo.next_corner(world, c, 1, start, count, xa, xb, f)
         return dtype(0.5) * (wp.length(here - before) + wp.length(after - here))
 
     @wp.func
-    def polygon_sums(
-        world: int, start: int, count: int, origin: vec3, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+    def polygon_sums(world: int, start: int, count: int, origin: vec3, xa: transform, xb: transform, f: FeatureTable):
         """Moments about ``origin`` of a polygon's corners, weighted by their sides."""
         total = vec10()
         for i in range(count):
             c = start + i
-            here = geo.next_corner(world, c, 0, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
-            part = half_sides(world, c, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+            here = geo.next_corner(world, c, 0, start, count, xa, xb, f)
+            part = half_sides(world, c, start, count, xa, xb, f)
             total += moments(part, here - origin)
         return total
 
     @wp.func
     def area_sums(
-        world: int, start: int, count: int, origin: vec3, n: vec3, xa: transform, xb: transform,
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+        world: int, start: int, count: int, origin: vec3, n: vec3, xa: transform, xb: transform, f: FeatureTable
+    ):
         """Moments about ``origin`` of a polygon's area, by triangles with ``origin``."""
         total = vec10()
         for i in range(count):
             c = start + i
-            x = geo.next_corner(world, c, 0, start, count, xa, xb, kind, a0, a1, a2, b0, b1) - origin
-            y = geo.next_corner(world, c, 1, start, count, xa, xb, kind, a0, a1, a2, b0, b1) - origin
+            x = geo.next_corner(world, c, 0, start, count, xa, xb, f) - origin
+            y = geo.next_corner(world, c, 1, start, count, xa, xb, f) - origin
             part = dtype(0.5) * wp.dot(n, wp.cross(x, y))
             # three points, midway along the sides of the triangle, have all its moments up to the second
             third = part / dtype(3.0)
@@ -116,30 +107,20 @@ def make(dtype: Any) -> SimpleNamespace:
         return total
 
     @wp.func
-    def gap_of(
-        world: int, c: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3),
-        a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3),
-        b1: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
-        sign: wp.array2d(dtype=dtype),
-    ):  # fmt: skip
+    def gap_of(world: int, c: int, xa: transform, xb: transform, f: FeatureTable):
         gap, _n, _point = geo.locate(
-            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
-            radius_a[world, c], radius_b[world, c], sign[world, c],
+            f.kind[world, c], xa, xb, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c], f.b1[world, c],
+            f.radius_a[world, c], f.radius_b[world, c], f.sign[world, c],
         )  # fmt: skip
         return gap
 
     @wp.func
-    def lowest_of(
-        world: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype),
-        radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-    ):  # fmt: skip
+    def lowest_of(world: int, start: int, count: int, xa: transform, xb: transform, f: FeatureTable):
         """Slot of a patch's lowest corner."""
         lowest = int(start)
         least = dtype(1.0e30)
         for i in range(count):
-            gap = gap_of(world, start + i, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign)
+            gap = gap_of(world, start + i, xa, xb, f)
             if gap < least:
                 least = gap
                 lowest = start + i
@@ -148,42 +129,34 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.func
     def weight_sums(
         world: int, start: int, count: int, origin: vec3, height: dtype, lift: dtype, xa: transform, xb: transform,
-        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
-        a2: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        f: FeatureTable,
     ):  # fmt: skip
         """Moments about ``origin`` of the corners' weights, which end at ``height`` over ``lift`` [m]."""
         total = vec10()
         for i in range(count):
             c = start + i
             gap, _n, point = geo.locate(
-                kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
-                radius_a[world, c], radius_b[world, c], sign[world, c],
+                f.kind[world, c], xa, xb, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c],
+                f.b1[world, c], f.radius_a[world, c], f.radius_b[world, c], f.sign[world, c],
             )  # fmt: skip
-            part = weight[world, c]
-            if share[world, c] == SHARE_POLYGON:
-                part = part * half_sides(world, c, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+            part = f.weight[world, c]
+            if f.share[world, c] == SHARE_POLYGON:
+                part = part * half_sides(world, c, start, count, xa, xb, f)
             else:
                 part = part * geo.fixed_share(
-                    share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
+                    f.share[world, c], f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c]
                 )
             total += moments(part * weight_at((lift - gap) / height), point - origin)
         return total
 
     @wp.func
-    def of_polygon(
-        world: int, c: int, corners: int, origin: vec3, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+    def of_polygon(world: int, c: int, corners: int, origin: vec3, xa: transform, xb: transform, f: FeatureTable):
         """Arm, roundness and size [m] of a polygon."""
-        n = wp.normalize(wp.transform_vector(xa, a1[world, c]))
-        outline = polygon_sums(world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1)
+        n = wp.normalize(wp.transform_vector(xa, f.a1[world, c]))
+        outline = polygon_sums(world, c, corners, origin, xa, xb, f)
         across, even = spread(outline)
         arm = dtype(LINE_ARM)
-        area = area_sums(world, c, corners, origin, n, xa, xb, kind, a0, a1, a2, b0, b1)
+        area = area_sums(world, c, corners, origin, n, xa, xb, f)
         if wp.abs(area[0]) > dtype(1.0e-6) * outline[0] * outline[0]:
             within, compact = spread(area)
             shape = dtype(LINE) + dtype(bulge) * compact / (compact + dtype(BEND))
@@ -191,66 +164,43 @@ def make(dtype: Any) -> SimpleNamespace:
         return arm, even, wp.sqrt(across)
 
     @wp.func
-    def find_patch(
-        world: int, c: int, corners: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3), patch_arm: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+    def find_patch(world: int, c: int, corners: int, xa: transform, xb: transform, f: FeatureTable):
         """Middle of a patch [m] and how far friction is drawn in there."""
         origin = geo.core_point_b(
-            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c]
+            f.kind[world, c], xa, xb, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c], f.b1[world, c]
         )
-        arm = patch_arm[world, c][0]
-        even = patch_arm[world, c][1]
-        size = patch_arm[world, c][2]
-        if share[world, c] == SHARE_POLYGON:
-            arm_polygon, even_polygon, size_polygon = of_polygon(
-                world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1
-            )
+        arm = f.patch_arm[world, c][0]
+        even = f.patch_arm[world, c][1]
+        size = f.patch_arm[world, c][2]
+        if f.share[world, c] == SHARE_POLYGON:
+            arm_polygon, even_polygon, size_polygon = of_polygon(world, c, corners, origin, xa, xb, f)
             arm = arm_polygon
             even = even_polygon
             size = size_polygon
         height = dtype(FACE_TILT) * size
-        lowest = lowest_of(world, c, corners, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign)
-        gap = gap_of(world, lowest, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign)
-        sums = weight_sums(
-            world, c, corners, origin, height, lifted(gap, height), xa, xb, kind, a0, a1, a2, b0, b1, radius_a,
-            radius_b, sign, weight, share, share_plane, s0, s1,
-        )  # fmt: skip
+        lowest = lowest_of(world, c, corners, xa, xb, f)
+        gap = gap_of(world, lowest, xa, xb, f)
+        sums = weight_sums(world, c, corners, origin, height, lifted(gap, height), xa, xb, f)
         return origin + mean(sums), drawn_in(sums, arm, even)
 
     @wp.kernel(module="unique")
     def find_kernel(
-        shape_body: wp.array(dtype=int), body_q: wp.array2d(dtype=transform),
-        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
+        shapes: Shapes, body_q: wp.array2d(dtype=transform), f: FeatureTable,
         # out, in the slot of a patch's first corner
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, c = wp.tid()
-        if c >= count[world]:
+        if c >= f.count[world]:
             return
-        corners = patch_count[world, c]
-        if corners == 0 or patch_start[world, c] != c:
+        corners = f.patch_count[world, c]
+        if corners == 0 or f.patch_start[world, c] != c:
             return
-        a = shape_body[shape_a[world, c]]
-        if flat_on_plane(kind[world, c], share[world, c], a):
+        a = shapes.body[f.shape_a[world, c]]
+        if flat_on_plane(f.kind[world, c], f.share[world, c], a):
             return
         xa = geo.body_pose(body_q, world, a)
-        xb = geo.body_pose(body_q, world, shape_body[shape_b[world, c]])
-        middle, drawn = find_patch(
-            world, c, corners, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_arm,
-        )  # fmt: skip
+        xb = geo.body_pose(body_q, world, shapes.body[f.shape_b[world, c]])
+        middle, drawn = find_patch(world, c, corners, xa, xb, f)
         centre[world, c] = middle
         pull[world, c] = drawn
 
@@ -273,10 +223,7 @@ def find_adjoint(
     wp.launch(
         face_on_plane.make(dtype).adjoint,
         dim=(worlds, stride),
-        inputs=[
-            m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.b0, f.radius_a, f.radius_b,
-            f.weight, f.share, f.patch_start, f.patch_count, f.patch_arm, stride,
-        ],
+        inputs=[m.shapes, body_q, f.table, stride],
         outputs=[g.centre, g.pull, g.body_q],
         device=body_q.device,
     )  # fmt: skip
@@ -286,11 +233,7 @@ def find_adjoint(
     wp.launch(
         kernel,
         dim=f.kind.shape,
-        inputs=[
-            m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a,
-            f.radius_b, f.sign, f.weight, f.share, f.share_plane, f.s0, f.s1, f.patch_start, f.patch_count,
-            f.patch_arm,
-        ],
+        inputs=[m.shapes, body_q, f.table],
         outputs=[rows.centre, rows.pull],
         adjoint=True,
         adj_inputs=by_name(kernel, body_q=g.body_q, centre=g.centre, pull=g.pull),

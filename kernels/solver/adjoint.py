@@ -12,12 +12,12 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..collision import contact_geometry
+from ..collision import contact_geometry, features
 from ..collision.features import SHARE_FIXED, Features
 from ..contact import contact_rows as rows
 from ..contact import face_friction, law
-from ..contact.contact_rows import feature_inputs
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
@@ -32,7 +32,9 @@ __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The kernels for one precision and contact law: linear solve, and power of contacts, bodies and actuators."""
     p = precision(dtype)
-    vec3, mat33, mat63, spatial, transform = p.vec3, p.mat33, p.mat63, p.spatial, p.transform
+    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    FeatureTable = features.make(dtype)
+    Bodies, Shapes = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Shapes
     contact_law, dyn, row_ns = law.make(dtype, resists, softens), motion.make(dtype), rows.make(dtype)
     geo = contact_geometry.make(dtype)
     if softens:
@@ -89,79 +91,48 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.func
     def contact_power(
-        world: int, c: int,
-        # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        # state in
-        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
-        z: wp.array2d(dtype=spatial),
-        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        softening: wp.array(dtype=p.vec2),
+        world: int, c: int, bodies: Bodies, shapes: Shapes, body_q: wp.array2d(dtype=transform),
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
+        f: FeatureTable, centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        angular_eps: dtype,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        sa = shape_a[world, c]
-        sb = shape_b[world, c]
-        a = shape_body[sa]
-        b = shape_body[sb]
+        sa = f.shape_a[world, c]
+        sb = f.shape_b[world, c]
+        a = shapes.body[sa]
+        b = shapes.body[sb]
         # as ``contact_rows.row``; an adjoint goes through nested functions anew
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
-        part = weight[world, c]
-        if share[world, c] != SHARE_FIXED or blend[world, c] >= 0:
-            part = row_ns.part_of(
-                world, c, xa, xb, kind, a0, a1, a2, b0, b1, weight, share, share_plane, s0, s1, patch_start,
-                patch_count, blend, blend_edges,
-            )  # fmt: skip
-        stiffness, damping, mu = row_ns.of_pair(
-            world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h
-        )
+        part = f.weight[world, c]
+        if f.share[world, c] != SHARE_FIXED or f.blend[world, c] >= 0:
+            part = row_ns.part_of(world, c, xa, xb, f)
+        stiffness, damping, mu = row_ns.of_pair(world, sa, sb, a, b, bodies, shapes, h)
         drawn = dtype(0.0)
         to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
-        if patch_count[world, c] > 0:
-            drawn = pull[world, patch_start[world, c]]
-            to = centre[world, patch_start[world, c]]
+        if f.patch_count[world, c] > 0:
+            drawn = pull[world, f.patch_start[world, c]]
+            to = centre[world, f.patch_start[world, c]]
         n, arm_a, arm_b, twist, coefficient, _gap = row_ns.row_of(
-            world, c, a, b, part, stiffness, damping, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb,
-            body_v0, to, drawn, h, eps,
-        )  # fmt: skip
+            world, c, a, b, part, stiffness, damping, mu, f, xa, xb, body_v0, to, drawn, h, eps
+        )
         if wp.static(softens):
-            coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
-        q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
+            coefficient = contact_law.softened(coefficient, shapes.softening[sa], shapes.softening[sb])
+        q = contact_law.full(
+            coefficient, n, world, sa, sb, a, b, body_v0, shapes.rolling_resistance, shapes.torsional_resistance,
+            angular_eps,
+        )  # fmt: skip
         u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
         uz = contact_law.relative_motion(z, world, a, b, arm_a, arm_b, n, twist)
         power[world, c] = wp.dot(contact_law.impulse(u, n, q, eps), uz)
 
     @wp.func_replay(contact_power)
     def contact_power_again(
-        world: int, c: int,
-        # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        # state in
-        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
-        z: wp.array2d(dtype=spatial),
-        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        softening: wp.array(dtype=p.vec2),
+        world: int, c: int, bodies: Bodies, shapes: Shapes, body_q: wp.array2d(dtype=transform),
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
+        f: FeatureTable, centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        angular_eps: dtype,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -171,36 +142,22 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.kernel(module="unique")
     def contact_kernel(
         # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, shapes: Shapes,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
-        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int), count: wp.array(dtype=int),
-        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        softening: wp.array(dtype=p.vec2), stride: int,
+        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int), f: FeatureTable,
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype, angular_eps: dtype,
+        stride: int,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, thread = wp.tid()
-        for k in range((count[world] - thread + stride - 1) / stride):
+        for k in range((f.count[world] - thread + stride - 1) / stride):
             c = thread + k * stride
             if active[world, c] != 0:
                 contact_power(
-                    world, c,
-                    shape_body, body_mass, shape_friction, shape_stiffness, shape_damping, body_q, body_v0, body_v1,
-                    z, shape_a, shape_b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share,
-                    share_plane, s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, h, eps, rolling,
-                    torsional, angular_eps, softening, power,
-                )  # fmt: skip
+                    world, c, bodies, shapes, body_q, body_v0, body_v1, z, f, centre, pull, h, eps, angular_eps, power
+                )
 
     @wp.kernel(module="unique")
     def body_kernel(
@@ -295,17 +252,13 @@ def contact_adjoint(
         kernel,
         dim=(worlds, stride),
         inputs=[
-            m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
-            body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f),
-            r.centre, r.pull, h, eps, m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
-            m.shape_softening, stride,
+            g.bodies, g.shapes, body_q, body_v0, body_v1, g.z, g.active, f.table, r.centre, r.pull, h, eps,
+            angular_eps, stride,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=by_name(
-            kernel, body_mass=g.body_mass, shape_friction=g.shape_friction, shape_stiffness=g.shape_stiffness,
-            shape_damping=g.shape_damping, body_q=g.body_q, body_v0=g.body_v0, centre=g.centre, pull=g.pull,
-            rolling=g.shape_rolling_resistance, torsional=g.shape_torsional_resistance, power=g.contact_seed,
+            kernel, body_q=g.body_q, body_v0=g.body_v0, centre=g.centre, pull=g.pull, power=g.contact_seed
         ),
         device=body_q.device,
     )  # fmt: skip
