@@ -153,7 +153,7 @@ def make(dtype: Any) -> Any:
 class Features:
     """Contact features of every world; see the module's table. All shapes are [worlds, capacity] unless noted.
 
-    Frozen, since the struct ``table`` is filled once.
+    Frozen, since ``struct`` is filled once.
     """
 
     count: wp.array  # int32 [worlds]: contacts listed (never more than the capacity)
@@ -181,7 +181,7 @@ class Features:
     blend_edges: wp.array  # mat63
 
     @functools.cached_property
-    def table(self) -> Any:
+    def struct(self) -> Any:
         """The struct ``FeatureTable`` of these arrays."""
         struct = make(self.weight.dtype)
         return filled(struct, **{name: getattr(self, name) for name in struct.vars})

@@ -32,7 +32,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     geo, pair, dyn = contact_geometry.make(dtype), hard.make(dtype), motion.make(dtype)
     contact_law, hand, patch_ns = law.make(dtype, resists, softens), edge_blend.make(dtype), face_friction.make(dtype)
     FeatureTable, Rows = features.make(dtype), row_arrays.make(dtype, resists, softens)
-    Bodies, Shapes = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Shapes
+    model = model_arrays.make(dtype)
+    Bodies, Shapes, Surfaces = model.Bodies, model.Shapes, model.Surfaces
     corners_type = wp.types.matrix((POLYGON_CORNERS, 3), dtype)
 
     @wp.func
@@ -48,14 +49,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return dtype(0.5) * (wp.length(here - before) + wp.length(after - here)) / perimeter
 
     @wp.func
-    def of_pair(world: int, sa: int, sb: int, a: int, b: int, bodies: Bodies, shapes: Shapes, h: dtype):
+    def of_pair(world: int, sa: int, sb: int, a: int, b: int, bodies: Bodies, surfaces: Surfaces, h: dtype):
         """Stiffness [N/m], damping [N s/m] and coefficient of friction of a pair of shapes."""
         mass = pair.effective_mass(mass_of(bodies.mass, world, a), mass_of(bodies.mass, world, b))
         k, d = pair.compliance(
-            shapes.stiffness[world, sa], shapes.stiffness[world, sb],
-            shapes.damping[world, sa], shapes.damping[world, sb], mass, h,
+            surfaces.stiffness[world, sa], surfaces.stiffness[world, sb],
+            surfaces.damping[world, sa], surfaces.damping[world, sb], mass, h,
         )  # fmt: skip
-        return k, d, pair.friction(shapes.friction[world, sa], shapes.friction[world, sb])
+        return k, d, pair.friction(surfaces.friction[world, sa], surfaces.friction[world, sb])
 
     @wp.func
     def row_of(
@@ -105,7 +106,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     def row(
         world: int, c: int, sa: int, sb: int, a: int, b: int, f: FeatureTable, centre: wp.array2d(dtype=vec3),
         pull: wp.array2d(dtype=dtype), body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
-        bodies: Bodies, shapes: Shapes, h: dtype, eps: dtype,
+        bodies: Bodies, surfaces: Surfaces, h: dtype, eps: dtype,
     ):  # fmt: skip
         """Normal, arms of a and b and twist [m], (a, b, mu, s0) of ``hard.py``, gap [m] and share of a patch.
 
@@ -116,7 +117,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         part = f.weight[world, c]
         if f.share[world, c] != SHARE_FIXED or f.blend[world, c] >= 0:
             part = part_of(world, c, xa, xb, f)
-        k, d, mu = of_pair(world, sa, sb, a, b, bodies, shapes, h)
+        k, d, mu = of_pair(world, sa, sb, a, b, bodies, surfaces, h)
         drawn = dtype(0.0)
         to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
         if f.patch_count[world, c] > 0:
@@ -129,9 +130,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
-        bodies: Bodies, shapes: Shapes, body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
-        f: FeatureTable, even: int, h: dtype, eps: dtype, angular_eps: dtype, first_pass: int,
-        repeat: wp.array(dtype=int), stride: int,
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces, body_q: wp.array2d(dtype=transform),
+        body_v0: wp.array2d(dtype=spatial), f: FeatureTable, even: int, h: dtype, eps: dtype, angular_eps: dtype,
+        first_pass: int, repeat: wp.array(dtype=int), stride: int,
         # out; centre and pull in the slot of a patch's first corner
         rows: Rows,
     ):  # fmt: skip
@@ -164,7 +165,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 last_b = sb
                 xa = geo.body_pose(body_q, world, a)
                 xb = geo.body_pose(body_q, world, b)
-                stiffness, damping, mu = of_pair(world, sa, sb, a, b, bodies, shapes, h)
+                stiffness, damping, mu = of_pair(world, sa, sb, a, b, bodies, surfaces, h)
             part = f.weight[world, c]
             if f.share[world, c] == SHARE_POLYGON:
                 start = f.patch_start[world, c]
@@ -214,10 +215,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             rows.arm_b[world, c] = rb
             rows.twist[world, c] = turning
             if wp.static(softens):
-                coefficient = contact_law.softened(coefficient, shapes.softening[sa], shapes.softening[sb])
+                coefficient = contact_law.softened(coefficient, surfaces.softening[sa], surfaces.softening[sb])
             rows.coefficients[world, c] = contact_law.full(
-                coefficient, n, world, sa, sb, a, b, body_v0, shapes.rolling_resistance, shapes.torsional_resistance,
-                angular_eps,
+                coefficient, n, world, sa, sb, a, b, body_v0, surfaces.rolling_resistance,
+                surfaces.torsional_resistance, angular_eps,
             )  # fmt: skip
 
     return SimpleNamespace(
@@ -252,9 +253,9 @@ def prepare(
         make(dtype, rows.resists, rows.softens).kernel,
         dim=(worlds, stride),
         inputs=[
-            model.bodies, model.shapes, body_q, body_v0, features.table, int(even), h, eps, angular_eps,
-            int(repeat is None), repeat, stride,
+            model.bodies, model.shapes, model.surfaces, body_q, body_v0, features.struct, int(even), h, eps,
+            angular_eps, int(repeat is None), repeat, stride,
         ],
-        outputs=[rows.table],
+        outputs=[rows.struct],
         device=body_q.device,
     )  # fmt: skip

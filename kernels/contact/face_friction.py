@@ -223,7 +223,7 @@ def find_adjoint(
     wp.launch(
         face_on_plane.make(dtype).adjoint,
         dim=(worlds, stride),
-        inputs=[m.shapes, body_q, f.table, stride],
+        inputs=[m.shapes, body_q, f.struct, stride],
         outputs=[g.centre, g.pull, g.body_q],
         device=body_q.device,
     )  # fmt: skip
@@ -233,7 +233,7 @@ def find_adjoint(
     wp.launch(
         kernel,
         dim=f.kind.shape,
-        inputs=[m.shapes, body_q, f.table],
+        inputs=[m.shapes, body_q, f.struct],
         outputs=[rows.centre, rows.pull],
         adjoint=True,
         adj_inputs=by_name(kernel, body_q=g.body_q, centre=g.centre, pull=g.pull),

@@ -137,7 +137,7 @@ def forces(
     wp.launch(
         kernels.contacts,
         dim=f.kind.shape,
-        inputs=[body_q, body_v1, f.table, r.table, h, eps],
+        inputs=[body_q, body_v1, f.struct, r.struct, h, eps],
         outputs=[out.gap, out.point, out.normal, out.force, out.torque],
         device=body_q.device,
     )  # fmt: skip

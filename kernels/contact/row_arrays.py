@@ -13,9 +13,13 @@ from . import law
 __all__ = ["ContactRows", "make"]
 
 
-@functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> Any:
     """The struct ``Rows`` for one precision and contact law: the arrays of ``ContactRows`` as one argument."""
+    return _make(dtype, resists, softens)
+
+
+@functools.cache
+def _make(dtype: Any, resists: bool, softens: bool) -> Any:
     vec3 = precision(dtype).vec3
     Coefficients = law.make(dtype, resists, softens).Coefficients
 
@@ -38,7 +42,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> Any:
 
 @dataclass(frozen=True)
 class ContactRows:
-    """Contact rows [W, C]; see ``contact_rows.py``. Frozen, since the struct ``table`` is filled once."""
+    """Contact rows [W, C]; see ``contact_rows.py``. Frozen, since ``struct`` is filled once."""
 
     body_a: wp.array  # int32
     body_b: wp.array  # int32
@@ -59,7 +63,7 @@ class ContactRows:
         return self.resists, self.softens, self.own_arms and not self.resists
 
     @functools.cached_property
-    def table(self) -> Any:
+    def struct(self) -> Any:
         """The struct ``Rows`` of these arrays."""
         struct = make(self.pull.dtype, self.resists, self.softens)
         return filled(struct, **{name: getattr(self, name) for name in struct.vars})

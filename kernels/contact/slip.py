@@ -110,7 +110,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     contact_law, dyn = law.make(dtype, resists, softens), motion.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
     FeatureTable, Rows = features.make(dtype), row_arrays.make(dtype, resists, softens)
-    Bodies, Shapes = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Shapes
+    model = model_arrays.make(dtype)
+    Bodies, Surfaces = model.Bodies, model.Surfaces
 
     @wp.func
     def rise(x: dtype):
@@ -257,7 +258,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
-        bodies: Bodies, shapes: Shapes, body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial),
+        bodies: Bodies, surfaces: Surfaces, body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial),
         body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial), staged: wp.array(dtype=int),
         weights: wp.array2d(dtype=dtype), f: FeatureTable, plain: Rows, h: dtype, eps: dtype, angular_eps: dtype,
         solve: int,
@@ -308,7 +309,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 out.twist[world, at] = turning
                 out.coefficients[world, at] = friction_row(
                     weight * load, q[2], eps, world, f.shape_a[world, c], f.shape_b[world, c],
-                    shapes.rolling_resistance, shapes.torsional_resistance, angular_eps,
+                    surfaces.rolling_resistance, surfaces.torsional_resistance, angular_eps,
                 )  # fmt: skip
                 at += 1
         total[world] = at
@@ -367,7 +368,7 @@ def weigh(
         make(dtype, r.resists, r.softens).weigh,
         dim=(worlds, stride),
         inputs=[
-            model.bodies, body_v0, body_va, features.count, r.table, h, eps, int(repeat is None), repeat, stride,
+            model.bodies, body_v0, body_va, features.count, r.struct, h, eps, int(repeat is None), repeat, stride,
         ],
         outputs=[s.weight, s.staged, s.any, taken],
         device=body_v0.device,
@@ -384,10 +385,10 @@ def slip_rows(
         make(dtype, r.resists, r.softens).rows,
         dim=f.count.shape,
         inputs=[
-            m.bodies, m.shapes, body_v0, s.body_va, s.body_vb, s.body_vc, s.staged, s.weight, f.table, r.table, h, eps,
-            angular_eps, solve,
+            m.bodies, m.surfaces, body_v0, s.body_va, s.body_vb, s.body_vc, s.staged, s.weight, f.struct, r.struct, h,
+            eps, angular_eps, solve,
         ],
-        outputs=[out.rows.table, out.total],
+        outputs=[out.rows.struct, out.total],
         device=body_v0.device,
     )  # fmt: skip
 
@@ -401,7 +402,7 @@ def slip_forces(
     wp.launch(
         make(dtype, r.resists, r.softens).forces,
         dim=features.count.shape,
-        inputs=[features.count, r.table, s.staged, body_v1, h, eps],
+        inputs=[features.count, r.struct, s.staged, body_v1, h, eps],
         outputs=[force, torque],
         device=body_v1.device,
     )  # fmt: skip

@@ -49,7 +49,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     p = precision(dtype)
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
     FeatureTable = features.make(dtype)
-    Bodies, Shapes = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Shapes
+    model = model_arrays.make(dtype)
+    Bodies, Shapes, Surfaces = model.Bodies, model.Shapes, model.Surfaces
     contact_law, slips = law.make(dtype, resists, softens), slip.make(dtype, resists, softens)
     Motion = contact_law.Motion
     row_ns = contact_rows.make(dtype, resists, softens) if softens else contact_rows.make(dtype)
@@ -57,7 +58,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.kernel(module="unique")
     def contact_kernel(
         # model
-        bodies: Bodies, shapes: Shapes,
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial),
         body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
@@ -81,12 +82,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         a = shapes.body[sa]
         b = shapes.body[sb]
         n, arm_a, arm_b, twist, coefficient, _gap, _part = row_ns.row(
-            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, bodies, shapes, h, eps
+            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, bodies, surfaces, h, eps
         )
         if wp.static(softens):
-            coefficient = contact_law.softened(coefficient, shapes.softening[sa], shapes.softening[sb])
+            coefficient = contact_law.softened(coefficient, surfaces.softening[sa], surfaces.softening[sb])
         q = contact_law.full(
-            coefficient, n, world, sa, sb, a, b, body_v0, shapes.rolling_resistance, shapes.torsional_resistance,
+            coefficient, n, world, sa, sb, a, b, body_v0, surfaces.rolling_resistance, surfaces.torsional_resistance,
             angular_eps,
         )  # fmt: skip
         x0 = contact_law.relative_motion(body_v0, world, a, b, arm_a, arm_b, n, twist)
@@ -106,7 +107,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 )
             push += contact_law.impulse(u, n, kept, eps)
             friction = slips.friction_row(
-                part * load, q[2], eps, world, sa, sb, shapes.rolling_resistance, shapes.torsional_resistance,
+                part * load, q[2], eps, world, sa, sb, surfaces.rolling_resistance, surfaces.torsional_resistance,
                 angular_eps,
             )  # fmt: skip
             push += contact_law.impulse(u, n, friction, eps)
@@ -164,14 +165,14 @@ def contact_adjoint(
 
     Adds to the adjoints of the velocities of the solves before it, too.
     """
-    f, g = features, adjoints
+    m, f, g = model, features, adjoints
     kernel = make(dtype, plain.resists, plain.softens).contact
     wp.launch(
         kernel,
         dim=f.kind.shape,
         inputs=[
-            g.bodies, g.shapes, body_q, body_v0, slips.body_va, slips.body_vb, slips.body_vc, body_v1, g.z,
-            slips.staged, slips.weight, own.active, f.table, plain.centre, plain.pull, h, eps, angular_eps, solve,
+            g.bodies, m.shapes, g.surfaces, body_q, body_v0, slips.body_va, slips.body_vb, slips.body_vc, body_v1, g.z,
+            slips.staged, slips.weight, own.active, f.struct, plain.centre, plain.pull, h, eps, angular_eps, solve,
         ],
         outputs=[g.contact_power],
         adjoint=True,

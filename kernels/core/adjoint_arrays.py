@@ -19,7 +19,7 @@ __all__ = ["Adjoints"]
 class Adjoints:
     """Adjoints of a step's inputs, added to; and what the adjoint pass writes for itself.
 
-    Frozen, since the structs ``bodies`` and ``shapes`` are filled once.
+    Frozen, since the structs ``bodies``, ``surfaces`` and ``actuators`` are filled once.
     """
 
     model: ModelArrays
@@ -96,10 +96,17 @@ class Adjoints:
         )  # fmt: skip
 
     @functools.cached_property
-    def shapes(self) -> Any:
-        """The model's struct ``Shapes``, whose adjoints are added to these."""
+    def surfaces(self) -> Any:
+        """The model's struct ``Surfaces``, whose adjoints are added to these."""
         return with_adjoints(
-            self.model.shapes, friction=self.shape_friction, stiffness=self.shape_stiffness,
+            self.model.surfaces, friction=self.shape_friction, stiffness=self.shape_stiffness,
             damping=self.shape_damping, restitution=self.shape_restitution,
             rolling_resistance=self.shape_rolling_resistance, torsional_resistance=self.shape_torsional_resistance,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def actuators(self) -> Any:
+        """The model's struct ``Actuators``, whose adjoints are added to these."""
+        return with_adjoints(
+            self.model.actuators, stiffness=self.actuator_stiffness, damping=self.actuator_damping
         )  # fmt: skip

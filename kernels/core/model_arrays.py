@@ -16,7 +16,7 @@ __all__ = ["ModelArrays", "make"]
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """The structs ``Bodies``, ``Shapes`` and ``Actuators``: a model's arrays as arguments of kernels."""
+    """The structs ``Bodies``, ``Shapes``, ``Surfaces`` and ``Actuators``: a model's arrays as arguments of kernels."""
     p = precision(dtype)
 
     @wp.struct
@@ -25,6 +25,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
         mask: wp.array(dtype=p.spatial)
         takes_part: wp.array(dtype=int)
+        dofs: int
         dof_index: wp.array(dtype=int)
         mass: wp.array2d(dtype=dtype)
         inertia: wp.array2d(dtype=p.mat33)
@@ -32,12 +33,17 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.struct
     class Shapes:
-        """Shapes: of which kind, on which body, and how they touch; fields as in ``ModelArrays``."""
+        """Shapes and the bodies they are fixed to; fields as in ``ModelArrays``."""
 
         kind: wp.array(dtype=int)
         body: wp.array(dtype=int)
         pose: wp.array(dtype=p.transform)
         size: wp.array2d(dtype=p.vec3)
+
+    @wp.struct
+    class Surfaces:
+        """How shapes touch; fields as in ``ModelArrays``, by shape."""
+
         friction: wp.array2d(dtype=dtype)
         stiffness: wp.array2d(dtype=dtype)
         damping: wp.array2d(dtype=dtype)
@@ -56,15 +62,15 @@ def make(dtype: Any) -> SimpleNamespace:
         stiffness: wp.array2d(dtype=dtype)
         damping: wp.array2d(dtype=dtype)
 
-    return SimpleNamespace(Bodies=Bodies, Shapes=Shapes, Actuators=Actuators)
+    return SimpleNamespace(Bodies=Bodies, Shapes=Shapes, Surfaces=Surfaces, Actuators=Actuators)
 
 
 @dataclass(frozen=True)
 class ModelArrays:
     """A model on the device. W worlds, B bodies, S shapes, A actuators.
 
-    Frozen, since kernels are given the structs ``bodies``, ``shapes`` and ``actuators`` that are filled with its arrays
-    once. What the arrays hold may change.
+    Frozen, since the structs ``bodies``, ``shapes``, ``surfaces`` and ``actuators``, which kernels are given, are
+    filled with its arrays once. What the arrays hold may change.
     """
 
     # the same in all worlds
@@ -107,7 +113,8 @@ class ModelArrays:
         """The struct ``Bodies``."""
         return filled(
             make(self.body_mass.dtype).Bodies, mask=self.body_mask, takes_part=self.body_takes_part,
-            dof_index=self.dof_index, mass=self.body_mass, inertia=self.body_inertia, gravity=self.gravity,
+            dofs=self.dofs, dof_index=self.dof_index, mass=self.body_mass, inertia=self.body_inertia,
+            gravity=self.gravity,
         )  # fmt: skip
 
     @functools.cached_property
@@ -115,7 +122,14 @@ class ModelArrays:
         """The struct ``Shapes``."""
         return filled(
             make(self.body_mass.dtype).Shapes, kind=self.shape_type, body=self.shape_body, pose=self.shape_pose,
-            size=self.shape_size, friction=self.shape_friction, stiffness=self.shape_stiffness,
+            size=self.shape_size,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def surfaces(self) -> Any:
+        """The struct ``Surfaces``."""
+        return filled(
+            make(self.body_mass.dtype).Surfaces, friction=self.shape_friction, stiffness=self.shape_stiffness,
             damping=self.shape_damping, restitution=self.shape_restitution,
             rolling_resistance=self.shape_rolling_resistance, torsional_resistance=self.shape_torsional_resistance,
             softening=self.shape_softening,

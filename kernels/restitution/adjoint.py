@@ -62,7 +62,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     p = precision(dtype)
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
     FeatureTable = features.make(dtype)
-    Bodies, Shapes = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Shapes
+    model = model_arrays.make(dtype)
+    Bodies, Shapes, Surfaces = model.Bodies, model.Shapes, model.Surfaces
     contact_law, struck = law.make(dtype, resists), impact.make(dtype, resists)
 
     @wp.func
@@ -75,7 +76,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     @wp.kernel(module="unique")
     def contact_kernel(
         # model
-        bodies: Bodies, shapes: Shapes,
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_vi: wp.array2d(dtype=spatial),
         body_vn: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
@@ -100,7 +101,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         a = shapes.body[sa]
         b = shapes.body[sb]
         n, arm_a, arm_b, twist, q, mu, delay = struck.row(
-            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, body_vi, bodies, shapes, h, eps, threshold,
+            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, body_vi, bodies, surfaces, h, eps, threshold,
             angular_eps,
         )  # fmt: skip
         if solve == POSE:
@@ -113,7 +114,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             if solve == THIRD and delay >= dtype(0.0):
                 un = contact_law.relative_motion(body_vn, world, a, b, arm_a, arm_b, n, twist)
                 friction = struck.friction_row(
-                    q, n, un, mu, eps, world, sa, sb, shapes.rolling_resistance, shapes.torsional_resistance,
+                    q, n, un, mu, eps, world, sa, sb, surfaces.rolling_resistance, surfaces.torsional_resistance,
                     angular_eps,
                 )  # fmt: skip
                 push += contact_law.impulse(u, n, friction, eps)
@@ -128,14 +129,15 @@ def _power_adjoint(
     plain: ContactRows, impacts: Impacts, own: ImpactAdjoints, weights: list[wp.array], solve: Any,
     adj_v1: wp.array | None, adjoints: Adjoints, *, h: float, eps: float, angular_eps: float, threshold: float,
 ) -> None:  # fmt: skip
-    f, g = features, adjoints
+    m, f, g = model, features, adjoints
     kernel = make(dtype, impacts.rows.resists).contact
     wp.launch(
         kernel,
         dim=f.kind.shape,
         inputs=[
-            g.bodies, g.shapes, body_q, body_v0, impacts.body_vi, impacts.body_vn, body_v1, *weights, int(solve),
-            impacts.delay, own.active, impacts.count, f.table, plain.centre, plain.pull, h, eps, threshold, angular_eps,
+            g.bodies, m.shapes, g.surfaces, body_q, body_v0, impacts.body_vi, impacts.body_vn, body_v1, *weights,
+            int(solve), impacts.delay, own.active, impacts.count, f.struct, plain.centre, plain.pull, h, eps, threshold,
+            angular_eps,
         ],
         outputs=[g.contact_power],
         adjoint=True,

@@ -89,7 +89,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     p = precision(dtype)
     vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
     FeatureTable, Rows = features.make(dtype), row_arrays.make(dtype, resists)
-    Bodies, Shapes = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Shapes
+    model = model_arrays.make(dtype)
+    Bodies, Shapes, Surfaces = model.Bodies, model.Shapes, model.Surfaces
     pair, plain, dyn = hard.make(dtype), contact_rows.make(dtype), motion.make(dtype)
     contact_law = law.make(dtype, resists)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
@@ -159,7 +160,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     def row(
         world: int, c: int, sa: int, sb: int, a: int, b: int, f: FeatureTable, centre: wp.array2d(dtype=vec3),
         pull: wp.array2d(dtype=dtype), body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
-        body_vi: wp.array2d(dtype=spatial), bodies: Bodies, shapes: Shapes, h: dtype, eps: dtype, threshold: dtype,
+        body_vi: wp.array2d(dtype=spatial), bodies: Bodies, surfaces: Surfaces, h: dtype, eps: dtype, threshold: dtype,
         angular_eps: dtype,
     ):  # fmt: skip
         """Normal, arms, twist as ``contact_rows.row``; coefficients; the contact's mu; its impact's time [s].
@@ -168,9 +169,9 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         ``friction_row``.
         """
         n, arm_a, arm_b, twist, q, gap, part = plain.row(
-            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, bodies, shapes, h, eps
+            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, bodies, surfaces, h, eps
         )
-        e = pair.friction(shapes.restitution[world, sa], shapes.restitution[world, sb])
+        e = pair.friction(surfaces.restitution[world, sa], surfaces.restitution[world, sb])
         u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
         coefficients = q
         delay = dtype(-1.0)
@@ -185,8 +186,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         if wp.static(resists):
             if delay < dtype(0.0):
                 complete = contact_law.full(
-                    coefficients, n, world, sa, sb, a, b, body_v0, shapes.rolling_resistance,
-                    shapes.torsional_resistance, angular_eps,
+                    coefficients, n, world, sa, sb, a, b, body_v0, surfaces.rolling_resistance,
+                    surfaces.torsional_resistance, angular_eps,
                 )  # fmt: skip
         return n, arm_a, arm_b, twist, complete, q[2], delay
 
@@ -215,7 +216,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
         # model
-        bodies: Bodies, shapes: Shapes,
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_vi: wp.array2d(dtype=spatial),
         f: FeatureTable, centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
@@ -233,7 +234,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         a = shapes.body[sa]
         b = shapes.body[sb]
         n, ra, rb, turning, k, mu, tau = row(
-            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, body_vi, bodies, shapes, h, eps, threshold,
+            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, body_vi, bodies, surfaces, h, eps, threshold,
             angular_eps,
         )  # fmt: skip
         rows.body_a[world, c] = a
@@ -411,10 +412,10 @@ def impact_rows(
         make(dtype, r.resists).rows,
         dim=f.kind.shape,
         inputs=[
-            m.bodies, m.shapes, body_q, body_v0, i.body_vi, f.table, plain.centre, plain.pull, i.struck, h, eps,
-            threshold, angular_eps,
+            m.bodies, m.shapes, m.surfaces, body_q, body_v0, i.body_vi, f.struct, plain.centre, plain.pull, i.struck,
+            h, eps, threshold, angular_eps,
         ],
-        outputs=[r.table, i.friction, i.delay, i.count],
+        outputs=[r.struct, i.friction, i.delay, i.count],
         device=body_q.device,
     )  # fmt: skip
 
