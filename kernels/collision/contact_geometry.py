@@ -10,7 +10,6 @@ from typing import Any
 import warp as wp
 
 from ..core.precision import precision
-from . import features
 from .features import (
     CLIP,
     CROSS,
@@ -37,7 +36,6 @@ def make(dtype: Any) -> SimpleNamespace:
     """``body_pose``, ``core_point_b``, ``locate``, ``fixed_share``, ``perimeter`` and ``next_corner``."""
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
-    FeatureTable = features.make(dtype)
     parallel2 = PARALLEL * PARALLEL
     upright2 = UPRIGHT * UPRIGHT
     band2 = TILTED * TILTED - UPRIGHT * UPRIGHT
@@ -120,7 +118,7 @@ def make(dtype: Any) -> SimpleNamespace:
         point = middle + n * (half * (radius_a - radius_b))
         return gap - radius_a - radius_b, n, point
 
-    @wp.func
+    @wp.func(inline=False)
     def fixed_share(share: int, share_plane: int, xa: transform, xb: transform, s0: vec3, s1: vec3):
         """Factor [1] of the weight for every way of sharing but the polygon's."""
         factor = dtype(1.0)
@@ -149,28 +147,38 @@ def make(dtype: Any) -> SimpleNamespace:
         return factor
 
     @wp.func
-    def polygon_corner(world: int, c: int, xa: transform, xb: transform, f: FeatureTable):
+    def polygon_corner(
+        world: int, c: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
         return core_point_b(
-            f.kind[world, c], xa, xb, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c], f.b1[world, c]
+            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c]
         )
 
     @wp.func
-    def perimeter(world: int, start: int, count: int, xa: transform, xb: transform, f: FeatureTable):
+    def perimeter(
+        world: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
         """Length of the outline of the polygon that begins with contact ``start`` [m]."""
         total = dtype(0.0)
         for i in range(count):
-            here = polygon_corner(world, start + i, xa, xb, f)
-            after = polygon_corner(world, start + (i + 1) % count, xa, xb, f)
+            here = polygon_corner(world, start + i, xa, xb, kind, a0, a1, a2, b0, b1)
+            after = polygon_corner(world, start + (i + 1) % count, xa, xb, kind, a0, a1, a2, b0, b1)
             total += wp.length(after - here)
         return total
 
     @wp.func
     def next_corner(
-        world: int, c: int, turn: int, start: int, count: int, xa: transform, xb: transform, f: FeatureTable
-    ):
+        world: int, c: int, turn: int, start: int, count: int, xa: transform, xb: transform,
+        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
         """The corner that comes ``turn`` corners (1 or -1; 0: itself) after contact ``c`` of a polygon [m]."""
         at = start + (c - start + count + turn) % count
-        return polygon_corner(world, at, xa, xb, f)
+        return polygon_corner(world, at, xa, xb, kind, a0, a1, a2, b0, b1)
 
     return SimpleNamespace(
         body_pose=body_pose, core_point_b=core_point_b, locate=locate, fixed_share=fixed_share, perimeter=perimeter,

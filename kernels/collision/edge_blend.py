@@ -21,7 +21,7 @@ from typing import Any
 import warp as wp
 
 from ..core.precision import precision
-from . import contact_geometry, features
+from . import contact_geometry
 
 __all__ = ["FACES", "FLAT", "OBLIQUE", "make"]
 
@@ -37,7 +37,7 @@ def make(dtype: Any) -> SimpleNamespace:
     """``by_face``, ``with_height`` and ``factor`` for one precision."""
     p = precision(dtype)
     vec3, mat63, transform = p.vec3, p.mat63, p.transform
-    geo, FeatureTable = contact_geometry.make(dtype), features.make(dtype)
+    geo = contact_geometry.make(dtype)
     faces, flat, band = (wp.constant(dtype(x)) for x in (FACES, FLAT, OBLIQUE - FLAT))
 
     @wp.func
@@ -60,11 +60,15 @@ def make(dtype: Any) -> SimpleNamespace:
     def row3(m: mat63, i: int):
         return vec3(m[i, 0], m[i, 1], m[i, 2])
 
-    @wp.func
-    def factor(world: int, code: int, xa: transform, xb: transform, f: FeatureTable):
+    @wp.func(inline=False)
+    def factor(
+        world: int, code: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3), blend_edges: wp.array2d(dtype=mat63),
+    ):  # fmt: skip
         """What a contact with this ``blend`` code has of the stiffness [1]; see ``features.py``."""
         first = code // 4
-        m = f.blend_edges[world, first]
+        m = blend_edges[world, first]
         xr = xa
         xi = xb
         if (code & 1) == 1:
@@ -75,12 +79,12 @@ def make(dtype: Any) -> SimpleNamespace:
         normal = wp.normalize(wp.cross(wp.transform_vector(xr, row3(m, 1)), wp.transform_vector(xi, row3(m, 3))))
         edges = wp.dot(normal, wp.transform_point(xi, row3(m, 2)) - start) * m[5, 0]
         # separation by the face, and its polygon's height
-        origin = wp.transform_point(xr, f.a0[world, first])
-        up = wp.transform_vector(xr, f.a1[world, first])
+        origin = wp.transform_point(xr, a0[world, first])
+        up = wp.transform_vector(xr, a1[world, first])
         face = wp.dot(up, wp.transform_point(xi, row3(m, 4)) - origin)
         c = first + int(m[5, 2])
         low = geo.core_point_b(
-            f.kind[world, c], xr, xi, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c], f.b1[world, c]
+            kind[world, c], xr, xi, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c]
         )
         sine = wp.length(wp.cross(normal, up))
         part = with_height(by_face(edges, face, sine, m[5, 1]), edges, face, wp.dot(up, low - origin), m[5, 1])

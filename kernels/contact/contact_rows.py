@@ -48,7 +48,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         """Half of the length of the two sides that meet in a corner over the perimeter [1]."""
         return dtype(0.5) * (wp.length(here - before) + wp.length(after - here)) / perimeter
 
-    @wp.func
+    @wp.func(inline=True)
     def of_pair(world: int, sa: int, sb: int, a: int, b: int, bodies: Bodies, surfaces: Surfaces, h: dtype):
         """Stiffness [N/m], damping [N s/m] and coefficient of friction of a pair of shapes."""
         mass = pair.effective_mass(mass_of(bodies.mass, world, a), mass_of(bodies.mass, world, b))
@@ -58,7 +58,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         )  # fmt: skip
         return k, d, pair.friction(surfaces.friction[world, sa], surfaces.friction[world, sb])
 
-    @wp.func
+    @wp.func(inline=True)
     def row_of(
         world: int, c: int, a: int, b: int, part: dtype, stiffness: dtype, damping: dtype, mu: dtype, f: FeatureTable,
         xa: transform, xb: transform, body_v0: wp.array2d(dtype=spatial), centre: vec3, pull: dtype, h: dtype,
@@ -84,25 +84,20 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, s)
         return n, arm_a, arm_b, twist, coefficients, gap
 
-    @wp.func
-    def part_of(world: int, c: int, xa: transform, xb: transform, f: FeatureTable):
-        """Share [1] of a contact in the stiffness of its pair, in all the ways of ``collision/features.py``."""
-        part = f.weight[world, c] * geo.fixed_share(
-            f.share[world, c], f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c]
-        )
-        if f.share[world, c] == SHARE_POLYGON:
-            start = f.patch_start[world, c]
-            corners = f.patch_count[world, c]
-            before = geo.next_corner(world, c, -1, start, corners, xa, xb, f)
-            here = geo.next_corner(world, c, 0, start, corners, xa, xb, f)
-            after = geo.next_corner(world, c, 1, start, corners, xa, xb, f)
-            perimeter = geo.perimeter(world, start, corners, xa, xb, f)
-            part = f.weight[world, c] * polygon_share(before, here, after, perimeter)
-        if f.blend[world, c] >= 0:
-            part *= hand.factor(world, f.blend[world, c], xa, xb, f)
-        return part
+    @wp.func(inline=False)
+    def polygon_part(
+        world: int, c: int, start: int, corners: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
+        """Part [1] of a polygon's weight that its corner in slot ``c`` has."""
+        before = geo.next_corner(world, c, -1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+        here = geo.next_corner(world, c, 0, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+        after = geo.next_corner(world, c, 1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+        perimeter = geo.perimeter(world, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+        return polygon_share(before, here, after, perimeter)
 
-    @wp.func
+    @wp.func(inline=True)
     def row(
         world: int, c: int, sa: int, sb: int, a: int, b: int, f: FeatureTable, centre: wp.array2d(dtype=vec3),
         pull: wp.array2d(dtype=dtype), body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
@@ -115,8 +110,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
         part = f.weight[world, c]
-        if f.share[world, c] != SHARE_FIXED or f.blend[world, c] >= 0:
-            part = part_of(world, c, xa, xb, f)
+        share = f.share[world, c]
+        if share == SHARE_POLYGON:
+            part = part * polygon_part(
+                world, c, f.patch_start[world, c], f.patch_count[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1
+            )
+        elif share != SHARE_FIXED:
+            part = part * geo.fixed_share(share, f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c])
+        if f.blend[world, c] >= 0:
+            part = part * hand.factor(
+                world, f.blend[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.blend_edges
+            )
         k, d, mu = of_pair(world, sa, sb, a, b, bodies, surfaces, h)
         drawn = dtype(0.0)
         to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
@@ -173,7 +177,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 if start != patch:
                     patch = start
                     for i in range(corners):
-                        outline[i] = geo.next_corner(world, start, i, start, corners, xa, xb, f)
+                        outline[i] = geo.next_corner(
+                            world, start, i, start, corners, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1
+                        )
                     perimeter = dtype(0.0)
                     for i in range(corners):
                         perimeter += wp.length(outline[(i + 1) % corners] - outline[i])
@@ -181,12 +187,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 part = part * polygon_share(
                     outline[(at + corners - 1) % corners], outline[at], outline[(at + 1) % corners], perimeter
                 )
-            else:
+            elif f.share[world, c] != SHARE_FIXED:
                 part = part * geo.fixed_share(
                     f.share[world, c], f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c]
                 )
             if f.blend[world, c] >= 0:
-                part = part * hand.factor(world, f.blend[world, c], xa, xb, f)
+                part = part * hand.factor(
+                    world, f.blend[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.blend_edges
+                )
             drawn = dtype(0.0)
             to = vec3()
             if f.patch_count[world, c] > 0:
@@ -222,7 +230,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             )  # fmt: skip
 
     return SimpleNamespace(
-        row=row, row_of=row_of, part_of=part_of, of_pair=of_pair, mass_of=mass_of, kernel=rows_kernel
+        row=row, row_of=row_of, polygon_part=polygon_part, of_pair=of_pair, mass_of=mass_of, kernel=rows_kernel
     )
 
 

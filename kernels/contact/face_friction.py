@@ -71,34 +71,45 @@ def make(dtype: Any) -> SimpleNamespace:
         return wp.cross(n, (centre - point) * pull)
 
     @wp.func
-    def half_sides(world: int, c: int, start: int, count: int, xa: transform, xb: transform, f: FeatureTable):
+    def half_sides(
+        world: int, c: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
         """Half of the length of the two sides that meet in a polygon's corner [m]."""
-        before = geo.next_corner(world, c, -1, start, count, xa, xb, f)
-        here = geo.next_corner(world, c, 0, start, count, xa, xb, f)
-        after = geo.next_corner(world, c, 1, start, count, xa, xb, f)
+        before = geo.next_corner(world, c, -1, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+        here = geo.next_corner(world, c, 0, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+        after = geo.next_corner(world, c, 1, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
         return dtype(0.5) * (wp.length(here - before) + wp.length(after - here))
 
     @wp.func
-    def polygon_sums(world: int, start: int, count: int, origin: vec3, xa: transform, xb: transform, f: FeatureTable):
+    def polygon_sums(
+        world: int, start: int, count: int, origin: vec3, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
         """Moments about ``origin`` of a polygon's corners, weighted by their sides."""
         total = vec10()
         for i in range(count):
             c = start + i
-            here = geo.next_corner(world, c, 0, start, count, xa, xb, f)
-            part = half_sides(world, c, start, count, xa, xb, f)
+            here = geo.next_corner(world, c, 0, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+            part = half_sides(world, c, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
             total += moments(part, here - origin)
         return total
 
     @wp.func
     def area_sums(
-        world: int, start: int, count: int, origin: vec3, n: vec3, xa: transform, xb: transform, f: FeatureTable
-    ):
+        world: int, start: int, count: int, origin: vec3, n: vec3, xa: transform, xb: transform,
+        kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
         """Moments about ``origin`` of a polygon's area, by triangles with ``origin``."""
         total = vec10()
         for i in range(count):
             c = start + i
-            x = geo.next_corner(world, c, 0, start, count, xa, xb, f) - origin
-            y = geo.next_corner(world, c, 1, start, count, xa, xb, f) - origin
+            x = geo.next_corner(world, c, 0, start, count, xa, xb, kind, a0, a1, a2, b0, b1) - origin
+            y = geo.next_corner(world, c, 1, start, count, xa, xb, kind, a0, a1, a2, b0, b1) - origin
             part = dtype(0.5) * wp.dot(n, wp.cross(x, y))
             # three points, midway along the sides of the triangle, have all its moments up to the second
             third = part / dtype(3.0)
@@ -107,26 +118,36 @@ def make(dtype: Any) -> SimpleNamespace:
         return total
 
     @wp.func
-    def gap_of(world: int, c: int, xa: transform, xb: transform, f: FeatureTable):
+    def gap_of(
+        world: int, c: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3),
+        a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3),
+        b1: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
+        sign: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
         gap, _n, _point = geo.locate(
-            f.kind[world, c], xa, xb, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c], f.b1[world, c],
-            f.radius_a[world, c], f.radius_b[world, c], f.sign[world, c],
+            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
+            radius_a[world, c], radius_b[world, c], sign[world, c],
         )  # fmt: skip
         return gap
 
     @wp.func
-    def lowest_of(world: int, start: int, count: int, xa: transform, xb: transform, f: FeatureTable):
+    def lowest_of(
+        world: int, start: int, count: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype),
+        radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
         """Slot of a patch's lowest corner."""
         lowest = int(start)
         least = dtype(1.0e30)
         for i in range(count):
-            gap = gap_of(world, start + i, xa, xb, f)
+            gap = gap_of(world, start + i, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign)
             if gap < least:
                 least = gap
                 lowest = start + i
         return lowest
 
-    @wp.func
+    @wp.func(inline=True)
     def weight_sums(
         world: int, start: int, count: int, origin: vec3, height: dtype, lift: dtype, xa: transform, xb: transform,
         f: FeatureTable,
@@ -141,7 +162,7 @@ def make(dtype: Any) -> SimpleNamespace:
             )  # fmt: skip
             part = f.weight[world, c]
             if f.share[world, c] == SHARE_POLYGON:
-                part = part * half_sides(world, c, start, count, xa, xb, f)
+                part = part * half_sides(world, c, start, count, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1)
             else:
                 part = part * geo.fixed_share(
                     f.share[world, c], f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c]
@@ -150,20 +171,24 @@ def make(dtype: Any) -> SimpleNamespace:
         return total
 
     @wp.func
-    def of_polygon(world: int, c: int, corners: int, origin: vec3, xa: transform, xb: transform, f: FeatureTable):
+    def of_polygon(
+        world: int, c: int, corners: int, origin: vec3, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
+        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
+    ):  # fmt: skip
         """Arm, roundness and size [m] of a polygon."""
-        n = wp.normalize(wp.transform_vector(xa, f.a1[world, c]))
-        outline = polygon_sums(world, c, corners, origin, xa, xb, f)
+        n = wp.normalize(wp.transform_vector(xa, a1[world, c]))
+        outline = polygon_sums(world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1)
         across, even = spread(outline)
         arm = dtype(LINE_ARM)
-        area = area_sums(world, c, corners, origin, n, xa, xb, f)
+        area = area_sums(world, c, corners, origin, n, xa, xb, kind, a0, a1, a2, b0, b1)
         if wp.abs(area[0]) > dtype(1.0e-6) * outline[0] * outline[0]:
             within, compact = spread(area)
             shape = dtype(LINE) + dtype(bulge) * compact / (compact + dtype(BEND))
             arm = shape * wp.sqrt(within / across)
         return arm, even, wp.sqrt(across)
 
-    @wp.func
+    @wp.func(inline=True)
     def find_patch(world: int, c: int, corners: int, xa: transform, xb: transform, f: FeatureTable):
         """Middle of a patch [m] and how far friction is drawn in there."""
         origin = geo.core_point_b(
@@ -173,36 +198,53 @@ def make(dtype: Any) -> SimpleNamespace:
         even = f.patch_arm[world, c][1]
         size = f.patch_arm[world, c][2]
         if f.share[world, c] == SHARE_POLYGON:
-            arm_polygon, even_polygon, size_polygon = of_polygon(world, c, corners, origin, xa, xb, f)
+            arm_polygon, even_polygon, size_polygon = of_polygon(
+                world, c, corners, origin, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1
+            )
             arm = arm_polygon
             even = even_polygon
             size = size_polygon
         height = dtype(FACE_TILT) * size
-        lowest = lowest_of(world, c, corners, xa, xb, f)
-        gap = gap_of(world, lowest, xa, xb, f)
+        lowest = lowest_of(
+            world, c, corners, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign
+        )
+        gap = gap_of(world, lowest, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign)
         sums = weight_sums(world, c, corners, origin, height, lifted(gap, height), xa, xb, f)
         return origin + mean(sums), drawn_in(sums, arm, even)
 
+    @wp.func(inline=True)
+    def find_at(
+        world: int, c: int, xa: transform, xb: transform, f: FeatureTable, centre: wp.array2d(dtype=vec3),
+        pull: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        middle, drawn = find_patch(world, c, f.patch_count[world, c], xa, xb, f)
+        centre[world, c] = middle
+        pull[world, c] = drawn
+
+    @wp.func_replay(find_at)
+    def find_again(
+        world: int, c: int, xa: transform, xb: transform, f: FeatureTable, centre: wp.array2d(dtype=vec3),
+        pull: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Nothing: the pass before an adjoint needs neither."""
+        return
+
     @wp.kernel(module="unique")
     def find_kernel(
-        shapes: Shapes, body_q: wp.array2d(dtype=transform), f: FeatureTable,
+        shapes: Shapes, body_q: wp.array2d(dtype=transform), f: FeatureTable, stride: int,
         # out, in the slot of a patch's first corner
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        world, c = wp.tid()
-        if c >= f.count[world]:
-            return
-        corners = f.patch_count[world, c]
-        if corners == 0 or f.patch_start[world, c] != c:
-            return
-        a = shapes.body[f.shape_a[world, c]]
-        if flat_on_plane(f.kind[world, c], f.share[world, c], a):
-            return
-        xa = geo.body_pose(body_q, world, a)
-        xb = geo.body_pose(body_q, world, shapes.body[f.shape_b[world, c]])
-        middle, drawn = find_patch(world, c, corners, xa, xb, f)
-        centre[world, c] = middle
-        pull[world, c] = drawn
+        world, thread = wp.tid()
+        steps = (f.count[world] - thread + stride - 1) / stride
+        for k in range(steps):
+            c = thread + (steps - 1 - k) * stride  # the adjoint then adds in the contacts' order
+            if f.patch_count[world, c] > 0 and f.patch_start[world, c] == c:
+                a = shapes.body[f.shape_a[world, c]]
+                if not flat_on_plane(f.kind[world, c], f.share[world, c], a):
+                    xa = geo.body_pose(body_q, world, a)
+                    xb = geo.body_pose(body_q, world, shapes.body[f.shape_b[world, c]])
+                    find_at(world, c, xa, xb, f, centre, pull)
 
     return SimpleNamespace(
         twist=twist, flat_on_plane=flat_on_plane, find_on_plane=flat.find_on_plane, find_patch=find_patch,
@@ -230,10 +272,11 @@ def find_adjoint(
     if not model.other_patches:
         return
     kernel = make(dtype).kernel
+    stride = capacity if body_q.device.is_cuda else 1
     wp.launch(
         kernel,
-        dim=f.kind.shape,
-        inputs=[m.shapes, body_q, f.struct],
+        dim=(worlds, stride),
+        inputs=[m.shapes, body_q, f.struct, stride],
         outputs=[rows.centre, rows.pull],
         adjoint=True,
         adj_inputs=by_name(kernel, body_q=g.body_q, centre=g.centre, pull=g.pull),

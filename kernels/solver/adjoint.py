@@ -12,8 +12,8 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..collision import contact_geometry, features
-from ..collision.features import SHARE_FIXED, Features
+from ..collision import contact_geometry, edge_blend, features
+from ..collision.features import SHARE_FIXED, SHARE_POLYGON, Features
 from ..contact import contact_rows as rows
 from ..contact import face_friction, law, row_arrays
 from ..contact.row_arrays import ContactRows
@@ -38,7 +38,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     model = model_arrays.make(dtype)
     Bodies, Shapes, Surfaces, Actuators = model.Bodies, model.Shapes, model.Surfaces, model.Actuators
     contact_law, dyn, row_ns = law.make(dtype, resists, softens), motion.make(dtype), rows.make(dtype)
-    geo = contact_geometry.make(dtype)
+    geo, hand = contact_geometry.make(dtype), edge_blend.make(dtype)
     if softens:
         row_ns = rows.make(dtype, resists, softens)
     hessians, lin = dense_hessian.make(dtype, resists, softens), dense_algebra.make(dtype)
@@ -79,7 +79,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         lin.solve(work.hessian, work.vector, world, bodies.dofs)
         lin.spread(work.vector, bodies.dof_index, world, z)
 
-    @wp.func
+    @wp.func(inline=True)
     def contact_power(
         world: int, c: int, bodies: Bodies, shapes: Shapes, surfaces: Surfaces, body_q: wp.array2d(dtype=transform),
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
@@ -96,8 +96,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
         part = f.weight[world, c]
-        if f.share[world, c] != SHARE_FIXED or f.blend[world, c] >= 0:
-            part = row_ns.part_of(world, c, xa, xb, f)
+        share = f.share[world, c]
+        if share == SHARE_POLYGON:
+            part = part * row_ns.polygon_part(
+                world, c, f.patch_start[world, c], f.patch_count[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1
+            )
+        elif share != SHARE_FIXED:
+            part = part * geo.fixed_share(share, f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c])
+        if f.blend[world, c] >= 0:
+            part = part * hand.factor(
+                world, f.blend[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.blend_edges
+            )
         stiffness, damping, mu = row_ns.of_pair(world, sa, sb, a, b, bodies, surfaces, h)
         drawn = dtype(0.0)
         to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))

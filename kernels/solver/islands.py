@@ -50,6 +50,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
     small = dense.make(dtype, resists, softens)
+    Coefficients = contact_law.Coefficients
     Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
     Rows, Work = row_arrays.make(dtype, resists, softens), scratch_arrays.make(dtype, contact_law.Motion).Islands
     Report = solver_report.make(dtype)
@@ -204,10 +205,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
 
     @wp.func
     def put_contacts(
-        world: int, island: int, g: Graph, rows: Rows, v: wp.array2d(dtype=spatial), change: int, work: Work
-    ):
+        world: int, island: int, g: Graph, row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
+        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
+        coefficients: wp.array2d(dtype=Coefficients),
+        v: wp.array2d(dtype=spatial), change: int, stride: int, search_data: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
         """Store an island's contacts at the velocities ``v``, or their ``change`` if v is one; returns their number."""
-        stride = work.slip.shape[1]
         at = int(0)
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
@@ -226,35 +229,31 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 else:
                     for k_at in range(at, end):
                         c = first + k_at
-                        line.put_law(work.search_data, world, k_at, stride, rows.coefficients[world, c])
-                        if rows.body_a[world, c] == bi:
+                        line.put_law(search_data, world, k_at, stride, coefficients[world, c])
+                        if row_a[world, c] == bi:
                             eight.put_arms(
-                                work.search_data, world, k_at, stride, rows.normal[world, c], rows.arm_a[world, c],
-                                rows.arm_b[world, c], rows.twist[world, c],
+                                search_data, world, k_at, stride, normal[world, c], arm_a[world, c], arm_b[world, c],
+                                twist[world, c],
                             )  # fmt: skip
                         else:
                             eight.put_arms(
-                                work.search_data, world, k_at, stride, -rows.normal[world, c], rows.arm_b[world, c],
-                                rows.arm_a[world, c], -rows.twist[world, c],
+                                search_data, world, k_at, stride, -normal[world, c], arm_b[world, c], arm_a[world, c],
+                                -twist[world, c],
                             )  # fmt: skip
-                eight.put_relative(work.search_data, world, at, end, stride, vi, vj, to)
+                eight.put_relative(search_data, world, at, end, stride, vi, vj, to)
                 at = end
             else:
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                     va = vi
                     vb = vj
-                    if rows.body_a[world, c] != bi:
+                    if row_a[world, c] != bi:
                         va = vj
                         vb = vi
-                    u = contact_law.between(
-                        va, vb, rows.arm_a[world, c], rows.arm_b[world, c], rows.normal[world, c], rows.twist[world, c]
-                    )
+                    u = contact_law.between(va, vb, arm_a[world, c], arm_b[world, c], normal[world, c], twist[world, c])
                     if change == 1:
-                        line.put_change(work.search_data, world, at, stride, rows.normal[world, c], u)
+                        line.put_change(search_data, world, at, stride, normal[world, c], u)
                     else:
-                        line.put(
-                            work.search_data, world, at, stride, rows.normal[world, c], rows.coefficients[world, c], u
-                        )
+                        line.put(search_data, world, at, stride, normal[world, c], coefficients[world, c], u)
                     at += 1
         return at
 
@@ -339,7 +338,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             most = int(0)
             worst = dtype(0.0)
             for island in range(g.islands[world]):
-                contacts = put_contacts(world, island, g, rows, body_v1, 0, work)
+                contacts = put_contacts(
+                    world, island, g, rows.body_a, rows.normal, rows.arm_a, rows.arm_b, rows.twist, rows.coefficients,
+                    body_v1, 0, stride, work.search_data,
+                )  # fmt: skip
                 line.advance(work.search_data, world, stride, contacts, dtype(0.0), eps)
                 iteration = int(0)
                 sticks = dtype(stickiest)
@@ -375,7 +377,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         lin.factor(world, island, g, body_count, work.diagonal, work.below)
                         lin.solve(world, island, g, work.diagonal, work.below, work.direction)
                         slope_0, curve = start_slope(world, island, g, bodies, actuators, h, work)
-                        put_contacts(world, island, g, rows, work.direction, 1, work)
+                        put_contacts(
+                            world, island, g, rows.body_a, rows.normal, rows.arm_a, rows.arm_b, rows.twist,
+                            rows.coefficients, work.direction, 1, stride, work.search_data,
+                        )  # fmt: skip
                         if slope_0 < dtype(0.0):
                             alpha = line.search(work.search_data, world, stride, contacts, eps, slope_0, curve)
                             for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
