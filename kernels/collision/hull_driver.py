@@ -82,17 +82,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
             near = farthest
             if all_pairs == 0:
                 near = near_by.pair_near(
-                    world,
-                    shape_a,
-                    shape_b,
-                    shapes.body,
-                    found.bounding_sphere,
-                    body_v0,
-                    body_v1,
-                    margin,
-                    reach[world],
-                    fall,
-                )
+                    world, shape_a, shape_b, shapes.body, found.bounding_sphere, body_v0, body_v1, margin,
+                    reach[world], fall,
+                )  # fmt: skip
             if extend and (found.listed[world, i] == 1 or found.gap[world, i] >= near):
                 continue
             start = n

@@ -25,7 +25,7 @@ THREADS_PER_WORLD = 32
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The functions ``row`` and ``mass_of`` and the forward kernel, for one precision; see ``law.py``."""
+    """``row``, its parts and the forward kernel for one precision and contact law; see ``law.py``."""
     p = precision(dtype)
     vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
     vec6 = wp.types.vector(6, dtype)

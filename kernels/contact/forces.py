@@ -74,15 +74,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         point[world, c] = place
         direction[world, c] = rows.normal[world, c]
         u = contact_law.relative_motion(
-            body_v1,
-            world,
-            a,
-            b,
-            rows.arm_a[world, c],
-            rows.arm_b[world, c],
-            rows.normal[world, c],
+            body_v1, world, a, b, rows.arm_a[world, c], rows.arm_b[world, c], rows.normal[world, c],
             rows.twist[world, c],
-        )
+        )  # fmt: skip
         push = contact_law.impulse(u, rows.normal[world, c], rows.coefficients[world, c], eps) / h
         if wp.static(resists):
             force[world, c] = dyn.linear(push)

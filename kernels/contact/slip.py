@@ -327,15 +327,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         for c in range(count[world]):
             n = rows.normal[world, c]
             u = contact_law.relative_motion(
-                body_v1,
-                world,
-                rows.body_a[world, c],
-                rows.body_b[world, c],
-                rows.arm_a[world, c],
-                rows.arm_b[world, c],
-                n,
-                rows.twist[world, c],
-            )
+                body_v1, world, rows.body_a[world, c], rows.body_b[world, c], rows.arm_a[world, c],
+                rows.arm_b[world, c], n, rows.twist[world, c],
+            )  # fmt: skip
             push = contact_law.impulse(u, n, rows.coefficients[world, c], eps) / h
             if wp.static(resists):
                 force[world, c] = dyn.linear(push)

@@ -283,20 +283,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 swapped = int(g.rank[world, bi] > g.rank[world, bj])
             end = at + g.edge_end[world, e] - g.edge_start[world, e]
             eight.add_curvature(
-                work.search_data,
-                world,
-                at,
-                end,
-                stride,
-                eps,
-                work.diagonal,
-                work.below,
-                bi,
-                bj,
-                slot,
-                swapped,
+                work.search_data, world, at, end, stride, eps, work.diagonal, work.below, bi, bj, slot, swapped,
                 mass * sticks,
-            )
+            )  # fmt: skip
             at = end
         hessian.lock(world, island, g, bodies, work)
 
