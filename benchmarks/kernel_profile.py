@@ -54,12 +54,11 @@ def kernels(batch: WorldBatch) -> dict[str, Callable[[], object]]:
     g = dataclasses.replace(adj, body_q=batch.adj_q[STEP], body_v0=batch.adj_v[STEP], control=batch.adj_control[STEP])
     return {
         "detect": lambda: detect(
-            real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size, shape_pose=a.shape_pose,
-            gravity=a.gravity, body_q=q, body_v=v, near=batch.near, features=f, margin=batch.margin + batch.felt(stage),
-            **batch._detect,
+            real, shapes=a.shapes, gravity=a.gravity, body_q=q, body_v=v, near=batch.near, features=f,
+            margin=batch.margin + batch.felt(stage), **batch._detect,
         ),
         "missed pairs": lambda: broad_phase.find_missed_pairs(
-            real, a.shape_body, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage), first_pass=True,
+            real, a.shapes, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage), first_pass=True,
             failures=None,
         ),
         "rows": lambda: contact_rows.prepare(real, a, q, v, f, stage.rows, h=h,

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from ..core import model_arrays, solver_report
 from ..core.precision import precision
 from ..core.shape_types import TYPE_PLANE
 from ..core.solver_report import SolverReport, step_failed
+from ..core.struct_arguments import filled
 from . import bounds
 
-__all__ = ["FEW_PAIRS", "NearArrays", "find_missed_pairs", "find_pairs", "make", "place_shapes"]
+__all__ = ["FEW_PAIRS", "NearArrays", "find_missed_pairs", "find_pairs", "make", "make_struct", "place_shapes"]
 
 FEW_PAIRS = 32
 """Scenes of no more pairs do without the broad phase."""
@@ -37,7 +39,31 @@ LOOKING = wp.constant(-1)
 """Mark of a world while there are more lists of pairs to look at."""
 
 
-@dataclass
+@functools.cache
+def make_struct(dtype: Any) -> Any:
+    """The struct ``NearPairs`` for one precision: the arrays of ``NearArrays`` for one kind of pairs."""
+    p = precision(dtype)
+
+    @wp.struct
+    class NearPairs:
+        """Pairs that may touch, without convex meshes or with them; fields as in ``NearArrays``."""
+
+        shape_q: wp.array2d(dtype=p.transform)
+        bounding_sphere: wp.array2d(dtype=p.vec2)
+        pairs: wp.array(dtype=wp.vec2i)
+        near: wp.array2d(dtype=int)
+        count: wp.array(dtype=int)
+        gap: wp.array2d(dtype=dtype)
+        listed: wp.array2d(dtype=int)
+        radius: wp.array(dtype=dtype)
+        repeat: wp.array(dtype=int)
+        looks: wp.array(dtype=int)
+        listed_v: wp.array2d(dtype=p.spatial)
+
+    return NearPairs
+
+
+@dataclass(frozen=True)
 class NearArrays:
     """Where the shapes are, and which pairs are near. W worlds, S shapes, P pairs of a kind."""
 
@@ -55,6 +81,19 @@ class NearArrays:
     looks: wp.array  # int32 [2]: whether any world was marked after the first look, and after the second
     listed_v: wp.array  # spatial [W, B]: velocities after the step for which those are to be listed
     exhaustive: bool  # whether all pairs always count as near
+
+    @functools.cached_property
+    def structs(self) -> tuple[Any, ...]:
+        """The structs ``NearPairs`` of these arrays, as ``pairs``."""
+        parts = zip(self.pairs, self.lists, self.counts, self.gaps, self.listed, strict=True)
+        return tuple(
+            filled(
+                make_struct(self.radius.dtype), shape_q=self.shape_q, bounding_sphere=self.bounding_sphere, pairs=pairs,
+                near=near, count=count, gap=gap, listed=listed, radius=self.radius, repeat=self.repeat,
+                looks=self.looks, listed_v=self.listed_v,
+            )
+            for pairs, near, count, gap, listed in parts
+        )  # fmt: skip
 
     @classmethod
     def allocate(
@@ -88,7 +127,8 @@ def make(dtype: Any) -> SimpleNamespace:
     """The kernels for one precision."""
     p = precision(dtype)
     vec2, vec3, spatial, transform = p.vec2, p.vec3, p.spatial, p.transform
-    near_by = bounds.make(dtype)
+    near_by, NearPairs = bounds.make(dtype), make_struct(dtype)
+    Shapes, Report = model_arrays.make(dtype).Shapes, solver_report.make(dtype)
     bounding_radius, approach_speed, pair_speed = near_by.bounding_radius, near_by.approach_speed, near_by.pair_speed
 
     @wp.func
@@ -98,84 +138,66 @@ def make(dtype: Any) -> SimpleNamespace:
         return wp.dot(up, x - wp.transform_get_translation(plane))
 
     @wp.kernel(enable_backward=False, module="unique")
-    def place_kernel(
-        # model
-        shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int), shape_size: wp.array2d(dtype=vec3),
-        shape_pose: wp.array(dtype=transform),
-        # state in
-        body_q: wp.array2d(dtype=transform),
-        # out
-        shape_q: wp.array2d(dtype=transform), bounding_sphere: wp.array2d(dtype=vec2), looks: wp.array(dtype=int),
-    ):  # fmt: skip
+    def place_kernel(shapes: Shapes, body_q: wp.array2d(dtype=transform), found: NearPairs):
         world, s = wp.tid()
         if world == 0 and s == 0:
-            looks[0] = 0
-            looks[1] = 0
-        pose = shape_pose[s]
-        radius = bounding_radius(shape_type[s], shape_size[world, s])
+            found.looks[0] = 0
+            found.looks[1] = 0
+        pose = shapes.pose[s]
+        radius = bounding_radius(shapes.kind[s], shapes.size[world, s])
         reach = dtype(0.0)
-        if shape_body[s] >= 0:
+        if shapes.body[s] >= 0:
             reach = wp.length(wp.transform_get_translation(pose)) + radius
-            pose = wp.transform_multiply(body_q[world, shape_body[s]], pose)
-        shape_q[world, s] = pose
-        bounding_sphere[world, s] = vec2(radius, reach)
+            pose = wp.transform_multiply(body_q[world, shapes.body[s]], pose)
+        found.shape_q[world, s] = pose
+        found.bounding_sphere[world, s] = vec2(radius, reach)
 
     @wp.kernel(enable_backward=False, module="unique")
     def pairs_kernel(
-        # model
-        pairs: wp.array(dtype=wp.vec2i), shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
-        gravity: wp.array(dtype=vec3),
-        # state in
-        shape_q: wp.array2d(dtype=transform), bounding_sphere: wp.array2d(dtype=vec2),
-        body_v0: wp.array2d(dtype=spatial),
-        body_v1: wp.array2d(dtype=spatial), first_pass: int, all_pairs: int, repeat: wp.array(dtype=int), margin: dtype,
+        shapes: Shapes, gravity: wp.array(dtype=vec3), body_v0: wp.array2d(dtype=spatial),
+        body_v1: wp.array2d(dtype=spatial), first_pass: int, all_pairs: int, margin: dtype,
         reach: wp.array(dtype=dtype), h: dtype,
-        # out
-        near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int), radius: wp.array(dtype=dtype),
+        # in and out
+        found: NearPairs,
     ):  # fmt: skip
         world = wp.tid()
         if first_pass == 0:
-            mark = repeat[world]
+            mark = found.repeat[world]
             if mark == 0 or (mark == MORE and all_pairs == 0):
                 return
         fall = h * wp.length(gravity[world])
-        near = near_by.world_near(world, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall)
+        near = near_by.world_near(
+            world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, reach[world], fall
+        )
         n = int(0)
-        for i in range(pairs.shape[0]):
-            pair = pairs[i]
+        for i in range(found.pairs.shape[0]):
+            pair = found.pairs[i]
             a = pair[0]
             b = pair[1]
-            centre = wp.transform_get_translation(shape_q[world, b])
-            room = bounding_sphere[world, b][0] + near
+            centre = wp.transform_get_translation(found.shape_q[world, b])
+            room = found.bounding_sphere[world, b][0] + near
             close = bool(False)
-            if shape_type[a] == TYPE_PLANE:
-                close = height(shape_q[world, a], centre) < room
+            if shapes.kind[a] == TYPE_PLANE:
+                close = height(found.shape_q[world, a], centre) < room
             else:
-                between = centre - wp.transform_get_translation(shape_q[world, a])
-                room = wp.max(bounding_sphere[world, a][0] + room, dtype(0.0))
+                between = centre - wp.transform_get_translation(found.shape_q[world, a])
+                room = wp.max(found.bounding_sphere[world, a][0] + room, dtype(0.0))
                 close = wp.dot(between, between) < room * room
             if close:
-                near_list[world, n] = i
+                found.near[world, n] = i
                 n += 1
-        near_count[world] = n
-        radius[world] = near
+        found.count[world] = n
+        found.radius[world] = near
 
     @wp.kernel(enable_backward=False, module="unique")
     def missed_pairs_kernel(
-        # model
-        pairs: wp.array(dtype=wp.vec2i), shape_body: wp.array(dtype=int),
-        # state in
-        bounding_sphere: wp.array2d(dtype=vec2), body_v1: wp.array2d(dtype=spatial), first_pass: int,
-        reach: wp.array(dtype=dtype),
-        felt: dtype, radius: wp.array(dtype=dtype), near_list: wp.array2d(dtype=int), near_count: wp.array(dtype=int),
-        near_gap: wp.array2d(dtype=dtype), listed: wp.array2d(dtype=int), begin: int, end: int, give_up: int,
-        # out
-        repeat: wp.array(dtype=int), looks: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial),
-        steps: wp.array(dtype=int), failed: wp.array(dtype=int), first_failure: wp.array(dtype=int),
-        last_failure: wp.array(dtype=int),
+        shapes: Shapes, body_v1: wp.array2d(dtype=spatial), first_pass: int, reach: wp.array(dtype=dtype), felt: dtype,
+        begin: int, end: int, give_up: int,
+        # in and out
+        found: NearPairs, report: Report,
     ):  # fmt: skip
         world = wp.tid()
-        mark = repeat[world]
+        mark = found.repeat[world]
         if mark == 0 and (first_pass == 0 or begin == 0):
             return
         if mark == LOOKING or begin != 0:
@@ -184,43 +206,38 @@ def make(dtype: Any) -> SimpleNamespace:
         if mark != ANEW:
             if (
                 begin != 0
-                and felt + ahead * approach_speed(world, shape_body, bounding_sphere, body_v1) > radius[world]
+                and felt + ahead * approach_speed(world, shapes.body, found.bounding_sphere, body_v1)
+                > found.radius[world]
             ):
                 mark = ANEW
             else:
-                for k in range(near_count[world]):
-                    pair = pairs[near_list[world, k]]
-                    speed = pair_speed(world, pair[0], pair[1], shape_body, bounding_sphere, body_v1)
-                    if near_gap[world, k] < felt + ahead * speed:
-                        mark = wp.max(mark, wp.where(listed[world, k] == 1, ANEW, MORE))
+                for k in range(found.count[world]):
+                    pair = found.pairs[found.near[world, k]]
+                    speed = pair_speed(world, pair[0], pair[1], shapes.body, found.bounding_sphere, body_v1)
+                    if found.gap[world, k] < felt + ahead * speed:
+                        mark = wp.max(mark, wp.where(found.listed[world, k] == 1, ANEW, MORE))
         if mark == 0 and end == 0:
             mark = LOOKING
-        repeat[world] = mark
+        found.repeat[world] = mark
         if end != 0 and mark != 0:
             for body in range(body_v1.shape[1]):
-                listed_v[world, body] = body_v1[world, body]
+                found.listed_v[world, body] = body_v1[world, body]
             if give_up == 0:
-                looks[1 - first_pass] = 1
+                found.looks[1 - first_pass] = 1
             else:
-                step_failed(world, steps, failed, first_failure, last_failure)
+                step_failed(world, report.steps, report.failed, report.first_failure, report.last_failure)
 
     return SimpleNamespace(place=place_kernel, pairs=pairs_kernel, find_missed_pairs=missed_pairs_kernel)
 
 
-def place_shapes(
-    dtype: Any, shape_type: wp.array, shape_body: wp.array, shape_size: wp.array, shape_pose: wp.array,
-    body_q: wp.array, near: NearArrays,
-) -> None:  # fmt: skip
-    """Poses and bounding spheres of all shapes at the poses ``body_q`` [W, B]."""
-    wp.launch(
-        make(dtype).place, dim=near.shape_q.shape, inputs=[shape_type, shape_body, shape_size, shape_pose, body_q],
-        outputs=[near.shape_q, near.bounding_sphere, near.looks], device=body_q.device,
-    )  # fmt: skip
+def place_shapes(dtype: Any, shapes: Any, body_q: wp.array, near: NearArrays) -> None:
+    """Poses and bounding spheres of all shapes at the poses ``body_q`` [W, B]; ``shapes`` of ``ModelArrays``."""
+    wp.launch(make(dtype).place, dim=near.shape_q.shape, inputs=[shapes, body_q, near.structs[0]], device=body_q.device)
 
 
 def find_pairs(
-    dtype: Any, shape_type: wp.array, shape_body: wp.array, gravity: wp.array, body_v0: wp.array, body_v1: wp.array,
-    near: NearArrays, *, margin: float, reach: wp.array, h: float, first_pass: bool, all_pairs: bool = False,
+    dtype: Any, shapes: Any, gravity: wp.array, body_v0: wp.array, body_v1: wp.array, near: NearArrays, *,
+    margin: float, reach: wp.array, h: float, first_pass: bool, all_pairs: bool = False,
 ) -> None:  # fmt: skip
     """List the pairs whose bounding spheres are near each other.
 
@@ -228,19 +245,18 @@ def find_pairs(
     """
     if near.exhaustive:
         return
-    for pairs, near_list, near_count in zip(near.pairs, near.lists, near.counts, strict=True):
+    for pairs in near.structs:
         wp.launch(
             make(dtype).pairs, dim=body_v0.shape[0],
             inputs=[
-                pairs, shape_type, shape_body, gravity, near.shape_q, near.bounding_sphere, body_v0, body_v1,
-                int(first_pass), int(all_pairs), near.repeat, margin, reach, h,
+                shapes, gravity, body_v0, body_v1, int(first_pass), int(all_pairs), margin, reach, h, pairs,
             ],
-            outputs=[near_list, near_count, near.radius], device=body_v0.device,
+            device=body_v0.device,
         )  # fmt: skip
 
 
 def find_missed_pairs(
-    dtype: Any, shape_body: wp.array, body_v1: wp.array, near: NearArrays, *, reach: wp.array,
+    dtype: Any, shapes: Any, body_v1: wp.array, near: NearArrays, *, reach: wp.array,
     felt: float = 0.0, first_pass: bool = True, failures: SolverReport | None = None,
 ) -> None:  # fmt: skip
     """Mark the worlds in which a contact may act at ``body_v1`` that was not listed.
@@ -251,15 +267,19 @@ def find_missed_pairs(
     holds, for the worlds marked, the velocities to list the contacts for. With ``failures`` there is no further look,
     and a marked world counts as a failed step.
     """
-    report: tuple[Any, ...] = (None,) * 4 if failures is None else failures.of_steps
-    lists = list(zip(near.pairs, near.lists, near.counts, near.gaps, near.listed, strict=True))
-    for i, (pairs, near_list, near_count, near_gap, has_contacts) in enumerate(lists):
+    report = _no_report(dtype) if failures is None else failures.struct
+    last = len(near.structs) - 1
+    for i, pairs in enumerate(near.structs):
         wp.launch(
             make(dtype).find_missed_pairs, dim=body_v1.shape[0],
             inputs=[
-                pairs, shape_body, near.bounding_sphere, body_v1, int(first_pass), reach, felt, near.radius,
-                near_list, near_count,
-                near_gap, has_contacts, int(i == 0), int(i + 1 == len(lists)), int(failures is not None),
+                shapes, body_v1, int(first_pass), reach, felt, int(i == 0), int(i == last), int(failures is not None),
+                pairs, report,
             ],
-            outputs=[near.repeat, near.looks, near.listed_v, *report], device=body_v1.device,
+            device=body_v1.device,
         )  # fmt: skip
+
+
+@functools.cache
+def _no_report(dtype: Any) -> Any:
+    return solver_report.make(dtype)()

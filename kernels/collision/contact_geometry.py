@@ -118,7 +118,7 @@ def make(dtype: Any) -> SimpleNamespace:
         point = middle + n * (half * (radius_a - radius_b))
         return gap - radius_a - radius_b, n, point
 
-    @wp.func
+    @wp.func(inline=False)
     def fixed_share(share: int, share_plane: int, xa: transform, xb: transform, s0: vec3, s1: vec3):
         """Factor [1] of the weight for all kinds of share but SHARE_POLYGON."""
         factor = dtype(1.0)

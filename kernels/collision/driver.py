@@ -14,10 +14,11 @@ from typing import Any
 
 import warp as wp
 
+from ..core import model_arrays
 from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
 from ..core.shape_types import TYPE_BOX, TYPE_CAPSULE, TYPE_PLANE, TYPE_SPHERE
-from . import bounds, broad_phase, feature_table, hull_driver, pair_table
+from . import bounds, broad_phase, features, hull_driver, pair_table
 from .broad_phase import NearArrays
 from .features import Features
 
@@ -28,74 +29,72 @@ __all__ = ["detect", "make"]
 def make(dtype: Any) -> types.SimpleNamespace:
     """The detection kernel for one precision."""
     p = precision(dtype)
-    scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
+    scalar, vec3, spatial = p.scalar, p.vec3, p.spatial
     near_by = bounds.make(dtype)
     side = near_by.side
-    writer = feature_table.make(dtype)
     collide = pair_table.functions(dtype, hulls=False)
     most = pair_table.most()
     broken = pair_table.BROKEN
-    FeatureTable = writer.FeatureTable
+    Shapes, NearPairs = model_arrays.make(dtype).Shapes, broad_phase.make_struct(dtype)
+    FeatureTable = features.make(dtype)
 
     @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
     def detect_kernel(
         # model
-        pair_list: wp.array(dtype=wp.vec2i), shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int),
-        shape_size: wp.array2d(dtype=vec3), shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
+        shapes: Shapes, gravity: wp.array(dtype=vec3),
         # state in
-        shape_q: wp.array2d(dtype=transform), bounding_sphere: wp.array2d(dtype=p.vec2),
-        near_list: wp.array2d(dtype=int),
-        near_count: wp.array(dtype=int), first_pass: int, all_pairs: int, repeat: wp.array(dtype=int),
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
-        margin: scalar, reach: wp.array(dtype=scalar), step: scalar, append: int,
-        # features out
-        table: FeatureTable, count: wp.array(dtype=int), needed: wp.array(dtype=int),
-        near_gap: wp.array2d(dtype=scalar), listed: wp.array2d(dtype=int),
+        first_pass: int, all_pairs: int, margin: scalar, reach: wp.array(dtype=scalar), step: scalar, append: int,
+        # in and out
+        found: NearPairs,
+        # out
+        table: FeatureTable,
     ):  # fmt: skip
         world = wp.tid()
-        if first_pass == 0 and repeat[world] == 0:
+        if first_pass == 0 and found.repeat[world] == 0:
             return
-        extend = first_pass == 0 and all_pairs == 0 and repeat[world] == broad_phase.MORE
+        extend = first_pass == 0 and all_pairs == 0 and found.repeat[world] == broad_phase.MORE
         fall = step * wp.length(gravity[world])
         farthest = scalar(0.0)
         if all_pairs != 0:
             farthest = near_by.world_near(
-                world, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall
+                world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, reach[world], fall
             )
         n = int(0)
         if append != 0 or extend:
-            n = count[world]
-        for i in range(near_count[world]):
-            pair = pair_list[near_list[world, i]]
+            n = table.count[world]
+        for i in range(found.count[world]):
+            pair = found.pairs[found.near[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
             near = farthest
             if all_pairs == 0:
                 near = near_by.pair_near(
-                    world, shape_a, shape_b, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall
-                )
-            if extend and (listed[world, i] == 1 or near_gap[world, i] >= near):
+                    world, shape_a, shape_b, shapes.body, found.bounding_sphere, body_v0, body_v1, margin,
+                    reach[world], fall,
+                )  # fmt: skip
+            if extend and (found.listed[world, i] == 1 or found.gap[world, i] >= near):
                 continue
             start = n
             room = int(0)
-            type_a = shape_type[shape_a]
-            type_b = shape_type[shape_b]
-            size_a = shape_size[world, shape_a]
-            size_b = shape_size[world, shape_b]
-            pose_a = shape_pose[shape_a]
-            pose_b = shape_pose[shape_b]
-            world_a = shape_q[world, shape_a]
-            world_b = shape_q[world, shape_b]
+            type_a = shapes.kind[shape_a]
+            type_b = shapes.kind[shape_b]
+            size_a = shapes.size[world, shape_a]
+            size_b = shapes.size[world, shape_b]
+            pose_a = shapes.pose[shape_a]
+            pose_b = shapes.pose[shape_b]
+            world_a = found.shape_q[world, shape_a]
+            world_b = found.shape_q[world, shape_b]
             turn = wp.quat_inverse(wp.transform_get_rotation(world_a))
             position = wp.quat_rotate(
                 turn, wp.transform_get_translation(world_b) - wp.transform_get_translation(world_a)
             )
             gap = position[2]
             if type_a != TYPE_PLANE:
-                gap = wp.length(position) - bounding_sphere[world, shape_a][0]
-            near_gap[world, i] = wp.max(gap - bounding_sphere[world, shape_b][0], near)
-            if gap - bounding_sphere[world, shape_b][0] < near:
+                gap = wp.length(position) - found.bounding_sphere[world, shape_a][0]
+            found.gap[world, i] = wp.max(gap - found.bounding_sphere[world, shape_b][0], near)
+            if gap - found.bounding_sphere[world, shape_b][0] < near:
                 rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
                 a = side(shape_a, type_a, size_a, pose_a)
                 b = side(shape_b, type_b, size_b, pose_b)
@@ -129,12 +128,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 elif type_a == TYPE_BOX:
                     n = collide.box_box(table, world, n, a, b, rotation, position, near)
                     room = wp.static(most.box_box)
-            listed[world, i] = int(n > start)
+            found.listed[world, i] = int(n > start)
             if n - start > room:
-                needed[world] = wp.max(needed[world], broken + n - start)
-        count[world] = wp.min(n, table.kind.shape[1])
-        if needed[world] <= table.kind.shape[1]:  # once a list was cut off, what follows was not meant to happen
-            needed[world] = wp.max(needed[world], n)
+                table.needed[world] = wp.max(table.needed[world], broken + n - start)
+        table.count[world] = wp.min(n, table.kind.shape[1])
+        if table.needed[world] <= table.kind.shape[1]:  # once a list was cut off, what follows was not meant to happen
+            table.needed[world] = wp.max(table.needed[world], n)
 
     return types.SimpleNamespace(detect_kernel=detect_kernel)
 
@@ -142,10 +141,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 def detect(
     dtype: Any,
     *,
-    shape_type: wp.array,
-    shape_body: wp.array,
-    shape_size: wp.array,
-    shape_pose: wp.array,
+    shapes: Any,
     gravity: wp.array,
     body_q: wp.array,
     body_v: wp.array,
@@ -167,10 +163,7 @@ def detect(
 
     Args:
         dtype: ``wp.float32`` or ``wp.float64``; the type of everything called scalar here.
-        shape_type: ``ShapeType`` of each shape, shape [shapes], int32.
-        shape_body: Body that carries each shape, -1 for a static shape, shape [shapes], int32.
-        shape_size: Sizes [m], see ``ShapeType``, shape [worlds, shapes], vec3.
-        shape_pose: Pose [m] of each shape in its body's frame, in the world for a static shape, shape [shapes].
+        shapes: The struct ``Shapes`` of the model, see ``core/model_arrays.py``.
         gravity: Gravity [m/s^2], shape [worlds], vec3.
         body_q: Poses of the bodies in the world [m], shape [worlds, bodies], transform (position, quaternion xyzw).
         body_v: Velocities of the bodies, shape [worlds, bodies], 6-vectors (linear [m/s], angular [rad/s]).
@@ -190,29 +183,18 @@ def detect(
     """
     body_v1 = body_v if body_v1 is None else body_v1
     if first_pass:
-        broad_phase.place_shapes(dtype, shape_type, shape_body, shape_size, shape_pose, body_q, near)
+        broad_phase.place_shapes(dtype, shapes, body_q, near)
     broad_phase.find_pairs(
-        dtype, shape_type, shape_body, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step,
-        first_pass=first_pass, all_pairs=all_pairs,
+        dtype, shapes, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step, first_pass=first_pass,
+        all_pairs=all_pairs,
     )  # fmt: skip
-    table = feature_table.feature_table(dtype, features)
-
-    def inputs(kind: int) -> list[Any]:
-        return [
-            shape_type, shape_body, shape_size, shape_pose, gravity, near.shape_q, near.bounding_sphere,
-            near.lists[kind],
-            near.counts[kind], int(first_pass), int(all_pairs), near.repeat, body_v, body_v1, margin, reach, step,
-        ]  # fmt: skip
-
+    inputs = [shapes, gravity, body_v, body_v1, int(first_pass), int(all_pairs), margin, reach, step]
     if hulls is not None:
-        hull_driver.launch(
-            dtype, near.pairs[1], hulls, inputs(1),
-            [table, features.count, features.needed, near.gaps[1], near.listed[1]],
-        )  # fmt: skip
+        hull_driver.launch(dtype, hulls, [*inputs, near.structs[1]], features)
     wp.launch(
         make(dtype).detect_kernel,
         dim=body_q.shape[0],
-        inputs=[near.pairs[0], *inputs(0), int(hulls is not None)],
-        outputs=[table, features.count, features.needed, near.gaps[0], near.listed[0]],
+        inputs=[*inputs, int(hulls is not None), near.structs[0]],
+        outputs=[features.struct],
         device=body_q.device,
     )

@@ -61,7 +61,7 @@ def make(dtype: Any) -> SimpleNamespace:
     def row3(m: mat63, i: int):
         return vec3(m[i, 0], m[i, 1], m[i, 2])
 
-    @wp.func
+    @wp.func(inline=False)
     def factor(
         world: int, code: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),

@@ -12,42 +12,18 @@ from typing import Any
 import warp as wp
 
 from ..core.precision import precision
-from .features import CLIP, CROSS, DROP, FACE_TILT, LINE, PLANE, POINT, RIM, SHARE_FIXED, SHARE_POLYGON, Features
+from . import features
+from .features import CLIP, CROSS, DROP, FACE_TILT, LINE, PLANE, POINT, RIM, SHARE_FIXED, SHARE_POLYGON
 
-__all__ = ["feature_table", "make"]
+__all__ = ["make"]
 
 
 @functools.cache
 def make(dtype: Any) -> types.SimpleNamespace:
-    """Feature table and writing functions for one precision."""
+    """The structs ``FeatureTable`` and ``Side`` and writing functions for one precision."""
     p = precision(dtype)
     scalar, vec3, mat33, mat63 = p.scalar, p.vec3, p.mat33, p.mat63
-
-    @wp.struct
-    class FeatureTable:
-        """The arrays of ``Features``, as one kernel argument."""
-
-        kind: wp.array2d(dtype=wp.int32)
-        shape_a: wp.array2d(dtype=wp.int32)
-        shape_b: wp.array2d(dtype=wp.int32)
-        a0: wp.array2d(dtype=vec3)
-        a1: wp.array2d(dtype=vec3)
-        a2: wp.array2d(dtype=vec3)
-        b0: wp.array2d(dtype=vec3)
-        b1: wp.array2d(dtype=vec3)
-        radius_a: wp.array2d(dtype=scalar)
-        radius_b: wp.array2d(dtype=scalar)
-        sign: wp.array2d(dtype=scalar)
-        weight: wp.array2d(dtype=scalar)
-        share: wp.array2d(dtype=wp.int32)
-        share_plane: wp.array2d(dtype=wp.int32)
-        s0: wp.array2d(dtype=vec3)
-        s1: wp.array2d(dtype=vec3)
-        patch_start: wp.array2d(dtype=wp.int32)
-        patch_count: wp.array2d(dtype=wp.int32)
-        patch_arm: wp.array2d(dtype=vec3)
-        blend: wp.array2d(dtype=wp.int32)
-        blend_edges: wp.array2d(dtype=mat63)
+    FeatureTable = features.make(dtype)
 
     @wp.struct
     class Side:
@@ -219,11 +195,3 @@ def make(dtype: Any) -> types.SimpleNamespace:
         share_by_angle=share_by_angle, face_listing_gap=face_listing_gap, lie_on_face=lie_on_face,
         share_by_polygon=share_by_polygon, share_by_blend=share_by_blend,
     )  # fmt: skip
-
-
-def feature_table(dtype: Any, features: Features) -> Any:
-    """The kernel argument that stands for ``features``."""
-    table = make(dtype).FeatureTable()
-    for name in table._cls.vars:
-        setattr(table, name, getattr(features, name))
-    return table

@@ -55,21 +55,21 @@ For all but the polygon the directions are ``s0`` (on a) and ``s1`` (on b); ``sh
 is a plane's normal instead of a direction.
 """
 
-from __future__ import annotations
-
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import warp as wp
 
 from ..core.precision import precision
+from ..core.struct_arguments import filled
 
 __all__ = [
     "CLIP", "CROSS", "DISC_ARM", "DROP", "FACE_TILT", "LINE", "LINE_ARM", "PARALLEL", "PLANE", "POINT",
     "POLYGON_CORNERS", "RIM", "RIM_POINTS",
     "SHARE_CROSSED", "SHARE_FIXED", "SHARE_LOWEST", "SHARE_PARALLEL", "SHARE_POLYGON", "SHARE_RIM",
     "SHARE_UPRIGHT", "TILTED", "UPRIGHT",
-    "Features",
+    "Features", "make",
 ]  # fmt: skip
 
 POLYGON_CORNERS = 8
@@ -112,9 +112,49 @@ UPRIGHT, TILTED = 1e-4, 3e-4
 rim below, begin to follow the lowest point."""
 
 
-@dataclass
+@functools.cache
+def make(dtype: Any) -> Any:
+    """The struct ``FeatureTable`` for one precision: the arrays of ``Features`` as one argument of kernels."""
+    p = precision(dtype)
+    scalar, vec3 = p.scalar, p.vec3
+
+    @wp.struct
+    class FeatureTable:
+        """Contact features; fields as in ``Features``."""
+
+        count: wp.array(dtype=wp.int32)
+        needed: wp.array(dtype=wp.int32)
+        kind: wp.array2d(dtype=wp.int32)
+        shape_a: wp.array2d(dtype=wp.int32)
+        shape_b: wp.array2d(dtype=wp.int32)
+        a0: wp.array2d(dtype=vec3)
+        a1: wp.array2d(dtype=vec3)
+        a2: wp.array2d(dtype=vec3)
+        b0: wp.array2d(dtype=vec3)
+        b1: wp.array2d(dtype=vec3)
+        radius_a: wp.array2d(dtype=scalar)
+        radius_b: wp.array2d(dtype=scalar)
+        sign: wp.array2d(dtype=scalar)
+        weight: wp.array2d(dtype=scalar)
+        share: wp.array2d(dtype=wp.int32)
+        share_plane: wp.array2d(dtype=wp.int32)
+        s0: wp.array2d(dtype=vec3)
+        s1: wp.array2d(dtype=vec3)
+        patch_start: wp.array2d(dtype=wp.int32)
+        patch_count: wp.array2d(dtype=wp.int32)
+        patch_arm: wp.array2d(dtype=vec3)
+        blend: wp.array2d(dtype=wp.int32)
+        blend_edges: wp.array2d(dtype=p.mat63)
+
+    return FeatureTable
+
+
+@dataclass(frozen=True)
 class Features:
-    """Contact features of every world; see the module's table. All shapes are [worlds, capacity] unless noted."""
+    """Contact features of every world; see the module's table. All shapes are [worlds, capacity] unless noted.
+
+    Frozen, since ``struct`` is filled once.
+    """
 
     count: wp.array  # int32 [worlds]: contacts listed (never more than the capacity)
     needed: wp.array  # int32 [worlds]: contacts found, running maximum until it is more than the capacity: overflow
@@ -140,8 +180,14 @@ class Features:
     blend: wp.array  # int32
     blend_edges: wp.array  # mat63
 
+    @functools.cached_property
+    def struct(self) -> Any:
+        """The struct ``FeatureTable`` of these arrays."""
+        struct = make(self.weight.dtype)
+        return filled(struct, **{name: getattr(self, name) for name in struct.vars})
+
     @classmethod
-    def allocate(cls, worlds: int, capacity: int, dtype: Any, device: Any) -> Features:
+    def allocate(cls, worlds: int, capacity: int, dtype: Any, device: Any) -> "Features":
         """Empty feature table for ``worlds`` worlds of at most ``capacity`` contacts each."""
         p = precision(dtype)
         shape = (worlds, capacity)

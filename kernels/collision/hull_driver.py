@@ -11,10 +11,12 @@ from typing import Any
 
 import warp as wp
 
+from ..core import model_arrays
 from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
 from ..core.shape_types import TYPE_BOX, TYPE_CAPSULE, TYPE_PLANE, TYPE_SPHERE
-from . import bounds, broad_phase, feature_table, hulls, pair_table
+from . import bounds, broad_phase, features, hulls, pair_table
+from .features import Features
 from .pairs import hull_hull
 
 __all__ = ["launch", "make"]
@@ -24,12 +26,13 @@ __all__ = ["launch", "make"]
 def make(dtype: Any) -> types.SimpleNamespace:
     """The detection kernel of convex pairs for one precision."""
     p = precision(dtype)
-    scalar, vec3, spatial, transform = p.scalar, p.vec3, p.spatial, p.transform
+    scalar, vec3, spatial = p.scalar, p.vec3, p.spatial
     near_by = bounds.make(dtype)
     side = near_by.side
     hull = hulls.make(dtype)
     Hulls, Hull = hull.Hulls, hull.Hull
-    FeatureTable = feature_table.make(dtype).FeatureTable
+    Shapes, NearPairs = model_arrays.make(dtype).Shapes, broad_phase.make_struct(dtype)
+    FeatureTable = features.make(dtype)
     collide = pair_table.functions(dtype, hulls=True)
     separation = hull_hull.make(dtype).separation
     most = pair_table.most()
@@ -49,62 +52,59 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 3})
     def detect_convex_kernel(
         # model
-        pair_list: wp.array(dtype=wp.vec2i), hs: Hulls, shape_type: wp.array(dtype=int),
-        shape_body: wp.array(dtype=int), shape_size: wp.array2d(dtype=vec3),
-        shape_pose: wp.array(dtype=transform), gravity: wp.array(dtype=vec3),
+        hs: Hulls, shapes: Shapes, gravity: wp.array(dtype=vec3),
         # state in
-        shape_q: wp.array2d(dtype=transform), bounding_sphere: wp.array2d(dtype=p.vec2),
-        near_list: wp.array2d(dtype=int),
-        near_count: wp.array(dtype=int), first_pass: int, all_pairs: int, repeat: wp.array(dtype=int),
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
-        margin: scalar, reach: wp.array(dtype=scalar), step: scalar,
-        # features out
-        table: FeatureTable, count: wp.array(dtype=int), needed: wp.array(dtype=int),
-        near_gap: wp.array2d(dtype=scalar), listed: wp.array2d(dtype=int),
+        first_pass: int, all_pairs: int, margin: scalar, reach: wp.array(dtype=scalar), step: scalar,
+        # in and out
+        found: NearPairs,
+        # out
+        table: FeatureTable,
     ):  # fmt: skip
         world = wp.tid()
-        if first_pass == 0 and repeat[world] == 0:
+        if first_pass == 0 and found.repeat[world] == 0:
             return
-        extend = first_pass == 0 and all_pairs == 0 and repeat[world] == broad_phase.MORE
+        extend = first_pass == 0 and all_pairs == 0 and found.repeat[world] == broad_phase.MORE
         fall = step * wp.length(gravity[world])
         farthest = scalar(0.0)
         if all_pairs != 0:
             farthest = near_by.world_near(
-                world, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall
+                world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, reach[world], fall
             )
         n = int(0)
         if extend:
-            n = count[world]
-        for i in range(near_count[world]):
-            pair = pair_list[near_list[world, i]]
+            n = table.count[world]
+        for i in range(found.count[world]):
+            pair = found.pairs[found.near[world, i]]
             shape_a = pair[0]
             shape_b = pair[1]
             near = farthest
             if all_pairs == 0:
                 near = near_by.pair_near(
-                    world, shape_a, shape_b, shape_body, bounding_sphere, body_v0, body_v1, margin, reach[world], fall
-                )
-            if extend and (listed[world, i] == 1 or near_gap[world, i] >= near):
+                    world, shape_a, shape_b, shapes.body, found.bounding_sphere, body_v0, body_v1, margin,
+                    reach[world], fall,
+                )  # fmt: skip
+            if extend and (found.listed[world, i] == 1 or found.gap[world, i] >= near):
                 continue
             start = n
             room = int(0)
-            type_a = shape_type[shape_a]
-            type_b = shape_type[shape_b]
-            size_a = shape_size[world, shape_a]
-            size_b = shape_size[world, shape_b]
-            pose_a = shape_pose[shape_a]
-            pose_b = shape_pose[shape_b]
-            world_a = shape_q[world, shape_a]
-            world_b = shape_q[world, shape_b]
+            type_a = shapes.kind[shape_a]
+            type_b = shapes.kind[shape_b]
+            size_a = shapes.size[world, shape_a]
+            size_b = shapes.size[world, shape_b]
+            pose_a = shapes.pose[shape_a]
+            pose_b = shapes.pose[shape_b]
+            world_a = found.shape_q[world, shape_a]
+            world_b = found.shape_q[world, shape_b]
             turn = wp.quat_inverse(wp.transform_get_rotation(world_a))
             position = wp.quat_rotate(
                 turn, wp.transform_get_translation(world_b) - wp.transform_get_translation(world_a)
             )
             gap = position[2]
             if type_a != TYPE_PLANE:
-                gap = wp.length(position) - bounding_sphere[world, shape_a][0]
-            beyond = gap - bounding_sphere[world, shape_b][0]
+                gap = wp.length(position) - found.bounding_sphere[world, shape_a][0]
+            beyond = gap - found.bounding_sphere[world, shape_b][0]
             if beyond < near:
                 rotation = wp.quat_to_matrix(turn * wp.transform_get_rotation(world_b))
                 a = side(shape_a, type_a, size_a, pose_a)
@@ -134,21 +134,21 @@ def make(dtype: Any) -> types.SimpleNamespace:
                             beyond = scalar(1.0e30)
                         n = after
                         room = wp.static(most.convex_convex)
-            near_gap[world, i] = wp.max(beyond, near)
-            listed[world, i] = int(n > start)
+            found.gap[world, i] = wp.max(beyond, near)
+            found.listed[world, i] = int(n > start)
             if n - start > room:
-                needed[world] = wp.max(needed[world], broken + n - start)
-        count[world] = n
+                table.needed[world] = wp.max(table.needed[world], broken + n - start)
+        table.count[world] = n
 
     return types.SimpleNamespace(kernel=detect_convex_kernel)
 
 
-def launch(dtype: Any, listed_pairs: wp.array, arrays: HullArrays, inputs: list[Any], outputs: list[Any]) -> None:
-    """Begin the list of contacts with those of ``pairs``; the count may exceed the capacity."""
+def launch(dtype: Any, arrays: HullArrays, inputs: list[Any], listed: Features) -> None:
+    """Begin the list of contacts with those of the pairs with hulls; the count may exceed the capacity."""
     wp.launch(
         make(dtype).kernel,
-        dim=outputs[1].shape[0],
-        inputs=[listed_pairs, hulls.table(dtype, arrays), *inputs],
-        outputs=outputs,
-        device=listed_pairs.device,
+        dim=listed.count.shape[0],
+        inputs=[hulls.table(dtype, arrays), *inputs],
+        outputs=[listed.struct],
+        device=listed.count.device,
     )

@@ -6,10 +6,11 @@ from typing import Any
 
 import warp as wp
 
+from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from ..core.shape_types import TYPE_BOX, TYPE_CONVEX, TYPE_PLANE
-from . import contact_geometry
+from . import contact_geometry, features
 from .features import Features
 
 __all__ = ["deepest", "make"]
@@ -23,7 +24,8 @@ def make(dtype: Any) -> SimpleNamespace:
     """The kernel for one precision."""
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
-    geo = contact_geometry.make(dtype)
+    geo, FeatureTable = contact_geometry.make(dtype), features.make(dtype)
+    Shapes, Surfaces = model_arrays.make(dtype).Shapes, model_arrays.make(dtype).Surfaces
 
     @wp.func
     def thickness(kind: int, size: vec3):
@@ -40,33 +42,28 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique")
     def deepest_kernel(
         # model
-        shape_type: wp.array(dtype=int), shape_body: wp.array(dtype=int), shape_size: wp.array2d(dtype=vec3),
-        shape_stiffness: wp.array2d(dtype=dtype),
+        shapes: Shapes, surfaces: Surfaces,
         # state in
-        body_q: wp.array2d(dtype=transform), count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int),
-        shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        body_q: wp.array2d(dtype=transform), f: FeatureTable,
         # out
-        depth: wp.array(dtype=dtype), ratio: wp.array(dtype=dtype), shapes: wp.array(dtype=wp.vec2i),
+        depth: wp.array(dtype=dtype), ratio: wp.array(dtype=dtype), pairs: wp.array(dtype=wp.vec2i),
     ):  # fmt: skip
         world = wp.tid()
         worst = dtype(0.0)
         deep = dtype(0.0)
         pair = wp.vec2i(-1, -1)
-        for c in range(count[world]):
-            sa = shape_a[world, c]
-            sb = shape_b[world, c]
+        for c in range(f.count[world]):
+            sa = f.shape_a[world, c]
+            sb = f.shape_b[world, c]
             gap, _n, _point = geo.locate(
-                kind[world, c], geo.body_pose(body_q, world, shape_body[sa]),
-                geo.body_pose(body_q, world, shape_body[sb]), a0[world, c], a1[world, c], a2[world, c],
-                b0[world, c], b1[world, c], radius_a[world, c], radius_b[world, c], sign[world, c],
+                f.kind[world, c], geo.body_pose(body_q, world, shapes.body[sa]),
+                geo.body_pose(body_q, world, shapes.body[sb]), f.a0[world, c], f.a1[world, c], f.a2[world, c],
+                f.b0[world, c], f.b1[world, c], f.radius_a[world, c], f.radius_b[world, c], f.sign[world, c],
             )  # fmt: skip
             room = wp.min(
-                thickness(shape_type[sa], shape_size[world, sa]), thickness(shape_type[sb], shape_size[world, sb])
+                thickness(shapes.kind[sa], shapes.size[world, sa]), thickness(shapes.kind[sb], shapes.size[world, sb])
             )
-            if shape_stiffness[world, sa] > dtype(0.0) or shape_stiffness[world, sb] > dtype(0.0):
+            if surfaces.stiffness[world, sa] > dtype(0.0) or surfaces.stiffness[world, sb] > dtype(0.0):
                 room = room * dtype(SOFT)
             if -gap / room > worst:
                 worst = -gap / room
@@ -74,7 +71,7 @@ def make(dtype: Any) -> SimpleNamespace:
                 pair = wp.vec2i(sa, sb)
         depth[world] = deep
         ratio[world] = worst
-        shapes[world] = pair
+        pairs[world] = pair
 
     return SimpleNamespace(kernel=deepest_kernel)
 
@@ -88,10 +85,7 @@ def deepest(
     wp.launch(
         make(dtype).kernel,
         dim=body_q.shape[0],
-        inputs=[
-            m.shape_type, m.shape_body, m.shape_size, m.shape_stiffness, body_q, f.count, f.shape_a, f.shape_b, f.kind,
-            f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign,
-        ],
+        inputs=[m.shapes, m.surfaces, body_q, f.struct],
         outputs=[depth, ratio, shapes],
         device=body_q.device,
     )  # fmt: skip

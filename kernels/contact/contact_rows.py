@@ -10,27 +10,30 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..collision import contact_geometry, edge_blend
+from ..collision import contact_geometry, edge_blend, features
 from ..collision.features import POLYGON_CORNERS, SHARE_FIXED, SHARE_POLYGON, Features
+from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import face_friction, hard, law
+from . import face_friction, hard, law, row_arrays
 from .row_arrays import ContactRows
 
-__all__ = ["feature_inputs", "make", "prepare"]
+__all__ = ["make", "prepare"]
 
 THREADS_PER_WORLD = 32
 
 
 @functools.cache
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
-    """The functions ``row`` and ``mass_of`` and the forward kernel, for one precision; see ``law.py``."""
+    """``row``, its parts and the forward kernel for one precision and contact law; see ``law.py``."""
     p = precision(dtype)
-    vec3, vec4, spatial, transform, mat63 = p.vec3, p.vec4, p.spatial, p.transform, p.mat63
-    vec2, vec6 = p.vec2, wp.types.vector(6, dtype)
+    vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
+    vec6 = wp.types.vector(6, dtype)
     geo, pair, dyn = contact_geometry.make(dtype), hard.make(dtype), motion.make(dtype)
     contact_law, hand, patch_ns = law.make(dtype, resists, softens), edge_blend.make(dtype), face_friction.make(dtype)
-    Coefficients = contact_law.Coefficients
+    FeatureTable, Rows = features.make(dtype), row_arrays.make(dtype, resists, softens)
+    model = model_arrays.make(dtype)
+    Bodies, Shapes, Surfaces = model.Bodies, model.Shapes, model.Surfaces
     corners_type = wp.types.matrix((POLYGON_CORNERS, 3), dtype)
 
     @wp.func
@@ -45,34 +48,26 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         """Half of the length of the two sides that meet in a corner over the perimeter [1]."""
         return dtype(0.5) * (wp.length(here - before) + wp.length(after - here)) / perimeter
 
-    @wp.func
-    def of_pair(
-        world: int, sa: int, sb: int, a: int, b: int, body_mass: wp.array2d(dtype=dtype),
-        shape_friction: wp.array2d(dtype=dtype), shape_stiffness: wp.array2d(dtype=dtype),
-        shape_damping: wp.array2d(dtype=dtype), h: dtype,
-    ):  # fmt: skip
+    @wp.func(inline=True)
+    def of_pair(world: int, sa: int, sb: int, a: int, b: int, bodies: Bodies, surfaces: Surfaces, h: dtype):
         """Stiffness [N/m], damping [N s/m] and coefficient of friction of a pair of shapes."""
-        mass = pair.effective_mass(mass_of(body_mass, world, a), mass_of(body_mass, world, b))
+        mass = pair.effective_mass(mass_of(bodies.mass, world, a), mass_of(bodies.mass, world, b))
         k, d = pair.compliance(
-            shape_stiffness[world, sa], shape_stiffness[world, sb],
-            shape_damping[world, sa], shape_damping[world, sb], mass, h,
+            surfaces.stiffness[world, sa], surfaces.stiffness[world, sb],
+            surfaces.damping[world, sa], surfaces.damping[world, sb], mass, h,
         )  # fmt: skip
-        return k, d, pair.friction(shape_friction[world, sa], shape_friction[world, sb])
+        return k, d, pair.friction(surfaces.friction[world, sa], surfaces.friction[world, sb])
 
-    @wp.func
+    @wp.func(inline=True)
     def row_of(
-        world: int, c: int, a: int, b: int, part: dtype, stiffness: dtype, damping: dtype, mu: dtype,
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
+        world: int, c: int, a: int, b: int, part: dtype, stiffness: dtype, damping: dtype, mu: dtype, f: FeatureTable,
         xa: transform, xb: transform, body_v0: wp.array2d(dtype=spatial), centre: vec3, pull: dtype, h: dtype,
         eps: dtype,
     ):  # fmt: skip
         """As ``row``, of a contact with the share ``part`` of its pair's stiffness; without that in the result."""
         gap, n, point = geo.locate(
-            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
-            radius_a[world, c], radius_b[world, c], sign[world, c],
+            f.kind[world, c], xa, xb, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c], f.b1[world, c],
+            f.radius_a[world, c], f.radius_b[world, c], f.sign[world, c],
         )  # fmt: skip
         arm_a = point - wp.transform_get_translation(xa)
         arm_b = point - wp.transform_get_translation(xb)
@@ -89,48 +84,24 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             coefficients = vec4(-h * k * gap * part, (h * h * k + h * d) * part, mu, s)
         return n, arm_a, arm_b, twist, coefficients, gap
 
-    @wp.func
-    def part_of(
-        world: int, c: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
+    @wp.func(inline=False)
+    def polygon_part(
+        world: int, c: int, start: int, corners: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
     ):  # fmt: skip
-        """Share [1] of a contact in the stiffness of its pair, in all the ways of ``collision/features.py``."""
-        part = weight[world, c] * geo.fixed_share(
-            share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
-        )
-        if share[world, c] == SHARE_POLYGON:
-            start = patch_start[world, c]
-            corners = patch_count[world, c]
-            before = geo.next_corner(world, c, -1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-            here = geo.next_corner(world, c, 0, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-            after = geo.next_corner(world, c, 1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-            perimeter = geo.perimeter(world, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
-            part = weight[world, c] * polygon_share(before, here, after, perimeter)
-        if blend[world, c] >= 0:
-            part *= hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
-        return part
+        """Part [1] of a polygon's weight that its corner in slot ``c`` has."""
+        before = geo.next_corner(world, c, -1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+        here = geo.next_corner(world, c, 0, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+        after = geo.next_corner(world, c, 1, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+        perimeter = geo.perimeter(world, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+        return polygon_share(before, here, after, perimeter)
 
-    @wp.func
+    @wp.func(inline=True)
     def row(
-        world: int, c: int, sa: int, sb: int, a: int, b: int,
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
-        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
-        body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        h: dtype, eps: dtype,
+        world: int, c: int, sa: int, sb: int, a: int, b: int, f: FeatureTable, centre: wp.array2d(dtype=vec3),
+        pull: wp.array2d(dtype=dtype), body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
+        bodies: Bodies, surfaces: Surfaces, h: dtype, eps: dtype,
     ):  # fmt: skip
         """Normal, arms of a and b and twist [m], (a, b, mu, s0) of ``hard.py``, gap [m] and share of a patch.
 
@@ -138,54 +109,41 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         """
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
-        part = weight[world, c]
-        if share[world, c] != SHARE_FIXED or blend[world, c] >= 0:
-            part = part_of(
-                world, c, xa, xb, kind, a0, a1, a2, b0, b1, weight, share, share_plane, s0, s1, patch_start,
-                patch_count, blend, blend_edges,
-            )  # fmt: skip
-        k, d, mu = of_pair(world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h)
+        part = f.weight[world, c]
+        share = f.share[world, c]
+        if share == SHARE_POLYGON:
+            part = part * polygon_part(
+                world, c, f.patch_start[world, c], f.patch_count[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1
+            )
+        elif share != SHARE_FIXED:
+            part = part * geo.fixed_share(share, f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c])
+        if f.blend[world, c] >= 0:
+            part = part * hand.factor(
+                world, f.blend[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.blend_edges
+            )
+        k, d, mu = of_pair(world, sa, sb, a, b, bodies, surfaces, h)
         drawn = dtype(0.0)
         to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
-        if patch_count[world, c] > 0:
-            drawn = pull[world, patch_start[world, c]]
-            to = centre[world, patch_start[world, c]]
+        if f.patch_count[world, c] > 0:
+            drawn = pull[world, f.patch_start[world, c]]
+            to = centre[world, f.patch_start[world, c]]
         n, arm_a, arm_b, twist, coefficients, gap = row_of(
-            world, c, a, b, part, k, d, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb, body_v0, to,
-            drawn, h, eps,
-        )  # fmt: skip
+            world, c, a, b, part, k, d, mu, f, xa, xb, body_v0, to, drawn, h, eps
+        )
         return n, arm_a, arm_b, twist, coefficients, gap, part
 
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
-        # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        # state in
-        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
-        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        patch_arm: wp.array2d(dtype=vec3), even: int,
-        h: dtype, eps: dtype, rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype),
-        angular_eps: dtype, softening: wp.array(dtype=vec2), first_pass: int, repeat: wp.array(dtype=int), stride: int,
-        # rows out
-        row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients),
-        # out, in the slot of a patch's first corner
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces, body_q: wp.array2d(dtype=transform),
+        body_v0: wp.array2d(dtype=spatial), f: FeatureTable, even: int, h: dtype, eps: dtype, angular_eps: dtype,
+        first_pass: int, repeat: wp.array(dtype=int), stride: int,
+        # out; centre and pull in the slot of a patch's first corner
+        rows: Rows,
     ):  # fmt: skip
         world, first = wp.tid()
         if first_pass == 0 and repeat[world] == 0:
             return
-        contacts = count[world]
+        contacts = f.count[world]
         patch = int(-1)
         face = int(-1)
         middle = vec3()
@@ -201,27 +159,27 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         mu = dtype(0.0)
         for k in range((contacts - first + stride - 1) / stride):
             c = first + k * stride
-            sa = shape_a[world, c]
-            sb = shape_b[world, c]
-            a = shape_body[sa]
-            b = shape_body[sb]
+            sa = f.shape_a[world, c]
+            sb = f.shape_b[world, c]
+            a = shapes.body[sa]
+            b = shapes.body[sb]
             # as ``row``, but what a pair's contacts or a polygon's corners have in common is found only once
             if sa != last_a or sb != last_b:
                 last_a = sa
                 last_b = sb
                 xa = geo.body_pose(body_q, world, a)
                 xb = geo.body_pose(body_q, world, b)
-                stiffness, damping, mu = of_pair(
-                    world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h
-                )
-            part = weight[world, c]
-            if share[world, c] == SHARE_POLYGON:
-                start = patch_start[world, c]
-                corners = patch_count[world, c]
+                stiffness, damping, mu = of_pair(world, sa, sb, a, b, bodies, surfaces, h)
+            part = f.weight[world, c]
+            if f.share[world, c] == SHARE_POLYGON:
+                start = f.patch_start[world, c]
+                corners = f.patch_count[world, c]
                 if start != patch:
                     patch = start
                     for i in range(corners):
-                        outline[i] = geo.next_corner(world, start, i, start, corners, xa, xb, kind, a0, a1, a2, b0, b1)
+                        outline[i] = geo.next_corner(
+                            world, start, i, start, corners, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1
+                        )
                     perimeter = dtype(0.0)
                     for i in range(corners):
                         perimeter += wp.length(outline[(i + 1) % corners] - outline[i])
@@ -229,63 +187,51 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 part = part * polygon_share(
                     outline[(at + corners - 1) % corners], outline[at], outline[(at + 1) % corners], perimeter
                 )
-            else:
+            elif f.share[world, c] != SHARE_FIXED:
                 part = part * geo.fixed_share(
-                    share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
+                    f.share[world, c], f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c]
                 )
-            if blend[world, c] >= 0:
-                part = part * hand.factor(world, blend[world, c], xa, xb, kind, a0, a1, a2, b0, b1, blend_edges)
+            if f.blend[world, c] >= 0:
+                part = part * hand.factor(
+                    world, f.blend[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.blend_edges
+                )
             drawn = dtype(0.0)
             to = vec3()
-            if patch_count[world, c] > 0:
-                start = patch_start[world, c]
+            if f.patch_count[world, c] > 0:
+                start = f.patch_start[world, c]
                 if start != face:
                     face = start
                     if even == 0:
                         middle = vec3()
                         face_pull = dtype(0.0)
-                    elif patch_ns.flat_on_plane(kind[world, start], share[world, start], a):
-                        middle, face_pull = patch_ns.find_on_plane(
-                            world, start, patch_count[world, c], xb, a0, a1, b0, radius_a, radius_b, weight,
-                            patch_arm,
-                        )  # fmt: skip
+                    elif patch_ns.flat_on_plane(f.kind[world, start], f.share[world, start], a):
+                        middle, face_pull = patch_ns.find_on_plane(world, start, f.patch_count[world, c], xb, f)
                     else:
-                        middle, face_pull = patch_ns.find_patch(
-                            world, start, patch_count[world, c], xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b,
-                            sign, weight, share, share_plane, s0, s1, patch_arm,
-                        )  # fmt: skip
+                        middle, face_pull = patch_ns.find_patch(world, start, f.patch_count[world, c], xa, xb, f)
                     if first == start % stride:
-                        centre[world, start] = middle
-                        pull[world, start] = face_pull
+                        rows.centre[world, start] = middle
+                        rows.pull[world, start] = face_pull
                 drawn = face_pull
                 to = middle
             n, ra, rb, turning, coefficient, _gap = row_of(
-                world, c, a, b, part, stiffness, damping, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa,
-                xb, body_v0, to, drawn, h, eps,
-            )  # fmt: skip
-            row_a[world, c] = a
-            row_b[world, c] = b
-            normal[world, c] = n
-            arm_a[world, c] = ra
-            arm_b[world, c] = rb
-            twist[world, c] = turning
-            if wp.static(softens):
-                coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
-            coefficients[world, c] = contact_law.full(
-                coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps
+                world, c, a, b, part, stiffness, damping, mu, f, xa, xb, body_v0, to, drawn, h, eps
             )
+            rows.body_a[world, c] = a
+            rows.body_b[world, c] = b
+            rows.normal[world, c] = n
+            rows.arm_a[world, c] = ra
+            rows.arm_b[world, c] = rb
+            rows.twist[world, c] = turning
+            if wp.static(softens):
+                coefficient = contact_law.softened(coefficient, surfaces.softening[sa], surfaces.softening[sb])
+            rows.coefficients[world, c] = contact_law.full(
+                coefficient, n, world, sa, sb, a, b, body_v0, surfaces.rolling_resistance,
+                surfaces.torsional_resistance, angular_eps,
+            )  # fmt: skip
 
     return SimpleNamespace(
-        row=row, row_of=row_of, part_of=part_of, of_pair=of_pair, mass_of=mass_of, kernel=rows_kernel
+        row=row, row_of=row_of, polygon_part=polygon_part, of_pair=of_pair, mass_of=mass_of, kernel=rows_kernel
     )
-
-
-def feature_inputs(f: Features) -> list[wp.array]:
-    """The feature arrays in the order of the kernels' arguments, after the count and the shapes."""
-    return [
-        f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign, f.weight, f.share, f.share_plane,
-        f.s0, f.s1, f.patch_start, f.patch_count, f.blend, f.blend_edges,
-    ]  # fmt: skip
 
 
 def prepare(
@@ -315,15 +261,9 @@ def prepare(
         make(dtype, rows.resists, rows.softens).kernel,
         dim=(worlds, stride),
         inputs=[
-            model.shape_body, model.body_mass, model.shape_friction, model.shape_stiffness, model.shape_damping,
-            body_q, body_v0, features.count, features.shape_a, features.shape_b, *feature_inputs(features),
-            features.patch_arm, int(even), h, eps, model.shape_rolling_resistance,
-            model.shape_torsional_resistance, angular_eps, model.shape_softening,
-            int(repeat is None), repeat, stride,
+            model.bodies, model.shapes, model.surfaces, body_q, body_v0, features.struct, int(even), h, eps,
+            angular_eps, int(repeat is None), repeat, stride,
         ],
-        outputs=[
-            rows.body_a, rows.body_b, rows.normal, rows.arm_a, rows.arm_b, rows.twist, rows.coefficients,
-            rows.centre, rows.pull,
-        ],
+        outputs=[rows.struct],
         device=body_q.device,
     )  # fmt: skip

@@ -34,8 +34,9 @@ from typing import Any
 
 import warp as wp
 
-from ..collision import contact_geometry
+from ..collision import contact_geometry, features
 from ..collision.features import FACE_TILT, LINE_ARM, SHARE_POLYGON, Features
+from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
@@ -58,6 +59,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, transform = p.vec3, p.transform
     geo, of, flat = contact_geometry.make(dtype), face_moments.make(dtype), face_on_plane.make(dtype)
+    FeatureTable, Shapes = features.make(dtype), model_arrays.make(dtype).Shapes
     vec10, moments, mean, spread = of.Moments, of.moments, of.mean, of.spread
     weight_at, lifted, drawn_in = of.weight_at, of.lifted, of.drawn_in
     flat_on_plane = flat.flat_on_plane
@@ -145,29 +147,25 @@ def make(dtype: Any) -> SimpleNamespace:
                 lowest = start + i
         return lowest
 
-    @wp.func
+    @wp.func(inline=True)
     def weight_sums(
         world: int, start: int, count: int, origin: vec3, height: dtype, lift: dtype, xa: transform, xb: transform,
-        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
-        a2: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
+        f: FeatureTable,
     ):  # fmt: skip
         """Moments about ``origin`` of the corners' weights, which end at ``height`` over ``lift`` [m]."""
         total = vec10()
         for i in range(count):
             c = start + i
             gap, _n, point = geo.locate(
-                kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c],
-                radius_a[world, c], radius_b[world, c], sign[world, c],
+                f.kind[world, c], xa, xb, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c],
+                f.b1[world, c], f.radius_a[world, c], f.radius_b[world, c], f.sign[world, c],
             )  # fmt: skip
-            part = weight[world, c]
-            if share[world, c] == SHARE_POLYGON:
-                part = part * half_sides(world, c, start, count, xa, xb, kind, a0, a1, a2, b0, b1)
+            part = f.weight[world, c]
+            if f.share[world, c] == SHARE_POLYGON:
+                part = part * half_sides(world, c, start, count, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1)
             else:
                 part = part * geo.fixed_share(
-                    share[world, c], share_plane[world, c], xa, xb, s0[world, c], s1[world, c]
+                    f.share[world, c], f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c]
                 )
             total += moments(part * weight_at((lift - gap) / height), point - origin)
         return total
@@ -190,69 +188,63 @@ def make(dtype: Any) -> SimpleNamespace:
             arm = shape * wp.sqrt(within / across)
         return arm, even, wp.sqrt(across)
 
-    @wp.func
-    def find_patch(
-        world: int, c: int, corners: int, xa: transform, xb: transform, kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3), patch_arm: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+    @wp.func(inline=True)
+    def find_patch(world: int, c: int, corners: int, xa: transform, xb: transform, f: FeatureTable):
         """Middle of a patch [m] and how far friction is drawn in there."""
         origin = geo.core_point_b(
-            kind[world, c], xa, xb, a0[world, c], a1[world, c], a2[world, c], b0[world, c], b1[world, c]
+            f.kind[world, c], xa, xb, f.a0[world, c], f.a1[world, c], f.a2[world, c], f.b0[world, c], f.b1[world, c]
         )
-        arm = patch_arm[world, c][0]
-        even = patch_arm[world, c][1]
-        size = patch_arm[world, c][2]
-        if share[world, c] == SHARE_POLYGON:
+        arm = f.patch_arm[world, c][0]
+        even = f.patch_arm[world, c][1]
+        size = f.patch_arm[world, c][2]
+        if f.share[world, c] == SHARE_POLYGON:
             arm_polygon, even_polygon, size_polygon = of_polygon(
-                world, c, corners, origin, xa, xb, kind, a0, a1, a2, b0, b1
+                world, c, corners, origin, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1
             )
             arm = arm_polygon
             even = even_polygon
             size = size_polygon
         height = dtype(FACE_TILT) * size
-        lowest = lowest_of(world, c, corners, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign)
-        gap = gap_of(world, lowest, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign)
-        sums = weight_sums(
-            world, c, corners, origin, height, lifted(gap, height), xa, xb, kind, a0, a1, a2, b0, b1, radius_a,
-            radius_b, sign, weight, share, share_plane, s0, s1,
-        )  # fmt: skip
+        lowest = lowest_of(
+            world, c, corners, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign
+        )
+        gap = gap_of(world, lowest, xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign)
+        sums = weight_sums(world, c, corners, origin, height, lifted(gap, height), xa, xb, f)
         return origin + mean(sums), drawn_in(sums, arm, even)
+
+    @wp.func(inline=True)
+    def find_at(
+        world: int, c: int, xa: transform, xb: transform, f: FeatureTable, centre: wp.array2d(dtype=vec3),
+        pull: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        middle, drawn = find_patch(world, c, f.patch_count[world, c], xa, xb, f)
+        centre[world, c] = middle
+        pull[world, c] = drawn
+
+    @wp.func_replay(find_at)
+    def find_again(
+        world: int, c: int, xa: transform, xb: transform, f: FeatureTable, centre: wp.array2d(dtype=vec3),
+        pull: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Nothing: the pass before an adjoint needs neither."""
+        return
 
     @wp.kernel(module="unique")
     def find_kernel(
-        shape_body: wp.array(dtype=int), body_q: wp.array2d(dtype=transform),
-        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
+        shapes: Shapes, body_q: wp.array2d(dtype=transform), f: FeatureTable, stride: int,
         # out, in the slot of a patch's first corner
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        world, c = wp.tid()
-        if c >= count[world]:
-            return
-        corners = patch_count[world, c]
-        if corners == 0 or patch_start[world, c] != c:
-            return
-        a = shape_body[shape_a[world, c]]
-        if flat_on_plane(kind[world, c], share[world, c], a):
-            return
-        xa = geo.body_pose(body_q, world, a)
-        xb = geo.body_pose(body_q, world, shape_body[shape_b[world, c]])
-        middle, drawn = find_patch(
-            world, c, corners, xa, xb, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_arm,
-        )  # fmt: skip
-        centre[world, c] = middle
-        pull[world, c] = drawn
+        world, thread = wp.tid()
+        steps = (f.count[world] - thread + stride - 1) / stride
+        for k in range(steps):
+            c = thread + (steps - 1 - k) * stride  # the adjoint then adds in the contacts' order
+            if f.patch_count[world, c] > 0 and f.patch_start[world, c] == c:
+                a = shapes.body[f.shape_a[world, c]]
+                if not flat_on_plane(f.kind[world, c], f.share[world, c], a):
+                    xa = geo.body_pose(body_q, world, a)
+                    xb = geo.body_pose(body_q, world, shapes.body[f.shape_b[world, c]])
+                    find_at(world, c, xa, xb, f, centre, pull)
 
     return SimpleNamespace(
         twist=twist, flat_on_plane=flat_on_plane, find_on_plane=flat.find_on_plane, find_patch=find_patch,
@@ -273,24 +265,18 @@ def find_adjoint(
     wp.launch(
         face_on_plane.make(dtype).adjoint,
         dim=(worlds, stride),
-        inputs=[
-            m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.b0, f.radius_a, f.radius_b,
-            f.weight, f.share, f.patch_start, f.patch_count, f.patch_arm, stride,
-        ],
+        inputs=[m.shapes, body_q, f.struct, stride],
         outputs=[g.centre, g.pull, g.body_q],
         device=body_q.device,
     )  # fmt: skip
     if not model.other_patches:
         return
     kernel = make(dtype).kernel
+    stride = capacity if body_q.device.is_cuda else 1
     wp.launch(
         kernel,
-        dim=f.kind.shape,
-        inputs=[
-            m.shape_body, body_q, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a,
-            f.radius_b, f.sign, f.weight, f.share, f.share_plane, f.s0, f.s1, f.patch_start, f.patch_count,
-            f.patch_arm,
-        ],
+        dim=(worlds, stride),
+        inputs=[m.shapes, body_q, f.struct, stride],
         outputs=[rows.centre, rows.pull],
         adjoint=True,
         adj_inputs=by_name(kernel, body_q=g.body_q, centre=g.centre, pull=g.pull),

@@ -9,7 +9,9 @@ from typing import Any
 
 import warp as wp
 
+from ..collision import features
 from ..collision.features import FACE_TILT, LINE_ARM, PLANE, SHARE_FIXED
+from ..core import model_arrays
 from ..core.precision import precision
 from . import face_moments
 
@@ -22,6 +24,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, quat, mat33, transform = p.vec3, p.quat, p.mat33, p.transform
     of = face_moments.make(dtype)
+    FeatureTable, Shapes = features.make(dtype), model_arrays.make(dtype).Shapes
     vec10, moments, mean, spread = of.Moments, of.moments, of.mean, of.spread
     weight_at, lifted, drawn_in = of.weight_at, of.lifted, of.drawn_in
 
@@ -31,22 +34,21 @@ def make(dtype: Any) -> SimpleNamespace:
         return kind == PLANE and share == SHARE_FIXED and body_a < 0
 
     @wp.func
-    def over_plane(
-        world: int, c: int, xb: transform, a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
-    ):  # fmt: skip
+    def over_plane(world: int, c: int, xb: transform, f: FeatureTable):
         """The plane's normal in the frame of b, and the gap [m] of a corner at b's origin."""
-        n = wp.normalize(a1[world, c])
-        base = wp.dot(n, wp.transform_get_translation(xb) - a0[world, c]) - radius_a[world, c] - radius_b[world, c]
+        n = wp.normalize(f.a1[world, c])
+        base = (
+            wp.dot(n, wp.transform_get_translation(xb) - f.a0[world, c]) - f.radius_a[world, c] - f.radius_b[world, c]
+        )
         return wp.quat_rotate_inv(wp.transform_get_rotation(xb), n), base
 
     @wp.func
-    def lowest_on_plane(world: int, start: int, count: int, up: vec3, base: dtype, b0: wp.array2d(dtype=vec3)):
+    def lowest_on_plane(world: int, start: int, count: int, up: vec3, base: dtype, f: FeatureTable):
         """Slot of the lowest corner, and its gap [m]."""
         lowest = int(start)
-        least = wp.dot(up, b0[world, start])
+        least = wp.dot(up, f.b0[world, start])
         for i in range(1, count):
-            rise = wp.dot(up, b0[world, start + i])
+            rise = wp.dot(up, f.b0[world, start + i])
             if rise < least:
                 least = rise
                 lowest = start + i
@@ -54,32 +56,27 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def sums_on_plane(
-        world: int, start: int, count: int, up: vec3, base: dtype, height: dtype, lift: dtype,
-        b0: wp.array2d(dtype=vec3), weight: wp.array2d(dtype=dtype),
-    ):  # fmt: skip
+        world: int, start: int, count: int, up: vec3, base: dtype, height: dtype, lift: dtype, f: FeatureTable
+    ):
         """As ``weight_sums`` of a patch that is ``flat_on_plane``, in the frame of b and about the first corner."""
         total = vec10()
         for i in range(count):
             c = start + i
-            x = b0[world, c]
+            x = f.b0[world, c]
             deep = (lift - base - wp.dot(up, x)) / height
             if deep > dtype(-1.0):
-                total += moments(weight[world, c] * weight_at(deep), x - b0[world, start])
+                total += moments(f.weight[world, c] * weight_at(deep), x - f.b0[world, start])
         return total
 
     @wp.func
-    def find_on_plane(
-        world: int, c: int, corners: int, xb: transform, a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), patch_arm: wp.array2d(dtype=vec3),
-    ):  # fmt: skip
+    def find_on_plane(world: int, c: int, corners: int, xb: transform, f: FeatureTable):
         """As ``find_patch`` of a patch that is ``flat_on_plane``."""
-        face = patch_arm[world, c]
+        face = f.patch_arm[world, c]
         height = dtype(FACE_TILT) * face[2]
-        up, base = over_plane(world, c, xb, a0, a1, radius_a, radius_b)
-        _lowest, gap = lowest_on_plane(world, c, corners, up, base, b0)
-        sums = sums_on_plane(world, c, corners, up, base, height, lifted(gap, height), b0, weight)
-        return wp.transform_point(xb, b0[world, c] + mean(sums)), drawn_in(sums, face[0], face[1])
+        up, base = over_plane(world, c, xb, f)
+        _lowest, gap = lowest_on_plane(world, c, corners, up, base, f)
+        sums = sums_on_plane(world, c, corners, up, base, height, lifted(gap, height), f)
+        return wp.transform_point(xb, f.b0[world, c] + mean(sums)), drawn_in(sums, face[0], face[1])
 
     @wp.func
     def turned_by(turn: quat, y: vec3, x: vec3):
@@ -91,13 +88,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.kernel(enable_backward=False, module="unique")
     def plane_adjoint_kernel(
-        shape_body: wp.array(dtype=int), body_q: wp.array2d(dtype=transform),
-        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
-        kind: wp.array2d(dtype=int), a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int), patch_arm: wp.array2d(dtype=vec3),
-        stride: int,
+        shapes: Shapes, body_q: wp.array2d(dtype=transform), f: FeatureTable, stride: int,
         # in, and cleared
         adj_centre: wp.array2d(dtype=vec3), adj_pull: wp.array2d(dtype=dtype),
         # out
@@ -113,14 +104,14 @@ def make(dtype: Any) -> SimpleNamespace:
         """
         world, first = wp.tid()
         zero = dtype(0.0)
-        for k in range((count[world] - first + stride - 1) / stride):
+        for k in range((f.count[world] - first + stride - 1) / stride):
             c = first + k * stride
-            corners = patch_count[world, c]
-            if corners == 0 or patch_start[world, c] != c:
+            corners = f.patch_count[world, c]
+            if corners == 0 or f.patch_start[world, c] != c:
                 continue
-            if not flat_on_plane(kind[world, c], share[world, c], shape_body[shape_a[world, c]]):
+            if not flat_on_plane(f.kind[world, c], f.share[world, c], shapes.body[f.shape_a[world, c]]):
                 continue
-            b = shape_body[shape_b[world, c]]
+            b = shapes.body[f.shape_b[world, c]]
             mean_bar = adj_centre[world, c]
             pull_bar = adj_pull[world, c]
             adj_centre[world, c] = vec3()
@@ -128,13 +119,13 @@ def make(dtype: Any) -> SimpleNamespace:
             if b < 0:
                 continue
             xb = body_q[world, b]
-            face = patch_arm[world, c]
+            face = f.patch_arm[world, c]
             height = dtype(FACE_TILT) * face[2]
-            n = wp.normalize(a1[world, c])
-            up, base = over_plane(world, c, xb, a0, a1, radius_a, radius_b)
-            lowest, gap = lowest_on_plane(world, c, corners, up, base, b0)
+            n = wp.normalize(f.a1[world, c])
+            up, base = over_plane(world, c, xb, f)
+            lowest, gap = lowest_on_plane(world, c, corners, up, base, f)
             lift = lifted(gap, height)
-            s = sums_on_plane(world, c, corners, up, base, height, lift, b0, weight)
+            s = sums_on_plane(world, c, corners, up, base, height, lift, f)
             total = s[0]
             m = mean(s)
             turn = wp.transform_get_rotation(xb)
@@ -158,11 +149,11 @@ def make(dtype: Any) -> SimpleNamespace:
             moment = vec3()  # sum of the corners times their gaps' adjoints
             force = zero
             for i in range(corners):
-                x = b0[world, c + i]
+                x = f.b0[world, c + i]
                 deep = (lift - base - wp.dot(up, x)) / height
                 if deep > dtype(-1.0):
-                    off = x - b0[world, c] - m
-                    weight_bar = weight[world, c + i] / total * wp.dot(mean_in_b + spread_bar * off, off)
+                    off = x - f.b0[world, c] - m
+                    weight_bar = f.weight[world, c + i] / total * wp.dot(mean_in_b + spread_bar * off, off)
                     rate = dtype(4.0)
                     if deep < dtype(1.0):
                         rate = dtype(2.0) * (dtype(1.0) + deep)
@@ -170,9 +161,9 @@ def make(dtype: Any) -> SimpleNamespace:
                     moment += x * gap_bar
                     force += gap_bar
             follows = wp.clamp(dtype(2.0) * gap / height, zero, dtype(1.0))  # how much the lift does
-            moment -= b0[world, lowest] * (force * follows)
+            moment -= f.b0[world, lowest] * (force * follows)
             force -= force * follows
-            turned = turned_by(turn, mean_bar, b0[world, c] + m) + turned_by(turn, n, moment)
+            turned = turned_by(turn, mean_bar, f.b0[world, c] + m) + turned_by(turn, n, moment)
             wp.atomic_add(adj_q, world, b, wp.transformation(mean_bar + n * force, turned, dtype=dtype))
 
     return SimpleNamespace(flat_on_plane=flat_on_plane, find_on_plane=find_on_plane, adjoint=plane_adjoint_kernel)

@@ -11,11 +11,12 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..collision import contact_geometry
+from ..collision import contact_geometry, features
 from ..collision.features import Features
+from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import law
+from . import law, row_arrays
 from .row_arrays import ContactRows
 
 __all__ = ["Forces", "forces", "make"]
@@ -47,53 +48,46 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     p = precision(dtype)
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
     geo, contact_law, dyn = contact_geometry.make(dtype), law.make(dtype, resists, softens), motion.make(dtype)
-    Coefficients = contact_law.Coefficients
+    FeatureTable, Rows = features.make(dtype), row_arrays.make(dtype, resists, softens)
+    Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
 
     @wp.kernel(enable_backward=False, module="unique")
     def contacts_kernel(
         # state in
-        body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), count: wp.array(dtype=int),
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients),
+        body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), f: FeatureTable, rows: Rows,
         h: dtype, eps: dtype,
         # out
         gap: wp.array2d(dtype=dtype), point: wp.array2d(dtype=vec3), direction: wp.array2d(dtype=vec3),
         force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
     ):  # fmt: skip
         world, c = wp.tid()
-        if c >= count[world]:
+        if c >= f.count[world]:
             return
-        a = row_a[world, c]
-        b = row_b[world, c]
+        a = rows.body_a[world, c]
+        b = rows.body_b[world, c]
         distance, _n, place = geo.locate(
-            kind[world, c], geo.body_pose(body_q, world, a), geo.body_pose(body_q, world, b), a0[world, c],
-            a1[world, c], a2[world, c], b0[world, c], b1[world, c], radius_a[world, c], radius_b[world, c],
-            sign[world, c],
+            f.kind[world, c], geo.body_pose(body_q, world, a), geo.body_pose(body_q, world, b), f.a0[world, c],
+            f.a1[world, c], f.a2[world, c], f.b0[world, c], f.b1[world, c], f.radius_a[world, c], f.radius_b[world, c],
+            f.sign[world, c],
         )  # fmt: skip
         gap[world, c] = distance
         point[world, c] = place
-        direction[world, c] = normal[world, c]
+        direction[world, c] = rows.normal[world, c]
         u = contact_law.relative_motion(
-            body_v1, world, a, b, arm_a[world, c], arm_b[world, c], normal[world, c], twist[world, c]
-        )
-        push = contact_law.impulse(u, normal[world, c], coefficients[world, c], eps) / h
+            body_v1, world, a, b, rows.arm_a[world, c], rows.arm_b[world, c], rows.normal[world, c],
+            rows.twist[world, c],
+        )  # fmt: skip
+        push = contact_law.impulse(u, rows.normal[world, c], rows.coefficients[world, c], eps) / h
         if wp.static(resists):
             force[world, c] = dyn.linear(push)
         else:
             force[world, c] = push
-        torque[world, c] = contact_law.moment(push, normal[world, c], twist[world, c])
+        torque[world, c] = contact_law.moment(push, rows.normal[world, c], rows.twist[world, c])
 
     @wp.kernel(enable_backward=False, module="unique")
     def actuators_kernel(
         # model
-        body_mask: wp.array(dtype=spatial), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, actuators: Actuators,
         # state in
         body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
         h: dtype,
@@ -101,13 +95,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         force: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, i = wp.tid()
-        body = actuator_body[i]
-        axis = actuator_axis[i]
+        body = actuators.body[i]
+        axis = actuators.axis[i]
         force[world, i] = (
-            body_mask[body][axis]
+            bodies.mask[body][axis]
             * dyn.actuator_impulse(
-                actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
-                body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                actuators.kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                body_v1[world, body][axis], actuators.stiffness[world, i], actuators.damping[world, i], h,
             )
             / h
         )  # fmt: skip
@@ -137,10 +131,7 @@ def forces(
     wp.launch(
         kernels.contacts,
         dim=f.kind.shape,
-        inputs=[
-            body_q, body_v1, f.count, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.radius_a, f.radius_b, f.sign,
-            r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, h, eps,
-        ],
+        inputs=[body_q, body_v1, f.struct, r.struct, h, eps],
         outputs=[out.gap, out.point, out.normal, out.force, out.torque],
         device=body_q.device,
     )  # fmt: skip
@@ -148,10 +139,7 @@ def forces(
         wp.launch(
             kernels.actuators,
             dim=m.actuator_stiffness.shape,
-            inputs=[
-                m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.actuator_stiffness,
-                m.actuator_damping, body_q, body_v1, control, h,
-            ],
+            inputs=[m.bodies, m.actuators, body_q, body_v1, control, h],
             outputs=[out.actuator],
             device=body_q.device,
         )  # fmt: skip

@@ -1,21 +1,48 @@
 """Contact rows: a contact as the solvers see it."""
 
-from __future__ import annotations
-
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import warp as wp
 
 from ..core.precision import precision
+from ..core.struct_arguments import filled
 from . import law
 
-__all__ = ["ContactRows"]
+__all__ = ["ContactRows", "make"]
 
 
-@dataclass
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> Any:
+    """The struct ``Rows`` for one precision and contact law: the arrays of ``ContactRows`` as one argument."""
+    return _make(dtype, resists, softens)
+
+
+@functools.cache
+def _make(dtype: Any, resists: bool, softens: bool) -> Any:
+    vec3 = precision(dtype).vec3
+    Coefficients = law.make(dtype, resists, softens).Coefficients
+
+    @wp.struct
+    class Rows:
+        """Contact rows; fields as in ``ContactRows``."""
+
+        body_a: wp.array2d(dtype=int)
+        body_b: wp.array2d(dtype=int)
+        normal: wp.array2d(dtype=vec3)
+        arm_a: wp.array2d(dtype=vec3)
+        arm_b: wp.array2d(dtype=vec3)
+        twist: wp.array2d(dtype=vec3)
+        coefficients: wp.array2d(dtype=Coefficients)
+        centre: wp.array2d(dtype=vec3)
+        pull: wp.array2d(dtype=dtype)
+
+    return Rows
+
+
+@dataclass(frozen=True)
 class ContactRows:
-    """Contact rows [W, C]; see ``contact_rows.py``."""
+    """Contact rows [W, C]; see ``contact_rows.py``. Frozen, since ``struct`` is filled once."""
 
     body_a: wp.array  # int32
     body_b: wp.array  # int32
@@ -35,11 +62,17 @@ class ContactRows:
         """Arguments of the factories of solvers by islands; contacts with resistance go by their own arms anyway."""
         return self.resists, self.softens, self.own_arms and not self.resists
 
+    @functools.cached_property
+    def struct(self) -> Any:
+        """The struct ``Rows`` of these arrays."""
+        struct = make(self.pull.dtype, self.resists, self.softens)
+        return filled(struct, **{name: getattr(self, name) for name in struct.vars})
+
     @classmethod
     def allocate(
         cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False, softens: bool = False,
         own_arms: bool = False,
-    ) -> ContactRows:  # fmt: skip
+    ) -> "ContactRows":  # fmt: skip
         """Rows for ``worlds`` worlds of at most ``capacity`` contacts."""
         p = precision(dtype)
         shape = (worlds, capacity)

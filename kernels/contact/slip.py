@@ -23,10 +23,12 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
+from ..collision import features
 from ..collision.features import Features
+from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import law
+from . import law, row_arrays
 from .row_arrays import ContactRows
 
 __all__ = ["FOURTH", "FRICTION_SCALE", "SECOND", "THIRD", "Slips", "make", "slip_forces", "slip_rows", "weigh"]
@@ -107,6 +109,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     vec3, vec4, spatial = p.vec3, p.vec4, p.spatial
     contact_law, dyn = law.make(dtype, resists, softens), motion.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    FeatureTable, Rows = features.make(dtype), row_arrays.make(dtype, resists, softens)
+    model = model_arrays.make(dtype)
+    Bodies, Surfaces = model.Bodies, model.Surfaces
 
     @wp.func
     def rise(x: dtype):
@@ -210,11 +215,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.kernel(enable_backward=False, module="unique")
     def weigh_kernel(
-        gravity: wp.array(dtype=vec3), body_mask: wp.array(dtype=spatial), body_v0: wp.array2d(dtype=spatial),
-        body_va: wp.array2d(dtype=spatial), count: wp.array(dtype=int), row_a: wp.array2d(dtype=int),
-        row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
-        arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        h: dtype, eps: dtype, first_pass: int, repeat: wp.array(dtype=int), stride: int,
+        bodies: Bodies, body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial),
+        count: wp.array(dtype=int), rows: Rows, h: dtype, eps: dtype, first_pass: int, repeat: wp.array(dtype=int),
+        stride: int,
         # out
         weights: wp.array2d(dtype=dtype), staged: wp.array(dtype=int), anywhere: wp.array(dtype=int),
         taken: wp.array(dtype=int),
@@ -222,29 +225,29 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         world, first = wp.tid()
         if first_pass == 0 and repeat[world] == 0:
             return
-        weigh = weight_of(gravity[world])
+        weigh = weight_of(bodies.gravity[world])
         fallen = h * weigh
         for k in range((count[world] - first + stride - 1) / stride):
             c = first + k * stride
-            a = row_a[world, c]
-            b = row_b[world, c]
-            ra = arm_a[world, c]
-            rb = arm_b[world, c]
-            n = normal[world, c]
+            a = rows.body_a[world, c]
+            b = rows.body_b[world, c]
+            ra = rows.arm_a[world, c]
+            rb = rows.arm_b[world, c]
+            n = rows.normal[world, c]
             weight = dtype(0.0)
             # most contacts are steady, which T's bound mu |change of slip| tells
             before = velocity_at(body_v0, world, b, rb) - velocity_at(body_v0, world, a, ra)
             change = velocity_at(body_va, world, b, rb) - velocity_at(body_va, world, a, ra) - before
-            turning = twist[world, c]
+            turning = rows.twist[world, c]
             turned = spin_at(body_va, world, b) - spin_at(body_va, world, a)
             turned -= spin_at(body_v0, world, b) - spin_at(body_v0, world, a)
             bound = wp.length(change) + wp.length(turning) * wp.abs(wp.dot(n, turned))
             limit = dtype(STEADY) * unsteady_speed(wp.dot(before, n), fallen)
-            if wp.static(resists) or coefficients[world, c][2] * bound > limit:
+            if wp.static(resists) or rows.coefficients[world, c][2] * bound > limit:
                 apart_by, _load = apart(
                     contact_law.relative_motion(body_v0, world, a, b, ra, rb, n, turning),
                     contact_law.relative_motion(body_va, world, a, b, ra, rb, n, turning),
-                    falls(gravity[world], body_mask, a, b), weigh, n, coefficients[world, c], h, eps,
+                    falls(bodies.gravity[world], bodies.mask, a, b), weigh, n, rows.coefficients[world, c], h, eps,
                 )  # fmt: skip
                 weight = apart_by
             weights[world, c] = weight
@@ -255,75 +258,66 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
-        gravity: wp.array(dtype=vec3), body_mask: wp.array(dtype=spatial), body_v0: wp.array2d(dtype=spatial),
-        body_va: wp.array2d(dtype=spatial), body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial),
-        staged: wp.array(dtype=int), weights: wp.array2d(dtype=dtype), count: wp.array(dtype=int),
-        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
-        plain_a: wp.array2d(dtype=int), plain_b: wp.array2d(dtype=int),
-        plain_normal: wp.array2d(dtype=vec3), plain_arm_a: wp.array2d(dtype=vec3),
-        plain_arm_b: wp.array2d(dtype=vec3), plain_twist: wp.array2d(dtype=vec3),
-        plain: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype, solve: int,
-        # rows out
-        row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients), total: wp.array(dtype=int),
+        bodies: Bodies, surfaces: Surfaces, body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial),
+        body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial), staged: wp.array(dtype=int),
+        weights: wp.array2d(dtype=dtype), f: FeatureTable, plain: Rows, h: dtype, eps: dtype, angular_eps: dtype,
+        solve: int,
+        # out
+        out: Rows, total: wp.array(dtype=int),
     ):  # fmt: skip
         """One thread a world, so that the rows of friction stand in the contacts' order."""
         world = wp.tid()
         if staged[world] == 0:
             total[world] = -1
             return
-        at = int(count[world])
-        for c in range(count[world]):
-            a = plain_a[world, c]
-            b = plain_b[world, c]
-            n = plain_normal[world, c]
-            ra = plain_arm_a[world, c]
-            rb = plain_arm_b[world, c]
-            turning = plain_twist[world, c]
-            q = plain[world, c]
+        at = int(f.count[world])
+        for c in range(f.count[world]):
+            a = plain.body_a[world, c]
+            b = plain.body_b[world, c]
+            n = plain.normal[world, c]
+            ra = plain.arm_a[world, c]
+            rb = plain.arm_b[world, c]
+            turning = plain.twist[world, c]
+            q = plain.coefficients[world, c]
             weight = weights[world, c]
             x0 = contact_law.relative_motion(body_v0, world, a, b, ra, rb, n, turning)
-            row_a[world, c] = a
-            row_b[world, c] = b
-            normal[world, c] = n
-            arm_a[world, c] = ra
-            arm_b[world, c] = rb
-            twist[world, c] = turning
-            coefficients[world, c] = q
+            out.body_a[world, c] = a
+            out.body_b[world, c] = b
+            out.normal[world, c] = n
+            out.arm_a[world, c] = ra
+            out.arm_b[world, c] = rb
+            out.twist[world, c] = turning
+            out.coefficients[world, c] = q
             if weight > dtype(0.0) and solve == FOURTH:
                 xc = contact_law.relative_motion(body_vc, world, a, b, ra, rb, n, turning)
-                coefficients[world, c] = contact_law.resumed(q, x0, xc, n, weight, eps)
+                out.coefficients[world, c] = contact_law.resumed(q, x0, xc, n, weight, eps)
             elif weight > dtype(0.0):
                 kept = contact_law.lessened(q, x0, n, dtype(1.0) - weight)
-                coefficients[world, c] = kept
+                out.coefficients[world, c] = kept
                 load = dtype(0.0)
                 if solve == SECOND:
                     xa = contact_law.relative_motion(body_va, world, a, b, ra, rb, n, turning)
-                    fall = falls(gravity[world], body_mask, a, b)
-                    _weight, load = apart(x0, xa, fall, weight_of(gravity[world]), n, q, h, eps)
+                    fall = falls(bodies.gravity[world], bodies.mask, a, b)
+                    _weight, load = apart(x0, xa, fall, weight_of(bodies.gravity[world]), n, q, h, eps)
                 else:
                     load = load_of(contact_law.relative_motion(body_vb, world, a, b, ra, rb, n, turning), n, kept, eps)
-                row_a[world, at] = a
-                row_b[world, at] = b
-                normal[world, at] = n
-                arm_a[world, at] = ra
-                arm_b[world, at] = rb
-                twist[world, at] = turning
-                coefficients[world, at] = friction_row(
-                    weight * load, q[2], eps, world, shape_a[world, c], shape_b[world, c], rolling, torsional,
-                    angular_eps,
+                out.body_a[world, at] = a
+                out.body_b[world, at] = b
+                out.normal[world, at] = n
+                out.arm_a[world, at] = ra
+                out.arm_b[world, at] = rb
+                out.twist[world, at] = turning
+                out.coefficients[world, at] = friction_row(
+                    weight * load, q[2], eps, world, f.shape_a[world, c], f.shape_b[world, c],
+                    surfaces.rolling_resistance, surfaces.torsional_resistance, angular_eps,
                 )  # fmt: skip
                 at += 1
         total[world] = at
 
     @wp.kernel(enable_backward=False, module="unique")
     def forces_kernel(
-        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
-        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), staged: wp.array(dtype=int),
-        body_v1: wp.array2d(dtype=spatial), h: dtype, eps: dtype,
+        count: wp.array(dtype=int), rows: Rows, staged: wp.array(dtype=int), body_v1: wp.array2d(dtype=spatial),
+        h: dtype, eps: dtype,
         # out
         force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
     ):  # fmt: skip
@@ -331,16 +325,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         if staged[world] == 0:
             return
         for c in range(count[world]):
-            n = normal[world, c]
+            n = rows.normal[world, c]
             u = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c], n, twist[world, c]
-            )
-            push = contact_law.impulse(u, n, coefficients[world, c], eps) / h
+                body_v1, world, rows.body_a[world, c], rows.body_b[world, c], rows.arm_a[world, c],
+                rows.arm_b[world, c], n, rows.twist[world, c],
+            )  # fmt: skip
+            push = contact_law.impulse(u, n, rows.coefficients[world, c], eps) / h
             if wp.static(resists):
                 force[world, c] = dyn.linear(push)
             else:
                 force[world, c] = push
-            torque[world, c] = contact_law.moment(push, n, twist[world, c])
+            torque[world, c] = contact_law.moment(push, n, rows.twist[world, c])
 
     return SimpleNamespace(
         apart=apart, falls=falls, weight_of=weight_of, friction_row=friction_row, load_of=load_of, weigh=weigh_kernel,
@@ -367,8 +362,7 @@ def weigh(
         make(dtype, r.resists, r.softens).weigh,
         dim=(worlds, stride),
         inputs=[
-            model.gravity, model.body_mask, body_v0, body_va, features.count, r.body_a, r.body_b, r.normal, r.arm_a,
-            r.arm_b, r.twist, r.coefficients, h, eps, int(repeat is None), repeat, stride,
+            model.bodies, body_v0, body_va, features.count, r.struct, h, eps, int(repeat is None), repeat, stride,
         ],
         outputs=[s.weight, s.staged, s.any, taken],
         device=body_v0.device,
@@ -381,17 +375,14 @@ def slip_rows(
 ) -> None:  # fmt: skip
     """Rows of a further ``solve``, where ``found`` marks worlds, into ``out``."""
     m, f, r, s = model, features, plain, found
-    o = out.rows
     wp.launch(
         make(dtype, r.resists, r.softens).rows,
         dim=f.count.shape,
         inputs=[
-            m.gravity, m.body_mask, body_v0, s.body_va, s.body_vb, s.body_vc, s.staged, s.weight, f.count,
-            f.shape_a, f.shape_b,
-            r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, h, eps, m.shape_rolling_resistance,
-            m.shape_torsional_resistance, angular_eps, solve,
+            m.bodies, m.surfaces, body_v0, s.body_va, s.body_vb, s.body_vc, s.staged, s.weight, f.struct, r.struct, h,
+            eps, angular_eps, solve,
         ],
-        outputs=[o.body_a, o.body_b, o.normal, o.arm_a, o.arm_b, o.twist, o.coefficients, out.total],
+        outputs=[out.rows.struct, out.total],
         device=body_v0.device,
     )  # fmt: skip
 
@@ -405,10 +396,7 @@ def slip_forces(
     wp.launch(
         make(dtype, r.resists, r.softens).forces,
         dim=features.count.shape,
-        inputs=[
-            features.count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, s.staged,
-            body_v1, h, eps,
-        ],
+        inputs=[features.count, r.struct, s.staged, body_v1, h, eps],
         outputs=[force, torque],
         device=body_v1.device,
     )  # fmt: skip

@@ -11,13 +11,14 @@ from typing import Any
 
 import warp as wp
 
+from ..collision import features
 from ..collision.features import Features
+from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import contact_rows, law, slip
-from .contact_rows import feature_inputs
 from .row_arrays import ContactRows
 from .slip import FOURTH, SECOND, Slips
 
@@ -46,7 +47,10 @@ class SlipAdjoints:
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The kernels for one precision and contact law."""
     p = precision(dtype)
-    vec3, spatial, transform, mat63 = p.vec3, p.spatial, p.transform, p.mat63
+    vec3, spatial, transform = p.vec3, p.spatial, p.transform
+    FeatureTable = features.make(dtype)
+    model = model_arrays.make(dtype)
+    Bodies, Shapes, Surfaces = model.Bodies, model.Shapes, model.Surfaces
     contact_law, slips = law.make(dtype, resists, softens), slip.make(dtype, resists, softens)
     Motion = contact_law.Motion
     row_ns = contact_rows.make(dtype, resists, softens) if softens else contact_rows.make(dtype)
@@ -54,53 +58,42 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.kernel(module="unique")
     def contact_kernel(
         # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        gravity: wp.array(dtype=vec3), body_mask: wp.array(dtype=spatial),
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial),
         body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         z: wp.array2d(dtype=spatial),
         # contacts
-        staged: wp.array(dtype=int), weights: wp.array2d(dtype=dtype), active: wp.array2d(dtype=int),
-        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        softening: wp.array(dtype=p.vec2), solve: int,
+        staged: wp.array(dtype=int), weights: wp.array2d(dtype=dtype), active: wp.array2d(dtype=int), f: FeatureTable,
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype, angular_eps: dtype,
+        solve: int,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, c = wp.tid()
         if staged[world] == 0:
             return
-        if c >= count[world]:
+        if c >= f.count[world]:
             return
         if active[world, c] == 0 and (solve == FOURTH or weights[world, c] == dtype(0.0)):
             return
-        sa = shape_a[world, c]
-        sb = shape_b[world, c]
-        a = shape_body[sa]
-        b = shape_body[sb]
+        sa = f.shape_a[world, c]
+        sb = f.shape_b[world, c]
+        a = shapes.body[sa]
+        b = shapes.body[sb]
         n, arm_a, arm_b, twist, coefficient, _gap, _part = row_ns.row(
-            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_mass,
-            shape_friction, shape_stiffness, shape_damping, h, eps,
-        )  # fmt: skip
+            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, bodies, surfaces, h, eps
+        )
         if wp.static(softens):
-            coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
-        q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
+            coefficient = contact_law.softened(coefficient, surfaces.softening[sa], surfaces.softening[sb])
+        q = contact_law.full(
+            coefficient, n, world, sa, sb, a, b, body_v0, surfaces.rolling_resistance, surfaces.torsional_resistance,
+            angular_eps,
+        )  # fmt: skip
         x0 = contact_law.relative_motion(body_v0, world, a, b, arm_a, arm_b, n, twist)
         xa = contact_law.relative_motion(body_va, world, a, b, arm_a, arm_b, n, twist)
-        fall = slips.falls(gravity[world], body_mask, a, b)
-        part, load = slips.apart(x0, xa, fall, slips.weight_of(gravity[world]), n, q, h, eps)
+        fall = slips.falls(bodies.gravity[world], bodies.mask, a, b)
+        part, load = slips.apart(x0, xa, fall, slips.weight_of(bodies.gravity[world]), n, q, h, eps)
         u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
         push = Motion()
         if solve == FOURTH:
@@ -113,7 +106,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     contact_law.relative_motion(body_vb, world, a, b, arm_a, arm_b, n, twist), n, kept, eps
                 )
             push += contact_law.impulse(u, n, kept, eps)
-            friction = slips.friction_row(part * load, q[2], eps, world, sa, sb, rolling, torsional, angular_eps)
+            friction = slips.friction_row(
+                part * load, q[2], eps, world, sa, sb, surfaces.rolling_resistance, surfaces.torsional_resistance,
+                angular_eps,
+            )  # fmt: skip
             push += contact_law.impulse(u, n, friction, eps)
         power[world, c] = wp.dot(push, contact_law.relative_motion(z, world, a, b, arm_a, arm_b, n, twist))
 
@@ -175,18 +171,14 @@ def contact_adjoint(
         kernel,
         dim=f.kind.shape,
         inputs=[
-            m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.gravity, m.body_mask,
-            body_q, body_v0, slips.body_va, slips.body_vb, slips.body_vc, body_v1, g.z, slips.staged, slips.weight,
-            own.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f), plain.centre, plain.pull,
-            h, eps, m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps, m.shape_softening, solve,
+            g.bodies, m.shapes, g.surfaces, body_q, body_v0, slips.body_va, slips.body_vb, slips.body_vc, body_v1, g.z,
+            slips.staged, slips.weight, own.active, f.struct, plain.centre, plain.pull, h, eps, angular_eps, solve,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=by_name(
-            kernel, body_mass=g.body_mass, shape_friction=g.shape_friction, shape_stiffness=g.shape_stiffness,
-            shape_damping=g.shape_damping, gravity=g.gravity, body_q=g.body_q, body_v0=g.body_v0,
-            body_va=own.body_va, body_vb=own.body_vb, body_vc=own.body_vc, centre=g.centre, pull=g.pull,
-            rolling=g.shape_rolling_resistance, torsional=g.shape_torsional_resistance, power=g.contact_seed,
+            kernel, body_q=g.body_q, body_v0=g.body_v0, body_va=own.body_va, body_vb=own.body_vb, body_vc=own.body_vc,
+            centre=g.centre, pull=g.pull, power=g.contact_seed,
         ),
         device=body_q.device,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,19 @@ import warp as wp
 
 from .model_arrays import ModelArrays
 from .precision import precision
+from .struct_arguments import with_adjoints
 
 __all__ = ["Adjoints"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Adjoints:
-    """Adjoints of a step's inputs, added to; and what the adjoint pass writes for itself."""
+    """Adjoints of a step's inputs, added to; and what the adjoint pass writes for itself.
 
+    Frozen, since the structs ``bodies``, ``surfaces`` and ``actuators`` are filled once.
+    """
+
+    model: ModelArrays
     body_q: wp.array  # transform [W, B]
     body_v0: wp.array  # spatial [W, B]
     control: wp.array  # [W, A]
@@ -58,6 +64,7 @@ class Adjoints:
 
         contacts = (worlds, capacity)
         return cls(
+            model=model,
             body_q=zeros((worlds, bodies), p.transform),
             body_v0=zeros((worlds, bodies), p.spatial),
             control=zeros(actuators, p.scalar),
@@ -79,4 +86,27 @@ class Adjoints:
             contact_power=zeros(contacts, p.scalar), contact_seed=ones(contacts),
             body_power=zeros((worlds, bodies), p.scalar), body_seed=ones((worlds, bodies)),
             actuator_power=zeros(actuators, p.scalar), actuator_seed=ones(actuators),
+        )  # fmt: skip
+
+    @functools.cached_property
+    def bodies(self) -> Any:
+        """The model's struct ``Bodies``, whose adjoints are added to these."""
+        return with_adjoints(
+            self.model.bodies, mass=self.body_mass, inertia=self.body_inertia, gravity=self.gravity
+        )  # fmt: skip
+
+    @functools.cached_property
+    def surfaces(self) -> Any:
+        """The model's struct ``Surfaces``, whose adjoints are added to these."""
+        return with_adjoints(
+            self.model.surfaces, friction=self.shape_friction, stiffness=self.shape_stiffness,
+            damping=self.shape_damping, restitution=self.shape_restitution,
+            rolling_resistance=self.shape_rolling_resistance, torsional_resistance=self.shape_torsional_resistance,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def actuators(self) -> Any:
+        """The model's struct ``Actuators``, whose adjoints are added to these."""
+        return with_adjoints(
+            self.model.actuators, stiffness=self.actuator_stiffness, damping=self.actuator_damping
         )  # fmt: skip

@@ -1,16 +1,37 @@
 """Report of the solver on iterations and failures. A step may take several solves."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import warp as wp
 
-__all__ = ["SolverReport", "count_step", "step_failed"]
+from .struct_arguments import filled
+
+__all__ = ["SolverReport", "count_step", "make", "step_failed"]
 
 
-@dataclass
+@functools.cache
+def make(dtype: Any) -> Any:
+    """The struct ``Report`` for one precision: the arrays of ``SolverReport`` as one argument of kernels."""
+
+    @wp.struct
+    class Report:
+        """How the solver fared; fields as in ``SolverReport``."""
+
+        iterations: wp.array(dtype=int)
+        steps: wp.array(dtype=int)
+        failed: wp.array(dtype=int)
+        first_failure: wp.array(dtype=int)
+        last_failure: wp.array(dtype=int)
+        residual: wp.array(dtype=dtype)
+
+    return Report
+
+
+@dataclass(frozen=True)
 class SolverReport:
-    """How the solver fared, accumulated over steps until cleared. All [W]."""
+    """How the solver fared, accumulated over steps until cleared. All [W]. Frozen, since ``struct`` is filled once."""
 
     iterations: wp.array  # int32: Newton iterations, summed over steps
     steps: wp.array  # int32: steps taken
@@ -26,10 +47,11 @@ class SolverReport:
         none = [wp.full(worlds, -1, dtype=wp.int32, device=device) for _ in range(2)]
         return cls(*ints, *none, wp.zeros(worlds, dtype=dtype, device=device))
 
-    @property
-    def of_steps(self) -> tuple[wp.array, wp.array, wp.array, wp.array]:
-        """Arguments of ``step_failed``."""
-        return self.steps, self.failed, self.first_failure, self.last_failure
+    @functools.cached_property
+    def struct(self) -> Any:
+        """The struct ``Report`` of these arrays."""
+        struct = make(self.residual.dtype)
+        return filled(struct, **{name: getattr(self, name) for name in struct.vars})
 
     def clear(self) -> None:
         """Clear the report."""

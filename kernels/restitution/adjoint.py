@@ -11,10 +11,11 @@ from typing import Any
 
 import warp as wp
 
+from ..collision import features
 from ..collision.features import Features
 from ..contact import law
-from ..contact.contact_rows import feature_inputs
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
@@ -59,7 +60,10 @@ class ImpactAdjoints:
 def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     """The kernel for one precision and contact law."""
     p = precision(dtype)
-    vec3, spatial, transform, mat63 = p.vec3, p.spatial, p.transform, p.mat63
+    vec3, spatial, transform = p.vec3, p.spatial, p.transform
+    FeatureTable = features.make(dtype)
+    model = model_arrays.make(dtype)
+    Bodies, Shapes, Surfaces = model.Bodies, model.Shapes, model.Surfaces
     contact_law, struck = law.make(dtype, resists), impact.make(dtype, resists)
 
     @wp.func
@@ -72,9 +76,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     @wp.kernel(module="unique")
     def contact_kernel(
         # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        shape_restitution: wp.array2d(dtype=dtype),
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_vi: wp.array2d(dtype=spatial),
         body_vn: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
@@ -82,17 +84,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         by_impulse: wp.array2d(dtype=spatial), by_load: wp.array2d(dtype=dtype), by_moment: wp.array2d(dtype=dtype),
         # contacts
         solve: int, delays: wp.array2d(dtype=dtype), active: wp.array2d(dtype=int), count: wp.array(dtype=int),
-        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
-        h: dtype, eps: dtype, threshold: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        f: FeatureTable, centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
+        h: dtype, eps: dtype, threshold: dtype, angular_eps: dtype,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -103,14 +96,12 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             return
         if solve == POSE and delays[world, c] < dtype(0.0):
             return
-        sa = shape_a[world, c]
-        sb = shape_b[world, c]
-        a = shape_body[sa]
-        b = shape_body[sb]
+        sa = f.shape_a[world, c]
+        sb = f.shape_b[world, c]
+        a = shapes.body[sa]
+        b = shapes.body[sb]
         n, arm_a, arm_b, twist, q, mu, delay = struck.row(
-            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_vi, body_mass,
-            shape_friction, shape_stiffness, shape_damping, shape_restitution, h, eps, threshold, rolling, torsional,
+            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, body_vi, bodies, surfaces, h, eps, threshold,
             angular_eps,
         )  # fmt: skip
         if solve == POSE:
@@ -122,8 +113,11 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             push = contact_law.impulse(u, n, q, eps)
             if solve == THIRD and delay >= dtype(0.0):
                 un = contact_law.relative_motion(body_vn, world, a, b, arm_a, arm_b, n, twist)
-                f = struck.friction_row(q, n, un, mu, eps, world, sa, sb, rolling, torsional, angular_eps)
-                push += contact_law.impulse(u, n, f, eps)
+                friction = struck.friction_row(
+                    q, n, un, mu, eps, world, sa, sb, surfaces.rolling_resistance, surfaces.torsional_resistance,
+                    angular_eps,
+                )  # fmt: skip
+                push += contact_law.impulse(u, n, friction, eps)
             weight_of = contact_law.relative_motion(by_impulse, world, a, b, arm_a, arm_b, n, twist)
             power[world, c] = wp.dot(push, weight_of)
 
@@ -141,19 +135,15 @@ def _power_adjoint(
         kernel,
         dim=f.kind.shape,
         inputs=[
-            m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.shape_restitution,
-            body_q, body_v0, impacts.body_vi, impacts.body_vn, body_v1, *weights, int(solve), impacts.delay,
-            own.active, impacts.count, f.shape_a, f.shape_b, *feature_inputs(f), plain.centre,
-            plain.pull, h, eps, threshold,
-            m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
+            g.bodies, m.shapes, g.surfaces, body_q, body_v0, impacts.body_vi, impacts.body_vn, body_v1, *weights,
+            int(solve), impacts.delay, own.active, impacts.count, f.struct, plain.centre, plain.pull, h, eps, threshold,
+            angular_eps,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=by_name(
-            kernel, body_mass=g.body_mass, shape_friction=g.shape_friction, shape_stiffness=g.shape_stiffness,
-            shape_damping=g.shape_damping, shape_restitution=g.shape_restitution, body_q=g.body_q, body_v0=g.body_v0,
-            body_vi=own.body_vi, body_vn=own.body_vn, body_v1=adj_v1, centre=g.centre, pull=g.pull,
-            rolling=g.shape_rolling_resistance, torsional=g.shape_torsional_resistance, power=g.contact_seed,
+            kernel, body_q=g.body_q, body_v0=g.body_v0, body_vi=own.body_vi, body_vn=own.body_vn, body_v1=adj_v1,
+            centre=g.centre, pull=g.pull, power=g.contact_seed,
         ),
         device=body_q.device,
     )  # fmt: skip

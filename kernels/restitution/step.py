@@ -17,10 +17,11 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
+from ..collision import features
 from ..collision.features import Features
-from ..contact import contact_rows, hard, law
-from ..contact.contact_rows import feature_inputs
+from ..contact import contact_rows, hard, law, row_arrays
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 
@@ -86,7 +87,10 @@ class Impacts:
 def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     """Functions ``row``, ``friction_row``, ``share``, and the kernels, for one precision and contact law."""
     p = precision(dtype)
-    vec3, vec4, spatial, transform, mat63 = p.vec3, p.vec4, p.spatial, p.transform, p.mat63
+    vec3, vec4, spatial, transform = p.vec3, p.vec4, p.spatial, p.transform
+    FeatureTable, Rows = features.make(dtype), row_arrays.make(dtype, resists)
+    model = model_arrays.make(dtype)
+    Bodies, Shapes, Surfaces = model.Bodies, model.Shapes, model.Surfaces
     pair, plain, dyn = hard.make(dtype), contact_rows.make(dtype), motion.make(dtype)
     contact_law = law.make(dtype, resists)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
@@ -154,21 +158,10 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
 
     @wp.func
     def row(
-        world: int, c: int, sa: int, sb: int, a: int, b: int,
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
-        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_vi: wp.array2d(dtype=spatial),
-        body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        shape_restitution: wp.array2d(dtype=dtype), h: dtype, eps: dtype, threshold: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        world: int, c: int, sa: int, sb: int, a: int, b: int, f: FeatureTable, centre: wp.array2d(dtype=vec3),
+        pull: wp.array2d(dtype=dtype), body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial),
+        body_vi: wp.array2d(dtype=spatial), bodies: Bodies, surfaces: Surfaces, h: dtype, eps: dtype, threshold: dtype,
+        angular_eps: dtype,
     ):  # fmt: skip
         """Normal, arms, twist as ``contact_rows.row``; coefficients; the contact's mu; its impact's time [s].
 
@@ -176,17 +169,15 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         ``friction_row``.
         """
         n, arm_a, arm_b, twist, q, gap, part = plain.row(
-            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_mass,
-            shape_friction, shape_stiffness, shape_damping, h, eps,
-        )  # fmt: skip
-        e = pair.friction(shape_restitution[world, sa], shape_restitution[world, sb])
+            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, bodies, surfaces, h, eps
+        )
+        e = pair.friction(surfaces.restitution[world, sa], surfaces.restitution[world, sb])
         u0 = dyn.relative_velocity(body_v0, world, a, b, arm_a, arm_b)
         coefficients = q
         delay = dtype(-1.0)
         if struck(e, -wp.dot(n, u0), threshold):
             ui = dyn.relative_velocity(body_vi, world, a, b, arm_a, arm_b)
-            mass = pair.effective_mass(plain.mass_of(body_mass, world, a), plain.mass_of(body_mass, world, b))
+            mass = pair.effective_mass(plain.mass_of(bodies.mass, world, a), plain.mass_of(bodies.mass, world, b))
             coefficients, delay = after(q, n, u0, ui, gap, part, e, mass, h, eps, threshold)
             if delay > dtype(0.0):  # the impulse acts where the surfaces will meet, not midway between them
                 arm_a = arm_a - n * (dtype(0.5) * gap)
@@ -195,8 +186,9 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         if wp.static(resists):
             if delay < dtype(0.0):
                 complete = contact_law.full(
-                    coefficients, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps
-                )
+                    coefficients, n, world, sa, sb, a, b, body_v0, surfaces.rolling_resistance,
+                    surfaces.torsional_resistance, angular_eps,
+                )  # fmt: skip
         return n, arm_a, arm_b, twist, complete, q[2], delay
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -224,51 +216,34 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
         # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        shape_restitution: wp.array2d(dtype=dtype),
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_vi: wp.array2d(dtype=spatial),
-        count: wp.array(dtype=int), shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int),
-        kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
-        number: wp.array(dtype=int), h: dtype, eps: dtype, threshold: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        # rows out
-        row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients),
-        friction: wp.array2d(dtype=dtype), delay: wp.array2d(dtype=dtype), reduced: wp.array(dtype=int),
+        f: FeatureTable, centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype),
+        number: wp.array(dtype=int), h: dtype, eps: dtype, threshold: dtype, angular_eps: dtype,
+        # out
+        rows: Rows, friction: wp.array2d(dtype=dtype), delay: wp.array2d(dtype=dtype), reduced: wp.array(dtype=int),
     ):  # fmt: skip
         world, c = wp.tid()
         if c == 0:
-            reduced[world] = wp.where(number[world] > 0, count[world], 0)
-        if c >= count[world] or number[world] == 0:
+            reduced[world] = wp.where(number[world] > 0, f.count[world], 0)
+        if c >= f.count[world] or number[world] == 0:
             return
-        sa = shape_a[world, c]
-        sb = shape_b[world, c]
-        a = shape_body[sa]
-        b = shape_body[sb]
+        sa = f.shape_a[world, c]
+        sb = f.shape_b[world, c]
+        a = shapes.body[sa]
+        b = shapes.body[sb]
         n, ra, rb, turning, k, mu, tau = row(
-            world, c, sa, sb, a, b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share, share_plane,
-            s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, body_q, body_v0, body_vi, body_mass,
-            shape_friction, shape_stiffness, shape_damping, shape_restitution, h, eps, threshold, rolling, torsional,
+            world, c, sa, sb, a, b, f, centre, pull, body_q, body_v0, body_vi, bodies, surfaces, h, eps, threshold,
             angular_eps,
         )  # fmt: skip
-        row_a[world, c] = a
-        row_b[world, c] = b
-        normal[world, c] = n
-        arm_a[world, c] = ra
-        arm_b[world, c] = rb
-        twist[world, c] = turning
-        coefficients[world, c] = k
+        rows.body_a[world, c] = a
+        rows.body_b[world, c] = b
+        rows.normal[world, c] = n
+        rows.arm_a[world, c] = ra
+        rows.arm_b[world, c] = rb
+        rows.twist[world, c] = turning
+        rows.coefficients[world, c] = k
         friction[world, c] = mu
         delay[world, c] = tau
 
@@ -437,12 +412,10 @@ def impact_rows(
         make(dtype, r.resists).rows,
         dim=f.kind.shape,
         inputs=[
-            m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping, m.shape_restitution,
-            body_q, body_v0, i.body_vi, f.count, f.shape_a, f.shape_b, *feature_inputs(f), plain.centre, plain.pull,
-            i.struck, h, eps, threshold,
-            m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
+            m.bodies, m.shapes, m.surfaces, body_q, body_v0, i.body_vi, f.struct, plain.centre, plain.pull, i.struck,
+            h, eps, threshold, angular_eps,
         ],
-        outputs=[r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, i.friction, i.delay, i.count],
+        outputs=[r.struct, i.friction, i.delay, i.count],
         device=body_q.device,
     )  # fmt: skip
 

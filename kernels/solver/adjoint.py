@@ -12,17 +12,18 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..collision import contact_geometry
-from ..collision.features import SHARE_FIXED, Features
+from ..collision import contact_geometry, edge_blend, features
+from ..collision.features import SHARE_FIXED, SHARE_POLYGON, Features
 from ..contact import contact_rows as rows
-from ..contact import face_friction, law
-from ..contact.contact_rows import feature_inputs
+from ..contact import face_friction, law, row_arrays
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
 from . import dense, dense_algebra, dense_hessian
+from . import scratch as scratch_arrays
 from .scratch import Scratch
 
 __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve_adjoint"]
@@ -32,32 +33,27 @@ __all__ = ["body_adjoint", "contact_adjoint", "make", "residual_adjoint", "solve
 def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
     """The kernels for one precision and contact law: linear solve, and power of contacts, bodies and actuators."""
     p = precision(dtype)
-    vec3, mat33, mat63, spatial, transform = p.vec3, p.mat33, p.mat63, p.spatial, p.transform
+    vec3, spatial, transform = p.vec3, p.spatial, p.transform
+    FeatureTable = features.make(dtype)
+    model = model_arrays.make(dtype)
+    Bodies, Shapes, Surfaces, Actuators = model.Bodies, model.Shapes, model.Surfaces, model.Actuators
     contact_law, dyn, row_ns = law.make(dtype, resists, softens), motion.make(dtype), rows.make(dtype)
-    geo = contact_geometry.make(dtype)
+    geo, hand = contact_geometry.make(dtype), edge_blend.make(dtype)
     if softens:
         row_ns = rows.make(dtype, resists, softens)
     hessians, lin = dense_hessian.make(dtype, resists, softens), dense_algebra.make(dtype)
     solver = dense.make(dtype, resists, softens)
-    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    Rows, Work = row_arrays.make(dtype, resists, softens), scratch_arrays.make(dtype, contact_law.Motion).Dense
 
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def linear_kernel(
         # model
-        dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
-        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
-        body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, actuators: Actuators,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
-        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
-        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
-        adj_v1: wp.array2d(dtype=spatial),
+        count: wp.array(dtype=int), rows: Rows, h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
         # scratch
-        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype),
-        vector: wp.array2d(dtype=dtype), slip: wp.array2d(dtype=Motion),
+        work: Work,
         # out
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
     ):  # fmt: skip
@@ -66,102 +62,76 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             for body in range(body_q.shape[1]):
                 z[world, body] = spatial()
             return
-        solver.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        solver.set_up(world, bodies, body_q, body_v0, h, work.inertia, work.target)
         for c in range(count[world]):
             u = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
-                normal[world, c], twist[world, c],
+                body_v1, world, rows.body_a[world, c], rows.body_b[world, c], rows.arm_a[world, c],
+                rows.arm_b[world, c], rows.normal[world, c], rows.twist[world, c],
             )  # fmt: skip
-            slip[world, c] = u
-            q = coefficients[world, c]
+            work.slip[world, c] = u
+            q = rows.coefficients[world, c]
             flag = int(0)
-            if contact_law.excess(u, normal[world, c], q, eps) > dtype(0.0):
+            if contact_law.excess(u, rows.normal[world, c], q, eps) > dtype(0.0):
                 flag = 1
             active[world, c] = flag
-        hessians.hessian(
-            world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
-            actuator_stiffness, actuator_damping, count[world], row_a, row_b, normal, arm_a, arm_b, twist, coefficients,
-            slip, h, eps, dtype(1.0), 0, normal, hessian,
-        )  # fmt: skip
-        lin.gather(adj_v1, dof_index, world, dtype(1.0), vector)
-        lin.solve(hessian, vector, world, dofs)
-        lin.spread(vector, dof_index, world, z)
+        hessians.hessian(world, bodies, actuators, count[world], rows, h, eps, dtype(1.0), 0, work)
+        lin.gather(adj_v1, bodies.dof_index, world, dtype(1.0), work.vector)
+        lin.solve(work.hessian, work.vector, world, bodies.dofs)
+        lin.spread(work.vector, bodies.dof_index, world, z)
 
-    @wp.func
+    @wp.func(inline=True)
     def contact_power(
-        world: int, c: int,
-        # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        # state in
-        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
-        z: wp.array2d(dtype=spatial),
-        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        softening: wp.array(dtype=p.vec2),
+        world: int, c: int, bodies: Bodies, shapes: Shapes, surfaces: Surfaces, body_q: wp.array2d(dtype=transform),
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
+        f: FeatureTable, centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        angular_eps: dtype,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        sa = shape_a[world, c]
-        sb = shape_b[world, c]
-        a = shape_body[sa]
-        b = shape_body[sb]
+        sa = f.shape_a[world, c]
+        sb = f.shape_b[world, c]
+        a = shapes.body[sa]
+        b = shapes.body[sb]
         # as ``contact_rows.row``; an adjoint goes through nested functions anew
         xa = geo.body_pose(body_q, world, a)
         xb = geo.body_pose(body_q, world, b)
-        part = weight[world, c]
-        if share[world, c] != SHARE_FIXED or blend[world, c] >= 0:
-            part = row_ns.part_of(
-                world, c, xa, xb, kind, a0, a1, a2, b0, b1, weight, share, share_plane, s0, s1, patch_start,
-                patch_count, blend, blend_edges,
-            )  # fmt: skip
-        stiffness, damping, mu = row_ns.of_pair(
-            world, sa, sb, a, b, body_mass, shape_friction, shape_stiffness, shape_damping, h
-        )
+        part = f.weight[world, c]
+        share = f.share[world, c]
+        if share == SHARE_POLYGON:
+            part = part * row_ns.polygon_part(
+                world, c, f.patch_start[world, c], f.patch_count[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1
+            )
+        elif share != SHARE_FIXED:
+            part = part * geo.fixed_share(share, f.share_plane[world, c], xa, xb, f.s0[world, c], f.s1[world, c])
+        if f.blend[world, c] >= 0:
+            part = part * hand.factor(
+                world, f.blend[world, c], xa, xb, f.kind, f.a0, f.a1, f.a2, f.b0, f.b1, f.blend_edges
+            )
+        stiffness, damping, mu = row_ns.of_pair(world, sa, sb, a, b, bodies, surfaces, h)
         drawn = dtype(0.0)
         to = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
-        if patch_count[world, c] > 0:
-            drawn = pull[world, patch_start[world, c]]
-            to = centre[world, patch_start[world, c]]
+        if f.patch_count[world, c] > 0:
+            drawn = pull[world, f.patch_start[world, c]]
+            to = centre[world, f.patch_start[world, c]]
         n, arm_a, arm_b, twist, coefficient, _gap = row_ns.row_of(
-            world, c, a, b, part, stiffness, damping, mu, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, xa, xb,
-            body_v0, to, drawn, h, eps,
-        )  # fmt: skip
+            world, c, a, b, part, stiffness, damping, mu, f, xa, xb, body_v0, to, drawn, h, eps
+        )
         if wp.static(softens):
-            coefficient = contact_law.softened(coefficient, softening[sa], softening[sb])
-        q = contact_law.full(coefficient, n, world, sa, sb, a, b, body_v0, rolling, torsional, angular_eps)
+            coefficient = contact_law.softened(coefficient, surfaces.softening[sa], surfaces.softening[sb])
+        q = contact_law.full(
+            coefficient, n, world, sa, sb, a, b, body_v0, surfaces.rolling_resistance, surfaces.torsional_resistance,
+            angular_eps,
+        )  # fmt: skip
         u = contact_law.relative_motion(body_v1, world, a, b, arm_a, arm_b, n, twist)
         uz = contact_law.relative_motion(z, world, a, b, arm_a, arm_b, n, twist)
         power[world, c] = wp.dot(contact_law.impulse(u, n, q, eps), uz)
 
     @wp.func_replay(contact_power)
     def contact_power_again(
-        world: int, c: int,
-        # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
-        # state in
-        body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
-        z: wp.array2d(dtype=spatial),
-        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        softening: wp.array(dtype=p.vec2),
+        world: int, c: int, bodies: Bodies, shapes: Shapes, surfaces: Surfaces, body_q: wp.array2d(dtype=transform),
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
+        f: FeatureTable, centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        angular_eps: dtype,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -171,42 +141,28 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.kernel(module="unique")
     def contact_kernel(
         # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
-        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int), count: wp.array(dtype=int),
-        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
-        b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), share_plane: wp.array2d(dtype=int),
-        s0: wp.array2d(dtype=vec3), s1: wp.array2d(dtype=vec3),
-        patch_start: wp.array2d(dtype=int), patch_count: wp.array2d(dtype=int),
-        blend: wp.array2d(dtype=int), blend_edges: wp.array2d(dtype=mat63),
-        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
-        softening: wp.array(dtype=p.vec2), stride: int,
+        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int), f: FeatureTable,
+        centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype, angular_eps: dtype,
+        stride: int,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, thread = wp.tid()
-        for k in range((count[world] - thread + stride - 1) / stride):
+        for k in range((f.count[world] - thread + stride - 1) / stride):
             c = thread + k * stride
             if active[world, c] != 0:
                 contact_power(
-                    world, c,
-                    shape_body, body_mass, shape_friction, shape_stiffness, shape_damping, body_q, body_v0, body_v1,
-                    z, shape_a, shape_b, kind, a0, a1, a2, b0, b1, radius_a, radius_b, sign, weight, share,
-                    share_plane, s0, s1, patch_start, patch_count, blend, blend_edges, centre, pull, h, eps, rolling,
-                    torsional, angular_eps, softening, power,
+                    world, c, bodies, shapes, surfaces, body_q, body_v0, body_v1, z, f, centre, pull, h, eps,
+                    angular_eps, power,
                 )  # fmt: skip
 
     @wp.kernel(module="unique")
     def body_kernel(
         # model
-        body_mask: wp.array(dtype=spatial), gravity: wp.array(dtype=vec3),
-        body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
+        bodies: Bodies,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         z: wp.array2d(dtype=spatial), h: dtype,
@@ -216,21 +172,20 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         world, body = wp.tid()
         if wp.max(wp.abs(z[world, body])) == dtype(0.0):
             return
-        target = dyn.free_velocity(body_v0[world, body], body_mask[body], gravity[world], h)
+        target = dyn.free_velocity(body_v0[world, body], bodies.mask[body], bodies.gravity[world], h)
         change = body_v1[world, body] - target
         rotation = wp.transform_get_rotation(body_q[world, body])
-        inertia = dyn.world_inertia(rotation, body_inertia[world, body])
+        inertia = dyn.world_inertia(rotation, bodies.inertia[world, body])
         zb = z[world, body]
         power[world, body] = -(
-            body_mass[world, body] * wp.dot(dyn.linear(zb), dyn.linear(change))
+            bodies.mass[world, body] * wp.dot(dyn.linear(zb), dyn.linear(change))
             + wp.dot(dyn.angular(zb), inertia * dyn.angular(change))
         )
 
     @wp.kernel(module="unique")
     def actuator_kernel(
         # model
-        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
-        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        actuators: Actuators,
         # state in
         body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
         z: wp.array2d(dtype=spatial), h: dtype,
@@ -238,11 +193,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, i = wp.tid()
-        body = actuator_body[i]
-        axis = actuator_axis[i]
+        body = actuators.body[i]
+        axis = actuators.axis[i]
         power[world, i] = z[world, body][axis] * dyn.actuator_impulse(
-            actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis), body_v1[world, body][axis],
-            actuator_stiffness[world, i], actuator_damping[world, i], h,
+            actuators.kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis), body_v1[world, body][axis],
+            actuators.stiffness[world, i], actuators.damping[world, i], h,
         )  # fmt: skip
 
     return SimpleNamespace(linear=linear_kernel, contact=contact_kernel, body=body_kernel, actuator=actuator_kernel)
@@ -250,7 +205,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
 def solve_adjoint(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, count: wp.array,
-    contact_rows: ContactRows, scratch: Scratch, adj_v1: wp.array, adjoints: Adjoints, *, dofs: int, h: float,
+    contact_rows: ContactRows, scratch: Scratch, adj_v1: wp.array, adjoints: Adjoints, *, h: float,
     eps: float,
 ) -> None:  # fmt: skip
     """Solve H z = ``adj_v1`` at the solution ``body_v1``; writes ``adjoints.z`` and which contacts are active."""
@@ -259,11 +214,7 @@ def solve_adjoint(
         make(dtype, contact_rows.resists, contact_rows.softens).linear,
         dim=body_q.shape[0],
         inputs=[
-            dofs, m.dof_index, m.body_mask,
-            m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
-            m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v0, body_v1, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients,
-            h, eps, adj_v1, s.inertia, s.target, s.hessian, s.vector, s.slip,
+            m.bodies, m.actuators, body_q, body_v0, body_v1, count, r.struct, h, eps, adj_v1, s.struct,
         ],
         outputs=[adjoints.z, adjoints.active],
         device=body_q.device,
@@ -295,17 +246,13 @@ def contact_adjoint(
         kernel,
         dim=(worlds, stride),
         inputs=[
-            m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
-            body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, *feature_inputs(f),
-            r.centre, r.pull, h, eps, m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
-            m.shape_softening, stride,
+            g.bodies, m.shapes, g.surfaces, body_q, body_v0, body_v1, g.z, g.active, f.struct, r.centre, r.pull, h, eps,
+            angular_eps, stride,
         ],
         outputs=[g.contact_power],
         adjoint=True,
         adj_inputs=by_name(
-            kernel, body_mass=g.body_mass, shape_friction=g.shape_friction, shape_stiffness=g.shape_stiffness,
-            shape_damping=g.shape_damping, body_q=g.body_q, body_v0=g.body_v0, centre=g.centre, pull=g.pull,
-            rolling=g.shape_rolling_resistance, torsional=g.shape_torsional_resistance, power=g.contact_seed,
+            kernel, body_q=g.body_q, body_v0=g.body_v0, centre=g.centre, pull=g.pull, power=g.contact_seed
         ),
         device=body_q.device,
     )  # fmt: skip
@@ -322,30 +269,19 @@ def body_adjoint(
     wp.launch(
         k.body,
         dim=body_q.shape,
-        inputs=[
-            m.body_mask, m.gravity, m.body_mass, m.body_inertia, body_q, body_v0, body_v1, g.z, h,
-        ],
+        inputs=[g.bodies, body_q, body_v0, body_v1, g.z, h],
         outputs=[g.body_power],
         adjoint=True,
-        adj_inputs=by_name(
-            k.body, gravity=g.gravity, body_mass=g.body_mass, body_inertia=g.body_inertia, body_q=g.body_q,
-            body_v0=g.body_v0, power=g.body_seed,
-        ),
+        adj_inputs=by_name(k.body, body_q=g.body_q, body_v0=g.body_v0, power=g.body_seed),
         device=device,
     )  # fmt: skip
     if m.actuator_body.shape[0] > 0:
         wp.launch(
             k.actuator,
             dim=control.shape,
-            inputs=[
-                m.actuator_body, m.actuator_axis, m.actuator_kind, m.actuator_stiffness, m.actuator_damping,
-                body_q, body_v1, control, g.z, h,
-            ],
+            inputs=[g.actuators, body_q, body_v1, control, g.z, h],
             outputs=[g.actuator_power],
             adjoint=True,
-            adj_inputs=by_name(
-                k.actuator, actuator_stiffness=g.actuator_stiffness, actuator_damping=g.actuator_damping,
-                body_q=g.body_q, control=g.control, power=g.actuator_seed,
-            ),
+            adj_inputs=by_name(k.actuator, body_q=g.body_q, control=g.control, power=g.actuator_seed),
             device=device,
         )  # fmt: skip

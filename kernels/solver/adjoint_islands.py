@@ -7,12 +7,14 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..contact import law
+from ..contact import law, row_arrays
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
 from . import block_cholesky, island_graph, island_hessian
+from . import scratch as scratch_arrays
 from .scratch import Scratch
 
 __all__ = ["make", "solve_adjoint"]
@@ -22,60 +24,49 @@ __all__ = ["make", "solve_adjoint"]
 def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
     """The kernel for one precision and contact law; ``own_arms`` is that of ``ContactRows``."""
     p = precision(dtype)
-    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    spatial, transform = p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
     hessian, lin = island_hessian.make(dtype, resists, softens, own_arms), block_cholesky.make(dtype)
-    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
-    block = lin.block
+    Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
+    Rows, Work = row_arrays.make(dtype, resists, softens), scratch_arrays.make(dtype, contact_law.Motion).Islands
     Graph, arrange = island_graph.make().Graph, island_graph.make().arrange
 
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def linear_islands_kernel(
         # model
-        body_takes_part: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
-        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
-        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, actuators: Actuators,
         # state in
         body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), count: wp.array(dtype=int),
-        g: Graph, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients),
-        h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
+        g: Graph, rows: Rows, h: dtype, eps: dtype, adj_v1: wp.array2d(dtype=spatial),
         # scratch
-        inertia: wp.array2d(dtype=mat33), diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
-        slip: wp.array2d(dtype=Motion),
+        work: Work,
         # out
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
-        bodies = body_q.shape[1]
+        body_count = body_q.shape[1]
         if count[world] < 0:  # a further solve that this world does not take
-            for body in range(bodies):
+            for body in range(body_count):
                 z[world, body] = spatial()
             return
-        for body in range(bodies):
+        for body in range(body_count):
             rotation = wp.transform_get_rotation(body_q[world, body])
-            inertia[world, body] = dyn.world_inertia(rotation, body_inertia[world, body])
-            z[world, body] = wp.cw_mul(adj_v1[world, body], body_mask[body])
+            work.inertia[world, body] = dyn.world_inertia(rotation, bodies.inertia[world, body])
+            z[world, body] = wp.cw_mul(adj_v1[world, body], bodies.mask[body])
         for c in range(count[world]):
             u = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
-                normal[world, c], twist[world, c],
+                body_v1, world, rows.body_a[world, c], rows.body_b[world, c], rows.arm_a[world, c],
+                rows.arm_b[world, c], rows.normal[world, c], rows.twist[world, c],
             )  # fmt: skip
-            slip[world, c] = u
-            flag = int(contact_law.excess(u, normal[world, c], coefficients[world, c], eps) > dtype(0.0))
+            work.slip[world, c] = u
+            flag = int(contact_law.excess(u, rows.normal[world, c], rows.coefficients[world, c], eps) > dtype(0.0))
             active[world, c] = flag
             g.awake[world, c] = flag
-        arrange(world, body_takes_part, count[world], row_a, row_b, g)
+        arrange(world, bodies.takes_part, count[world], rows.body_a, rows.body_b, g)
         for island in range(g.islands[world]):
-            hessian.assemble(
-                world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
-                actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b, twist, coefficients, slip, active, h,
-                eps, diagonal, below,
-            )  # fmt: skip
-            lin.factor(world, island, g, bodies, diagonal, below)
-            lin.solve(world, island, g, diagonal, below, z)
+            hessian.assemble(world, island, g, bodies, actuators, rows, active, h, eps, work)
+            lin.factor(world, island, g, body_count, work.diagonal, work.below)
+            lin.solve(world, island, g, work.diagonal, work.below, z)
 
     return SimpleNamespace(kernel=linear_islands_kernel)
 
@@ -92,10 +83,7 @@ def solve_adjoint(
         make(dtype, *contact_rows.law).kernel,
         dim=body_q.shape[0],
         inputs=[
-            m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass,
-            m.body_inertia, m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v1, count, island_graph.table(s.graph), r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b,
-            r.twist, r.coefficients, h, eps, adj_v1, s.inertia, s.blocks.diagonal, s.blocks.below, s.slip,
+            m.bodies, m.actuators, body_q, body_v1, count, s.graph.struct, r.struct, h, eps, adj_v1, s.struct,
         ],
         outputs=[adjoints.z, adjoints.active],
         device=body_q.device,

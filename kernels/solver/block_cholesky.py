@@ -13,7 +13,7 @@ from . import block_products, island_graph
 __all__ = ["BlockArrays", "make"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class BlockArrays:
     """The Hessian of W worlds, then its factor."""
 

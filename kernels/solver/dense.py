@@ -7,12 +7,14 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..contact import law
+from ..contact import law, row_arrays
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays, solver_report
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
 from ..core.solver_report import SolverReport, step_failed
 from . import dense_algebra, dense_hessian, stopping
+from . import scratch as scratch_arrays
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .scratch import Scratch
 
@@ -39,22 +41,22 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
     hessians, lin = dense_hessian.make(dtype, resists, softens), dense_algebra.make(dtype)
-    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
+    Rows, Work = row_arrays.make(dtype, resists, softens), scratch_arrays.make(dtype, contact_law.Motion).Dense
+    Report = solver_report.make(dtype)
     stop = stopping.make(dtype, resists, softens)
     hard = not resists and not softens
 
     @wp.func
     def set_up(
-        world: int, body_mask: wp.array(dtype=spatial), gravity: wp.array(dtype=vec3),
-        body_inertia: wp.array2d(dtype=mat33), body_q: wp.array2d(dtype=transform),
-        body_v0: wp.array2d(dtype=spatial), h: dtype, inertia: wp.array2d(dtype=mat33),
-        target: wp.array2d(dtype=spatial),
+        world: int, bodies: Bodies, body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), h: dtype,
+        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         """World inertia and free velocity of every body."""
         for body in range(body_q.shape[1]):
             rotation = wp.transform_get_rotation(body_q[world, body])
-            inertia[world, body] = dyn.world_inertia(rotation, body_inertia[world, body])
-            target[world, body] = dyn.free_velocity(body_v0[world, body], body_mask[body], gravity[world], h)
+            inertia[world, body] = dyn.world_inertia(rotation, bodies.inertia[world, body])
+            target[world, body] = dyn.free_velocity(body_v0[world, body], bodies.mask[body], bodies.gravity[world], h)
 
     @wp.func
     def momentum(m: dtype, inertia: mat33, v: spatial):
@@ -63,41 +65,30 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
     def solve_kernel(
         # model
-        dofs: int, dof_index: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
-        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
-        body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, actuators: Actuators,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
-        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
-        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
-        tolerance: dtype, max_iterations: int,
+        count: wp.array(dtype=int), rows: Rows, h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
         first_pass: int, further: int, repeat: wp.array(dtype=int),
         # scratch
-        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
-        direction: wp.array2d(dtype=spatial), hessian: wp.array2d(dtype=dtype), vector: wp.array2d(dtype=dtype),
-        slip: wp.array2d(dtype=Motion), slip_change: wp.array2d(dtype=Motion), friction: wp.array2d(dtype=vec3),
-        # state out
-        body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
-        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), last_failure: wp.array(dtype=int),
-        residual: wp.array(dtype=dtype),
+        work: Work,
+        # out
+        body_v1: wp.array2d(dtype=spatial), report: Report,
     ):  # fmt: skip
         world = wp.tid()
         if first_pass == 0 and repeat[world] == 0:
             return
         zero = dtype(0.0)
-        bodies = body_q.shape[1]
+        body_count = body_q.shape[1]
         contacts = count[world]
-        set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        set_up(world, bodies, body_q, body_v0, h, work.inertia, work.target)
         if first_pass != 0:
-            for body in range(bodies):
-                body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
+            for body in range(body_count):
+                body_v1[world, body] = wp.cw_mul(body_v0[world, body], bodies.mask[body])
         for c in range(contacts):
-            slip[world, c] = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
-                normal[world, c], twist[world, c],
+            work.slip[world, c] = contact_law.relative_motion(
+                body_v1, world, rows.body_a[world, c], rows.body_b[world, c], rows.arm_a[world, c],
+                rows.arm_b[world, c], rows.normal[world, c], rows.twist[world, c],
             )  # fmt: skip
 
         iteration = int(0)
@@ -108,60 +99,63 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             # gradient of the energy, and the size of the terms that balance in it
             size2 = zero
             speed2 = zero
-            for body in range(bodies):
+            for body in range(body_count):
                 v = body_v1[world, body]
-                m = body_mass[world, body]
-                jm = inertia[world, body]
-                f = wp.cw_mul(momentum(m, jm, v - target[world, body]), body_mask[body])
-                gradient[world, body] = f
+                m = bodies.mass[world, body]
+                jm = work.inertia[world, body]
+                f = wp.cw_mul(momentum(m, jm, v - work.target[world, body]), bodies.mask[body])
+                work.gradient[world, body] = f
                 size2 += stop.mass_norm2(m, jm, f)
                 speed2 += m * wp.dot(dyn.linear(v), dyn.linear(v)) + wp.dot(dyn.angular(v), jm * dyn.angular(v))
-            for i in range(actuator_body.shape[0]):
-                body = actuator_body[i]
-                axis = actuator_axis[i]
-                if dof_index[6 * body + axis] >= 0:
-                    f = gradient[world, body]
+            for i in range(actuators.body.shape[0]):
+                body = actuators.body[i]
+                axis = actuators.axis[i]
+                if bodies.dof_index[6 * body + axis] >= 0:
+                    f = work.gradient[world, body]
                     x = dyn.coordinate(body_q[world, body], axis)
                     w = body_v1[world, body][axis]
-                    kp = actuator_stiffness[world, i]
-                    kd = actuator_damping[world, i]
-                    f[axis] = f[axis] - dyn.actuator_impulse(actuator_kind[i], control[world, i], x, w, kp, kd, h)
-                    gradient[world, body] = f
+                    kp = actuators.stiffness[world, i]
+                    kd = actuators.damping[world, i]
+                    f[axis] = f[axis] - dyn.actuator_impulse(actuators.kind[i], control[world, i], x, w, kp, kd, h)
+                    work.gradient[world, body] = f
             for c in range(contacts):
-                n = normal[world, c]
-                q = coefficients[world, c]
-                push = contact_law.impulse(slip[world, c], n, q, eps)
+                n = rows.normal[world, c]
+                q = rows.coefficients[world, c]
+                push = contact_law.impulse(work.slip[world, c], n, q, eps)
                 if contact_law.normal_part(push, n) > zero:
-                    a = row_a[world, c]
-                    b = row_b[world, c]
+                    a = rows.body_a[world, c]
+                    b = rows.body_b[world, c]
                     if b >= 0:
-                        gradient[world, b] = gradient[world, b] - wp.cw_mul(
-                            contact_law.on_body(push, arm_b[world, c], n, twist[world, c]), body_mask[b]
+                        work.gradient[world, b] = work.gradient[world, b] - wp.cw_mul(
+                            contact_law.on_body(push, rows.arm_b[world, c], n, rows.twist[world, c]), bodies.mask[b]
                         )
                     if a >= 0:
-                        gradient[world, a] = gradient[world, a] + wp.cw_mul(
-                            contact_law.on_body(push, arm_a[world, c], n, twist[world, c]), body_mask[a]
+                        work.gradient[world, a] = work.gradient[world, a] + wp.cw_mul(
+                            contact_law.on_body(push, rows.arm_a[world, c], n, rows.twist[world, c]), bodies.mask[a]
                         )
             norm2 = zero
-            for body in range(bodies):
-                norm2 += stop.mass_norm2(body_mass[world, body], inertia[world, body], gradient[world, body])
+            for body in range(body_count):
+                norm2 += stop.mass_norm2(
+                    bodies.mass[world, body], work.inertia[world, body], work.gradient[world, body]
+                )
             norm = wp.sqrt(norm2)
             size = stop.sufficient(tolerance, size2, speed2)
             if stop.in_sight(norm, size):
                 noise2 = zero
-                for i in range(actuator_body.shape[0]):
-                    body = actuator_body[i]
-                    axis = actuator_axis[i]
-                    if dof_index[6 * body + axis] >= 0:
+                for i in range(actuators.body.shape[0]):
+                    body = actuators.body[i]
+                    axis = actuators.axis[i]
+                    if bodies.dof_index[6 * body + axis] >= 0:
                         term = dyn.actuator_terms(
-                            actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
-                            body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                            actuators.kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                            body_v1[world, body][axis], actuators.stiffness[world, i], actuators.damping[world, i], h,
                         )  # fmt: skip
-                        noise2 += stop.axis_norm2(body_mass[world, body], inertia[world, body], axis, term)
+                        noise2 += stop.axis_norm2(bodies.mass[world, body], work.inertia[world, body], axis, term)
                 for c in range(contacts):
                     noise2 += stop.contact_noise2(
-                        world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
-                        coefficients[world, c], slip[world, c], eps, body_mass, inertia, body_v1,
+                        world, rows.body_a[world, c], rows.body_b[world, c], rows.normal[world, c],
+                        rows.arm_a[world, c], rows.arm_b[world, c],
+                        rows.coefficients[world, c], work.slip[world, c], eps, bodies.mass, work.inertia, body_v1,
                     )  # fmt: skip
                 size += stop.impulses_known(noise2)
             relative = tolerance * norm / (size + dtype(1.0e-30))
@@ -178,47 +172,42 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         dual = int(1)
                         if iteration == PATIENCE + 1:
                             for c in range(contacts):
-                                friction[world, c] = vec3()
-                hessians.hessian(
-                    world, dofs, dof_index, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
-                    actuator_stiffness, actuator_damping, contacts, row_a, row_b, normal, arm_a, arm_b, twist,
-                    coefficients,
-                    slip, h, eps, loose, dual, friction, hessian,
-                )  # fmt: skip
-                lin.gather(gradient, dof_index, world, dtype(-1.0), vector)
-                lin.solve(hessian, vector, world, dofs)
-                lin.spread(vector, dof_index, world, direction)
+                                work.friction[world, c] = vec3()
+                hessians.hessian(world, bodies, actuators, contacts, rows, h, eps, loose, dual, work)
+                lin.gather(work.gradient, bodies.dof_index, world, dtype(-1.0), work.vector)
+                lin.solve(work.hessian, work.vector, world, bodies.dofs)
+                lin.spread(work.vector, bodies.dof_index, world, work.direction)
 
                 # slope of the energy along the direction: linear part, then contacts
                 slope_0 = zero
                 linear = zero
                 curve = zero
-                for body in range(bodies):
-                    d = direction[world, body]
-                    f = momentum(body_mass[world, body], inertia[world, body], d)
-                    slope_0 += wp.dot(d, gradient[world, body])
-                    linear += wp.dot(f, body_v1[world, body] - target[world, body])
+                for body in range(body_count):
+                    d = work.direction[world, body]
+                    f = momentum(bodies.mass[world, body], work.inertia[world, body], d)
+                    slope_0 += wp.dot(d, work.gradient[world, body])
+                    linear += wp.dot(f, body_v1[world, body] - work.target[world, body])
                     curve += wp.dot(f, d)
                 if slope_0 < zero:
-                    for i in range(actuator_body.shape[0]):
-                        body = actuator_body[i]
-                        axis = actuator_axis[i]
-                        along = direction[world, body][axis]
+                    for i in range(actuators.body.shape[0]):
+                        body = actuators.body[i]
+                        axis = actuators.axis[i]
+                        along = work.direction[world, body][axis]
                         linear -= along * dyn.actuator_impulse(
-                            actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
-                            body_v1[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                            actuators.kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                            body_v1[world, body][axis], actuators.stiffness[world, i], actuators.damping[world, i], h,
                         )  # fmt: skip
                         curve += (
                             along
                             * along
                             * dyn.actuator_curvature(
-                                actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                                actuators.kind[i], actuators.stiffness[world, i], actuators.damping[world, i], h
                             )
                         )
                     for c in range(contacts):
-                        slip_change[world, c] = contact_law.relative_motion(
-                            direction, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
-                            normal[world, c], twist[world, c],
+                        work.slip_change[world, c] = contact_law.relative_motion(
+                            work.direction, world, rows.body_a[world, c], rows.body_b[world, c], rows.arm_a[world, c],
+                            rows.arm_b[world, c], rows.normal[world, c], rows.twist[world, c],
                         )  # fmt: skip
                     alpha = dtype(1.0)
                     low = zero
@@ -229,10 +218,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         slope = linear + alpha * curve
                         bend = curve
                         for c in range(contacts):
-                            n = normal[world, c]
-                            q = coefficients[world, c]
-                            du = slip_change[world, c]
-                            u = slip[world, c] + du * alpha
+                            n = rows.normal[world, c]
+                            q = rows.coefficients[world, c]
+                            du = work.slip_change[world, c]
+                            u = work.slip[world, c] + du * alpha
                             push = contact_law.impulse(u, n, q, eps)
                             if contact_law.normal_part(push, n) > zero:
                                 slope -= wp.dot(push, du)
@@ -259,27 +248,27 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                             elif trial <= low or trial >= high:
                                 trial = dtype(0.5) * (low + high)
                             alpha = trial
-                    for body in range(bodies):
-                        body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
+                    for body in range(body_count):
+                        body_v1[world, body] = body_v1[world, body] + work.direction[world, body] * alpha
                     for c in range(contacts):
                         if wp.static(hard):
                             if dual == 1:
-                                friction[world, c] = hessians.friction_after(
-                                    friction[world, c], slip[world, c], slip_change[world, c] * alpha, normal[world, c],
-                                    coefficients[world, c], eps,
+                                work.friction[world, c] = hessians.friction_after(
+                                    work.friction[world, c], work.slip[world, c], work.slip_change[world, c] * alpha,
+                                    rows.normal[world, c], rows.coefficients[world, c], eps,
                                 )  # fmt: skip
-                        slip[world, c] = slip[world, c] + slip_change[world, c] * alpha
+                        work.slip[world, c] = work.slip[world, c] + work.slip_change[world, c] * alpha
                     loose = wp.max(dtype(0.5) * loose, dtype(1.0))
                 else:  # the factor lost the masses in rounding
                     loose *= dtype(LOOSER)
 
-        iterations[world] = iterations[world] + iteration
+        report.iterations[world] = report.iterations[world] + iteration
         if further == 0:
-            steps[world] = steps[world] + 1
+            report.steps[world] = report.steps[world] + 1
         if converged < 0:
-            step_failed(world, steps, failed, first_failure, last_failure)
-        if not (relative <= residual[world]):
-            residual[world] = relative
+            step_failed(world, report.steps, report.failed, report.first_failure, report.last_failure)
+        if not (relative <= report.residual[world]):
+            report.residual[world] = relative
 
     return SimpleNamespace(
         kernel=solve_kernel, set_up=set_up, momentum=momentum,
@@ -289,7 +278,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 def solve(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: ContactRows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
+    *, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
     further: int = 0,
 ) -> None:  # fmt: skip
     """Velocities after the step, the unique minimizer of its energy; W worlds, B bodies, A actuators.
@@ -305,7 +294,6 @@ def solve(
         scratch: Working memory.
         body_v1: Output, velocities [W, B].
         report: Output, counts added to and residual raised.
-        dofs: Number of free axes of a world.
         h: Step [s].
         eps: Stiction tolerance [m/s].
         tolerance: Norm of the energy's gradient relative to that of the momentum change at which to stop.
@@ -320,13 +308,9 @@ def solve(
         make(dtype, contact_rows.resists, contact_rows.softens).kernel,
         dim=body_q.shape[0],
         inputs=[
-            dofs, m.dof_index, m.body_mask,
-            m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
-            m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients,
-            h, eps, tolerance, max_iterations, int(repeat is None), further, repeat,
-            s.inertia, s.target, s.gradient, s.direction, s.hessian, s.vector, s.slip, s.slip_change, s.friction,
+            m.bodies, m.actuators, body_q, body_v0, control, count, r.struct, h, eps, tolerance, max_iterations,
+            int(repeat is None), further, repeat, s.struct,
         ],
-        outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
+        outputs=[body_v1, report.struct],
         device=body_q.device,
     )  # fmt: skip

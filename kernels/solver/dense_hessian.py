@@ -7,8 +7,10 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..contact import law
+from ..contact import law, row_arrays
+from ..core import model_arrays
 from ..core.precision import precision
+from . import scratch
 
 __all__ = ["make"]
 
@@ -20,6 +22,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     vec3, mat33 = p.vec3, p.mat33
     contact_law, dyn = law.make(dtype, resists, softens), motion.make(dtype)
     Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
+    Rows, Work = row_arrays.make(dtype, resists, softens), scratch.make(dtype, Motion).Dense
     hard = not resists and not softens
     Curvature = wp.types.matrix((6, 6), dtype) if resists else mat33
 
@@ -107,32 +111,27 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.func
     def hessian(
-        world: int, dofs: int, dof_index: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype),
-        inertia: wp.array2d(dtype=mat33),
-        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
-        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
-        contacts: int, row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients), slip: wp.array2d(dtype=Motion), h: dtype, eps: dtype,
-        loose: dtype, dual: int, friction: wp.array2d(dtype=vec3), out: wp.array2d(dtype=dtype),
+        world: int, bodies: Bodies, actuators: Actuators, contacts: int, rows: Rows, h: dtype, eps: dtype,
+        loose: dtype, dual: int, work: Work,
     ):  # fmt: skip
-        """Write the lower triangle of the Hessian at the relative velocities ``slip`` into ``out``.
+        """Write the lower triangle of the Hessian at the relative velocities ``work.slip`` into ``work.hessian``.
 
         With ``loose`` above 1, that of a stiction speed as many times as large. With ``dual`` 1, that of the
-        primal-dual method of ``line_search.py``, with ``friction`` on its way.
+        primal-dual method of ``line_search.py``, with ``work.friction`` on its way.
         """
+        dofs = bodies.dofs
         for k in range(dofs * dofs):
-            out[world, k] = dtype(0.0)
-        for body in range(body_mass.shape[1]):
-            m = body_mass[world, body]
-            add_block(out, world, dofs, dof_index, body, 0, body, 0, wp.identity(n=3, dtype=dtype) * m)
-            add_block(out, world, dofs, dof_index, body, 3, body, 3, inertia[world, body])
-        for i in range(actuator_body.shape[0]):
-            di = dof_index[6 * actuator_body[i] + actuator_axis[i]]
+            work.hessian[world, k] = dtype(0.0)
+        for body in range(bodies.mass.shape[1]):
+            m = bodies.mass[world, body]
+            add_block(work.hessian, world, dofs, bodies.dof_index, body, 0, body, 0, wp.identity(n=3, dtype=dtype) * m)
+            add_block(work.hessian, world, dofs, bodies.dof_index, body, 3, body, 3, work.inertia[world, body])
+        for i in range(actuators.body.shape[0]):
+            di = bodies.dof_index[6 * actuators.body[i] + actuators.axis[i]]
             if di >= 0:
                 k = di * dofs + di
-                out[world, k] = out[world, k] + dyn.actuator_curvature(
-                    actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                work.hessian[world, k] = work.hessian[world, k] + dyn.actuator_curvature(
+                    actuators.kind[i], actuators.stiffness[world, i], actuators.damping[world, i], h
                 )
         # contacts of a pair follow each other: their sums go into the matrix at once
         last_a = int(-1)
@@ -144,34 +143,34 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         bb = mat33()
         ba = mat33()
         for c in range(contacts):
-            n = normal[world, c]
-            q = coefficients[world, c]
-            u = slip[world, c]
+            n = rows.normal[world, c]
+            q = rows.coefficients[world, c]
+            u = work.slip[world, c]
             if contact_law.excess(u, n, q, eps) > dtype(0.0):
                 if wp.static(resists):
                     q[6] = q[6] * loose
                 g = contact_law.curvature(u, n, q, eps * loose)
                 if wp.static(hard):
                     if dual == 1:
-                        g = dual_curvature(u, n, q, friction[world, c], eps * loose)
-                a = row_a[world, c]
-                b = row_b[world, c]
-                ra = arm_a[world, c]
-                rb = arm_b[world, c]
-                t = twist[world, c]
+                        g = dual_curvature(u, n, q, work.friction[world, c], eps * loose)
+                a = rows.body_a[world, c]
+                b = rows.body_b[world, c]
+                ra = rows.arm_a[world, c]
+                rb = rows.arm_b[world, c]
+                t = rows.twist[world, c]
                 if wp.static(resists):
                     if a >= 0:
-                        add_contact_blocks(out, world, dofs, dof_index, a, a, ra, ra, n, t, g)
+                        add_contact_blocks(work.hessian, world, dofs, bodies.dof_index, a, a, ra, ra, n, t, g)
                     if b >= 0:
-                        add_contact_blocks(out, world, dofs, dof_index, b, b, rb, rb, n, t, g)
+                        add_contact_blocks(work.hessian, world, dofs, bodies.dof_index, b, b, rb, rb, n, t, g)
                     if a >= 0 and b >= 0:
                         if b > a:
-                            add_contact_blocks(out, world, dofs, dof_index, b, a, rb, ra, n, t, -g)
+                            add_contact_blocks(work.hessian, world, dofs, bodies.dof_index, b, a, rb, ra, n, t, -g)
                         else:
-                            add_contact_blocks(out, world, dofs, dof_index, a, b, ra, rb, n, t, -g)
+                            add_contact_blocks(work.hessian, world, dofs, bodies.dof_index, a, b, ra, rb, n, t, -g)
                 else:
                     if a != last_a or b != last_b:
-                        add_pair(out, world, dofs, dof_index, last_a, last_b, gg, ag, bg, aa, bb, ba)
+                        add_pair(work.hessian, world, dofs, bodies.dof_index, last_a, last_b, gg, ag, bg, aa, bb, ba)
                         last_a = a
                         last_b = b
                         gg = mat33()
@@ -195,6 +194,6 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         ag += moment_a
                         aa += moment_a * wp.transpose(on_a)
         if wp.static(not resists):
-            add_pair(out, world, dofs, dof_index, last_a, last_b, gg, ag, bg, aa, bb, ba)
+            add_pair(work.hessian, world, dofs, bodies.dof_index, last_a, last_b, gg, ag, bg, aa, bb, ba)
 
     return SimpleNamespace(hessian=hessian, dual_curvature=dual_curvature, friction_after=friction_after)

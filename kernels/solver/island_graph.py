@@ -10,18 +10,23 @@ Bodies without a free axis are left out, like static geometry. Only integers; wo
 """
 
 import functools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import warp as wp
 
-__all__ = ["GraphArrays", "make", "table"]
+from ..core.struct_arguments import filled
+
+__all__ = ["GraphArrays", "make"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class GraphArrays:
-    """Graph of W worlds of B bodies and at most C contacts, all int32. N: blocks under the diagonal, B (B - 1)/2."""
+    """Graph of W worlds of B bodies and at most C contacts, all int32. N: blocks under the diagonal, B (B - 1)/2.
+
+    Frozen, since ``struct`` is filled once.
+    """
 
     islands: wp.array  # [W]
     island_body: wp.array  # [W, B + 1]: where each island starts in ``order``
@@ -43,6 +48,12 @@ class GraphArrays:
     degree: wp.array  # [W, B], scratch
     rank: wp.array  # [W, B], scratch
     cursor: wp.array  # [W, B + 1], scratch
+
+    @functools.cached_property
+    def struct(self) -> Any:
+        """The struct ``Graph`` of these arrays."""
+        struct = make().Graph
+        return filled(struct, **{name: getattr(self, name) for name in struct.vars})
 
     @classmethod
     def allocate(cls, worlds: int, bodies: int, capacity: int, device: Any) -> "GraphArrays":
@@ -68,7 +79,7 @@ def make() -> SimpleNamespace:
 
     @wp.struct
     class Graph:
-        """``GraphArrays`` as one kernel argument."""
+        """Graphs; fields as in ``GraphArrays``."""
 
         islands: wp.array(dtype=int)
         island_body: wp.array2d(dtype=int)
@@ -282,11 +293,3 @@ def make() -> SimpleNamespace:
         list_islands(g, world, taking_part)
 
     return SimpleNamespace(Graph=Graph, arrange=arrange)
-
-
-def table(arrays: GraphArrays) -> Any:
-    """The kernel argument that stands for ``arrays``."""
-    result = make().Graph()
-    for field in fields(arrays):
-        setattr(result, field.name, getattr(arrays, field.name))
-    return result

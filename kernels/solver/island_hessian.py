@@ -11,9 +11,10 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..contact import law
+from ..contact import law, row_arrays
+from ..core import model_arrays
 from ..core.precision import precision
-from . import block_products, island_graph
+from . import block_products, island_graph, scratch
 
 __all__ = ["make"]
 
@@ -25,7 +26,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     mat66 = wp.types.matrix((6, 6), dtype)
     contact_law, dyn = law.make(dtype, resists, softens), motion.make(dtype)
-    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
+    Rows, Work = row_arrays.make(dtype, resists, softens), scratch.make(dtype, contact_law.Motion).Islands
     mat68 = block_products.make(dtype).block
     Graph = island_graph.make().Graph
 
@@ -66,68 +68,51 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         return m
 
     @wp.func
-    def assemble_bodies(
-        world: int, island: int, g: Graph, body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33),
-        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
-        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype), h: dtype,
-        diagonal: wp.array2d(dtype=mat68), below: wp.array2d(dtype=mat68),
-    ):  # fmt: skip
+    def assemble_bodies(world: int, island: int, g: Graph, bodies: Bodies, actuators: Actuators, h: dtype, work: Work):
         """Write the Hessian of an island without contacts."""
         zero = mat33()
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
             unit = wp.identity(n=3, dtype=dtype)
-            diagonal[world, body] = join(unit * body_mass[world, body], zero, zero, inertia[world, body])
+            work.diagonal[world, body] = join(unit * bodies.mass[world, body], zero, zero, work.inertia[world, body])
             start = g.column[world, body]
             for s in range(start, start + g.height[world, body]):
-                below[world, s] = mat68()
-        for i in range(actuator_body.shape[0]):
-            body = actuator_body[i]
+                work.below[world, s] = mat68()
+        for i in range(actuators.body.shape[0]):
+            body = actuators.body[i]
             if g.label[world, body] == island:
-                axis = actuator_axis[i]
-                m = diagonal[world, body]
+                axis = actuators.axis[i]
+                m = work.diagonal[world, body]
                 m[axis, axis] = m[axis, axis] + dyn.actuator_curvature(
-                    actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                    actuators.kind[i], actuators.stiffness[world, i], actuators.damping[world, i], h
                 )
-                diagonal[world, body] = m
+                work.diagonal[world, body] = m
 
     @wp.func
-    def lock(
-        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), diagonal: wp.array2d(dtype=mat68),
-        below: wp.array2d(dtype=mat68),
-    ):  # fmt: skip
+    def lock(world: int, island: int, g: Graph, bodies: Bodies, work: Work):
         """Make the rows and columns of locked axes those of the identity."""
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
-            mask = body_mask[body]
+            mask = bodies.mask[body]
             if wp.min(mask) == dtype(0.0):
-                m = masked(diagonal[world, body], mask, mask)
+                m = masked(work.diagonal[world, body], mask, mask)
                 for i in range(6):
                     m[i, i] = m[i, i] + (dtype(1.0) - mask[i])
-                diagonal[world, body] = m
+                work.diagonal[world, body] = m
             start = g.column[world, body]
             for s in range(start, start + g.height[world, body]):
-                other = body_mask[g.below[world, s]]
+                other = bodies.mask[g.below[world, s]]
                 if wp.min(mask) == dtype(0.0) or wp.min(other) == dtype(0.0):
-                    below[world, s] = masked(below[world, s], mask, other)
+                    work.below[world, s] = masked(work.below[world, s], mask, other)
 
     @wp.func
     def assemble(
-        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
-        inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
-        coefficients: wp.array2d(dtype=Coefficients),
-        slip: wp.array2d(dtype=Motion), active: wp.array2d(dtype=int), h: dtype, eps: dtype,
-        diagonal: wp.array2d(dtype=mat68), below: wp.array2d(dtype=mat68),
+        world: int, island: int, g: Graph, bodies: Bodies, actuators: Actuators, rows: Rows,
+        active: wp.array2d(dtype=int), h: dtype, eps: dtype, work: Work,
     ):  # fmt: skip
-        """Write the Hessian of an island at the relative velocities ``slip`` of the ``active`` contacts."""
-        bodies = body_mask.shape[0]
-        assemble_bodies(
-            world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind, actuator_stiffness,
-            actuator_damping, h, diagonal, below,
-        )  # fmt: skip
+        """Write the Hessian of an island at the relative velocities ``work.slip`` of the ``active`` contacts."""
+        body_count = bodies.mask.shape[0]
+        assemble_bodies(world, island, g, bodies, actuators, h, work)
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             bi = g.edge_i[world, e]
@@ -139,26 +124,28 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 sum6_ij = mat66()
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                     if active[world, c] == 1:
-                        c6 = contact_law.curvature(slip[world, c], normal[world, c], coefficients[world, c], eps)
-                        n = normal[world, c]
-                        t = twist[world, c]
-                        ri = arm_a[world, c]
-                        rj = arm_b[world, c]
-                        if row_a[world, c] != bi:
-                            ri = arm_b[world, c]
-                            rj = arm_a[world, c]
+                        c6 = contact_law.curvature(
+                            work.slip[world, c], rows.normal[world, c], rows.coefficients[world, c], eps
+                        )
+                        n = rows.normal[world, c]
+                        t = rows.twist[world, c]
+                        ri = rows.arm_a[world, c]
+                        rj = rows.arm_b[world, c]
+                        if rows.body_a[world, c] != bi:
+                            ri = rows.arm_b[world, c]
+                            rj = rows.arm_a[world, c]
                         sum6_ii += contact_law.carried(c6, ri, ri, n, t)
                         if bj >= 0:
                             sum6_jj += contact_law.carried(c6, rj, rj, n, t)
                             sum6_ij += contact_law.carried(c6, ri, rj, n, t)
-                diagonal[world, bi] = diagonal[world, bi] + padded(sum6_ii)
+                work.diagonal[world, bi] = work.diagonal[world, bi] + padded(sum6_ii)
                 if bj >= 0:
-                    diagonal[world, bj] = diagonal[world, bj] + padded(sum6_jj)
-                    s = g.slot[world, bi * bodies + bj]
+                    work.diagonal[world, bj] = work.diagonal[world, bj] + padded(sum6_jj)
+                    s = g.slot[world, bi * body_count + bj]
                     if g.rank[world, bi] > g.rank[world, bj]:
-                        below[world, s] = below[world, s] - padded(wp.transpose(sum6_ij))
+                        work.below[world, s] = work.below[world, s] - padded(wp.transpose(sum6_ij))
                     else:
-                        below[world, s] = below[world, s] - padded(sum6_ij)
+                        work.below[world, s] = work.below[world, s] - padded(sum6_ij)
             else:
                 # sums over the contacts of G, G Bi and -Bi^T G Bi, with Bi = [ri]x - twist n^T
                 sum_g = mat33()
@@ -172,15 +159,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
                     if active[world, c] == 1:
                         touching = 1
-                        c3 = contact_law.curvature(slip[world, c], normal[world, c], coefficients[world, c], eps)
-                        ri = arm_a[world, c]
-                        rj = arm_b[world, c]
-                        if row_a[world, c] != bi:
-                            ri = arm_b[world, c]
-                            rj = arm_a[world, c]
+                        c3 = contact_law.curvature(
+                            work.slip[world, c], rows.normal[world, c], rows.coefficients[world, c], eps
+                        )
+                        ri = rows.arm_a[world, c]
+                        rj = rows.arm_b[world, c]
+                        if rows.body_a[world, c] != bi:
+                            ri = rows.arm_b[world, c]
+                            rj = rows.arm_a[world, c]
                         between = ri - rj
-                        t = twist[world, c]
-                        n = normal[world, c]
+                        t = rows.twist[world, c]
+                        n = rows.normal[world, c]
                         gi = crossed(c3, ri) - wp.outer(c3 * t, n)
                         sum_g += c3
                         sum_gi += gi
@@ -194,7 +183,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                                 sum_jj += crossing(rj, gj) + turning
                 if touching == 1:
                     back = wp.transpose(sum_gi)
-                    diagonal[world, bi] = diagonal[world, bi] + join(sum_g, -sum_gi, -back, -sum_ii)
+                    work.diagonal[world, bi] = work.diagonal[world, bi] + join(sum_g, -sum_gi, -back, -sum_ii)
                     if bj >= 0:
                         if wp.static(not own_arms):
                             # the same for j, whose arms differ from those of i by the vector between the two bodies
@@ -202,12 +191,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                             sum_ij = sum_ii + crossed(back, between)
                             sum_jj = sum_ij - crossing(between, sum_gj)
                         back_j = wp.transpose(sum_gj)
-                        diagonal[world, bj] = diagonal[world, bj] + join(sum_g, -sum_gj, -back_j, -sum_jj)
-                        s = g.slot[world, bi * bodies + bj]
+                        work.diagonal[world, bj] = work.diagonal[world, bj] + join(sum_g, -sum_gj, -back_j, -sum_jj)
+                        s = g.slot[world, bi * body_count + bj]
                         if g.rank[world, bi] > g.rank[world, bj]:
-                            below[world, s] = below[world, s] + join(-sum_g, sum_gi, back_j, wp.transpose(sum_ij))
+                            work.below[world, s] = work.below[world, s] + join(
+                                -sum_g, sum_gi, back_j, wp.transpose(sum_ij)
+                            )
                         else:
-                            below[world, s] = below[world, s] + join(-sum_g, sum_gj, back, sum_ij)
-        lock(world, island, g, body_mask, diagonal, below)
+                            work.below[world, s] = work.below[world, s] + join(-sum_g, sum_gj, back, sum_ij)
+        lock(world, island, g, bodies, work)
 
     return SimpleNamespace(assemble=assemble, assemble_bodies=assemble_bodies, lock=lock)

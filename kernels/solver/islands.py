@@ -12,12 +12,14 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..contact import law
+from ..contact import law, row_arrays
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays, solver_report
 from ..core.model_arrays import ModelArrays
 from ..core.precision import UNROLLED, precision
 from ..core.solver_report import SolverReport, step_failed
 from . import block_cholesky, contacts_simd, dense, island_graph, island_hessian, line_search, stopping
+from . import scratch as scratch_arrays
 from .dense import AGAIN_NEARER, NEARER
 from .scratch import Scratch
 from .search_data import SearchRow
@@ -45,13 +47,15 @@ LESS_STICKING = 0.1
 def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
     """The kernel for one precision and contact law; ``own_arms`` is that of ``ContactRows``."""
     p = precision(dtype)
-    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    vec3, spatial, transform = p.vec3, p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
     small = dense.make(dtype, resists, softens)
-    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    Coefficients = contact_law.Coefficients
+    Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
+    Rows, Work = row_arrays.make(dtype, resists, softens), scratch_arrays.make(dtype, contact_law.Motion).Islands
+    Report = solver_report.make(dtype)
     hessian = island_hessian.make(dtype, resists, softens, own_arms)
     lin, line = block_cholesky.make(dtype), line_search.make(dtype, resists, softens)
-    block = lin.block
     hard = not resists and not softens  # contact of which eight are handled at a time
     eight = contacts_simd.make(dtype, own_arms)
     Graph, arrange = island_graph.make().Graph, island_graph.make().arrange
@@ -61,14 +65,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
 
     @wp.func
     def energy_gradient(
-        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
-        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), body_q: wp.array2d(dtype=transform),
-        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
-        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
-        control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), twist: wp.array2d(dtype=vec3),
-        search_data: wp.array2d(dtype=dtype), h: dtype,
-        v: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial), slip: wp.array2d(dtype=Motion),
+        world: int, island: int, g: Graph, bodies: Bodies, actuators: Actuators, body_q: wp.array2d(dtype=transform),
+        control: wp.array2d(dtype=dtype), rows: Rows, h: dtype, v: wp.array2d(dtype=spatial), work: Work,
     ):  # fmt: skip
         """Write the gradient; returns its squared norm, that of the momentum change, and twice the kinetic energy [J].
 
@@ -80,23 +78,23 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
             vb = v[world, body]
-            m = body_mass[world, body]
-            jm = inertia[world, body]
-            f = wp.cw_mul(momentum(m, jm, vb - target[world, body]), body_mask[body])
-            gradient[world, body] = f
+            m = bodies.mass[world, body]
+            jm = work.inertia[world, body]
+            f = wp.cw_mul(momentum(m, jm, vb - work.target[world, body]), bodies.mask[body])
+            work.gradient[world, body] = f
             size2 += mass_norm2(m, jm, f)
             speed2 += m * wp.dot(dyn.linear(vb), dyn.linear(vb)) + wp.dot(dyn.angular(vb), jm * dyn.angular(vb))
-        for i in range(actuator_body.shape[0]):
-            body = actuator_body[i]
+        for i in range(actuators.body.shape[0]):
+            body = actuators.body[i]
             if g.label[world, body] == island:
-                axis = actuator_axis[i]
-                f = gradient[world, body]
-                f[axis] = f[axis] - body_mask[body][axis] * dyn.actuator_impulse(
-                    actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
-                    v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                axis = actuators.axis[i]
+                f = work.gradient[world, body]
+                f[axis] = f[axis] - bodies.mask[body][axis] * dyn.actuator_impulse(
+                    actuators.kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                    v[world, body][axis], actuators.stiffness[world, i], actuators.damping[world, i], h,
                 )  # fmt: skip
-                gradient[world, body] = f
-        stride = slip.shape[1]
+                work.gradient[world, body] = f
+        stride = work.slip.shape[1]
         at = int(0)
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
@@ -104,107 +102,103 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             bj = g.edge_j[world, e]
             if wp.static(hard):
                 end = at + g.edge_end[world, e] - g.edge_start[world, e]
-                total = eight.impulses(search_data, world, at, end, stride)
+                total = eight.impulses(work.search_data, world, at, end, stride)
                 at = end
                 if total[9] != dtype(0.0):
                     push = vec3(total[0], total[1], total[2])
                     moment_i = vec3(total[3], total[4], total[5])
-                    gradient[world, bi] = gradient[world, bi] + wp.cw_mul(dyn.join(push, moment_i), body_mask[bi])
+                    work.gradient[world, bi] = work.gradient[world, bi] + wp.cw_mul(
+                        dyn.join(push, moment_i), bodies.mask[bi]
+                    )
                     if bj >= 0:
                         moment_j = vec3(total[6], total[7], total[8])
-                        gradient[world, bj] = gradient[world, bj] - wp.cw_mul(dyn.join(push, moment_j), body_mask[bj])
+                        work.gradient[world, bj] = work.gradient[world, bj] - wp.cw_mul(
+                            dyn.join(push, moment_j), bodies.mask[bj]
+                        )
             else:
                 on_i = spatial()
                 on_j = spatial()
                 touching = int(0)
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                    active = int(line.acts(search_data, world, at, stride))
+                    active = int(line.acts(work.search_data, world, at, stride))
                     g.acts[world, c] = active
                     if active == 1:
                         touching = 1
-                        n = normal[world, c]
-                        slip[world, c] = line.motion(search_data, world, at, stride, n)
-                        push = line.impulse(search_data, world, at, stride, n)
-                        ri = arm_a[world, c]
-                        rj = arm_b[world, c]
-                        if row_a[world, c] != bi:
+                        n = rows.normal[world, c]
+                        work.slip[world, c] = line.motion(work.search_data, world, at, stride, n)
+                        push = line.impulse(work.search_data, world, at, stride, n)
+                        ri = rows.arm_a[world, c]
+                        rj = rows.arm_b[world, c]
+                        if rows.body_a[world, c] != bi:
                             push = -push
-                            ri = arm_b[world, c]
-                            rj = arm_a[world, c]
-                        on_i += contact_law.on_body(push, ri, n, twist[world, c])
-                        on_j += contact_law.on_body(push, rj, n, twist[world, c])
+                            ri = rows.arm_b[world, c]
+                            rj = rows.arm_a[world, c]
+                        on_i += contact_law.on_body(push, ri, n, rows.twist[world, c])
+                        on_j += contact_law.on_body(push, rj, n, rows.twist[world, c])
                     at += 1
                 if touching == 1:
-                    gradient[world, bi] = gradient[world, bi] + wp.cw_mul(on_i, body_mask[bi])
+                    work.gradient[world, bi] = work.gradient[world, bi] + wp.cw_mul(on_i, bodies.mask[bi])
                     if bj >= 0:
-                        gradient[world, bj] = gradient[world, bj] - wp.cw_mul(on_j, body_mask[bj])
+                        work.gradient[world, bj] = work.gradient[world, bj] - wp.cw_mul(on_j, bodies.mask[bj])
         norm2 = dtype(0.0)
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
-            norm2 += mass_norm2(body_mass[world, body], inertia[world, body], gradient[world, body])
+            norm2 += mass_norm2(bodies.mass[world, body], work.inertia[world, body], work.gradient[world, body])
         return norm2, size2, speed2
 
     @wp.func
     def impulse_noise(
-        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
-        inertia: wp.array2d(dtype=mat33),
-        body_q: wp.array2d(dtype=transform), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype), control: wp.array2d(dtype=dtype), row_a: wp.array2d(dtype=int),
-        row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
-        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        search_data: wp.array2d(dtype=dtype), stride: int, h: dtype, eps: dtype, v: wp.array2d(dtype=spatial),
+        world: int, island: int, g: Graph, bodies: Bodies, actuators: Actuators, body_q: wp.array2d(dtype=transform),
+        control: wp.array2d(dtype=dtype), rows: Rows, h: dtype, eps: dtype, v: wp.array2d(dtype=spatial), work: Work,
     ):  # fmt: skip
         """Squared norm of the terms whose rounding shows in the gradient [J], before the rounding unit."""
+        stride = work.slip.shape[1]
         noise2 = dtype(0.0)
-        for i in range(actuator_body.shape[0]):
-            body = actuator_body[i]
-            axis = actuator_axis[i]
-            if g.label[world, body] == island and body_mask[body][axis] > dtype(0.0):
+        for i in range(actuators.body.shape[0]):
+            body = actuators.body[i]
+            axis = actuators.axis[i]
+            if g.label[world, body] == island and bodies.mask[body][axis] > dtype(0.0):
                 term = dyn.actuator_terms(
-                    actuator_kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
-                    v[world, body][axis], actuator_stiffness[world, i], actuator_damping[world, i], h,
+                    actuators.kind[i], control[world, i], dyn.coordinate(body_q[world, body], axis),
+                    v[world, body][axis], actuators.stiffness[world, i], actuators.damping[world, i], h,
                 )  # fmt: skip
-                noise2 += stop.axis_norm2(body_mass[world, body], inertia[world, body], axis, term)
+                noise2 += stop.axis_norm2(bodies.mass[world, body], work.inertia[world, body], axis, term)
         at = int(0)  # slip may be that of the other body, which the noise does not depend on
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
             for c in range(g.edge_start[world, e], g.edge_end[world, e]):
-                if line.acts(search_data, world, at, stride):
+                if line.acts(work.search_data, world, at, stride):
                     noise2 += stop.contact_noise2(
-                        world, row_a[world, c], row_b[world, c], normal[world, c], arm_a[world, c], arm_b[world, c],
-                        coefficients[world, c], line.motion(search_data, world, at, stride, normal[world, c]), eps,
-                        body_mass, inertia, v,
+                        world, rows.body_a[world, c], rows.body_b[world, c], rows.normal[world, c],
+                        rows.arm_a[world, c], rows.arm_b[world, c],
+                        rows.coefficients[world, c],
+                        line.motion(work.search_data, world, at, stride, rows.normal[world, c]), eps,
+                        bodies.mass, work.inertia, v,
                     )  # fmt: skip
                 at += 1
         return noise2
 
     @wp.func
-    def start_slope(
-        world: int, island: int, g: Graph, body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33),
-        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
-        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype), h: dtype,
-        gradient: wp.array2d(dtype=spatial), direction: wp.array2d(dtype=spatial),
-    ):  # fmt: skip
+    def start_slope(world: int, island: int, g: Graph, bodies: Bodies, actuators: Actuators, h: dtype, work: Work):
         """Slope of the energy along ``direction``, and curvature of its part without contacts [J]."""
         slope = dtype(0.0)
         curve = dtype(0.0)
         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
             body = g.order[world, k]
-            d = direction[world, body]
-            f = momentum(body_mass[world, body], inertia[world, body], d)
-            slope += wp.dot(d, gradient[world, body])
+            d = work.direction[world, body]
+            f = momentum(bodies.mass[world, body], work.inertia[world, body], d)
+            slope += wp.dot(d, work.gradient[world, body])
             curve += wp.dot(f, d)
-        for i in range(actuator_body.shape[0]):
-            body = actuator_body[i]
+        for i in range(actuators.body.shape[0]):
+            body = actuators.body[i]
             if g.label[world, body] == island:
-                axis = actuator_axis[i]
-                along = direction[world, body][axis]
+                axis = actuators.axis[i]
+                along = work.direction[world, body][axis]
                 curve += (
                     along
                     * along
                     * dyn.actuator_curvature(
-                        actuator_kind[i], actuator_stiffness[world, i], actuator_damping[world, i], h
+                        actuators.kind[i], actuators.stiffness[world, i], actuators.damping[world, i], h
                     )
                 )
         return slope, curve
@@ -265,22 +259,16 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
 
     @wp.func
     def assemble(
-        world: int, island: int, g: Graph, body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
-        inertia: wp.array2d(dtype=mat33), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype), search_data: wp.array2d(dtype=dtype), stride: int, sticks: dtype,
-        h: dtype,
-        eps: dtype, diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
+        world: int, island: int, g: Graph, bodies: Bodies, actuators: Actuators, sticks: dtype, h: dtype, eps: dtype,
+        work: Work,
     ):  # fmt: skip
         """Write the Hessian of an island, of hard contacts where the last step ended.
 
         A sticking contact holds by at most ``sticks`` times the lighter mass.
         """
-        bodies = body_mask.shape[0]
-        hessian.assemble_bodies(
-            world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind, actuator_stiffness,
-            actuator_damping, h, diagonal, below,
-        )  # fmt: skip
+        stride = work.slip.shape[1]
+        body_count = bodies.mask.shape[0]
+        hessian.assemble_bodies(world, island, g, bodies, actuators, h, work)
         at = int(0)
         for k in range(g.island_edge[world, island], g.island_edge[world, island + 1]):
             e = g.edge_order[world, k]
@@ -288,88 +276,75 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
             bj = g.edge_j[world, e]
             slot = int(0)
             swapped = int(0)
-            mass = body_mass[world, bi]
+            mass = bodies.mass[world, bi]
             if bj >= 0:
-                mass = wp.min(mass, body_mass[world, bj])
-                slot = g.slot[world, bi * bodies + bj]
+                mass = wp.min(mass, bodies.mass[world, bj])
+                slot = g.slot[world, bi * body_count + bj]
                 swapped = int(g.rank[world, bi] > g.rank[world, bj])
             end = at + g.edge_end[world, e] - g.edge_start[world, e]
             eight.add_curvature(
-                search_data, world, at, end, stride, eps, diagonal, below, bi, bj, slot, swapped, mass * sticks
-            )
+                work.search_data, world, at, end, stride, eps, work.diagonal, work.below, bi, bj, slot, swapped,
+                mass * sticks,
+            )  # fmt: skip
             at = end
-        hessian.lock(world, island, g, body_mask, diagonal, below)
+        hessian.lock(world, island, g, bodies, work)
 
     @wp.kernel(enable_backward=False, module="unique", module_options=UNROLLED)
     def solve_islands_kernel(
         # model
-        body_takes_part: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
-        actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int), actuator_kind: wp.array(dtype=int),
-        gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
-        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, actuators: Actuators,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
-        g: Graph, count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
-        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), h: dtype, eps: dtype,
-        tolerance: dtype, max_iterations: int,
+        g: Graph, count: wp.array(dtype=int), rows: Rows, h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
         first_pass: int, further: int, repeat: wp.array(dtype=int),
         # scratch
-        inertia: wp.array2d(dtype=mat33), target: wp.array2d(dtype=spatial), gradient: wp.array2d(dtype=spatial),
-        direction: wp.array2d(dtype=spatial), diagonal: wp.array2d(dtype=block), below: wp.array2d(dtype=block),
-        slip: wp.array2d(dtype=Motion), search_data: wp.array2d(dtype=dtype),
-        # state out
-        body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
-        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), last_failure: wp.array(dtype=int),
-        residual: wp.array(dtype=dtype),
+        work: Work,
+        # out
+        body_v1: wp.array2d(dtype=spatial), report: Report,
     ):  # fmt: skip
         world = wp.tid()
         if first_pass == 0 and repeat[world] == 0:
             return
-        bodies = body_q.shape[1]
-        stride = slip.shape[1]
-        small.set_up(world, body_mask, gravity, body_inertia, body_q, body_v0, h, inertia, target)
+        body_count = body_q.shape[1]
+        stride = work.slip.shape[1]
+        small.set_up(world, bodies, body_q, body_v0, h, work.inertia, work.target)
         if first_pass != 0:
-            for body in range(bodies):
-                body_v1[world, body] = wp.cw_mul(body_v0[world, body], body_mask[body])
+            for body in range(body_count):
+                body_v1[world, body] = wp.cw_mul(body_v0[world, body], bodies.mask[body])
         # contacts that are far from acting sleep: they would join islands and fill the factor for nothing
         for c in range(count[world]):
-            q = coefficients[world, c]
+            q = rows.coefficients[world, c]
             u = contact_law.relative_motion(
-                body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
-                normal[world, c], twist[world, c],
+                body_v1, world, rows.body_a[world, c], rows.body_b[world, c], rows.arm_a[world, c],
+                rows.arm_b[world, c], rows.normal[world, c], rows.twist[world, c],
             )  # fmt: skip
-            g.awake[world, c] = int(contact_law.excess(u, normal[world, c], q, eps) > -q[1] * dtype(WAKING_SPEED))
+            g.awake[world, c] = int(contact_law.excess(u, rows.normal[world, c], q, eps) > -q[1] * dtype(WAKING_SPEED))
         bad = int(0)
         worst = dtype(0.0)
         solving = int(1)
         while solving == 1:
-            arrange(world, body_takes_part, count[world], row_a, row_b, g)
+            arrange(world, bodies.takes_part, count[world], rows.body_a, rows.body_b, g)
             most = int(0)
             worst = dtype(0.0)
             for island in range(g.islands[world]):
                 contacts = put_contacts(
-                    world, island, g, row_a, normal, arm_a, arm_b, twist, coefficients, body_v1, 0, stride,
-                    search_data,
+                    world, island, g, rows.body_a, rows.normal, rows.arm_a, rows.arm_b, rows.twist, rows.coefficients,
+                    body_v1, 0, stride, work.search_data,
                 )  # fmt: skip
-                line.advance(search_data, world, stride, contacts, dtype(0.0), eps)
+                line.advance(work.search_data, world, stride, contacts, dtype(0.0), eps)
                 iteration = int(0)
                 sticks = dtype(stickiest)
                 converged = int(0)
                 while converged == 0:
                     norm2, size2, speed2 = energy_gradient(
-                        world, island, g, body_mask, body_mass, inertia, target, body_q, actuator_body, actuator_axis,
-                        actuator_kind, actuator_stiffness, actuator_damping, control, row_a, normal, arm_a, arm_b,
-                        twist, search_data, h, body_v1, gradient, slip,
-                    )  # fmt: skip
+                        world, island, g, bodies, actuators, body_q, control, rows, h, body_v1, work
+                    )
                     norm = wp.sqrt(norm2)
                     size = stop.sufficient(tolerance, size2, speed2)
                     if stop.in_sight(norm, size):
                         noise2 = impulse_noise(
-                            world, island, g, body_mask, body_mass, inertia, body_q, actuator_body, actuator_axis,
-                            actuator_kind, actuator_stiffness, actuator_damping, control, row_a, row_b, normal, arm_a,
-                            arm_b, coefficients, search_data, stride, h, eps, body_v1,
-                        )  # fmt: skip
+                            world, island, g, bodies, actuators, body_q, control, rows, h, eps, body_v1, work
+                        )
                         size += stop.impulses_known(noise2)
                     # further solves start near, as in dense.py
                     if norm <= size and (further < AGAIN_NEARER or iteration > 0 or norm <= dtype(NEARER) * size):
@@ -379,37 +354,28 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                     else:
                         iteration += 1
                         if wp.static(hard):
-                            assemble(
-                                world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
-                                actuator_kind, actuator_stiffness, actuator_damping, search_data, stride, sticks, h,
-                                eps, diagonal, below,
-                            )  # fmt: skip
+                            assemble(world, island, g, bodies, actuators, sticks, h, eps, work)
                         else:
                             hessian.assemble(
-                                world, island, g, body_mask, body_mass, inertia, actuator_body, actuator_axis,
-                                actuator_kind, actuator_stiffness, actuator_damping, row_a, normal, arm_a, arm_b,
-                                twist, coefficients, slip, g.acts, h, eps * (dtype(stickiest) / sticks), diagonal,
-                                below,
+                                world, island, g, bodies, actuators, rows, g.acts, h,
+                                eps * (dtype(stickiest) / sticks), work,
                             )  # fmt: skip
                         for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                             body = g.order[world, k]
-                            direction[world, body] = -gradient[world, body]
-                        lin.factor(world, island, g, bodies, diagonal, below)
-                        lin.solve(world, island, g, diagonal, below, direction)
-                        slope_0, curve = start_slope(
-                            world, island, g, body_mass, inertia, actuator_body, actuator_axis, actuator_kind,
-                            actuator_stiffness, actuator_damping, h, gradient, direction,
-                        )  # fmt: skip
+                            work.direction[world, body] = -work.gradient[world, body]
+                        lin.factor(world, island, g, body_count, work.diagonal, work.below)
+                        lin.solve(world, island, g, work.diagonal, work.below, work.direction)
+                        slope_0, curve = start_slope(world, island, g, bodies, actuators, h, work)
                         put_contacts(
-                            world, island, g, row_a, normal, arm_a, arm_b, twist, coefficients, direction, 1,
-                            stride, search_data,
+                            world, island, g, rows.body_a, rows.normal, rows.arm_a, rows.arm_b, rows.twist,
+                            rows.coefficients, work.direction, 1, stride, work.search_data,
                         )  # fmt: skip
                         if slope_0 < dtype(0.0):
-                            alpha = line.search(search_data, world, stride, contacts, eps, slope_0, curve)
+                            alpha = line.search(work.search_data, world, stride, contacts, eps, slope_0, curve)
                             for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
                                 body = g.order[world, k]
-                                body_v1[world, body] = body_v1[world, body] + direction[world, body] * alpha
-                            line.advance(search_data, world, stride, contacts, alpha, eps)
+                                body_v1[world, body] = body_v1[world, body] + work.direction[world, body] * alpha
+                            line.advance(work.search_data, world, stride, contacts, alpha, eps)
                             sticks = wp.min(dtype(2.0) * sticks, dtype(stickiest))
                         else:  # the factor lost the masses in rounding
                             sticks *= dtype(LESS_STICKING)
@@ -420,24 +386,24 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                             worst = relative
                         if converged < 0:
                             bad = 1
-            iterations[world] = iterations[world] + most
+            report.iterations[world] = report.iterations[world] + most
             solving = int(0)
             for c in range(count[world]):
                 if g.awake[world, c] == 0 and bad == 0:
                     u = contact_law.relative_motion(
-                        body_v1, world, row_a[world, c], row_b[world, c], arm_a[world, c], arm_b[world, c],
-                        normal[world, c], twist[world, c],
+                        body_v1, world, rows.body_a[world, c], rows.body_b[world, c], rows.arm_a[world, c],
+                        rows.arm_b[world, c], rows.normal[world, c], rows.twist[world, c],
                     )  # fmt: skip
-                    if contact_law.excess(u, normal[world, c], coefficients[world, c], eps) > dtype(0.0):
+                    if contact_law.excess(u, rows.normal[world, c], rows.coefficients[world, c], eps) > dtype(0.0):
                         g.awake[world, c] = 1
                         solving = int(1)
 
         if further == 0:
-            steps[world] = steps[world] + 1
+            report.steps[world] = report.steps[world] + 1
         if bad == 1:
-            step_failed(world, steps, failed, first_failure, last_failure)
-        if not (worst <= residual[world]):
-            residual[world] = worst
+            step_failed(world, report.steps, report.failed, report.first_failure, report.last_failure)
+        if not (worst <= report.residual[world]):
+            report.residual[world] = worst
 
     return SimpleNamespace(kernel=solve_islands_kernel)
 
@@ -456,13 +422,9 @@ def solve_islands(
         make(dtype, *contact_rows.law).kernel,
         dim=body_q.shape[0],
         inputs=[
-            m.body_takes_part, m.body_mask, m.actuator_body, m.actuator_axis, m.actuator_kind,
-            m.gravity, m.body_mass, m.body_inertia, m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v0, control, island_graph.table(s.graph), count, r.body_a, r.body_b, r.normal, r.arm_a,
-            r.arm_b, r.twist, r.coefficients, h, eps, tolerance, max_iterations, int(repeat is None), further,
-            repeat, s.inertia, s.target, s.gradient, s.direction, s.blocks.diagonal, s.blocks.below, s.slip,
-            s.search_data,
+            m.bodies, m.actuators, body_q, body_v0, control, s.graph.struct, count, r.struct, h, eps, tolerance,
+            max_iterations, int(repeat is None), further, repeat, s.struct,
         ],
-        outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
+        outputs=[body_v1, report.struct],
         device=body_q.device,
     )  # fmt: skip

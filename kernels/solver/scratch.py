@@ -1,8 +1,8 @@
 """What the solvers write for themselves."""
 
-from __future__ import annotations
-
+import functools
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import warp as wp
@@ -10,17 +10,58 @@ import warp as wp
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from ..core.simd import LANES
+from ..core.struct_arguments import filled
+from . import block_products
 from .block_cholesky import BlockArrays
 from .dense_algebra import SMALL
 from .island_graph import GraphArrays
 from .search_data import row_count
 
-__all__ = ["Scratch"]
+__all__ = ["Scratch", "make"]
 
 
-@dataclass
+@functools.cache
+def make(dtype: Any, motion: Any) -> SimpleNamespace:
+    """The structs ``Dense`` and ``Islands``: what either solver writes for itself as one argument of kernels.
+
+    ``motion`` is the type ``Motion`` of the contact law.
+    """
+    p = precision(dtype)
+    block = block_products.make(dtype).block
+
+    @wp.struct
+    class Dense:
+        """Scratch of the solver of small worlds; fields as in ``Scratch``."""
+
+        inertia: wp.array2d(dtype=p.mat33)
+        target: wp.array2d(dtype=p.spatial)
+        gradient: wp.array2d(dtype=p.spatial)
+        direction: wp.array2d(dtype=p.spatial)
+        hessian: wp.array2d(dtype=dtype)
+        vector: wp.array2d(dtype=dtype)
+        slip: wp.array2d(dtype=motion)
+        slip_change: wp.array2d(dtype=motion)
+        friction: wp.array2d(dtype=p.vec3)
+
+    @wp.struct
+    class Islands:
+        """Scratch of the solver by islands; fields as in ``Scratch`` and ``BlockArrays``."""
+
+        inertia: wp.array2d(dtype=p.mat33)
+        target: wp.array2d(dtype=p.spatial)
+        gradient: wp.array2d(dtype=p.spatial)
+        direction: wp.array2d(dtype=p.spatial)
+        diagonal: wp.array2d(dtype=block)
+        below: wp.array2d(dtype=block)
+        slip: wp.array2d(dtype=motion)
+        search_data: wp.array2d(dtype=dtype)
+
+    return SimpleNamespace(Dense=Dense, Islands=Islands)
+
+
+@dataclass(frozen=True)
 class Scratch:
-    """What the solver writes for itself. n free axes a world."""
+    """What the solver writes for itself. n free axes a world. Frozen, since ``struct`` is filled once."""
 
     inertia: wp.array  # mat33 [W, B], world axes
     target: wp.array  # spatial [W, B]: velocity without contacts and actuators
@@ -35,8 +76,16 @@ class Scratch:
     graph: GraphArrays | None  # of worlds too large for one dense system
     blocks: BlockArrays | None
 
+    @functools.cached_property
+    def struct(self) -> Any:
+        """The struct ``Islands`` of these arrays, or ``Dense`` where there is no graph."""
+        structs = make(self.vector.dtype, self.slip.dtype)
+        kind = structs.Dense if self.blocks is None else structs.Islands
+        own = {} if self.blocks is None else {"diagonal": self.blocks.diagonal, "below": self.blocks.below}
+        return filled(kind, **own, **{name: getattr(self, name) for name in kind.vars if name not in own})
+
     @classmethod
-    def allocate(cls, worlds: int, model: ModelArrays, capacity: int, dtype: Any) -> Scratch:
+    def allocate(cls, worlds: int, model: ModelArrays, capacity: int, dtype: Any) -> "Scratch":
         """Scratch for the Newton solver, dense up to ``dense_algebra.SMALL`` free axes."""
         bodies, dofs, device = model.body_mask.shape[0], model.dofs, model.dof_index.device
         p = precision(dtype)

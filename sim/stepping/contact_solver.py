@@ -81,10 +81,7 @@ class Solver:
         step["max_iterations"] = o.max_iterations
         step |= {"repeat": repeat, "further": further}
         if s.graph is None:
-            dense.solve(
-                self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report,
-                dofs=self.arrays.dofs, **step,
-            )  # fmt: skip
+            dense.solve(self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, **step)
         else:
             islands.solve_islands(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, **step
@@ -98,9 +95,8 @@ class Solver:
         step = {"h": self.options.step, "eps": self.options.stiction}
         if self.scratch.graph is None:
             adjoint.solve_adjoint(
-                self.real, self.arrays, body_q, body_v0, body_v1, count, rows, self.scratch, adj_v1, adjoints,
-                dofs=self.arrays.dofs, **step,
-            )  # fmt: skip
+                self.real, self.arrays, body_q, body_v0, body_v1, count, rows, self.scratch, adj_v1, adjoints, **step
+            )
         else:
             adjoint_islands.solve_adjoint(
                 self.real, self.arrays, body_q, body_v1, count, rows, self.scratch, adj_v1, adjoints, **step

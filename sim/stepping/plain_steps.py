@@ -71,7 +71,7 @@ class PlainSteps:
         """Mark worlds where a contact acts that was not listed in step ``t``; if ``last``, count the step as failed."""
         batch, stage = self.batch, self.stage
         broad_phase.find_missed_pairs(
-            batch.real, batch.arrays.shape_body, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage),
+            batch.real, batch.arrays.shapes, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage),
             first_pass=first_pass, failures=batch.report if last else None,
         )  # fmt: skip
 

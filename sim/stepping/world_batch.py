@@ -162,9 +162,8 @@ class WorldBatch:
         start = self.rest if self.options.quasi_dynamic else self.v[t]
         repeat = None if first_pass else self.near.repeat
         detect(
-            self.real, shape_type=a.shape_type, shape_body=a.shape_body, shape_size=a.shape_size,
-            shape_pose=a.shape_pose, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], body_v1=v1, near=self.near,
-            features=self.features, hulls=a.hulls, first_pass=first_pass, all_pairs=all_pairs,
+            self.real, shapes=a.shapes, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], body_v1=v1,
+            near=self.near, features=self.features, hulls=a.hulls, first_pass=first_pass, all_pairs=all_pairs,
             margin=self.margin + self.felt(stage), **self._detect,
         )  # fmt: skip
         self.prepare_rows(t, stage, start, repeat)

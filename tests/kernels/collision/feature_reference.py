@@ -14,7 +14,9 @@ from carom.kernels.collision import features as F  # noqa: N812
 from carom.kernels.collision.broad_phase import NearArrays
 from carom.kernels.collision.driver import detect
 from carom.kernels.collision.features import Features
+from carom.kernels.core import model_arrays
 from carom.kernels.core.precision import precision
+from carom.kernels.core.struct_arguments import filled
 
 
 def rotation_matrices(quaternions):
@@ -216,10 +218,13 @@ class Pair:
         pairs = tuple(array(x, wp.vec2i) for x in ((simple, convex) if self.hulls else (simple,)))
         detect(
             self.dtype,
-            shape_type=array(self.types, wp.int32),
-            shape_body=array(self.shape_body, wp.int32),
-            shape_size=array(sizes, self.p.vec3),
-            shape_pose=array(self.shape_pose, self.p.transform),
+            shapes=filled(
+                model_arrays.make(self.dtype).Shapes,
+                kind=array(self.types, wp.int32),
+                body=array(self.shape_body, wp.int32),
+                size=array(sizes, self.p.vec3),
+                pose=array(self.shape_pose, self.p.transform),
+            ),
             gravity=array(zero[:, 0, :3], self.p.vec3),
             body_q=array(body_q, self.p.transform),
             body_v=array(zero, self.p.spatial),

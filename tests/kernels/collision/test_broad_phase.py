@@ -9,8 +9,10 @@ import warp as wp
 from carom.kernels.collision.broad_phase import ANEW, MORE, NearArrays, find_missed_pairs
 from carom.kernels.collision.driver import detect
 from carom.kernels.collision.features import Features
+from carom.kernels.core import model_arrays
 from carom.kernels.core.precision import precision
 from carom.kernels.core.shape_types import ShapeType
+from carom.kernels.core.struct_arguments import filled
 
 PLANE, SPHERE, CAPSULE, BOX, *_ = (int(t) for t in ShapeType)
 DEVICES = [str(d) for d in wp.get_devices()]
@@ -34,15 +36,13 @@ class Scene:
         self.near = NearArrays.allocate(
             self.worlds, 2, 3, (self.array([[0, 1], [0, 2], [1, 2]], wp.vec2i),), dtype, device
         )
-        self.model = {
-            "shape_type": self.array([PLANE, SPHERE, SPHERE], wp.int32),
-            "shape_body": self.array([-1, 0, 1], wp.int32),
-            "gravity": self.array(np.tile([0, 0, -gravity], (self.worlds, 1)), self.p.vec3),
-        }
-        self.shapes = {
-            "shape_size": self.array(np.tile([[0, 0, 0], [0.1, 0, 0], [0.1, 0, 0]], (self.worlds, 1, 1)), self.p.vec3),
-            "shape_pose": self.array(np.tile([0, 0, 0, 0, 0, 0, 1.0], (3, 1)), self.p.transform),
-        }
+        self.gravity = self.array(np.tile([0, 0, -gravity], (self.worlds, 1)), self.p.vec3)
+        self.shapes = filled(
+            model_arrays.make(dtype).Shapes, kind=self.array([PLANE, SPHERE, SPHERE], wp.int32),
+            body=self.array([-1, 0, 1], wp.int32),
+            size=self.array(np.tile([[0, 0, 0], [0.1, 0, 0], [0.1, 0, 0]], (self.worlds, 1, 1)), self.p.vec3),
+            pose=self.array(np.tile([0, 0, 0, 0, 0, 0, 1.0], (3, 1)), self.p.transform),
+        )  # fmt: skip
 
     def array(self, values, kind):
         return wp.array(values, dtype=kind, device=self.device)
@@ -52,7 +52,7 @@ class Scene:
         v0 = self.array(np.broadcast_to(v0, (self.worlds, 2, 6)), self.p.spatial)
         v1 = None if v1 is None else self.array(np.broadcast_to(v1, (self.worlds, 2, 6)), self.p.spatial)
         detect(
-            self.dtype, **self.model, **self.shapes, body_q=self.q, body_v=v0, body_v1=v1, margin=margin,
+            self.dtype, shapes=self.shapes, gravity=self.gravity, body_q=self.q, body_v=v0, body_v1=v1, margin=margin,
             reach=self.array(np.full(self.worlds, reach), self.dtype), step=step, near=self.near,
             features=self.features, first_pass=every,
         )  # fmt: skip
@@ -65,7 +65,7 @@ class Scene:
     def marked(self, v1, *, reach, **_):
         """How a solution v1 sends worlds back to detection: not at all, for pairs without contacts, or for all."""
         find_missed_pairs(
-            self.dtype, self.model["shape_body"], self.array(np.broadcast_to(v1, (self.worlds, 2, 6)), self.p.spatial),
+            self.dtype, self.shapes, self.array(np.broadcast_to(v1, (self.worlds, 2, 6)), self.p.spatial),
             self.near, reach=self.array(np.full(self.worlds, reach), self.dtype),
         )  # fmt: skip
         return self.near.repeat.numpy().tolist()

@@ -143,6 +143,8 @@ def _arrays(values):
     for value in values:
         if isinstance(value, wp.array):
             yield value
+            if value.grad is not None:  # adjoints of a struct's arrays are added there
+                yield value.grad
         elif isinstance(value, wp._src.codegen.StructInstance):
             yield from _arrays(getattr(value, name) for name in type(value)._cls.vars)
 
