@@ -14,7 +14,8 @@ LEAVES = {"carom._version", "carom.files.atomic", "carom.first_order", "carom.ke
 
 LAYERS = {
     "carom.kernels": (
-        ("core",), ("bodies",), ("collision",), ("contact",), ("solver",), ("restitution",), ("raycast", ""),
+        ("core",), ("native",), ("bodies",), ("collision",), ("contact",), ("solver",), ("restitution",),
+        ("raycast", ""),
     ),
     "carom.gradients": (
         ("core",), ("statistics",), ("noise",), ("estimators",),

@@ -14,7 +14,7 @@ from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.model_arrays import ModelArrays
 from ...kernels.core.simd import LANES
 from ...kernels.core.solver_report import SolverReport
-from ...kernels.solver import adjoint, adjoint_islands, dense, islands
+from ...kernels.solver import adjoint, adjoint_islands, dense, dense_lanes, islands
 from ...kernels.solver.island_graph import GraphArrays
 from ...kernels.solver.scratch import Scratch
 from ...kernels.solver.search_data import row_count
@@ -81,7 +81,8 @@ class Solver:
         step["max_iterations"] = o.max_iterations
         step |= {"repeat": repeat, "further": further}
         if s.graph is None:
-            dense.solve(self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, **step)
+            solve = dense_lanes.solve if dense_lanes.serves(rows) else dense.solve
+            solve(self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, **step)
         else:
             islands.solve_islands(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, **step
