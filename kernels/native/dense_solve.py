@@ -54,9 +54,11 @@ _SET_UP = """
         const TYPE* turn = body_q + 7 * body + 3;
         const row x = of_worlds(turn, body_q_stride), y = of_worlds(turn + 1, body_q_stride);
         const row z = of_worlds(turn + 2, body_q_stride), w = of_worlds(turn + 3, body_q_stride);
-        R[0] = one - (TYPE)2 * (y * y + z * z), R[1] = (TYPE)2 * (x * y - z * w), R[2] = (TYPE)2 * (x * z + y * w);
-        R[3] = (TYPE)2 * (x * y + z * w), R[4] = one - (TYPE)2 * (x * x + z * z), R[5] = (TYPE)2 * (y * z - x * w);
-        R[6] = (TYPE)2 * (x * z - y * w), R[7] = (TYPE)2 * (y * z + x * w), R[8] = one - (TYPE)2 * (x * x + y * y);
+        // as Warp turns by quaternions, which matters for derivatives by one that is not a unit
+        const row ww = (TYPE)2 * w * w - one;
+        R[0] = ww + (TYPE)2 * x * x, R[1] = (TYPE)2 * (x * y - z * w), R[2] = (TYPE)2 * (x * z + y * w);
+        R[3] = (TYPE)2 * (x * y + z * w), R[4] = ww + (TYPE)2 * y * y, R[5] = (TYPE)2 * (y * z - x * w);
+        R[6] = (TYPE)2 * (x * z - y * w), R[7] = (TYPE)2 * (y * z + x * w), R[8] = ww + (TYPE)2 * z * z;
         #pragma unroll
         for (int k = 0; k < 9; ++k) {
             const int i = k / 3 * 3, j = k % 3;

@@ -22,7 +22,7 @@ from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
-from . import dense, dense_algebra, dense_hessian
+from . import contact_adjoint_lanes, dense, dense_algebra, dense_hessian
 from . import scratch as scratch_arrays
 from .scratch import Scratch
 
@@ -43,6 +43,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         row_ns = rows.make(dtype, resists, softens)
     hessians, lin = dense_hessian.make(dtype, resists, softens), dense_algebra.make(dtype)
     solver = dense.make(dtype, resists, softens)
+    is_plain = contact_adjoint_lanes.plain
     Rows, Work = row_arrays.make(dtype, resists, softens), scratch_arrays.make(dtype, contact_law.Motion).Dense
 
     @wp.kernel(enable_backward=False, module="unique", module_options=FUSED)
@@ -146,14 +147,17 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int), f: FeatureTable,
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype, angular_eps: dtype,
-        stride: int,
+        without_plain: int, stride: int,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, thread = wp.tid()
         for k in range((f.count[world] - thread + stride - 1) / stride):
             c = thread + k * stride
-            if active[world, c] != 0:
+            here = active[world, c]
+            if without_plain != 0 and is_plain(f.kind[world, c], f.share[world, c], f.blend[world, c]):
+                here = 0
+            if here != 0:
                 contact_power(
                     world, c, bodies, shapes, surfaces, body_q, body_v0, body_v1, z, f, centre, pull, h, eps,
                     angular_eps, power,
@@ -241,13 +245,16 @@ def contact_adjoint(
     m, g, f, r = model, adjoints, features, contact_rows
     worlds, capacity = f.kind.shape
     stride = capacity if body_q.device.is_cuda else 1
+    in_lanes = contact_adjoint_lanes.serves(m, r)
+    if in_lanes:
+        contact_adjoint_lanes.add_plain_contacts(dtype, m, body_q, body_v0, body_v1, f, r, g, h=h, eps=eps)
     kernel = make(dtype, r.resists, r.softens).contact
     wp.launch(
         kernel,
         dim=(worlds, stride),
         inputs=[
             g.bodies, m.shapes, g.surfaces, body_q, body_v0, body_v1, g.z, g.active, f.struct, r.centre, r.pull, h, eps,
-            angular_eps, stride,
+            angular_eps, int(in_lanes), stride,
         ],
         outputs=[g.contact_power],
         adjoint=True,
