@@ -244,7 +244,8 @@ _REVERSE = """
         n_bar = picked(plane, plus(n_bar, r, g0_bar), n_bar);
         const Vector m_bar = scaled(plus(n_bar, n, -dot(n, n_bar)), shrink);  // of the vector that becomes the normal
         const row half = plane ? zero : zero + (TYPE)0.5;
-        Vector pb_bar = plus(picked(plane, point_bar, origin), n, plane ? g0_bar : zero), pa_bar = scaled(n, plane ? -g0_bar : zero);
+        const row lifted = plane ? g0_bar : zero;
+        Vector pb_bar = plus(picked(plane, point_bar, origin), n, lifted), pa_bar = scaled(n, -lifted);
         Vector da_bar = picked(plane, m_bar, origin);
         if (any(here & (plane == 0))) {
             const Vector off_bar = picked(apart & (plane == 0), plus(m_bar, n, g0_bar), origin);
@@ -293,7 +294,8 @@ _REVERSE = """
         if (any(on & (derived == 0))) {
             const row series = k_bar * stiff_sum * stiff_sum;
             const row by_share = damped ? d_bar * (ca - cb) * stiff_sum * stiff_sum : zero;
-            scatter(bar_stiffness, bar_stiffness_stride, sa, on & stiff_a, stiff ? series * kb * kb - by_share * kb : k_bar);
+            scatter(bar_stiffness, bar_stiffness_stride, sa, on & stiff_a,
+                    stiff ? series * kb * kb - by_share * kb : k_bar);
             scatter(bar_stiffness, bar_stiffness_stride, sb, on & stiff_b,
                     stiff ? series * ka * ka + by_share * ka : stiff_a ? zero : k_bar);
         }

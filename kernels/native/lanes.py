@@ -1,7 +1,7 @@
 """Types for native text that takes LANES worlds side by side, and the loader of such text.
 
-A text is C++ with the words TYPE (the scalar), INT (an integer of the same width, for masks and counts) and LANES, which
-``native`` replaces. With one lane ``row`` and ``irow`` are plain numbers: a world a thread, as on a GPU. With more they
+A text is C++ with the words TYPE (the scalar), INT (an integer of the same width, for masks and counts) and LANES,
+which ``native`` replaces. With one lane ``row`` and ``irow`` are plain numbers: a world a thread, as on a GPU. With more they
 are vectors, and a loop over worlds becomes one instruction.
 
 A world's numbers must not depend on how many lanes there are, nor on its neighbours. Hence ``WORLDS_AS_LANES``: the
@@ -24,9 +24,7 @@ __all__ = ["LANES", "WORLDS_AS_LANES", "native"]
 LANES = 8
 """Worlds side by side on a CPU: a register of AVX2 in single precision, two in double. Sixteen do not fit."""
 
-WORLDS_AS_LANES = {
-    "cpu_compiler_flags": FUSED["cpu_compiler_flags"].replace("-ffp-contract=fast", "-ffp-contract=off")
-}
+WORLDS_AS_LANES = {"cpu_compiler_flags": FUSED["cpu_compiler_flags"].replace("-ffp-contract=fast", "-ffp-contract=off")}
 """Module options of such kernels: products and sums fuse where the text says so."""
 
 _TYPES = """

@@ -10,6 +10,7 @@ from typing import Any
 
 import warp as wp
 
+from ..bodies.motion import ACTUATOR_POSITION, ACTUATOR_VELOCITY
 from ..contact.row_arrays import ContactRows
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
@@ -20,7 +21,7 @@ from . import dense, stopping
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .scratch import Scratch
 
-__all__ = ["make", "serves", "solve"]
+__all__ = ["ACTUATORS", "lanes_for", "make", "serves", "solve"]
 
 FEW_WORLDS = 1
 """Up to which worlds go one by one. A group of eight takes 1.4 times as long as one world (two in double precision)."""
@@ -31,7 +32,21 @@ MOST_CONTACTS = 4096
 ALONE_CONTACTS = 256
 """Room for contacts from which worlds go one by one: half a megabyte of stack in double precision."""
 
-_INT = ("dof_index", "actuator_body", "actuator_axis", "actuator_kind", "count", "row_a", "row_b", "repeat", "iterations")
+ACTUATORS = f"""    constexpr int POSITION = {int(ACTUATOR_POSITION)}, VELOCITY = {int(ACTUATOR_VELOCITY)};
+"""
+"""Kinds of actuators, for native text."""
+
+_INT = (
+    "dof_index",
+    "actuator_body",
+    "actuator_axis",
+    "actuator_kind",
+    "count",
+    "row_a",
+    "row_b",
+    "repeat",
+    "iterations",
+)
 _SCALAR = (
     "gravity", "body_mass", "body_inertia", "actuator_stiffness", "actuator_damping", "body_q", "body_v0", "control",
     "normal", "arm_a", "arm_b", "twist", "coefficients", "body_v1", "residual",
@@ -47,8 +62,8 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     constexpr TYPE UNIT = {p.epsilon!r}, UNITS = 1 / UNIT, ROUNDING = {stopping.ROUNDING!r} * UNIT;
     constexpr TYPE IMPULSE_ROUNDING = {stopping.IMPULSE_ROUNDING!r}, IN_SIGHT = {stopping.ROUNDING_IN_SIGHT!r};
     constexpr TYPE SLOPE_TOLERANCE = {LINE_SEARCH_TOLERANCE!r}, NEARER = {dense.NEARER!r}, LOOSER = {dense.LOOSER!r};
-    constexpr int EVALUATIONS = {LINE_SEARCH_EVALUATIONS}, PATIENCE = {dense.PATIENCE}, POSITION = 0, VELOCITY = 1;
-    constexpr int AGAIN_NEARER = {int(dense.AGAIN_NEARER)};
+    constexpr int EVALUATIONS = {LINE_SEARCH_EVALUATIONS}, PATIENCE = {dense.PATIENCE};
+{ACTUATORS}    constexpr int AGAIN_NEARER = {int(dense.AGAIN_NEARER)};
     const int worlds = body_mass_.shape[0];
 """
     code = native(dtype, lanes, constants, *CODE, arrays=dict.fromkeys(_INT, int) | dict.fromkeys(_SCALAR, dtype))
@@ -123,19 +138,24 @@ def serves(contact_rows: ContactRows) -> bool:
     return hard and not contact_rows.normal.device.is_cuda and capacity <= MOST_CONTACTS
 
 
+def lanes_for(contact_rows: ContactRows) -> int:
+    """Worlds a thread takes."""
+    worlds, capacity = contact_rows.normal.shape
+    return 1 if worlds <= FEW_WORLDS or capacity > ALONE_CONTACTS else LANES
+
+
 def solve(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, control: wp.array, count: wp.array,
     contact_rows: ContactRows, scratch: Scratch, body_v1: wp.array, report: SolverReport,
-    *, dofs: int, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
+    *, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
     further: int = 0,
 ) -> None:  # fmt: skip
-    """As ``dense.solve``, with the same arguments, of which ``scratch`` is not needed; ``dofs`` is at most 8."""
+    """As ``dense.solve``, with the same arguments, of which ``scratch`` is not needed, for worlds of at most 8 free axes."""
     m, r = model, contact_rows
-    worlds, capacity = r.normal.shape
-    lanes = 1 if worlds <= FEW_WORLDS or capacity > ALONE_CONTACTS else LANES
+    lanes = lanes_for(r)
     wp.launch(
         make(dtype, lanes).kernel,
-        dim=(worlds + lanes - 1) // lanes,
+        dim=(body_q.shape[0] + lanes - 1) // lanes,
         inputs=[
             m.dof_index, m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
             m.actuator_stiffness, m.actuator_damping,

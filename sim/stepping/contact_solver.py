@@ -14,7 +14,7 @@ from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.model_arrays import ModelArrays
 from ...kernels.core.simd import LANES
 from ...kernels.core.solver_report import SolverReport
-from ...kernels.solver import adjoint, adjoint_islands, dense, dense_lanes, islands
+from ...kernels.solver import adjoint, adjoint_islands, dense, dense_adjoint_lanes, dense_lanes, islands
 from ...kernels.solver.island_graph import GraphArrays
 from ...kernels.solver.scratch import Scratch
 from ...kernels.solver.search_data import row_count
@@ -95,7 +95,8 @@ class Solver:
         """Solve with the Hessian at ``body_v1``; writes ``adjoints.z`` and ``adjoints.active``."""
         step = {"h": self.options.step, "eps": self.options.stiction}
         if self.scratch.graph is None:
-            adjoint.solve_adjoint(
+            own = dense_adjoint_lanes if dense_lanes.serves(rows) else adjoint
+            own.solve_adjoint(
                 self.real, self.arrays, body_q, body_v0, body_v1, count, rows, self.scratch, adj_v1, adjoints, **step
             )
         else:

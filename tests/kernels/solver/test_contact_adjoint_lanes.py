@@ -57,7 +57,9 @@ def random_contacts(worlds: int, seed: int, dtype: Any) -> tuple[Any, ...]:
     arrays.shape_friction.assign(rng.choice([0.0, 0.3, 0.9], given))
     arrays.shape_stiffness.assign(rng.choice([-1.0, 2e4, 7e4], given, p=[0.6, 0.2, 0.2]))
     arrays.shape_damping.assign(rng.choice([-1.0, 0.0, 30.0, 90.0], given, p=[0.5, 0.1, 0.2, 0.2]))
-    q = np.concatenate([0.1 * rng.normal(size=(worlds, bodies, 3)), unit(rng.normal(size=(worlds, bodies, 4)))], axis=-1)
+    q = np.concatenate(
+        [0.1 * rng.normal(size=(worlds, bodies, 3)), unit(rng.normal(size=(worlds, bodies, 4)))], axis=-1
+    )
     states = [wp.array(rng.normal(size=(worlds, bodies, 6)), dtype=p.spatial, device="cpu") for _ in range(3)]
     f = Features.allocate(worlds, CONTACTS, dtype, "cpu")
     count = rng.integers(0, CONTACTS + 1, worlds)
@@ -156,26 +158,22 @@ def test_other_contacts_are_left_to_the_generated_one(monkeypatch: pytest.Monkey
     )  # fmt: skip
 
 
-def test_a_world_alone_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+def picked(data: Any, worlds: int, pick: slice) -> Any:
+    """Arrays, or a dataclass of arrays, of some of the worlds."""
+    if dataclasses.is_dataclass(data):
+        own = {f.name: picked(getattr(data, f.name), worlds, pick) for f in dataclasses.fields(data)}
+        return dataclasses.replace(data, **own)
+    if not isinstance(data, wp.array) or data.shape[0] != worlds:
+        return data
+    return wp.array(data.numpy()[pick], dtype=data.dtype, device="cpu")
+
+
+@pytest.mark.parametrize("dtype", [wp.float64, wp.float32], ids=["float64", "float32"])
+def test_a_world_alone_to_the_bit(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same derivatives one by one, in a ragged group, and in another place of it."""
-    for dtype in (wp.float64, wp.float32):
-        worlds = 11
-        case = random_contacts(worlds, 5, dtype)
-        together = derivatives(case, dtype, True, monkeypatch)
-        arrays, q, v0, v1, f, rows, g = case
-
-        def cut(data: Any, pick: slice) -> Any:
-            def row(x: Any) -> Any:
-                if not isinstance(x, wp.array) or x.shape[0] != worlds:
-                    return x
-                return wp.array(x.numpy()[pick], dtype=x.dtype, device="cpu")
-
-            return dataclasses.replace(data, **{
-                field.name: row(getattr(data, field.name)) for field in dataclasses.fields(data)
-            }) if dataclasses.is_dataclass(data) else row(data)  # fmt: skip
-
-        for pick in (slice(0, 1), slice(4, 5), slice(10, 11), slice(3, 11)):
-            parts = tuple(cut(x, pick) for x in (arrays, q, v0, v1, f, rows, g))
-            alone = derivatives(parts, dtype, True, monkeypatch)
-            for name in OUT:
-                np.testing.assert_array_equal(alone[name], together[name][pick], err_msg=name)
+    case = random_contacts(11, 5, dtype)
+    together = derivatives(case, dtype, True, monkeypatch)
+    for pick in (slice(0, 1), slice(4, 5), slice(10, 11), slice(3, 11)):
+        alone = derivatives(tuple(picked(x, 11, pick) for x in case), dtype, True, monkeypatch)
+        for name in OUT:
+            np.testing.assert_array_equal(alone[name], together[name][pick], err_msg=name)
