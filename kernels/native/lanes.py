@@ -1,8 +1,8 @@
 """Types for native text that takes LANES worlds side by side, and the loader of such text.
 
 A text is C++ with the words TYPE (the scalar), INT (an integer of the same width, for masks and counts) and LANES,
-which ``native`` replaces. With one lane ``row`` and ``irow`` are plain numbers: a world a thread, as on a GPU. With more they
-are vectors, and a loop over worlds becomes one instruction.
+which ``native`` replaces. With one lane ``row`` and ``irow`` are plain numbers: a world a thread, as on a GPU. With
+more they are vectors, and a loop over worlds becomes one instruction.
 
 A world's numbers must not depend on how many lanes there are, nor on its neighbours. Hence ``WORLDS_AS_LANES``: the
 compiler fuses no product with a sum, which it chooses differently for vectors and for plain numbers, even where it may
@@ -69,7 +69,7 @@ _TYPES = """
     };
 #endif
 """
-"""Needs ``first``, the first world of the thread, and ``worlds``. ``of_worlds(x, s)`` gathers, ``s`` numbers a world."""
+"""Needs ``first``, the thread's first world, and ``worlds``. ``of_worlds(x, s)`` gathers, ``s`` numbers a world."""
 
 
 def native(dtype: Any, lanes: int, *codes: str, arrays: dict[str, Any] | None = None) -> str:

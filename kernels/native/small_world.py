@@ -1,8 +1,8 @@
 """Text of a small world's equations over its free axes, at most eight, for LANES worlds side by side.
 
 All is done over the free axes: a contact has a Jacobian of three rows in a frame of its own (normal and two tangents),
-so neither bodies nor locked axes appear in the inner loops. Axes behind the last free one are filled up with the identity.
-Hard contact without resistance.
+so neither bodies nor locked axes appear in the inner loops. Axes behind the last free one are filled up with the
+identity. Hard contact without resistance.
 """
 
 __all__ = ["CONTACTS", "MASS", "NEWTON"]
