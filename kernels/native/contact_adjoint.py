@@ -44,7 +44,6 @@ _ALGEBRA = """
 _BODIES = """
     // pose 7, velocities 6 each of v0, v1 and z; adjoints of pose, v0 and mass
     struct Body { row x[25], bar[13], mass, mass_bar; };
-    const int bodies = body_mass_.shape[1];
     Body* list = (Body*)__builtin_alloca_with_align((bodies > 0 ? bodies : 1) * sizeof(Body), 512);
     for (int i = 0; i < bodies; ++i) {
         Body& body = list[i];

@@ -22,7 +22,7 @@ _SOLVE = """
             v[d] = of_worlds(body_v1 + axis, body_v1_stride);
             g[d] = -of_worlds(bar_v1 + axis, bar_v1_stride);
         }
-    for (int i = 0; i < actuator_body_.shape[0]; ++i) {
+    for (int i = 0; i < actuators; ++i) {
         const int d = dof_index[6 * actuator_body[i] + actuator_axis[i]], kind = actuator_kind[i];
         if (d < 0) continue;
         const row kd = of_worlds(actuator_damping + i, actuator_damping_stride);

@@ -49,7 +49,6 @@ _SET_UP = """
     for (int k = 0; k < NN; ++k) ma[k] = m[k];
     #pragma unroll
     for (int i = 0; i < N; ++i) act[i] = rate[i] = zero;
-    const int actuators = actuator_body_.shape[0];
     for (int i = 0; i < actuators; ++i) {
         const int d = dof_index[6 * actuator_body[i] + actuator_axis[i]], kind = actuator_kind[i];
         if (d < 0) continue;

@@ -72,24 +72,27 @@ _TYPES = """
 """Needs ``first``, the thread's first world, and ``worlds``. ``of_worlds(x, s)`` gathers, ``s`` numbers a world."""
 
 
-def native(dtype: Any, lanes: int, *codes: str, arrays: dict[str, Any] | None = None) -> str:
+def native(dtype: Any, lanes: int, head: str, *codes: str, ints: dict[str, str], scalars: dict[str, str]) -> str:
     """The body of a native function for one precision and number of lanes (1 or ``LANES``).
 
     Args:
         dtype: ``wp.float32`` or ``wp.float64``.
         lanes: Worlds side by side.
-        codes: Text, pasted behind the types.
-        arrays: Arguments of the function that are arrays, [worlds, ...] or [...], by name, with the scalar type of
-            each. Of an array ``x_`` the text has the pointer ``x`` and ``x_stride``, its numbers from row to row.
+        head: Text before the types; defines ``worlds``.
+        codes: Text behind the types.
+        ints: Arrays of integers, [worlds, ...] or [...], by name: how the function's arguments call them. Of an array
+            ``x`` the text has the pointer ``x`` and ``x_stride``, its numbers from row to row.
+        scalars: Arrays of scalars, vectors and matrices of them, alike.
     """
     if lanes not in (1, LANES):
         raise ValueError(f"lanes must be 1 or {LANES}, got {lanes}")
-    pointers = []
-    for name, scalar in (arrays or {}).items():
-        kind = "int" if scalar is int else "TYPE"
-        pointers.append(f"    {kind}* {name} = ({kind}*){name}_.data;\n")
-        pointers.append(f"    const long {name}_stride = {name}_.strides[0] / (long)sizeof({kind});\n")
-    code = "".join((*pointers, *codes[:1], _TYPES, *codes[1:]))
+    pointers = [
+        f"    {kind}* {name} = ({kind}*){array}.data;\n"
+        f"    const long {name}_stride = {array}.strides[0] / (long)sizeof({kind});\n"
+        for kind, arrays in (("int", ints), ("TYPE", scalars))
+        for name, array in arrays.items()
+    ]
+    code = "".join((*pointers, head, _TYPES, *codes))
     double = dtype is wp.float64
     words = {"LANES": str(lanes), "TYPE": "double" if double else "float", "INT": "long long" if double else "int"}
     return re.sub(r"\b(LANES|TYPE|INT)\b", lambda word: words[word[0]], code)

@@ -10,7 +10,6 @@ __all__ = ["CONTACTS", "MASS", "NEWTON"]
 MASS = """
     constexpr int N = 8, NN = 36;
     auto L = [](int i, int j) { return i * (i + 1) / 2 + j; };  // of the lower triangle, j <= i
-    const int bodies = body_mass_.shape[1];
     row m[NN], light[N];  // light: inverse of the matrix's diagonal
     int moving[N], movers = 0;  // bodies that have free axes
     #pragma unroll

@@ -10,9 +10,11 @@ from typing import Any
 
 import warp as wp
 
+from ..collision import features
 from ..collision.features import LINE, PLANE, POINT, SHARE_FIXED, Features
-from ..contact import hard
+from ..contact import hard, row_arrays
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
@@ -25,12 +27,22 @@ __all__ = ["add_plain_contacts", "make", "plain", "serves"]
 MOST_BODIES = 64
 """Up to which a group's bodies find room on the stack."""
 
-_INT = ("shape_body", "active", "count", "shape_a", "shape_b", "kind", "share", "patch_start", "patch_count", "blend")
-_SCALAR = (
-    "body_mass", "shape_friction", "shape_stiffness", "shape_damping", "body_q", "body_v0", "body_v1", "z", "a0", "a1",
-    "b0", "radius_a", "radius_b", "sign", "weight", "centre", "pull", "bar_q", "bar_v0", "bar_mass", "bar_friction",
-    "bar_stiffness", "bar_damping", "bar_centre", "bar_pull",
-)  # fmt: skip
+_INTS = {"shape_body": "shapes_.body", "active": "active_"} | {
+    name: f"f_.{name}"
+    for name in ("count", "shape_a", "shape_b", "kind", "share", "patch_start", "patch_count", "blend")
+}
+_SCALARS = {
+    "body_mass": "bodies_.mass", "shape_friction": "surfaces_.friction", "shape_stiffness": "surfaces_.stiffness",
+    "shape_damping": "surfaces_.damping", "centre": "rows_.centre", "pull": "rows_.pull",
+}  # fmt: skip
+_SCALARS |= {name: f"f_.{name}" for name in ("a0", "a1", "b0", "radius_a", "radius_b", "sign", "weight")}
+_SCALARS |= {
+    name: f"{name}_"
+    for name in (
+        "body_q", "body_v0", "body_v1", "z", "bar_q", "bar_v0", "bar_mass", "bar_friction", "bar_stiffness",
+        "bar_damping", "bar_centre", "bar_pull",
+    )
+}  # fmt: skip
 
 
 @wp.func
@@ -42,27 +54,21 @@ def plain(kind: int, share: int, blend: int):
 @functools.cache
 def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     """The kernel for one precision and number of lanes; a thread takes as many worlds."""
-    p = precision(dtype)
+    p, arrays = precision(dtype), model_arrays.make(dtype)
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
-    constants = f"""
+    Bodies, Shapes, Surfaces, Rows = arrays.Bodies, arrays.Shapes, arrays.Surfaces, row_arrays.make(dtype)
+    FeatureTable = features.make(dtype)
+    head = f"""
     constexpr int PLANE = {int(PLANE)}, POINT = {int(POINT)}, LINE = {int(LINE)}, SHARE_FIXED = {int(SHARE_FIXED)};
     constexpr double FREQUENCY = {hard.FREQUENCY!r};
-    const int worlds = body_mass_.shape[0];
+    const int worlds = bodies_.mass.shape[0], bodies = bodies_.mass.shape[1];
 """
-    code = native(dtype, lanes, constants, *CODE, arrays=dict.fromkeys(_INT, int) | dict.fromkeys(_SCALAR, dtype))
 
-    @wp.func_native(code)
+    @wp.func_native(native(dtype, lanes, head, *CODE, ints=_INTS, scalars=_SCALARS))
     def contacts_lanes(
-        first: int, h: dtype, eps: dtype, shape_body_: wp.array(dtype=int), active_: wp.array2d(dtype=int),
-        count_: wp.array(dtype=int), shape_a_: wp.array2d(dtype=int), shape_b_: wp.array2d(dtype=int),
-        kind_: wp.array2d(dtype=int), share_: wp.array2d(dtype=int), patch_start_: wp.array2d(dtype=int),
-        patch_count_: wp.array2d(dtype=int), blend_: wp.array2d(dtype=int), body_mass_: wp.array2d(dtype=dtype),
-        shape_friction_: wp.array2d(dtype=dtype), shape_stiffness_: wp.array2d(dtype=dtype),
-        shape_damping_: wp.array2d(dtype=dtype), body_q_: wp.array2d(dtype=transform),
+        first: int, bodies_: Bodies, shapes_: Shapes, surfaces_: Surfaces, body_q_: wp.array2d(dtype=transform),
         body_v0_: wp.array2d(dtype=spatial), body_v1_: wp.array2d(dtype=spatial), z_: wp.array2d(dtype=spatial),
-        a0_: wp.array2d(dtype=vec3), a1_: wp.array2d(dtype=vec3), b0_: wp.array2d(dtype=vec3),
-        radius_a_: wp.array2d(dtype=dtype), radius_b_: wp.array2d(dtype=dtype), sign_: wp.array2d(dtype=dtype),
-        weight_: wp.array2d(dtype=dtype), centre_: wp.array2d(dtype=vec3), pull_: wp.array2d(dtype=dtype),
+        active_: wp.array2d(dtype=int), f_: FeatureTable, rows_: Rows, h: dtype, eps: dtype,
         bar_q_: wp.array2d(dtype=transform), bar_v0_: wp.array2d(dtype=spatial), bar_mass_: wp.array2d(dtype=dtype),
         bar_friction_: wp.array2d(dtype=dtype), bar_stiffness_: wp.array2d(dtype=dtype),
         bar_damping_: wp.array2d(dtype=dtype), bar_centre_: wp.array2d(dtype=vec3), bar_pull_: wp.array2d(dtype=dtype),
@@ -73,27 +79,18 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options=WORLDS_AS_LANES)
     def contact_lanes_kernel(
         # model
-        shape_body: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), shape_friction: wp.array2d(dtype=dtype),
-        shape_stiffness: wp.array2d(dtype=dtype), shape_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
-        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int), count: wp.array(dtype=int),
-        shape_a: wp.array2d(dtype=int), shape_b: wp.array2d(dtype=int), kind: wp.array2d(dtype=int),
-        a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), b0: wp.array2d(dtype=vec3),
-        radius_a: wp.array2d(dtype=dtype), radius_b: wp.array2d(dtype=dtype), sign: wp.array2d(dtype=dtype),
-        weight: wp.array2d(dtype=dtype), share: wp.array2d(dtype=int), patch_start: wp.array2d(dtype=int),
-        patch_count: wp.array2d(dtype=int), blend: wp.array2d(dtype=int), centre: wp.array2d(dtype=vec3),
-        pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
+        z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int), f: FeatureTable, rows: Rows, h: dtype, eps: dtype,
         # added to
         bar_q: wp.array2d(dtype=transform), bar_v0: wp.array2d(dtype=spatial), bar_mass: wp.array2d(dtype=dtype),
         bar_friction: wp.array2d(dtype=dtype), bar_stiffness: wp.array2d(dtype=dtype),
         bar_damping: wp.array2d(dtype=dtype), bar_centre: wp.array2d(dtype=vec3), bar_pull: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         contacts_lanes(
-            wp.tid() * wp.static(lanes), h, eps, shape_body, active, count, shape_a, shape_b, kind, share, patch_start,
-            patch_count, blend, body_mass, shape_friction, shape_stiffness, shape_damping, body_q, body_v0, body_v1, z,
-            a0, a1, b0, radius_a, radius_b, sign, weight, centre, pull, bar_q, bar_v0, bar_mass, bar_friction,
-            bar_stiffness, bar_damping, bar_centre, bar_pull,
+            wp.tid() * wp.static(lanes), bodies, shapes, surfaces, body_q, body_v0, body_v1, z, active, f, rows, h, eps,
+            bar_q, bar_v0, bar_mass, bar_friction, bar_stiffness, bar_damping, bar_centre, bar_pull,
         )  # fmt: skip
 
     return SimpleNamespace(kernel=contact_lanes_kernel)
@@ -107,21 +104,18 @@ def serves(model: ModelArrays, contact_rows: ContactRows) -> bool:
 
 
 def add_plain_contacts(
-    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, features: Features,
+    dtype: Any, model: ModelArrays, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, found: Features,
     contact_rows: ContactRows, adjoints: Adjoints, *, h: float, eps: float,
 ) -> None:  # fmt: skip
     """Add what plain contacts give to ``adjoints``; arguments as of ``adjoint.contact_adjoint``."""
-    m, f, r, g = model, features, contact_rows, adjoints
+    m, f, r, g = model, found, contact_rows, adjoints
     worlds = f.kind.shape[0]
     lanes = 1 if worlds == 1 else LANES
     wp.launch(
         make(dtype, lanes).kernel,
         dim=(worlds + lanes - 1) // lanes,
         inputs=[
-            m.shape_body, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
-            body_q, body_v0, body_v1, g.z, g.active, f.count, f.shape_a, f.shape_b, f.kind, f.a0, f.a1, f.b0,
-            f.radius_a, f.radius_b, f.sign, f.weight, f.share, f.patch_start, f.patch_count, f.blend, r.centre, r.pull,
-            h, eps,
+            m.bodies, m.shapes, m.surfaces, body_q, body_v0, body_v1, g.z, g.active, f.struct, r.struct, h, eps,
         ],
         outputs=[
             g.body_q, g.body_v0, g.body_mass, g.shape_friction, g.shape_stiffness, g.shape_damping, g.centre, g.pull,

@@ -6,41 +6,34 @@ from typing import Any
 
 import warp as wp
 
+from ..contact import row_arrays
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from ..native.dense_adjoint import CODE
 from ..native.lanes import WORLDS_AS_LANES, native
-from .dense_lanes import ACTUATORS, lanes_for
+from .dense_lanes import lanes_for
 from .scratch import Scratch
+from .small_world_inputs import HEAD, INTS, SCALARS
 
 __all__ = ["make", "solve_adjoint"]
-
-_INT = ("dof_index", "actuator_body", "actuator_axis", "actuator_kind", "count", "row_a", "row_b", "active")
-_SCALAR = (
-    "body_mass", "body_inertia", "actuator_stiffness", "actuator_damping", "body_q", "body_v1", "normal", "arm_a",
-    "arm_b", "twist", "coefficients", "bar_v1", "z",
-)  # fmt: skip
 
 
 @functools.cache
 def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     """The kernel for one precision and number of lanes; a thread takes as many worlds."""
     p = precision(dtype)
-    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
-    constants = f"{ACTUATORS}    const int worlds = body_mass_.shape[0];\n"
-    code = native(dtype, lanes, constants, *CODE, arrays=dict.fromkeys(_INT, int) | dict.fromkeys(_SCALAR, dtype))
+    spatial, transform = p.spatial, p.transform
+    Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
+    Rows = row_arrays.make(dtype)
+    ints, scalars = INTS | {"active": "active_"}, SCALARS | {"bar_v1": "bar_v1_", "z": "z_"}
 
-    @wp.func_native(code)
+    @wp.func_native(native(dtype, lanes, HEAD, *CODE, ints=ints, scalars=scalars))
     def adjoint_lanes(
-        first: int, h: dtype, eps: dtype, dof_index_: wp.array(dtype=int), actuator_body_: wp.array(dtype=int),
-        actuator_axis_: wp.array(dtype=int), actuator_kind_: wp.array(dtype=int), body_mass_: wp.array2d(dtype=dtype),
-        body_inertia_: wp.array2d(dtype=mat33), actuator_stiffness_: wp.array2d(dtype=dtype),
-        actuator_damping_: wp.array2d(dtype=dtype), body_q_: wp.array2d(dtype=transform),
-        body_v1_: wp.array2d(dtype=spatial), count_: wp.array(dtype=int), row_a_: wp.array2d(dtype=int),
-        row_b_: wp.array2d(dtype=int), normal_: wp.array2d(dtype=vec3), arm_a_: wp.array2d(dtype=vec3),
-        arm_b_: wp.array2d(dtype=vec3), twist_: wp.array2d(dtype=vec3), coefficients_: wp.array2d(dtype=vec4),
+        first: int, bodies_: Bodies, actuators_: Actuators, body_q_: wp.array2d(dtype=transform),
+        body_v1_: wp.array2d(dtype=spatial), count_: wp.array(dtype=int), rows_: Rows, h: dtype, eps: dtype,
         bar_v1_: wp.array2d(dtype=spatial), z_: wp.array2d(dtype=spatial), active_: wp.array2d(dtype=int),
     ):  # fmt: skip
         """Solve the worlds from ``first`` on."""
@@ -49,23 +42,16 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options=WORLDS_AS_LANES)
     def linear_kernel(
         # model
-        dof_index: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33),
-        actuator_stiffness: wp.array2d(dtype=dtype), actuator_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, actuators: Actuators,
         # state in
-        body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial),
-        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
-        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype,
-        bar_v1: wp.array2d(dtype=spatial),
+        body_q: wp.array2d(dtype=transform), body_v1: wp.array2d(dtype=spatial), count: wp.array(dtype=int),
+        rows: Rows, h: dtype, eps: dtype, bar_v1: wp.array2d(dtype=spatial),
         # out
         z: wp.array2d(dtype=spatial), active: wp.array2d(dtype=int),
     ):  # fmt: skip
         adjoint_lanes(
-            wp.tid() * wp.static(lanes), h, eps, dof_index, actuator_body, actuator_axis, actuator_kind, body_mass,
-            body_inertia, actuator_stiffness, actuator_damping, body_q, body_v1, count, row_a, row_b, normal, arm_a,
-            arm_b, twist, coefficients, bar_v1, z, active,
-        )  # fmt: skip
+            wp.tid() * wp.static(lanes), bodies, actuators, body_q, body_v1, count, rows, h, eps, bar_v1, z, active
+        )
 
     return SimpleNamespace(kernel=linear_kernel)
 
@@ -81,12 +67,7 @@ def solve_adjoint(
     wp.launch(
         make(dtype, lanes).kernel,
         dim=(body_q.shape[0] + lanes - 1) // lanes,
-        inputs=[
-            m.dof_index, m.actuator_body, m.actuator_axis, m.actuator_kind, m.body_mass, m.body_inertia,
-            m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v1, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, h, eps,
-            adj_v1,
-        ],
+        inputs=[m.bodies, m.actuators, body_q, body_v1, count, r.struct, h, eps, adj_v1],
         outputs=[adjoints.z, adjoints.active],
         device=body_q.device,
     )  # fmt: skip

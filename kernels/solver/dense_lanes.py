@@ -10,8 +10,9 @@ from typing import Any
 
 import warp as wp
 
-from ..bodies.motion import ACTUATOR_POSITION, ACTUATOR_VELOCITY
+from ..contact import row_arrays
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays, solver_report
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from ..core.solver_report import SolverReport, step_failed
@@ -20,8 +21,9 @@ from ..native.lanes import LANES, WORLDS_AS_LANES, native
 from . import dense, stopping
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .scratch import Scratch
+from .small_world_inputs import HEAD, INTS, SCALARS
 
-__all__ = ["ACTUATORS", "lanes_for", "make", "serves", "solve"]
+__all__ = ["lanes_for", "make", "serves", "solve"]
 
 FEW_WORLDS = 1
 """Up to which worlds go one by one. A group of eight takes 1.4 times as long as one world (two in double precision)."""
@@ -32,54 +34,30 @@ MOST_CONTACTS = 4096
 ALONE_CONTACTS = 256
 """Room for contacts from which worlds go one by one: half a megabyte of stack in double precision."""
 
-ACTUATORS = f"""    constexpr int POSITION = {int(ACTUATOR_POSITION)}, VELOCITY = {int(ACTUATOR_VELOCITY)};
-"""
-"""Kinds of actuators, for native text."""
-
-_INT = (
-    "dof_index",
-    "actuator_body",
-    "actuator_axis",
-    "actuator_kind",
-    "count",
-    "row_a",
-    "row_b",
-    "repeat",
-    "iterations",
-)
-_SCALAR = (
-    "gravity", "body_mass", "body_inertia", "actuator_stiffness", "actuator_damping", "body_q", "body_v0", "control",
-    "normal", "arm_a", "arm_b", "twist", "coefficients", "body_v1", "residual",
-)  # fmt: skip
-
 
 @functools.cache
 def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     """The solver kernel for one precision and number of lanes; a thread takes as many worlds."""
     p = precision(dtype)
-    vec3, vec4, mat33, spatial, transform = p.vec3, p.vec4, p.mat33, p.spatial, p.transform
-    constants = f"""
+    spatial, transform = p.spatial, p.transform
+    Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
+    Rows, Report = row_arrays.make(dtype), solver_report.make(dtype)
+    head = f"""
     constexpr TYPE UNIT = {p.epsilon!r}, UNITS = 1 / UNIT, ROUNDING = {stopping.ROUNDING!r} * UNIT;
     constexpr TYPE IMPULSE_ROUNDING = {stopping.IMPULSE_ROUNDING!r}, IN_SIGHT = {stopping.ROUNDING_IN_SIGHT!r};
     constexpr TYPE SLOPE_TOLERANCE = {LINE_SEARCH_TOLERANCE!r}, NEARER = {dense.NEARER!r}, LOOSER = {dense.LOOSER!r};
     constexpr int EVALUATIONS = {LINE_SEARCH_EVALUATIONS}, PATIENCE = {dense.PATIENCE};
-{ACTUATORS}    constexpr int AGAIN_NEARER = {int(dense.AGAIN_NEARER)};
-    const int worlds = body_mass_.shape[0];
+    constexpr int AGAIN_NEARER = {int(dense.AGAIN_NEARER)};
 """
-    code = native(dtype, lanes, constants, *CODE, arrays=dict.fromkeys(_INT, int) | dict.fromkeys(_SCALAR, dtype))
+    ints = INTS | {"repeat": "repeat_", "iterations": "report_.iterations"}
+    scalars = SCALARS | {"body_v0": "body_v0_", "control": "control_", "residual": "report_.residual"}
 
-    @wp.func_native(code)
+    @wp.func_native(native(dtype, lanes, HEAD + head, *CODE, ints=ints, scalars=scalars))
     def solve_lanes(
-        first: int, h: dtype, eps: dtype, tolerance: dtype, max_iterations: int, first_pass: int, further: int,
-        dof_index_: wp.array(dtype=int), actuator_body_: wp.array(dtype=int), actuator_axis_: wp.array(dtype=int),
-        actuator_kind_: wp.array(dtype=int), gravity_: wp.array(dtype=vec3), body_mass_: wp.array2d(dtype=dtype),
-        body_inertia_: wp.array2d(dtype=mat33), actuator_stiffness_: wp.array2d(dtype=dtype),
-        actuator_damping_: wp.array2d(dtype=dtype), body_q_: wp.array2d(dtype=transform),
+        first: int, bodies_: Bodies, actuators_: Actuators, body_q_: wp.array2d(dtype=transform),
         body_v0_: wp.array2d(dtype=spatial), control_: wp.array2d(dtype=dtype), count_: wp.array(dtype=int),
-        row_a_: wp.array2d(dtype=int), row_b_: wp.array2d(dtype=int), normal_: wp.array2d(dtype=vec3),
-        arm_a_: wp.array2d(dtype=vec3), arm_b_: wp.array2d(dtype=vec3), twist_: wp.array2d(dtype=vec3),
-        coefficients_: wp.array2d(dtype=vec4), repeat_: wp.array(dtype=int), body_v1_: wp.array2d(dtype=spatial),
-        iterations_: wp.array(dtype=int), residual_: wp.array(dtype=dtype),
+        rows_: Rows, h: dtype, eps: dtype, tolerance: dtype, max_iterations: int, first_pass: int, further: int,
+        repeat_: wp.array(dtype=int), body_v1_: wp.array2d(dtype=spatial), report_: Report,
     ) -> int:  # fmt: skip
         """Solve the worlds from ``first`` on; lanes that failed, a bit each."""
         ...
@@ -87,21 +65,13 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique", module_options=WORLDS_AS_LANES)
     def solve_kernel(
         # model
-        dof_index: wp.array(dtype=int), actuator_body: wp.array(dtype=int), actuator_axis: wp.array(dtype=int),
-        actuator_kind: wp.array(dtype=int), gravity: wp.array(dtype=vec3), body_mass: wp.array2d(dtype=dtype),
-        body_inertia: wp.array2d(dtype=mat33), actuator_stiffness: wp.array2d(dtype=dtype),
-        actuator_damping: wp.array2d(dtype=dtype),
+        bodies: Bodies, actuators: Actuators,
         # state in
         body_q: wp.array2d(dtype=transform), body_v0: wp.array2d(dtype=spatial), control: wp.array2d(dtype=dtype),
-        count: wp.array(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
-        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=vec4), h: dtype, eps: dtype,
-        tolerance: dtype, max_iterations: int,
+        count: wp.array(dtype=int), rows: Rows, h: dtype, eps: dtype, tolerance: dtype, max_iterations: int,
         first_pass: int, further: int, repeat: wp.array(dtype=int),
         # state out
-        body_v1: wp.array2d(dtype=spatial), iterations: wp.array(dtype=int), steps: wp.array(dtype=int),
-        failed: wp.array(dtype=int), first_failure: wp.array(dtype=int), last_failure: wp.array(dtype=int),
-        residual: wp.array(dtype=dtype),
+        body_v1: wp.array2d(dtype=spatial), report: Report,
     ):  # fmt: skip
         first = wp.tid() * wp.static(lanes)
         last = wp.min(first + wp.static(lanes), count.shape[0])
@@ -113,10 +83,8 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
             if some == 0:
                 return
         failures = solve_lanes(
-            first, h, eps, tolerance, max_iterations, first_pass, further,
-            dof_index, actuator_body, actuator_axis, actuator_kind, gravity, body_mass, body_inertia,
-            actuator_stiffness, actuator_damping, body_q, body_v0, control, count, row_a, row_b, normal, arm_a, arm_b,
-            twist, coefficients, repeat, body_v1, iterations, residual,
+            first, bodies, actuators, body_q, body_v0, control, count, rows, h, eps, tolerance, max_iterations,
+            first_pass, further, repeat, body_v1, report,
         )  # fmt: skip
         for world in range(first, last):
             taken = first_pass
@@ -124,9 +92,9 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
                 taken = repeat[world]
             if taken != 0:
                 if further == 0:
-                    steps[world] = steps[world] + 1
+                    report.steps[world] = report.steps[world] + 1
                 if (failures & (1 << (world - first))) != 0:
-                    step_failed(world, steps, failed, first_failure, last_failure)
+                    step_failed(world, report.steps, report.failed, report.first_failure, report.last_failure)
 
     return SimpleNamespace(kernel=solve_kernel)
 
@@ -150,18 +118,16 @@ def solve(
     *, h: float, eps: float, tolerance: float, max_iterations: int, repeat: wp.array | None = None,
     further: int = 0,
 ) -> None:  # fmt: skip
-    """As ``dense.solve``, with the same arguments, of which ``scratch`` is not needed, for worlds of at most 8 free axes."""
+    """As ``dense.solve``, for worlds of at most 8 free axes; of the same arguments ``scratch`` is not needed."""
     m, r = model, contact_rows
     lanes = lanes_for(r)
     wp.launch(
         make(dtype, lanes).kernel,
         dim=(body_q.shape[0] + lanes - 1) // lanes,
         inputs=[
-            m.dof_index, m.actuator_body, m.actuator_axis, m.actuator_kind, m.gravity, m.body_mass, m.body_inertia,
-            m.actuator_stiffness, m.actuator_damping,
-            body_q, body_v0, control, count, r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients,
-            h, eps, tolerance, max_iterations, int(repeat is None), further, repeat,
+            m.bodies, m.actuators, body_q, body_v0, control, count, r.struct, h, eps, tolerance, max_iterations,
+            int(repeat is None), further, repeat,
         ],
-        outputs=[body_v1, report.iterations, *report.of_steps, report.residual],
+        outputs=[body_v1, report.struct],
         device=body_q.device,
     )  # fmt: skip
