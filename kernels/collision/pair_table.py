@@ -29,6 +29,7 @@ from .features import POLYGON_CORNERS, RIM_POINTS
 
 __all__ = [
     "BROKEN", "PAIRS", "ROUND_ON_PLANE", "PairKind", "functions", "most", "most_contacts", "patch_of_fixed_points",
+    "plain_contacts",
 ]  # fmt: skip
 
 BROKEN = wp.constant(1 << 30)
@@ -94,6 +95,12 @@ def patch_of_fixed_points(first: int, second: int, rim: bool = False) -> bool:
     if low == ShapeType.PLANE:
         return not rim
     return low == ShapeType.SPHERE or (low, high) == (ShapeType.CAPSULE, ShapeType.CAPSULE)
+
+
+def plain_contacts(first: int, second: int, rim: bool = False) -> bool:
+    """Whether all contacts of a pair are POINT, LINE or PLANE with fixed shares and no blend; ``rim`` as above."""
+    low, high = sorted((ShapeType(first), ShapeType(second)))
+    return patch_of_fixed_points(first, second, rim) and (low, high) != (ShapeType.CAPSULE, ShapeType.CAPSULE)
 
 
 def functions(dtype: Any, *, hulls: bool) -> SimpleNamespace:

@@ -248,21 +248,22 @@ def contact_adjoint(
     in_lanes = contact_adjoint_lanes.serves(m, r)
     if in_lanes:
         contact_adjoint_lanes.add_plain_contacts(dtype, m, body_q, body_v0, body_v1, f, r, g, h=h, eps=eps)
-    kernel = make(dtype, r.resists, r.softens).contact
-    wp.launch(
-        kernel,
-        dim=(worlds, stride),
-        inputs=[
-            g.bodies, m.shapes, g.surfaces, body_q, body_v0, body_v1, g.z, g.active, f.struct, r.centre, r.pull, h, eps,
-            angular_eps, int(in_lanes), stride,
-        ],
-        outputs=[g.contact_power],
-        adjoint=True,
-        adj_inputs=by_name(
-            kernel, body_q=g.body_q, body_v0=g.body_v0, centre=g.centre, pull=g.pull, power=g.contact_seed
-        ),
-        device=body_q.device,
-    )  # fmt: skip
+    if not (in_lanes and m.plain_contacts):
+        kernel = make(dtype, r.resists, r.softens).contact
+        wp.launch(
+            kernel,
+            dim=(worlds, stride),
+            inputs=[
+                g.bodies, m.shapes, g.surfaces, body_q, body_v0, body_v1, g.z, g.active, f.struct, r.centre, r.pull, h,
+                eps, angular_eps, int(in_lanes), stride,
+            ],
+            outputs=[g.contact_power],
+            adjoint=True,
+            adj_inputs=by_name(
+                kernel, body_q=g.body_q, body_v0=g.body_v0, centre=g.centre, pull=g.pull, power=g.contact_seed
+            ),
+            device=body_q.device,
+        )  # fmt: skip
     face_friction.find_adjoint(dtype, m, body_q, f, r, g)
 
 

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import warp as wp
 
-from carom.kernels.collision.pair_table import PAIRS, most_contacts
+from carom.kernels.collision.features import LINE as LINE_KIND
+from carom.kernels.collision.features import PLANE as PLANE_KIND
+from carom.kernels.collision.features import POINT as POINT_KIND
+from carom.kernels.collision.features import SHARE_FIXED
+from carom.kernels.collision.pair_table import PAIRS, most_contacts, plain_contacts
 from carom.kernels.core.shape_types import ShapeType
 from carom.sim.scene.convex_hull import convex_hull, prism_points
 from carom.sim.stepping.device_hulls import hull_arrays
@@ -123,6 +127,21 @@ def test_no_pair_lists_more_than_the_table_says(first, dtype, device):
     for second in NAMES[max(NAMES.index(first), 1) :]:
         met, most = most_listed(first, second, dtype, device, (1e-3, 0.02, 1.0), 20000)
         assert 0 < met <= most, (first, second)
+
+
+@pytest.mark.parametrize(("first", "second"), TIGHT)
+def test_contacts_are_plain_where_the_table_says_so(first, second, device):
+    """The exact gradient goes through a kernel for those alone where all pairs of a model are so."""
+    pair, kinds = pair_of(first, second, wp.float64, device)
+    mesh = kinds[1][2]
+    rng = np.random.default_rng(3)
+    features = pair.features(poses(rng, sum(extent(*kind) for kind in kinds), 1500), 0.02)
+    listed = np.arange(features.kind.shape[1]) < features.count.numpy()[:, None]
+    kind, share, blend = (getattr(features, name).numpy()[listed] for name in ("kind", "share", "blend"))
+    plain = np.isin(kind, [int(POINT_KIND), int(LINE_KIND), int(PLANE_KIND)])
+    plain &= (share == int(SHARE_FIXED)) & (blend < 0)
+    assert len(plain) > 100
+    assert plain.all() == plain_contacts(kinds[0][0], kinds[1][0], mesh is not None and mesh.rim > 0.0)
 
 
 def test_the_table_holds_all_pairs():

@@ -46,7 +46,7 @@ def model(worlds: int, dtype: Any) -> Any:
 def random_contacts(worlds: int, seed: int, dtype: Any) -> tuple[Any, ...]:
     """Arrays of a model, poses, v0 and v1 of its bodies, features, rows and adjoints with their z."""
     p, rng = precision(dtype), np.random.default_rng(seed)
-    arrays = model(worlds, dtype)
+    arrays = dataclasses.replace(model(worlds, dtype), plain_contacts=False)  # whatever spheres have
     bodies, shapes = arrays.body_mass.shape[1], arrays.shape_friction.shape[1]
     flat, given = (worlds, CONTACTS), (worlds, shapes)
 
