@@ -44,7 +44,11 @@ _ALGEBRA = """
 _BODIES = """
     // pose 7, velocities 6 each of v0, v1 and z; adjoints of pose, v0 and mass
     struct Body { row x[25], bar[13], mass, mass_bar; };
+#ifdef __CUDACC__
+    Body* list = (Body*)malloc((bodies > 0 ? bodies : 1) * sizeof(Body));
+#else
     Body* list = (Body*)__builtin_alloca_with_align((bodies > 0 ? bodies : 1) * sizeof(Body), 512);
+#endif
     for (int i = 0; i < bodies; ++i) {
         Body& body = list[i];
         for (int k = 0; k < 7; ++k) body.x[k] = of_worlds(body_q + 7 * i + k, body_q_stride);
@@ -319,6 +323,9 @@ _REVERSE = """
             for (int k = 0; k < 6; ++k) bar_v0[world * bar_v0_stride + 6 * i + k] += lane(list[i].bar[7 + k], l);
             bar_mass[world * bar_mass_stride + i] += lane(list[i].mass_bar, l);
         }
+#ifdef __CUDACC__
+    free(list);
+#endif
 """
 
 CODE = (_ALGEBRA, _BODIES, _FORWARD, _REVERSE)

@@ -47,6 +47,9 @@ _SOLVE = """
             out[i] = k >= 0 && ilane(started, l) ? lane(d[k >= 0 ? k : 0] + zero, l) : (TYPE)0;
         }
     }
+#ifdef __CUDACC__
+    free(list);
+#endif
 """
 
 CODE = (MASS, _SET_UP, CONTACTS, NEWTON, _SOLVE)

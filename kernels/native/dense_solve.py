@@ -280,6 +280,9 @@ _ITERATE = """
         if (!(lane(relative, l) <= residual[first + l])) residual[first + l] = lane(relative, l);
         if (ilane(failure, l)) failures |= 1 << l;
     }
+#ifdef __CUDACC__
+    free(list);
+#endif
     return failures;
 """
 

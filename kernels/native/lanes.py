@@ -8,6 +8,8 @@ A world's numbers must not depend on how many lanes there are, nor on its neighb
 compiler fuses no product with a sum, which it chooses differently for vectors and for plain numbers, even where it may
 do so only within an expression; a text says itself where they are, ``fused(a, b, c)`` = a b + c. And a text must freeze
 a world that is done.
+
+A group's contacts or bodies lie on the stack; on a GPU, where no launcher chooses these kernels yet, on its heap.
 """
 
 from __future__ import annotations

@@ -83,7 +83,11 @@ CONTACTS = """
     int contacts = 0;
     for (int l = 0; l < LANES; ++l)
         if (ilane(started, l) && ilane(counts, l) > contacts) contacts = ilane(counts, l);
+#ifdef __CUDACC__
+    Contact* list = (Contact*)malloc((contacts > 0 ? contacts : 1) * sizeof(Contact));
+#else
     Contact* list = (Contact*)__builtin_alloca_with_align((contacts > 0 ? contacts : 1) * sizeof(Contact), 512);
+#endif
     const TYPE *axes = normal, *drawn = twist;
     for (int c = 0; c < contacts; ++c) {
         Contact& k = list[c];
