@@ -154,7 +154,7 @@ def once(text: str) -> str:
 
 
 def parts_of(text: str) -> dict[str, str]:
-    """What stands on the page already, by heading."""
+    """Text that the page has already, by heading."""
     parts = text.split("\n## ")[1:]
     return {part.split("\n", 1)[0]: f"## {part.rstrip()}\n" for part in parts}
 

@@ -67,7 +67,7 @@ def make(dtype: Any) -> SimpleNamespace:
         a0: wp.array2d(dtype=vec3), a1: wp.array2d(dtype=vec3), a2: wp.array2d(dtype=vec3),
         b0: wp.array2d(dtype=vec3), b1: wp.array2d(dtype=vec3), blend_edges: wp.array2d(dtype=mat63),
     ):  # fmt: skip
-        """What a contact with this ``blend`` code has of the stiffness [1]; see ``features.py``."""
+        """Part of the stiffness [1] of a contact with this ``blend`` code; see ``features.py``."""
         first = code // 4
         m = blend_edges[world, first]
         xr = xa

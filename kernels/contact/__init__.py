@@ -1,1 +1,1 @@
-"""What a contact does: hard, softened, resistance, friction of faces; contact rows; forces."""
+"""Contact laws: hard, softened, resistance, friction of faces; contact rows; forces."""

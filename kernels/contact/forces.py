@@ -1,4 +1,4 @@
-"""What acted during a step: the force, point and gap of every listed contact, and the force of every actuator.
+"""Forces that acted during a step: force, point and gap of every listed contact, and the force of every actuator.
 
 Forward only, and no part of a rollout: a recording asks for it afterwards, at the stored states.
 """

@@ -66,7 +66,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.func
     def drag(u: vec3, n: vec3, q: vec4, eps: dtype):
-        """What slip at ``u`` takes from the separation speed y, but for its value at the start [m/s]."""
+        """Speed that slip at ``u`` takes from the separation speed y, but for its value at the start [m/s]."""
         return q[2] * base.slip_speed(u, n, eps)
 
     @wp.func

@@ -93,7 +93,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def resisted(w: vec3, n: vec3, q: vec7):
-        """What the coefficients take from y for turning at ``w`` [m/s], but for what ``a`` holds already."""
+        """Speed that the coefficients take from y for turning at ``w`` [m/s], less the part in ``a``."""
         return q[4] * rolling_speed(w, n, q[6]) + q[5] * spin_speed(w, n, q[6])
 
     @wp.func

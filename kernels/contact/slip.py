@@ -70,7 +70,7 @@ FRICTION_SCALE = 1000.0
 
 @dataclass
 class Slips:
-    """What a step with changing slip writes. W worlds, B bodies, C contacts."""
+    """Arrays that a step with changing slip writes. W worlds, B bodies, C contacts."""
 
     # [W, 2 C]: of the further solves: all contacts, then, but in the last, friction of those with a weight
     rows: ContactRows

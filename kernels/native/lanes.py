@@ -1,8 +1,9 @@
 """Types for native text that takes LANES worlds side by side, and the loader of such text.
 
 A text is C++ with the words TYPE (the scalar), INT (an integer of the same width, for masks and counts) and LANES,
-which ``native`` replaces. With one lane ``row`` and ``irow`` are plain numbers: a world a thread, as on a GPU. With
-more they are vectors, and a loop over worlds becomes one instruction.
+which ``native`` replaces. LANES is 1 or that of ``core/simd.py``, 8; sixteen worlds do not fit in the registers. With
+one lane ``row`` and ``irow`` are plain numbers: a world a thread, as on a GPU. With more they are vectors, and a loop
+over worlds becomes one instruction.
 
 A world's numbers must not depend on how many lanes there are, nor on its neighbours. Hence ``WORLDS_AS_LANES``: the
 compiler fuses no product with a sum, which it chooses differently for vectors and for plain numbers, even where it may
@@ -20,11 +21,9 @@ from typing import Any
 import warp as wp
 
 from ..core.precision import FUSED
+from ..core.simd import LANES
 
-__all__ = ["LANES", "WORLDS_AS_LANES", "native"]
-
-LANES = 8
-"""Worlds side by side on a CPU: a register of AVX2 in single precision, two in double. Sixteen do not fit."""
+__all__ = ["WORLDS_AS_LANES", "native"]
 
 WORLDS_AS_LANES = {"cpu_compiler_flags": FUSED["cpu_compiler_flags"].replace("-ffp-contract=fast", "-ffp-contract=off")}
 """Module options of such kernels: products and sums fuse where the text says so."""

@@ -14,8 +14,7 @@ import warp as wp
 from ..bodies import motion
 from ..collision import contact_geometry, edge_blend, features
 from ..collision.features import SHARE_FIXED, SHARE_POLYGON, Features
-from ..contact import contact_rows as rows
-from ..contact import face_friction, law, row_arrays
+from ..contact import contact_rows, face_friction, law, row_arrays
 from ..contact.row_arrays import ContactRows
 from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
@@ -37,10 +36,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     FeatureTable = features.make(dtype)
     model = model_arrays.make(dtype)
     Bodies, Shapes, Surfaces, Actuators = model.Bodies, model.Shapes, model.Surfaces, model.Actuators
-    contact_law, dyn, row_ns = law.make(dtype, resists, softens), motion.make(dtype), rows.make(dtype)
+    contact_law, dyn, row_ns = law.make(dtype, resists, softens), motion.make(dtype), contact_rows.make(dtype)
     geo, hand = contact_geometry.make(dtype), edge_blend.make(dtype)
     if softens:
-        row_ns = rows.make(dtype, resists, softens)
+        row_ns = contact_rows.make(dtype, resists, softens)
     hessians, lin = dense_hessian.make(dtype, resists, softens), dense_algebra.make(dtype)
     solver = dense.make(dtype, resists, softens)
     is_plain = contact_adjoint_lanes.plain

@@ -11,10 +11,9 @@ from typing import Any
 
 import warp as wp
 
-__all__ = ["LANES", "make"]
+from ..core.simd import LANES
 
-LANES = 8
-"""Numbers in a row of a stored block."""
+__all__ = ["make"]
 
 _FACTOR = """
     const TYPE one = 1;

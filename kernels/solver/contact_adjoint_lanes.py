@@ -18,8 +18,9 @@ from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
+from ..core.simd import LANES
 from ..native.contact_adjoint import CODE
-from ..native.lanes import LANES, WORLDS_AS_LANES, native
+from ..native.lanes import WORLDS_AS_LANES, native
 from .dense_algebra import SMALL
 
 __all__ = ["add_plain_contacts", "make", "plain", "serves"]

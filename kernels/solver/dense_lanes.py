@@ -15,9 +15,10 @@ from ..contact.row_arrays import ContactRows
 from ..core import model_arrays, solver_report
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
+from ..core.simd import LANES
 from ..core.solver_report import SolverReport, step_failed
 from ..native.dense_solve import CODE
-from ..native.lanes import LANES, WORLDS_AS_LANES, native
+from ..native.lanes import WORLDS_AS_LANES, native
 from . import dense, stopping
 from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
 from .scratch import Scratch

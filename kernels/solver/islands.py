@@ -34,7 +34,7 @@ WAKING_SPEED = 0.1
 
 
 STICKIEST = 0.01
-"""What holds a sticking contact in Newton's method, over the lighter mass and times the rounding unit, at most.
+"""Most of the damping that holds a sticking contact in Newton's method, over the lighter mass, times the rounding unit.
 
 More, and the factor of a falling pile loses the masses in rounding, in single precision and at a stiction speed of
 1e-5 m/s. A tenth of it doubles the iterations there."""

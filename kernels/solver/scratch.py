@@ -1,4 +1,4 @@
-"""What the solvers write for themselves."""
+"""Scratch memory of the solvers."""
 
 import functools
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def make(dtype: Any, motion: Any) -> SimpleNamespace:
 
 @dataclass(frozen=True)
 class Scratch:
-    """What the solver writes for itself. n free axes a world. Frozen, since ``struct`` is filled once."""
+    """Scratch memory of the dense solver. n free axes a world. Frozen, since ``struct`` is filled once."""
 
     inertia: wp.array  # mat33 [W, B], world axes
     target: wp.array  # spatial [W, B]: velocity without contacts and actuators

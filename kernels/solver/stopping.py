@@ -68,7 +68,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
     @wp.func
     def impulses_known(noise2: dtype):
-        """What the rounding of the impulses leaves of the gradient; from the squared norm of the terms in them."""
+        """Gradient that the rounding of the impulses leaves, from the squared norm of the terms in them."""
         return dtype(impulse_rounding) * wp.sqrt(noise2)
 
     @wp.func
