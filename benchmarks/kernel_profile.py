@@ -55,10 +55,11 @@ def kernels(batch: WorldBatch) -> dict[str, Callable[[], object]]:
     return {
         "detect": lambda: detect(
             real, shapes=a.shapes, gravity=a.gravity, body_q=q, body_v=v, near=batch.near, features=f,
-            margin=batch.margin + batch.felt(stage), **batch._detect,
+            margin=batch.margin + batch.softened_reach(stage), **batch._detect,
         ),
         "missed pairs": lambda: broad_phase.find_missed_pairs(
-            real, a.shapes, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage), first_pass=True,
+            real, a.shapes, batch.solved, batch.near, look_ahead=batch.look_ahead,
+            softened_reach=batch.softened_reach(stage), first_pass=True,
             failures=None,
         ),
         "rows": lambda: contact_rows.prepare(real, a, q, v, f, stage.rows, h=h,

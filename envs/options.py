@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from ..plain import plain
-from ..sim import SimulationError
+from ..sim import SimulationError, Simulator
 from ..sim.stepping.options import SimulatorOptions
 from .errors import TaskError
 
@@ -57,7 +57,7 @@ def _refused(what: str, make: type, options: Mapping[str, Any], error: Exception
     name = found[1]
     known = list(dict.fromkeys([*_named(make), *_taken(error.__traceback__)]))
     simulator = [field.name for field in dataclasses.fields(SimulatorOptions)]
-    further = simulator if str(error).startswith(SimulatorOptions.__name__) else []
+    further = simulator if _came_through(Simulator.__init__, error.__traceback__) else []
     close = difflib.get_close_matches(name, [*known, *further], n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     beside = f"; of the simulator {', '.join(n for n in further if n not in known)}" if further else ""
@@ -70,6 +70,15 @@ def _named(make: type) -> list[str]:
     """Names of the arguments of a class itself."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [name for name, one in inspect.signature(make).parameters.items() if one.kind in kinds]
+
+
+def _came_through(function: Any, trace: TracebackType | None) -> bool:
+    """Whether an error was raised in a function or in what it called."""
+    while trace is not None:
+        if trace.tb_frame.f_code is function.__code__:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _taken(trace: TracebackType | None) -> list[str]:

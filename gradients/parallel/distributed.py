@@ -81,6 +81,7 @@ class Distributed:
         call = ""
         try:
             run = self.backend.start_run(objective, theta, seed=seed)
+            _check_run(self.backend, run)
             call = _fingerprint(self.backend, theta, seed)
             first, end = (run.units * r // size for r in (rank, rank + 1))
             moments = run.measure(first, end - first, progress=progress)
@@ -105,6 +106,15 @@ class Distributed:
         for tensors in self.processes.gather(moments.tensors()):
             merged = merged.merge(run.empty().load(tensors))
         return run.finish(merged)[0]
+
+
+def _check_run(backend: object, run: Any) -> None:
+    lacking = [name for name in ("units", "measure", "empty", "finish") if not hasattr(run, name)]
+    if lacking:
+        raise GradientError(
+            f"start_run of {backend!r} returned {type(run).__name__}, which lacks {', '.join(lacking)}: give a backend "
+            "whose samples can be shared out, e.g. Smoothing(samples=1024)"
+        )
 
 
 def _fingerprint(backend: object, theta: torch.Tensor, seed: int) -> str:

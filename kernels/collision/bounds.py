@@ -100,7 +100,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return wp.length(linear) + spin
 
     @wp.func
-    def pair_fall(a: int, b: int, shape_body: wp.array(dtype=int), gravity_speed: scalar) -> scalar:
+    def pair_gravity_speed(a: int, b: int, shape_body: wp.array(dtype=int), gravity_speed: scalar) -> scalar:
         """Speed [m/s] that gravity adds in a step: ``gravity_speed`` if one of the two is static, else 0."""
         result = scalar(0.0)
         if shape_body[a] < 0 or shape_body[b] < 0:
@@ -114,7 +114,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         gravity_speed: scalar,
     ) -> scalar:  # fmt: skip
         """Distance [m] within which the contacts of a pair are listed."""
-        before = pair_speed(world, a, b, shape_body, bounding_sphere, body_v0) + pair_fall(
+        before = pair_speed(world, a, b, shape_body, bounding_sphere, body_v0) + pair_gravity_speed(
             a, b, shape_body, gravity_speed
         )
         return margin + look_ahead * wp.max(before, pair_speed(world, a, b, shape_body, bounding_sphere, body_v1))

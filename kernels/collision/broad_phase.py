@@ -1,10 +1,10 @@
-"""The broad phase: which pairs of shapes are worth a look, and whether a solved step went beyond what was looked at.
+"""The broad phase: pairs of shapes that may touch within a step, and pairs that a solved step shows to be missing.
 
 Every step begins with a list of the pairs whose bounding spheres come near each other. Contacts are then listed for
 each pair by the speed of its own two bodies (``bounds.py``). That is cheap, and right for all bodies but those that
 something sped up within the step; so after the solve ``find_missed_pairs`` compares every pair with the speeds that
-came out, and marks the worlds in which a contact could act that was not listed. Their pairs without contacts are looked
-at once more, for the greater speeds (all pairs, where that does not do), and what is found is added to the list; the
+came out, and marks the worlds in which a contact could act that was not listed. Contacts are then detected again in
+their pairs without contacts, for the greater speeds (in all pairs, where that does not do), and added to the list; the
 world is solved on. Should that not do, contacts are listed by the greatest speed in the world. One thread a world, one
 a shape. Scenes of few pairs have no broad phase: all of their pairs count as near.
 """
@@ -30,13 +30,13 @@ FEW_PAIRS = 32
 """Scenes of no more pairs do without the broad phase."""
 
 MORE = wp.constant(1)
-"""Mark of a world in which pairs are to be looked at that had no contacts."""
+"""Mark of a world in which contacts are detected again in pairs that had none."""
 
 ANEW = wp.constant(2)
-"""Mark of a world in which all pairs are to be looked at."""
+"""Mark of a world in which contacts are detected again in all pairs."""
 
-LOOKING = wp.constant(-1)
-"""Mark of a world while there are more lists of pairs to look at."""
+PENDING = wp.constant(-1)
+"""Mark of a world while there are more lists of pairs to compare."""
 
 
 @functools.cache
@@ -57,7 +57,7 @@ def make_struct(dtype: Any) -> Any:
         listed: wp.array2d(dtype=int)
         radius: wp.array(dtype=dtype)
         repeat: wp.array(dtype=int)
-        looks: wp.array(dtype=int)
+        marked: wp.array(dtype=int)
         listed_v: wp.array2d(dtype=p.spatial)
 
     return NearPairs
@@ -68,9 +68,8 @@ class NearArrays:
     """Where the shapes are, and which pairs are near. W worlds, S shapes, P pairs of a kind."""
 
     shape_q: wp.array  # transform [W, S]: pose in the world
-    bounding_sphere: (
-        wp.array
-    )  # vec2 [W, S]: radius about the shape's origin, and about its body's centre (0: a plane) [m]
+    # vec2 [W, S]: radius about the shape's origin, and about its body's centre (0: a plane) [m]
+    bounding_sphere: wp.array
     pairs: tuple[wp.array, ...]  # vec2i [P]: all pairs, those of analytic shapes, then those with convex meshes
     lists: tuple[wp.array, ...]  # int32 [W, P]: near ones among them
     counts: tuple[wp.array, ...]  # int32 [W]
@@ -78,7 +77,7 @@ class NearArrays:
     listed: tuple[wp.array, ...]  # int32 [W, P]: whether a near pair has contacts
     radius: wp.array  # scalar [W]: distance within which pairs are near [m]
     repeat: wp.array  # int32 [W]: marks the worlds to list and solve again, MORE or ANEW
-    looks: wp.array  # int32 [2]: whether any world was marked after the first look, and after the second
+    marked: wp.array  # int32 [2]: whether any world was marked after the first detection, and after the second
     listed_v: wp.array  # spatial [W, B]: velocities after the step for which those are to be listed
     exhaustive: bool  # whether all pairs always count as near
 
@@ -90,7 +89,7 @@ class NearArrays:
             filled(
                 make_struct(self.radius.dtype), shape_q=self.shape_q, bounding_sphere=self.bounding_sphere, pairs=pairs,
                 near=near, count=count, gap=gap, listed=listed, radius=self.radius, repeat=self.repeat,
-                looks=self.looks, listed_v=self.listed_v,
+                marked=self.marked, listed_v=self.listed_v,
             )
             for pairs, near, count, gap, listed in parts
         )  # fmt: skip
@@ -107,8 +106,8 @@ class NearArrays:
             return wp.zeros((worlds, *tail), dtype=kind, device=device)
 
         def numbers(n: int) -> wp.array:
-            first_pass = np.broadcast_to(np.arange(max(1, n), dtype=np.int32), (worlds, max(1, n)))
-            return wp.array(first_pass, dtype=wp.int32, device=device)
+            indices = np.broadcast_to(np.arange(max(1, n), dtype=np.int32), (worlds, max(1, n)))
+            return wp.array(indices, dtype=wp.int32, device=device)
 
         return cls(
             shape_q=zeros(p.transform, shapes), bounding_sphere=zeros(p.vec2, shapes), pairs=pairs,
@@ -117,7 +116,7 @@ class NearArrays:
             gaps=tuple(zeros(dtype, max(1, x.shape[0])) for x in pairs),
             listed=tuple(zeros(wp.int32, max(1, x.shape[0])) for x in pairs),
             radius=wp.full(worlds, 1.0e30, dtype=dtype, device=device),
-            repeat=zeros(wp.int32), looks=wp.zeros(2, dtype=wp.int32, device=device),
+            repeat=zeros(wp.int32), marked=wp.zeros(2, dtype=wp.int32, device=device),
             listed_v=zeros(p.spatial, bodies), exhaustive=exhaustive,
         )  # fmt: skip
 
@@ -141,22 +140,22 @@ def make(dtype: Any) -> SimpleNamespace:
     def place_kernel(shapes: Shapes, body_q: wp.array2d(dtype=transform), found: NearPairs):
         world, s = wp.tid()
         if world == 0 and s == 0:
-            found.looks[0] = 0
-            found.looks[1] = 0
+            found.marked[0] = 0
+            found.marked[1] = 0
         pose = shapes.pose[s]
         radius = bounding_radius(shapes.kind[s], shapes.size[world, s])
-        reach = dtype(0.0)
+        body_radius = dtype(0.0)
         if shapes.body[s] >= 0:
-            reach = wp.length(wp.transform_get_translation(pose)) + radius
+            body_radius = wp.length(wp.transform_get_translation(pose)) + radius
             pose = wp.transform_multiply(body_q[world, shapes.body[s]], pose)
         found.shape_q[world, s] = pose
-        found.bounding_sphere[world, s] = vec2(radius, reach)
+        found.bounding_sphere[world, s] = vec2(radius, body_radius)
 
     @wp.kernel(enable_backward=False, module="unique")
     def pairs_kernel(
         shapes: Shapes, gravity: wp.array(dtype=vec3), body_v0: wp.array2d(dtype=spatial),
         body_v1: wp.array2d(dtype=spatial), first_pass: int, all_pairs: int, margin: dtype,
-        reach: wp.array(dtype=dtype), h: dtype,
+        look_ahead: wp.array(dtype=dtype), h: dtype,
         # in and out
         found: NearPairs,
     ):  # fmt: skip
@@ -165,9 +164,9 @@ def make(dtype: Any) -> SimpleNamespace:
             mark = found.repeat[world]
             if mark == 0 or (mark == MORE and all_pairs == 0):
                 return
-        fall = h * wp.length(gravity[world])
+        gravity_speed = h * wp.length(gravity[world])
         near = near_by.world_near(
-            world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, reach[world], fall
+            world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, look_ahead[world], gravity_speed
         )
         n = int(0)
         for i in range(found.pairs.shape[0]):
@@ -191,8 +190,8 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.kernel(enable_backward=False, module="unique")
     def missed_pairs_kernel(
-        shapes: Shapes, body_v1: wp.array2d(dtype=spatial), first_pass: int, reach: wp.array(dtype=dtype), felt: dtype,
-        begin: int, end: int, give_up: int,
+        shapes: Shapes, body_v1: wp.array2d(dtype=spatial), first_pass: int, look_ahead: wp.array(dtype=dtype),
+        softened_reach: dtype, begin: int, end: int, give_up: int,
         # in and out
         found: NearPairs, report: Report,
     ):  # fmt: skip
@@ -200,13 +199,13 @@ def make(dtype: Any) -> SimpleNamespace:
         mark = found.repeat[world]
         if mark == 0 and (first_pass == 0 or begin == 0):
             return
-        if mark == LOOKING or begin != 0:
+        if mark == PENDING or begin != 0:
             mark = int(0)
-        ahead = reach[world]
+        ahead = look_ahead[world]
         if mark != ANEW:
             if (
                 begin != 0
-                and felt + ahead * approach_speed(world, shapes.body, found.bounding_sphere, body_v1)
+                and softened_reach + ahead * approach_speed(world, shapes.body, found.bounding_sphere, body_v1)
                 > found.radius[world]
             ):
                 mark = ANEW
@@ -214,16 +213,16 @@ def make(dtype: Any) -> SimpleNamespace:
                 for k in range(found.count[world]):
                     pair = found.pairs[found.near[world, k]]
                     speed = pair_speed(world, pair[0], pair[1], shapes.body, found.bounding_sphere, body_v1)
-                    if found.gap[world, k] < felt + ahead * speed:
+                    if found.gap[world, k] < softened_reach + ahead * speed:
                         mark = wp.max(mark, wp.where(found.listed[world, k] == 1, ANEW, MORE))
         if mark == 0 and end == 0:
-            mark = LOOKING
+            mark = PENDING
         found.repeat[world] = mark
         if end != 0 and mark != 0:
             for body in range(body_v1.shape[1]):
                 found.listed_v[world, body] = body_v1[world, body]
             if give_up == 0:
-                found.looks[1 - first_pass] = 1
+                found.marked[1 - first_pass] = 1
             else:
                 step_failed(world, report.steps, report.failed, report.first_failure, report.last_failure)
 
@@ -237,7 +236,7 @@ def place_shapes(dtype: Any, shapes: Any, body_q: wp.array, near: NearArrays) ->
 
 def find_pairs(
     dtype: Any, shapes: Any, gravity: wp.array, body_v0: wp.array, body_v1: wp.array, near: NearArrays, *,
-    margin: float, reach: wp.array, h: float, first_pass: bool, all_pairs: bool = False,
+    margin: float, look_ahead: wp.array, h: float, first_pass: bool, all_pairs: bool = False,
 ) -> None:  # fmt: skip
     """List the pairs whose bounding spheres are near each other.
 
@@ -249,23 +248,23 @@ def find_pairs(
         wp.launch(
             make(dtype).pairs, dim=body_v0.shape[0],
             inputs=[
-                shapes, gravity, body_v0, body_v1, int(first_pass), int(all_pairs), margin, reach, h, pairs,
+                shapes, gravity, body_v0, body_v1, int(first_pass), int(all_pairs), margin, look_ahead, h, pairs,
             ],
             device=body_v0.device,
         )  # fmt: skip
 
 
 def find_missed_pairs(
-    dtype: Any, shapes: Any, body_v1: wp.array, near: NearArrays, *, reach: wp.array,
-    felt: float = 0.0, first_pass: bool = True, failures: SolverReport | None = None,
+    dtype: Any, shapes: Any, body_v1: wp.array, near: NearArrays, *, look_ahead: wp.array,
+    softened_reach: float = 0.0, first_pass: bool = True, failures: SolverReport | None = None,
 ) -> None:  # fmt: skip
     """Mark the worlds in which a contact may act at ``body_v1`` that was not listed.
 
-    A contact acts only within ``reach`` times the speed at which its two bodies approach after the step, so what was
-    listed for a greater distance is complete; where contact is softened, for a distance greater by ``felt`` [m], within
-    which they act at any speed. Looks at the marked worlds, or, in the ``first_pass``, at all; ``near.listed_v`` then
-    holds, for the worlds marked, the velocities to list the contacts for. With ``failures`` there is no further look,
-    and a marked world counts as a failed step.
+    A contact acts only within ``look_ahead`` times the speed at which its two bodies approach after the step, so a list
+    for a greater distance is complete; where contact is softened, for a distance greater by ``softened_reach`` [m],
+    within which contacts act at any speed. Compares the marked worlds or, in the ``first_pass``, all;
+    ``near.listed_v`` then holds, for the worlds marked, the velocities to list the contacts for. With ``failures``
+    there is no further detection, and a marked world counts as a failed step.
     """
     report = _no_report(dtype) if failures is None else failures.struct
     last = len(near.structs) - 1
@@ -273,8 +272,8 @@ def find_missed_pairs(
         wp.launch(
             make(dtype).find_missed_pairs, dim=body_v1.shape[0],
             inputs=[
-                shapes, body_v1, int(first_pass), reach, felt, int(i == 0), int(i == last), int(failures is not None),
-                pairs, report,
+                shapes, body_v1, int(first_pass), look_ahead, softened_reach, int(i == 0), int(i == last),
+                int(failures is not None), pairs, report,
             ],
             device=body_v1.device,
         )  # fmt: skip

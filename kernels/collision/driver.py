@@ -45,7 +45,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # state in
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
-        first_pass: int, all_pairs: int, margin: scalar, reach: wp.array(dtype=scalar), step: scalar, append: int,
+        first_pass: int, all_pairs: int, margin: scalar, look_ahead: wp.array(dtype=scalar), step: scalar, append: int,
         # in and out
         found: NearPairs,
         # out
@@ -55,11 +55,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if first_pass == 0 and found.repeat[world] == 0:
             return
         extend = first_pass == 0 and all_pairs == 0 and found.repeat[world] == broad_phase.MORE
-        fall = step * wp.length(gravity[world])
+        gravity_speed = step * wp.length(gravity[world])
         farthest = scalar(0.0)
         if all_pairs != 0:
             farthest = near_by.world_near(
-                world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, reach[world], fall
+                world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, look_ahead[world], gravity_speed
             )
         n = int(0)
         if append != 0 or extend:
@@ -72,7 +72,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if all_pairs == 0:
                 near = near_by.pair_near(
                     world, shape_a, shape_b, shapes.body, found.bounding_sphere, body_v0, body_v1, margin,
-                    reach[world], fall,
+                    look_ahead[world], gravity_speed,
                 )  # fmt: skip
             if extend and (found.listed[world, i] == 1 or found.gap[world, i] >= near):
                 continue
@@ -147,7 +147,7 @@ def detect(
     body_v: wp.array,
     body_v1: wp.array | None = None,
     margin: float,
-    reach: wp.array,
+    look_ahead: wp.array,
     step: float,
     near: NearArrays,
     features: Features,
@@ -157,9 +157,9 @@ def detect(
 ) -> None:
     """List the contact features that may act in a step.
 
-    Those of a pair whose gap is less than ``margin + reach * (speed + step * |gravity|)``, ``speed`` bounding how fast
-    its two bodies approach and gravity counting where one of them is static. Where ``body_v1`` is known, their speed
-    after the step counts if it is greater.
+    Those of a pair whose gap is less than ``margin + look_ahead * (speed + step * |gravity|)``, ``speed`` bounding how
+    fast its two bodies approach and gravity counting where one of them is static. Where ``body_v1`` is known, their
+    speed after the step counts if it is greater.
 
     Args:
         dtype: ``wp.float32`` or ``wp.float64``; the type of everything called scalar here.
@@ -169,7 +169,7 @@ def detect(
         body_v: Velocities of the bodies, shape [worlds, bodies], 6-vectors (linear [m/s], angular [rad/s]).
         body_v1: Velocities after the step, as far as they are known.
         margin: Distance [m] at which contacts are listed when nothing moves.
-        reach: Time [s] by which moving bodies are looked for ahead, [worlds].
+        look_ahead: Time [s] within which a contact of moving bodies can act, [worlds].
         step: Step size [s], for the speed that gravity adds in one step.
         near: The pairs that may touch, and working memory. The first shape's
             type of a pair is not greater than the second's, and never are both static.
@@ -185,10 +185,10 @@ def detect(
     if first_pass:
         broad_phase.place_shapes(dtype, shapes, body_q, near)
     broad_phase.find_pairs(
-        dtype, shapes, gravity, body_v, body_v1, near, margin=margin, reach=reach, h=step, first_pass=first_pass,
-        all_pairs=all_pairs,
+        dtype, shapes, gravity, body_v, body_v1, near, margin=margin, look_ahead=look_ahead, h=step,
+        first_pass=first_pass, all_pairs=all_pairs,
     )  # fmt: skip
-    inputs = [shapes, gravity, body_v, body_v1, int(first_pass), int(all_pairs), margin, reach, step]
+    inputs = [shapes, gravity, body_v, body_v1, int(first_pass), int(all_pairs), margin, look_ahead, step]
     if hulls is not None:
         hull_driver.launch(dtype, hulls, [*inputs, near.structs[1]], features)
     wp.launch(

@@ -56,7 +56,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # state in
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
-        first_pass: int, all_pairs: int, margin: scalar, reach: wp.array(dtype=scalar), step: scalar,
+        first_pass: int, all_pairs: int, margin: scalar, look_ahead: wp.array(dtype=scalar), step: scalar,
         # in and out
         found: NearPairs,
         # out
@@ -66,11 +66,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if first_pass == 0 and found.repeat[world] == 0:
             return
         extend = first_pass == 0 and all_pairs == 0 and found.repeat[world] == broad_phase.MORE
-        fall = step * wp.length(gravity[world])
+        gravity_speed = step * wp.length(gravity[world])
         farthest = scalar(0.0)
         if all_pairs != 0:
             farthest = near_by.world_near(
-                world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, reach[world], fall
+                world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, look_ahead[world], gravity_speed
             )
         n = int(0)
         if extend:
@@ -83,7 +83,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if all_pairs == 0:
                 near = near_by.pair_near(
                     world, shape_a, shape_b, shapes.body, found.bounding_sphere, body_v0, body_v1, margin,
-                    reach[world], fall,
+                    look_ahead[world], gravity_speed,
                 )  # fmt: skip
             if extend and (found.listed[world, i] == 1 or found.gap[world, i] >= near):
                 continue

@@ -1,4 +1,4 @@
-"""Softened contact: the law of ``hard.py`` with an impulse that is felt from a distance.
+"""Softened contact: the law of ``hard.py`` with an impulse that acts before the shapes touch.
 
 The normal impulse max(z, 0) gives way to p(z) = beta f(z / beta), with beta = h k width [N s] the impulse of hard
 contact at a depth of ``width`` [m]:

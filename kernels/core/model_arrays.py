@@ -1,4 +1,4 @@
-"""A model on the device."""
+"""Arrays of a model as kernels take them; ``sim/stepping/device_model.py`` fills them."""
 
 import functools
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
 @dataclass(frozen=True)
 class ModelArrays:
-    """A model on the device. W worlds, B bodies, S shapes, A actuators.
+    """Arrays of a model. W worlds, B bodies, S shapes, A actuators.
 
     Frozen, since the structs ``bodies``, ``shapes``, ``surfaces`` and ``actuators``, which kernels are given, are
     filled with its arrays once. What the arrays hold may change.

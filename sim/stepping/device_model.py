@@ -1,4 +1,4 @@
-"""A model on the device."""
+"""A model copied to a device: fills the arrays of ``kernels/core/model_arrays.py``."""
 
 from __future__ import annotations
 

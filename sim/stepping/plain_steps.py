@@ -71,13 +71,13 @@ class PlainSteps:
         """Mark worlds where a contact acts that was not listed in step ``t``; if ``last``, count the step as failed."""
         batch, stage = self.batch, self.stage
         broad_phase.find_missed_pairs(
-            batch.real, batch.arrays.shapes, batch.solved, batch.near, reach=batch.reach, felt=batch.felt(stage),
-            first_pass=first_pass, failures=batch.report if last else None,
+            batch.real, batch.arrays.shapes, batch.solved, batch.near, look_ahead=batch.look_ahead,
+            softened_reach=batch.softened_reach(stage), first_pass=first_pass, failures=batch.report if last else None,
         )  # fmt: skip
 
-    def _where_marked(self, look: int, launches: Callable[[], None]) -> None:
+    def _where_marked(self, detection: int, launches: Callable[[], None]) -> None:
         """Make the launches on marked worlds, if any world was marked after a detection."""
-        self.batch.where(self.batch.near.looks[look:], launches)
+        self.batch.where(self.batch.near.marked[detection:], launches)
 
     def forces(self) -> None:
         """Launch the forces of the step from the first to the second state of the batch."""

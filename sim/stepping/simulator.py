@@ -298,8 +298,8 @@ class Simulator:
                 carry_q.copy_(batch.adj_q_view[0])
                 carry_v.copy_(batch.adj_v_view[0])
                 _put(out["control"][first:end], own, batch.adj_control_view[:count, :n])
-            for name, all_pairs, carry in (("q0", seeds["path_q"], carry_q), ("v0", seeds["path_v"], carry_v)):
-                add(None if all_pairs is None else all_pairs[0], carry)
+            for name, path_seed, carry in (("q0", seeds["path_q"], carry_q), ("v0", seeds["path_v"], carry_v)):
+                add(None if path_seed is None else path_seed[0], carry)
                 out[name][own] = carry[:n]
             for name in PARAMETERS:
                 out[name][own] = batch.adj_parameter_views[name][:n]
@@ -397,15 +397,15 @@ class Simulator:
         )
 
     def _lengths(self, steps: int) -> list[int]:
-        all_pairs, rest = divmod(steps, self.options.segment)
-        return [self.options.segment] * all_pairs + ([rest] if rest else [])
+        full, rest = divmod(steps, self.options.segment)
+        return [self.options.segment] * full + ([rest] if rest else [])
 
     def _load(self, batch: WorldBatch, values: dict[str, torch.Tensor], own: slice | torch.Tensor, work: Pass) -> None:
         for name, view in batch.parameter_views.items():
             value = values[name]
             _fill(view, value if value.shape[0] == 1 else value[own])
-        reach = look_ahead(values, self.options.step, work.resists)
-        _fill(batch.reach_view, reach if reach.shape[0] == 1 else reach[own])
+        ahead = look_ahead(values, self.options.step, work.resists)
+        _fill(batch.look_ahead_view, ahead if ahead.shape[0] == 1 else ahead[own])
 
 
 def _fill(target: torch.Tensor, source: torch.Tensor) -> None:

@@ -59,7 +59,7 @@ class WorldBatch:
         self.v = wp.zeros((t + 1, width, bodies), dtype=p.spatial, device=self.device)
         # Warp cannot slice arrays of no columns, so there is always one
         self.control = wp.zeros((t, width, max(actuators, 1)), dtype=p.scalar, device=self.device)
-        self.reach = wp.zeros(width, dtype=p.scalar, device=self.device)
+        self.look_ahead = wp.zeros(width, dtype=p.scalar, device=self.device)
         self.rest = wp.zeros((width, bodies), dtype=p.spatial, device=self.device)
         self.solved = wp.zeros_like(self.rest)
         """Result of a step's solve: velocities in the attitudes at its start. See ``kernels/bodies/integrate.py``."""
@@ -90,11 +90,11 @@ class WorldBatch:
         self.forces: forces.Forces | None = None
         self.margin = options.contact_margin or (0.1 if options.quasi_dynamic else 0.001)
         self._detect: dict[str, Any] = {
-            "reach": self.reach, "step": options.step,
+            "look_ahead": self.look_ahead, "step": options.step,
         }  # fmt: skip
         # torch views of the same memory, for copies in and out
         self.q_view, self.v_view = _view(self.q), _view(self.v)
-        self.reach_view = _view(self.reach)
+        self.look_ahead_view = _view(self.look_ahead)
         self.staged_view, self.any_staged_view = _view(self.staged), _view(self.any_staged)
         self.needed_view = _view(self.features.needed)
         self.control_view = _view(self.control)[..., :actuators]
@@ -164,7 +164,7 @@ class WorldBatch:
         detect(
             self.real, shapes=a.shapes, gravity=a.gravity, body_q=self.q[t], body_v=self.v[t], body_v1=v1,
             near=self.near, features=self.features, hulls=a.hulls, first_pass=first_pass, all_pairs=all_pairs,
-            margin=self.margin + self.felt(stage), **self._detect,
+            margin=self.margin + self.softened_reach(stage), **self._detect,
         )  # fmt: skip
         self.prepare_rows(t, stage, start, repeat)
         return start
@@ -177,7 +177,7 @@ class WorldBatch:
             even=self.options.even_faces, repeat=repeat,
         )  # fmt: skip
 
-    def felt(self, stage: ContactStage) -> float:
+    def softened_reach(self, stage: ContactStage) -> float:
         """Gap up to which contact forces act between bodies that do not approach [m]."""
         return self.options.softening.reach if stage.rows.softens else 0.0
 

@@ -89,6 +89,19 @@ def test_alone():
     torch.testing.assert_close(estimate.gradient, expected.gradient, rtol=1e-12, atol=1e-12)
 
 
+class Begun:
+    """A run of something else."""
+
+    units = 4
+
+
+class Foreign:
+    """A backend with a method of the name that sharing out needs, for a purpose of its own."""
+
+    def start_run(self, objective, theta, *, seed=0):
+        return Begun()
+
+
 def test_refusals(monkeypatch):
     with join_processes() as processes:
         with pytest.raises(GradientError, match="whose samples can be shared out"):
@@ -97,6 +110,8 @@ def test_refusals(monkeypatch):
             Distributed(Softened(), processes)
         with pytest.raises(GradientError, match="join_processes"):
             Distributed(Smoothing(), None)
+        with pytest.raises(GradientError, match="returned Begun, which lacks measure, empty, finish"):
+            Distributed(Foreign(), processes).estimate(cost, THETA)
     with pytest.raises(GradientError, match="Did you mean 'gloo'"), join_processes("glo"):
         pass
     with pytest.raises(GradientError, match=r"timeout is 0\.0"), join_processes(timeout=0.0):

@@ -229,7 +229,7 @@ class Pair:
             body_q=array(body_q, self.p.transform),
             body_v=array(zero, self.p.spatial),
             margin=margin,
-            reach=array(np.zeros(worlds), self.dtype),
+            look_ahead=array(np.zeros(worlds), self.dtype),
             step=0.01,
             near=NearArrays.allocate(worlds, 2, 2, pairs, self.dtype, self.device),
             features=features,

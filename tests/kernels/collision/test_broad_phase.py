@@ -53,7 +53,7 @@ class Scene:
         v1 = None if v1 is None else self.array(np.broadcast_to(v1, (self.worlds, 2, 6)), self.p.spatial)
         detect(
             self.dtype, shapes=self.shapes, gravity=self.gravity, body_q=self.q, body_v=v0, body_v1=v1, margin=margin,
-            reach=self.array(np.full(self.worlds, reach), self.dtype), step=step, near=self.near,
+            look_ahead=self.array(np.full(self.worlds, reach), self.dtype), step=step, near=self.near,
             features=self.features, first_pass=every,
         )  # fmt: skip
         count = self.features.count.numpy()
@@ -66,7 +66,7 @@ class Scene:
         """How a solution v1 sends worlds back to detection: not at all, for pairs without contacts, or for all."""
         find_missed_pairs(
             self.dtype, self.shapes, self.array(np.broadcast_to(v1, (self.worlds, 2, 6)), self.p.spatial),
-            self.near, reach=self.array(np.full(self.worlds, reach), self.dtype),
+            self.near, look_ahead=self.array(np.full(self.worlds, reach), self.dtype),
         )  # fmt: skip
         return self.near.repeat.numpy().tolist()
 

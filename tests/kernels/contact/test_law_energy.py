@@ -16,6 +16,7 @@ from contact_energy import DIGITS, Energy
 from contact_laws import LAWS, TINY, Contacts, Law, evaluate, random_contacts, units
 
 from carom.kernels.contact import law
+from carom.kernels.core.adjoint_inputs import by_name
 from carom.kernels.core.precision import precision
 
 ROUNDING = 4.0
@@ -66,10 +67,12 @@ def adjoint(contacts: Contacts, along: np.ndarray) -> tuple[np.ndarray, ...]:
     given = [wp.array(x, dtype=t, device="cpu") for x, t in zip(values, types, strict=True)]
     adjoints = [wp.zeros_like(x) for x in given]
     power, seed = (f(len(contacts), dtype=wp.float64, device="cpu") for f in (wp.zeros, wp.ones))
+    kernel = _adjoint_kernel(kind.resists, kind.softens)
+    named = dict(zip(("normal", "motion", "coefficients"), adjoints, strict=True))
     wp.launch(
-        _adjoint_kernel(kind.resists, kind.softens), dim=len(contacts),
+        kernel, dim=len(contacts),
         inputs=[*given, wp.float64(contacts.eps), wp.array(along, dtype=types[1], device="cpu")], outputs=[power],
-        adjoint=True, adj_inputs=[*adjoints, None, None], adj_outputs=[seed], device="cpu",
+        adjoint=True, adj_inputs=by_name(kernel, **named, power=seed), device="cpu",
     )  # fmt: skip
     return tuple(x.numpy() for x in adjoints)
 
