@@ -51,7 +51,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def core_point_b(kind: int, xa: transform, xb: transform, a0: vec3, a1: vec3, a2: vec3, b0: vec3, b1: vec3):
-        """Contact point on b's core [m] for the kinds whose reference is a plane (PLANE, CLIP, DROP, RIM)."""
+        """Contact point on b's core [m] for the kinds whose reference is a plane (FLAT, CLIP, DROP, RIM)."""
         pb = wp.transform_point(xb, b0)
         if kind == CLIP:
             db = wp.transform_vector(xb, b1)

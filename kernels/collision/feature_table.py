@@ -13,7 +13,7 @@ import warp as wp
 
 from ..core.precision import precision
 from . import features
-from .features import CLIP, CROSS, DROP, FACE_TILT, LINE, PLANE, POINT, RIM, SHARE_FIXED, SHARE_POLYGON
+from .features import CLIP, CROSS, DROP, FACE_TILT, FLAT, LINE, POINT, RIM, SHARE_FIXED, SHARE_POLYGON
 
 __all__ = ["make"]
 
@@ -76,7 +76,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def put_plane(
         table: FeatureTable, world: int, n: int, a: Side, b: Side, a0: vec3, a1: vec3, b0: vec3, weight: scalar
     ) -> int:
-        return put(table, world, n, a, b, PLANE, a0, a1, b0, vec3(), weight)
+        return put(table, world, n, a, b, FLAT, a0, a1, b0, vec3(), weight)
 
     @wp.func
     def put_cross(

@@ -13,7 +13,7 @@ kind   on a                on b                 gap (before the radii are subtra
 =====  ==================  ===================  ==============================================================
 POINT  a0 point            b0 point             distance of the points
 LINE   a0, a1 = direction  b0 point             distance of the point from the line
-PLANE  a0, a1 = normal     b0 point             height of the point over the plane
+FLAT   a0, a1 = normal     b0 point             height of the point over the plane
 CROSS  a0, a1 = direction  b0, b1 = direction   sign * (a1 x b1)/|a1 x b1| . (b0 - a0)
 CLIP   a0, a1 = normal,    b0, b1 = direction   height over the plane (a0, a1) of the point where the line
        a2 = side normal                         (b0, b1) meets the side plane (a0, a2)
@@ -65,11 +65,9 @@ from ..core.precision import precision
 from ..core.struct_arguments import filled
 
 __all__ = [
-    "CLIP", "CROSS", "DISC_ARM", "DROP", "FACE_TILT", "LINE", "LINE_ARM", "PARALLEL", "PLANE", "POINT",
-    "POLYGON_CORNERS", "RIM", "RIM_POINTS",
-    "SHARE_CROSSED", "SHARE_FIXED", "SHARE_LOWEST", "SHARE_PARALLEL", "SHARE_POLYGON", "SHARE_RIM",
-    "SHARE_UPRIGHT", "TILTED", "UPRIGHT",
-    "Features", "make",
+    "CLIP", "CROSS", "DISC_ARM", "DROP", "FACE_TILT", "FLAT", "LINE", "LINE_ARM", "PARALLEL", "POINT", "POLYGON_CORNERS",
+    "RIM", "RIM_POINTS", "SHARE_CROSSED", "SHARE_FIXED", "SHARE_LOWEST", "SHARE_PARALLEL", "SHARE_POLYGON", "SHARE_RIM",
+    "SHARE_UPRIGHT", "TILTED", "UPRIGHT", "Features", "make",
 ]  # fmt: skip
 
 POLYGON_CORNERS = 8
@@ -77,7 +75,7 @@ POLYGON_CORNERS = 8
 
 POINT = wp.constant(0)
 LINE = wp.constant(1)
-PLANE = wp.constant(2)
+FLAT = wp.constant(2)
 CROSS = wp.constant(3)
 CLIP = wp.constant(4)
 DROP = wp.constant(5)

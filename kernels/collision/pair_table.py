@@ -98,7 +98,7 @@ def patch_of_fixed_points(first: int, second: int, rim: bool = False) -> bool:
 
 
 def plain_contacts(first: int, second: int, rim: bool = False) -> bool:
-    """Whether all contacts of a pair are POINT, LINE or PLANE with fixed shares and no blend; ``rim`` as above."""
+    """Whether all contacts of a pair are POINT, LINE or FLAT with fixed shares and no blend; ``rim`` as above."""
     low, high = sorted((ShapeType(first), ShapeType(second)))
     return patch_of_fixed_points(first, second, rim) and (low, high) != (ShapeType.CAPSULE, ShapeType.CAPSULE)
 

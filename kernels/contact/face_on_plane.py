@@ -10,7 +10,7 @@ from typing import Any
 import warp as wp
 
 from ..collision import features
-from ..collision.features import FACE_TILT, LINE_ARM, PLANE, SHARE_FIXED
+from ..collision.features import FACE_TILT, FLAT, LINE_ARM, SHARE_FIXED
 from ..core import model_arrays
 from ..core.precision import precision
 from . import face_moments
@@ -31,7 +31,7 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.func
     def flat_on_plane(kind: int, share: int, body_a: int):
         """Whether a patch with such a first corner has corners of fixed weights on a plane that stands still."""
-        return kind == PLANE and share == SHARE_FIXED and body_a < 0
+        return kind == FLAT and share == SHARE_FIXED and body_a < 0
 
     @wp.func
     def over_plane(world: int, c: int, xb: transform, f: FeatureTable):

@@ -1,6 +1,6 @@
 """Text of the adjoint of the contacts' power, LANES worlds side by side: the derivative of ``contact_power`` by hand.
 
-Contacts of the kinds POINT, LINE and PLANE whose share of the pair's stiffness is fixed, hard and without resistance.
+Contacts of the kinds POINT, LINE and FLAT whose share of the pair's stiffness is fixed, hard and without resistance.
 For each, ``x_bar`` is the derivative of the power by x. Forward, in the names of ``solver/adjoint.py``:
 
     power = z (uzn - mu/s ut.uz),   z = A - B (un - mu (s - s0)),   A = -h k gap part,   B = (h^2 k + h d) part
@@ -82,13 +82,13 @@ _FORWARD = """
         const irow here = (counts > c) & (of_worlds_int(active + c, active_stride) != 0) &
                           (of_worlds_int(share + c, share_stride) == SHARE_FIXED) &
                           (of_worlds_int(blend + c, blend_stride) < 0) &
-                          ((of_kind == PLANE) | (of_kind == POINT) | (of_kind == LINE));
+                          ((of_kind == FLAT) | (of_kind == POINT) | (of_kind == LINE));
         if (!any(here)) continue;
         auto vector = [&](const TYPE* x, long stride) {
             x += 3 * c;
             return Vector{of_worlds(x, stride), of_worlds(x + 1, stride), of_worlds(x + 2, stride)};
         };
-        const irow plane = here & (of_kind == PLANE), line = here & (of_kind == LINE);
+        const irow plane = here & (of_kind == FLAT), line = here & (of_kind == LINE);
         const irow sa = here ? of_worlds_int(shape_a + c, shape_a_stride) : no;
         const irow sb = here ? of_worlds_int(shape_b + c, shape_b_stride) : no;
         irow a = no, b = no;

@@ -11,7 +11,7 @@ from typing import Any
 import warp as wp
 
 from ..collision import features
-from ..collision.features import LINE, PLANE, POINT, SHARE_FIXED, Features
+from ..collision.features import FLAT, LINE, POINT, SHARE_FIXED, Features
 from ..contact import hard, row_arrays
 from ..contact.row_arrays import ContactRows
 from ..core import model_arrays
@@ -49,7 +49,7 @@ _SCALARS |= {
 @wp.func
 def plain(kind: int, share: int, blend: int):
     """Whether a contact is one that ``add_plain_contacts`` takes."""
-    return share == SHARE_FIXED and blend < 0 and (kind == PLANE or kind == POINT or kind == LINE)
+    return share == SHARE_FIXED and blend < 0 and (kind == FLAT or kind == POINT or kind == LINE)
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     Bodies, Shapes, Surfaces, Rows = arrays.Bodies, arrays.Shapes, arrays.Surfaces, row_arrays.make(dtype)
     FeatureTable = features.make(dtype)
     head = f"""
-    constexpr int PLANE = {int(PLANE)}, POINT = {int(POINT)}, LINE = {int(LINE)}, SHARE_FIXED = {int(SHARE_FIXED)};
+    constexpr int FLAT = {int(FLAT)}, POINT = {int(POINT)}, LINE = {int(LINE)}, SHARE_FIXED = {int(SHARE_FIXED)};
     constexpr double FREQUENCY = {hard.FREQUENCY!r};
     const int worlds = bodies_.mass.shape[0], bodies = bodies_.mass.shape[1];
 """

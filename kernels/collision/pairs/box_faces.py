@@ -1,7 +1,7 @@
 """The contact polygon of two box faces: the face of one box cut to the outline of the face of the other.
 
 The polygon is the intersection of two rectangles, seen along the reference face's normal. Its corners are vertices of
-the incident face (PLANE), crossings of an incident edge and a side of the reference face (CLIP), and vertices of the
+the incident face (FLAT), crossings of an incident edge and a side of the reference face (CLIP), and vertices of the
 reference face (DROP). Walking along the four edges of the incident face gives them in order: where an edge leaves the
 reference face through one side and another returns through a later side, the vertices in between belong to the polygon.
 

@@ -1,7 +1,7 @@
 """The contact polygon of two faces of convex polyhedra: one face cut to the outline of the other.
 
 As ``box_faces.py`` does for rectangles: walking along the edges of the incident face, clipped to the sides of
-the reference face, gives the corners in order (vertices of the incident face, PLANE; crossings, CLIP); where an edge
+the reference face, gives the corners in order (vertices of the incident face, FLAT; crossings, CLIP); where an edge
 leaves through one side and another returns through a later one, the reference vertices between them that the incident
 face covers belong to the polygon (DROP).
 

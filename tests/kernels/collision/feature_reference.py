@@ -133,7 +133,7 @@ def evaluate(features, body_q, shape_body):
         gap[m], normal[m] = np.linalg.norm((d - along)[m], axis=-1), _unit((d - along)[m])
         point_a[m] = (a0 + along)[m]
 
-        m = listed & (kind == F.PLANE)
+        m = listed & (kind == F.FLAT)
         gap[m], normal[m] = _dot(d, a1)[m], a1[m]
         point_a[m] = (b0 - _dot(d, a1)[..., None] * a1)[m]
 

@@ -80,7 +80,7 @@ def contact_feature(world, c, features, contacts, pose, meshes):
         low = int(np.argmin(mesh.vertices @ down))
         around = [f for f in range(len(mesh.normals)) if low in mesh.loop[mesh.loop_start[f] : mesh.loop_start[f + 1]]]
         return ("polygon", a, faces[a], min(around, key=lambda f: mesh.normals[f] @ down))
-    used = {F.POINT: "a0 b0", F.LINE: "a0 a1 b0", F.PLANE: "a0 a1 b0", F.CROSS: "a0 a1 b0 b1 sign"}[kind]
+    used = {F.POINT: "a0 b0", F.LINE: "a0 a1 b0", F.FLAT: "a0 a1 b0", F.CROSS: "a0 a1 b0 b1 sign"}[kind]
     place = [str(getattr(features, name).numpy()[world, c].round(6)) for name in used.split()]
     return ("edges" if kind == F.CROSS else "point", a, kind, *place)
 

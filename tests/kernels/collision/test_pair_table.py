@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import warp as wp
 
+from carom.kernels.collision.features import FLAT, SHARE_FIXED
 from carom.kernels.collision.features import LINE as LINE_KIND
-from carom.kernels.collision.features import PLANE as PLANE_KIND
 from carom.kernels.collision.features import POINT as POINT_KIND
-from carom.kernels.collision.features import SHARE_FIXED
 from carom.kernels.collision.pair_table import PAIRS, most_contacts, plain_contacts
 from carom.kernels.core.shape_types import ShapeType
 from carom.sim.scene.convex_hull import convex_hull, prism_points
@@ -138,7 +137,7 @@ def test_contacts_are_plain_where_the_table_says_so(first, second, device):
     features = pair.features(poses(rng, sum(extent(*kind) for kind in kinds), 1500), 0.02)
     listed = np.arange(features.kind.shape[1]) < features.count.numpy()[:, None]
     kind, share, blend = (getattr(features, name).numpy()[listed] for name in ("kind", "share", "blend"))
-    plain = np.isin(kind, [int(POINT_KIND), int(LINE_KIND), int(PLANE_KIND)])
+    plain = np.isin(kind, [int(POINT_KIND), int(LINE_KIND), int(FLAT)])
     plain &= (share == int(SHARE_FIXED)) & (blend < 0)
     assert len(plain) > 100
     assert plain.all() == plain_contacts(kinds[0][0], kinds[1][0], mesh is not None and mesh.rim > 0.0)

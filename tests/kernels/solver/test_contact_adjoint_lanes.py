@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from carom.kernels.collision.features import LINE, PLANE, POINT, SHARE_FIXED, Features
+from carom.kernels.collision.features import FLAT, LINE, POINT, SHARE_FIXED, Features
 from carom.kernels.contact.row_arrays import ContactRows
 from carom.kernels.core.adjoint_arrays import Adjoints
 from carom.kernels.core.precision import precision
@@ -71,7 +71,7 @@ def random_contacts(worlds: int, seed: int, dtype: Any) -> tuple[Any, ...]:
     chosen = np.array(pairs)[rng.integers(0, len(pairs), flat)]
     f.shape_a.assign(chosen[..., 0].astype(np.int32))
     f.shape_b.assign(chosen[..., 1].astype(np.int32))
-    kind = rng.choice([int(PLANE), int(POINT), int(LINE)], flat)
+    kind = rng.choice([int(FLAT), int(POINT), int(LINE)], flat)
     f.kind.assign(kind.astype(np.int32))
     for array, values in (
         (f.a0, normal(3, size=0.1)), (f.a1, unit(normal(3))), (f.b0, normal(3, size=0.1)),
