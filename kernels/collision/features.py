@@ -66,8 +66,8 @@ from ..core.struct_arguments import filled
 
 __all__ = [
     "CLIP", "CROSS", "DISC_ARM", "DROP", "FACE_TILT", "FLAT", "LINE", "LINE_ARM", "PARALLEL", "POINT",
-    "POLYGON_CORNERS", "RIM", "RIM_POINTS", "SHARE_CROSSED", "SHARE_FIXED", "SHARE_LOWEST", "SHARE_PARALLEL", "SHARE_POLYGON",
-    "SHARE_RIM", "SHARE_UPRIGHT", "TILTED", "UPRIGHT", "Features", "make",
+    "POLYGON_CORNERS", "RIM", "RIM_POINTS", "SHARE_CROSSED", "SHARE_FIXED", "SHARE_LOWEST", "SHARE_PARALLEL",
+    "SHARE_POLYGON", "SHARE_RIM", "SHARE_UPRIGHT", "TILTED", "UPRIGHT", "Features", "make",
 ]  # fmt: skip
 
 POLYGON_CORNERS = 8
