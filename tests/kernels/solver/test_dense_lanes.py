@@ -142,6 +142,22 @@ def test_repeated_solves(further: int) -> None:
     assert found[3].sum() == (WORLDS // 2 if further == 0 else 0)
 
 
+@pytest.mark.parametrize("by", [dense, dense_lanes], ids=["one by one", "in lanes"])
+def test_a_further_solve_takes_an_iteration_unless_it_starts_much_nearer(by: Any) -> None:
+    """Within the tolerance a solve is done at once, a further one only within a hundredth of it."""
+    scene = random_scene("body and pusher", HARD, False, wp.float64, 6)
+    start = solve(scene, wp.float64, dense)[0]
+    start += 1e-6 * np.random.default_rng(0).normal(size=start.shape) * scene.mask
+    options = {"repeat": put(np.ones(WORLDS), wp.int32), "tolerance": 1e6}
+    _, relative, iterations, *_ = solve(scene, wp.float64, by, start, further=1, **options)
+    assert not iterations.any()
+    options["tolerance"] = 3.0 * float(relative.max())
+    assert 0 < (relative > dense.NEARER * options["tolerance"]).sum() < WORLDS
+    for further, nearer in ((1, 1.0), (int(dense.AGAIN_NEARER), dense.NEARER)):
+        iterations = solve(scene, wp.float64, by, start, further=further, **options)[2]
+        np.testing.assert_array_equal(iterations > 0, relative > nearer * options["tolerance"])
+
+
 def test_failures_are_reported() -> None:
     """Of worlds that have no more iterations, or a velocity that is not a number; their neighbours are not touched."""
     scene = random_scene("one body", HARD, False, wp.float64, 2)
