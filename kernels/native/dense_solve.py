@@ -87,7 +87,7 @@ _NOISE = """
             else if (kind == VELOCITY)
                 term = kd * (u + speed);
             term = term * h;
-            sum += term * term * light[d];
+            sum += term * (term * light[d]);
         }
         for (int c = 0; c < contacts; ++c) {
             const Contact& k = list[c];
@@ -125,7 +125,7 @@ _NOISE = """
             }
             row term = (absolute(k.a) + k.b * (absolute(k.u[0]) + k.mu * (k.s0 + s))) * (one + k.mu);
             term += z * k.mu * smaller(fast / s, zero + UNITS) * (TYPE)(1.0 / IMPULSE_ROUNDING);
-            sum += on ? term * term * lightness : zero;
+            sum += on ? term * (term * lightness) : zero;
         }
         return sum;
     };
@@ -143,7 +143,7 @@ _ITERATE = """
         times(m, dv, f);
         #pragma unroll
         for (int i = 0; i < N; ++i) {
-            size2 = fused(f[i] * f[i], light[i], size2);
+            size2 = fused(f[i] * light[i], f[i], size2);  // f[i] f[i] alone underflows in small worlds
             speed2 = fused(v[i], f[i] + mt[i], speed2);
             g0[i] = f[i] - fused(-rate[i], v[i], act[i]);
             g[i] = g0[i];
@@ -166,7 +166,7 @@ _ITERATE = """
             }
         }
         #pragma unroll
-        for (int i = 0; i < N; ++i) norm2 = fused(g[i] * g[i], light[i], norm2);
+        for (int i = 0; i < N; ++i) norm2 = fused(g[i] * light[i], g[i], norm2);
         const row norm = root(norm2);
         row size = tolerance * root(size2) + ROUNDING * root(larger(speed2, zero));
         const irow near = active & (norm > size) & (norm < (TYPE)IN_SIGHT * size);

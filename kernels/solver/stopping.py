@@ -105,7 +105,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             lightness += lightness_at(body_mass[world, a], inertia[world, a], arm_a)
         fast = wp.length(dyn.point_velocity(v, world, a, arm_a)) + wp.length(dyn.point_velocity(v, world, b, arm_b))
         term += held(z * q[2], s, fast)
-        noise2 = term * term * lightness
+        noise2 = term * (term * lightness)
         if wp.static(resists):
             w = dyn.angular(u)
             spinning = dtype(0.0)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scenes import about
 
-from carom.sim import ModelBuilder, Simulator
+from carom.sim import ModelBuilder, Simulator, State
 
 SIZES = [4.0**k for k in (-7, -6, -5, -3, 2, 4, 5)]
 
@@ -58,18 +58,40 @@ def heap(size):
 SCENES = {"tumbling": tumbling, "landing": landing, "driven": driven, "heap": heap}
 
 
-def motion(scene, size, dtype, steps=60):
+def simulated(scene, size, dtype):
+    """Simulator, state and torque of a scene, with all options scaled."""
     b, torque = SCENES[scene](size)
-    model = b.finalize(dtype=dtype)
     second = size**0.5
     simulator = Simulator(
-        model, step=2.0**-7 * second, contact_margin=2.0**-10 * size, stiction=2.0**-10 * second,
+        b.finalize(dtype=dtype), step=2.0**-7 * second, contact_margin=2.0**-10 * size, stiction=2.0**-10 * second,
         angular_stiction=2.0**-6 / second, threads=1,
     )  # fmt: skip
-    control = torch.full((steps, 1, model.actuators), torque, dtype=model.dtype)
-    t = simulator.rollout(model.state(), control)
+    return simulator, simulator.model.state(), torque
+
+
+def command(model, torque, steps):
+    return torch.full((steps, 1, model.actuators), torque, dtype=model.dtype)
+
+
+def motion(scene, size, dtype, steps=60):
+    simulator, state, torque = simulated(scene, size, dtype)
+    second = size**0.5
+    t = simulator.rollout(state, command(simulator.model, torque, steps))
     q, v = t.body_q.double(), t.body_v.double()
     return torch.cat([q[..., :3] / size, q[..., 3:], v[..., :3] / second, v[..., 3:] * second], dim=-1)
+
+
+def gradient(scene, size, dtype, steps=40):
+    """Gradient of a sum over the last pose by the first pose and velocity, in units of the scene."""
+    simulator, state, torque = simulated(scene, size, dtype)
+    second = size**0.5
+    q, v = state.body_q.requires_grad_(), state.body_v.requires_grad_()
+    last = simulator.rollout(State(q, v), command(simulator.model, torque, steps)).body_q[-1]
+    weight = torch.tensor([1.0, 2.0, -1.0, 0.5, 0.3, 0.2, 0.1], dtype=last.dtype)
+    loss = (last * weight)[..., :3].sum() / size + (last * weight)[..., 3:].sum()
+    by_q, by_v = (x.double() for x in torch.autograd.grad(loss, [q, v]))
+    parts = by_q[..., :3] * size, by_q[..., 3:], by_v[..., :3] * second, by_v[..., 3:] / second
+    return torch.cat(parts, dim=-1)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -83,6 +105,14 @@ def test_motion_is_the_same_at_every_size(scene, dtype):
     for size in SIZES:
         gap = float((motion(scene, size, dtype) - wanted).abs().max())
         assert gap <= allowed, (size, gap)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scene", ["landing", "driven"])
+def test_gradient_is_the_same_at_every_size(scene, dtype):
+    wanted = gradient(scene, 1.0, dtype)
+    for size in (SIZES[0], SIZES[-1]):
+        assert torch.equal(gradient(scene, size, dtype), wanted), size
 
 
 def test_single_precision_tumbles_as_double():
