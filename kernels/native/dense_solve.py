@@ -133,7 +133,7 @@ _NOISE = """
 
 _ITERATE = """
     irow failure = no, iteration = no;
-    row relative = zero, loose = one;
+    row relative = zero, loose = one, before = zero;
     for (int round = 0;; ++round) {
         // gradient of the energy, and the size of the terms that balance in it
         row g0[N], g[N], d[N], H[NN], f[N], dv[N];
@@ -169,7 +169,10 @@ _ITERATE = """
         for (int i = 0; i < N; ++i) norm2 = fused(g[i] * light[i], g[i], norm2);
         const row norm = root(norm2);
         row size = tolerance * root(size2) + ROUNDING * root(larger(speed2, zero));
-        const irow near = active & (norm > size) & (norm < (TYPE)IN_SIGHT * size);
+        irow near = norm < (TYPE)IN_SIGHT * size;
+        if (round > 0) near = near | (norm > (TYPE)STALLED * before);
+        near = near & active & (norm > size);
+        before = norm;
         if (any(near)) {
             const row known = IMPULSE_ROUNDING * UNIT * root(impulse_terms(v));
             size = near ? size + known : size;

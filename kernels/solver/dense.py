@@ -93,6 +93,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
 
         iteration = int(0)
         converged = int(0)
+        before = dtype(wp.inf)
         relative = dtype(0.0)
         loose = dtype(1.0)
         while converged == 0:
@@ -140,7 +141,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 )
             norm = wp.sqrt(norm2)
             size = stop.sufficient(tolerance, size2, speed2)
-            if stop.in_sight(norm, size):
+            if stop.in_sight(norm, before, size):
                 noise2 = zero
                 for i in range(actuators.body.shape[0]):
                     body = actuators.body[i]
@@ -158,6 +159,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                         rows.coefficients[world, c], work.slip[world, c], eps, bodies.mass, work.inertia, body_v1,
                     )  # fmt: skip
                 size += stop.impulses_known(noise2)
+            before = norm
             relative = tolerance * norm / (size + dtype(1.0e-30))
             # such a solve starts so near that the rounding left would be the same in all steps: 0.2 % of friction
             if norm <= size and (further < AGAIN_NEARER or iteration > 0 or norm <= dtype(NEARER) * size):

@@ -47,6 +47,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     constexpr TYPE UNIT = {p.epsilon!r}, UNITS = 1 / UNIT, ROUNDING = {stopping.ROUNDING!r} * UNIT;
     constexpr TYPE IMPULSE_ROUNDING = {stopping.IMPULSE_ROUNDING!r}, IN_SIGHT = {stopping.ROUNDING_IN_SIGHT!r};
     constexpr TYPE SLOPE_TOLERANCE = {LINE_SEARCH_TOLERANCE!r}, NEARER = {dense.NEARER!r}, LOOSER = {dense.LOOSER!r};
+    constexpr TYPE STALLED = {stopping.STALLED!r};
     constexpr int EVALUATIONS = {LINE_SEARCH_EVALUATIONS}, PATIENCE = {dense.PATIENCE};
     constexpr int AGAIN_NEARER = {int(dense.AGAIN_NEARER)};
 """

@@ -335,17 +335,19 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 iteration = int(0)
                 sticks = dtype(stickiest)
                 converged = int(0)
+                before = dtype(wp.inf)
                 while converged == 0:
                     norm2, size2, speed2 = energy_gradient(
                         world, island, g, bodies, actuators, body_q, control, rows, h, body_v1, work
                     )
                     norm = wp.sqrt(norm2)
                     size = stop.sufficient(tolerance, size2, speed2)
-                    if stop.in_sight(norm, size):
+                    if stop.in_sight(norm, before, size):
                         noise2 = impulse_noise(
                             world, island, g, bodies, actuators, body_q, control, rows, h, eps, body_v1, work
                         )
                         size += stop.impulses_known(noise2)
+                    before = norm
                     # further solves start near, as in dense.py
                     if norm <= size and (further < AGAIN_NEARER or iteration > 0 or norm <= dtype(NEARER) * size):
                         converged = 1

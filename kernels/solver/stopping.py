@@ -3,7 +3,8 @@
 The norm of the energy's gradient, in the inverse of the mass matrix's diagonal, must fall to the tolerance times that
 of the momentum change, plus what rounding leaves of it. The rounding of the velocities is always counted. That of the
 impulses can be many times the tolerance where contacts are stiff against the masses, while the solution is far away;
-so it is counted only once the gradient is near the tolerance, and friction's is at most friction's limit.
+so it is counted only once the gradient is near the tolerance, or hardly falls: where impulses balance each other,
+the momentum hardly changes and the tolerance is far below their rounding. Friction's is at most friction's limit.
 """
 
 import functools
@@ -26,6 +27,9 @@ IMPULSE_ROUNDING = 8.0
 
 ROUNDING_IN_SIGHT = 1000.0
 """The rounding of impulses is looked at once the gradient is within this factor of the tolerance."""
+
+STALLED = 0.5
+"""And where an iteration leaves more than this part of the gradient."""
 
 
 @functools.cache
@@ -62,9 +66,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return tolerance * wp.sqrt(change2) + dtype(rounding) * wp.sqrt(speed2)
 
     @wp.func
-    def in_sight(norm: dtype, size: dtype):
-        """Whether the impulses' rounding decides if a gradient of ``norm`` is small enough."""
-        return norm > size and norm < dtype(ROUNDING_IN_SIGHT) * size
+    def in_sight(norm: dtype, before: dtype, size: dtype):
+        """Whether the impulses' rounding decides if a gradient of ``norm``, ``before`` an iteration ago, is small."""
+        return norm > size and (norm < dtype(ROUNDING_IN_SIGHT) * size or norm > dtype(STALLED) * before)
 
     @wp.func
     def impulses_known(noise2: dtype):
