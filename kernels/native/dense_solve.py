@@ -73,7 +73,7 @@ _NOISE = """
     for (int c = 0; c < contacts; ++c) along(list[c], v, list[c].u);
 
     // squared norm of what the terms in the impulses do to the bodies, as ``stopping.py`` counts them
-    auto impulse_terms = [&](const row* v) {
+    auto impulse_terms = [&](const row* v, irow near) {
         row sum = zero;
         for (int i = 0; i < actuators; ++i) {
             const int d = dof_index[6 * actuator_body[i] + actuator_axis[i]], kind = actuator_kind[i];
@@ -124,7 +124,7 @@ _NOISE = """
                 }
             }
             row term = (absolute(k.a) + k.b * (absolute(k.u[0]) + k.mu * (k.s0 + s))) * (one + k.mu);
-            term += z * k.mu * smaller(fast / s, zero + UNITS) * (TYPE)(1.0 / IMPULSE_ROUNDING);
+            term += near ? z * k.mu * smaller(fast / s, zero + UNITS) * (TYPE)(1.0 / IMPULSE_ROUNDING) : zero;
             sum += on ? term * (term * lightness) : zero;
         }
         return sum;
@@ -133,7 +133,7 @@ _NOISE = """
 
 _ITERATE = """
     irow failure = no, iteration = no;
-    row relative = zero, loose = one, before = zero;
+    row relative = zero, loose = one, before = zero + (TYPE)INFINITY;
     for (int round = 0;; ++round) {
         // gradient of the energy, and the size of the terms that balance in it
         row g0[N], g[N], d[N], H[NN], f[N], dv[N];
@@ -169,13 +169,11 @@ _ITERATE = """
         for (int i = 0; i < N; ++i) norm2 = fused(g[i] * light[i], g[i], norm2);
         const row norm = root(norm2);
         row size = tolerance * root(size2) + ROUNDING * root(larger(speed2, zero));
-        irow near = norm < (TYPE)IN_SIGHT * size;
-        if (round > 0) near = near | (norm > (TYPE)STALLED * before);
-        near = near & active & (norm > size);
+        const irow stalls = active & (norm > size) & (norm > (TYPE)STALLED * before);
         before = norm;
-        if (any(near)) {
-            const row known = IMPULSE_ROUNDING * UNIT * root(impulse_terms(v));
-            size = near ? size + known : size;
+        if (any(stalls)) {
+            const row known = IMPULSE_ROUNDING * UNIT * root(impulse_terms(v, norm < (TYPE)NEAR * root(size2)));
+            size = stalls ? size + known : size;
         }
         relative = active ? tolerance * norm / (size + (TYPE)1.0e-30) : relative;
         irow done = norm <= size;

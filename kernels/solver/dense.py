@@ -141,7 +141,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 )
             norm = wp.sqrt(norm2)
             size = stop.sufficient(tolerance, size2, speed2)
-            if stop.in_sight(norm, before, size):
+            if stop.stalls(norm, before, size):
+                close = stop.near(norm, size2)
                 noise2 = zero
                 for i in range(actuators.body.shape[0]):
                     body = actuators.body[i]
@@ -156,7 +157,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     noise2 += stop.contact_noise2(
                         world, rows.body_a[world, c], rows.body_b[world, c], rows.normal[world, c],
                         rows.arm_a[world, c], rows.arm_b[world, c],
-                        rows.coefficients[world, c], work.slip[world, c], eps, bodies.mass, work.inertia, body_v1,
+                        rows.coefficients[world, c], work.slip[world, c], eps, close, bodies.mass, work.inertia,
+                        body_v1,
                     )  # fmt: skip
                 size += stop.impulses_known(noise2)
             before = norm

@@ -45,9 +45,9 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     Rows, Report = row_arrays.make(dtype), solver_report.make(dtype)
     head = f"""
     constexpr TYPE UNIT = {p.epsilon!r}, UNITS = 1 / UNIT, ROUNDING = {stopping.ROUNDING!r} * UNIT;
-    constexpr TYPE IMPULSE_ROUNDING = {stopping.IMPULSE_ROUNDING!r}, IN_SIGHT = {stopping.ROUNDING_IN_SIGHT!r};
+    constexpr TYPE IMPULSE_ROUNDING = {stopping.IMPULSE_ROUNDING!r};
+    constexpr TYPE STALLED = {stopping.STALLED!r}, NEAR = {stopping.NEAR!r};
     constexpr TYPE SLOPE_TOLERANCE = {LINE_SEARCH_TOLERANCE!r}, NEARER = {dense.NEARER!r}, LOOSER = {dense.LOOSER!r};
-    constexpr TYPE STALLED = {stopping.STALLED!r};
     constexpr int EVALUATIONS = {LINE_SEARCH_EVALUATIONS}, PATIENCE = {dense.PATIENCE};
     constexpr int AGAIN_NEARER = {int(dense.AGAIN_NEARER)};
 """

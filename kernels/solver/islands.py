@@ -149,7 +149,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     @wp.func
     def impulse_noise(
         world: int, island: int, g: Graph, bodies: Bodies, actuators: Actuators, body_q: wp.array2d(dtype=transform),
-        control: wp.array2d(dtype=dtype), rows: Rows, h: dtype, eps: dtype, v: wp.array2d(dtype=spatial), work: Work,
+        control: wp.array2d(dtype=dtype), rows: Rows, h: dtype, eps: dtype, close: dtype, v: wp.array2d(dtype=spatial),
+        work: Work,
     ):  # fmt: skip
         """Squared norm of the terms whose rounding shows in the gradient [J], before the rounding unit."""
         stride = work.slip.shape[1]
@@ -173,7 +174,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         rows.arm_a[world, c], rows.arm_b[world, c],
                         rows.coefficients[world, c],
                         line.motion(work.search_data, world, at, stride, rows.normal[world, c]), eps,
-                        bodies.mass, work.inertia, v,
+                        close, bodies.mass, work.inertia, v,
                     )  # fmt: skip
                 at += 1
         return noise2
@@ -342,10 +343,11 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                     )
                     norm = wp.sqrt(norm2)
                     size = stop.sufficient(tolerance, size2, speed2)
-                    if stop.in_sight(norm, before, size):
+                    if stop.stalls(norm, before, size):
                         noise2 = impulse_noise(
-                            world, island, g, bodies, actuators, body_q, control, rows, h, eps, body_v1, work
-                        )
+                            world, island, g, bodies, actuators, body_q, control, rows, h, eps,
+                            stop.near(norm, size2), body_v1, work,
+                        )  # fmt: skip
                         size += stop.impulses_known(noise2)
                     before = norm
                     # further solves start near, as in dense.py

@@ -1,10 +1,11 @@
 """When Newton's method on the energy of a step is done: the rule of both solvers.
 
 The norm of the energy's gradient, in the inverse of the mass matrix's diagonal, must fall to the tolerance times that
-of the momentum change, plus what rounding leaves of it. The rounding of the velocities is always counted. That of the
-impulses can be many times the tolerance where contacts are stiff against the masses, while the solution is far away;
-so it is counted only once the gradient is near the tolerance, or hardly falls: where impulses balance each other,
-the momentum hardly changes and the tolerance is far below their rounding. Friction's is at most friction's limit.
+of the momentum change, plus the part that rounding leaves of it. The rounding of the velocities is always counted. That
+of the impulses is counted only where an iteration hardly reduces the gradient. It can be many times the tolerance:
+where contacts are stiff against the masses; where impulses balance each other and the momentum hardly changes; where a
+contact is loaded a hundred times as much as the others of its island, which would be left unsolved. Friction's rounding
+is at most friction's limit, and counted only near the solution: stiff friction is all rounding while far away.
 """
 
 import functools
@@ -25,11 +26,11 @@ ROUNDING = 64.0
 IMPULSE_ROUNDING = 8.0
 """Impulses of contacts and actuators are known to this many units of rounding of the terms in them."""
 
-ROUNDING_IN_SIGHT = 1000.0
-"""The rounding of impulses is looked at once the gradient is within this factor of the tolerance."""
-
 STALLED = 0.5
-"""And where an iteration leaves more than this part of the gradient."""
+"""The rounding of impulses is counted where an iteration leaves more than this part of the gradient."""
+
+NEAR = 0.1
+"""That of friction is counted only where the gradient is below this part of the momentum change, too."""
 
 
 @functools.cache
@@ -66,9 +67,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         return tolerance * wp.sqrt(change2) + dtype(rounding) * wp.sqrt(speed2)
 
     @wp.func
-    def in_sight(norm: dtype, before: dtype, size: dtype):
+    def stalls(norm: dtype, before: dtype, size: dtype):
         """Whether the impulses' rounding decides if a gradient of ``norm``, ``before`` an iteration ago, is small."""
-        return norm > size and (norm < dtype(ROUNDING_IN_SIGHT) * size or norm > dtype(STALLED) * before)
+        return norm > size and norm > dtype(STALLED) * before
+
+    @wp.func
+    def near(norm: dtype, change2: dtype):
+        """1 where the rounding of friction counts, else 0; ``change2``: squared norm of the momentum change."""
+        return wp.where(norm < dtype(NEAR) * wp.sqrt(change2), dtype(1.0), dtype(0.0))
 
     @wp.func
     def impulses_known(noise2: dtype):
@@ -88,9 +94,13 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
     @wp.func
     def contact_noise2(
         world: int, a: int, b: int, n: vec3, arm_a: vec3, arm_b: vec3, q: Coefficients, u: Motion, eps: dtype,
+        close: dtype,
         body_mass: wp.array2d(dtype=dtype), inertia: wp.array2d(dtype=mat33), v: wp.array2d(dtype=spatial),
     ):  # fmt: skip
-        """Squared norm of what the terms in an active contact's impulse do to its bodies [J]; 0 for an inactive one."""
+        """Squared norm of what the terms in an active contact's impulse do to its bodies [J]; 0 for an inactive one.
+
+        ``close``: result of ``near``.
+        """
         z = contact_law.excess(u, n, q, eps)
         if z <= dtype(0.0):
             return dtype(0.0)
@@ -108,7 +118,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         if a >= 0:
             lightness += lightness_at(body_mass[world, a], inertia[world, a], arm_a)
         fast = wp.length(dyn.point_velocity(v, world, a, arm_a)) + wp.length(dyn.point_velocity(v, world, b, arm_b))
-        term += held(z * q[2], s, fast)
+        term += close * held(z * q[2], s, fast)
         noise2 = term * (term * lightness)
         if wp.static(resists):
             w = dyn.angular(u)
@@ -121,12 +131,12 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 spinning += wp.length(dyn.angular(v[world, a]))
                 turn += dtype(3.0) / wp.trace(inertia[world, a])
             moment = moment * (q[4] + q[5])
-            moment += held(z * q[4], contact_law.rolling_speed(w, n, q[6]), spinning)
-            moment += held(z * q[5], contact_law.spin_speed(w, n, q[6]), spinning)
+            moment += close * held(z * q[4], contact_law.rolling_speed(w, n, q[6]), spinning)
+            moment += close * held(z * q[5], contact_law.spin_speed(w, n, q[6]), spinning)
             noise2 += moment * (moment * turn)
         return noise2
 
     return SimpleNamespace(
-        mass_norm2=mass_norm2, axis_norm2=axis_norm2, sufficient=sufficient, in_sight=in_sight,
+        mass_norm2=mass_norm2, axis_norm2=axis_norm2, sufficient=sufficient, stalls=stalls, near=near,
         impulses_known=impulses_known, contact_noise2=contact_noise2,
     )  # fmt: skip

@@ -76,7 +76,7 @@ class Solver:
     ) -> None:  # fmt: skip
         """Write the velocities after the step into ``body_v1``; arguments as of ``kernels.solver.dense.solve``."""
         o, s = self.options, self.scratch
-        tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-4)
+        tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-5)
         step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": tolerance}
         step["max_iterations"] = o.max_iterations
         step |= {"repeat": repeat, "further": further}

@@ -40,7 +40,7 @@ class SimulatorOptions:
         angular_stiction: Angular speed below which rolling and torsional resistance are viscous [rad/s]. A body that
             they hold creeps at about this speed, a rolling body at its radius times it.
         tolerance: Norm of the energy's gradient, relative to the momentum change, at which a step counts as solved;
-            by default 1e-4 in float32 and 1e-12 in float64.
+            by default 1e-5 in float32 and 1e-12 in float64.
         max_iterations: Newton iterations a step.
         restitution_threshold: Impact speed [m/s] up to which nothing bounces; restitution grows from there to its value
             at twice that speed. At 0.1 m/s, hops lower than 0.5 mm are left out.
@@ -132,7 +132,7 @@ class SimulatorOptions:
         if self.tolerance is not None and self.tolerance > ROUGH:
             found.append(
                 f"a tolerance of {self.tolerance:g}: a step counts as solved while that part of its momentum change is "
-                "wrong. The default is 1e-4 in float32 and 1e-12 in float64"
+                "wrong. The default is 1e-5 in float32 and 1e-12 in float64"
             )
         if self.stiction > FAST_STICTION:
             found.append(

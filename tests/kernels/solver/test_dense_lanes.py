@@ -58,13 +58,14 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
 @pytest.mark.parametrize("name", FREE)
 @pytest.mark.parametrize("own_arms", [False, True])
 def test_same_as_one_by_one(name: str, own_arms: bool) -> None:
-    """Measured: velocities to 6e-14 of the largest, and the same number of iterations."""
+    """Measured: velocities to 6e-14 of the largest, the same number of iterations but where rounding ends a solve."""
     for seed in range(4):
         scene = random_scene(name, HARD, own_arms, wp.float64, seed)
         expected, found = (solve(scene, wp.float64, by) for by in (dense, dense_lanes))
         size = np.abs(expected[0]).max((1, 2), keepdims=True)
         assert (np.abs(expected[0] - found[0]) <= 1e-12 * size).all()
-        np.testing.assert_array_equal(expected[2:], found[2:])
+        assert np.abs(expected[2] - found[2]).max() <= 1
+        np.testing.assert_array_equal(expected[3:], found[3:])
         count = np.where(np.arange(WORLDS) % 3 == 2, -1, scene.count)  # some take no such solve
         z, active = adjoint_solve(scene, wp.float64, adjoint, expected[0], count)
         own_z, own_active = adjoint_solve(scene, wp.float64, dense_adjoint_lanes, expected[0], count)
