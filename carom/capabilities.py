@@ -17,6 +17,7 @@ import torch
 
 from .gradients.core.interface import DifferentiableObjective, Objective
 from .gradients.core.objective import objective_name
+from .gradients.core.optional import has_methods, optional
 
 __all__ = [
     "Bounded",
@@ -203,81 +204,76 @@ class TouchCounted(Protocol):
         ...
 
 
-def _has(objective: object, *methods: str) -> bool:
-    """Whether there are such methods; wrappers that pass attributes on (``__getattr__``) count."""
-    return all(callable(getattr(objective, name, None)) for name in methods)
-
-
 def description_of(objective: object) -> str | None:
     """Description of the objective in one line, where it has one."""
-    return getattr(objective, "description", None)
+    return optional(objective, "description")
 
 
 def unit_of(objective: object) -> str:
     """Unit of theta; empty where the objective names none."""
-    return str(getattr(objective, "parameter_unit", ""))
+    return str(optional(objective, "parameter_unit", ""))
 
 
 def parameter_names(objective: object, count: int) -> tuple[str, ...]:
     """Names of the parameters: the objective's own, else theta0, theta1, ..."""
-    names = getattr(objective, "parameter_names", None)
+    names = optional(objective, "parameter_names")
     return tuple(names) if names is not None and len(names) == count else tuple(f"theta{i}" for i in range(count))
 
 
 def start_of(objective: object) -> torch.Tensor | None:
     """Parameters to start from, where the objective has some."""
-    return objective.initial_parameters() if _has(objective, "initial_parameters") else None  # type: ignore[attr-defined]
+    return objective.initial_parameters() if has_methods(objective, "initial_parameters") else None  # type: ignore[attr-defined]
 
 
 def smoothing_scale(objective: object, otherwise: Any = None) -> Any:
     """Standard deviation of the noise that suits the objective, else the one given."""
-    return getattr(objective, "smoothing_scale", otherwise)
+    return optional(objective, "smoothing_scale", otherwise)
 
 
 def rollout_work(objective: object) -> Any:
     """Steps times bodies of a rollout; 0 where the objective has none."""
-    return getattr(objective, "rollout_work", 0.0)
+    return optional(objective, "rollout_work", 0.0)
 
 
 def bounds_of(objective: object) -> tuple[Any, Any] | None:
     """Lower and upper bounds of the parameters, where the objective has some."""
-    return getattr(objective, "parameter_bounds", None)
+    return optional(objective, "parameter_bounds")
 
 
 def body_colors(objective: object) -> Mapping[str, str] | None:
     """Colours of bodies by name, where the objective gives them."""
-    return getattr(objective, "body_colors", None)
+    return optional(objective, "body_colors")
 
 
 def can_soften(objective: object) -> bool:
     """Whether contacts can be softened, with a width of the objective's own."""
-    return bool(getattr(objective, "softening_width", None)) and _has(objective, "softened")
+    return bool(optional(objective, "softening_width")) and has_methods(objective, "softened")
 
 
 def can_record(objective: object) -> bool:
     """Whether its rollouts can be recorded."""
-    return _has(objective, "record")
+    return has_methods(objective, "record")
 
 
 def has_scene(objective: object) -> bool:
     """Whether there is a picture with arrows."""
-    return _has(objective, "record", "way_points")
+    return has_methods(objective, "record", "way_points")
 
 
 def way_points_of(objective: object) -> Callable[[torch.Tensor], torch.Tensor] | None:
     """Map from theta to the points that it places, where the objective has it."""
-    return objective.way_points if _has(objective, "way_points") else None  # type: ignore[attr-defined]
+    return objective.way_points if has_methods(objective, "way_points") else None  # type: ignore[attr-defined]
 
 
 def landscape_axes(objective: object) -> tuple[int, int] | None:
     """The two parameters of the map, where the objective names them."""
-    axes = getattr(objective, "landscape_axes", None)
+    axes = optional(objective, "landscape_axes")
     return None if axes is None else (int(axes[0]), int(axes[1]))
 
 
 def goal_outline(objective: object) -> np.ndarray | None:
     """Corners of the goal from above [n, 2] (m), where the objective has one."""
-    goal = getattr(objective, "goal_outline", None)
+    goal = optional(objective, "goal_outline")
     return None if goal is None else np.asarray(goal)
 
 
@@ -288,7 +284,7 @@ def scene_of(objective: Any) -> dict[str, Any]:
 
 def horizons_of(objective: Any, points: int) -> tuple[Callable[[float], Objective], list[float]] | None:
     """Function that changes the horizon, and horizons in equal steps up to all; None where unsupported."""
-    make, steps = getattr(objective, "at_horizon", None), getattr(objective, "steps", None)
+    make, steps = optional(objective, "at_horizon"), optional(objective, "steps")
     if not callable(make) or not isinstance(steps, int) or steps < points:
         return None
     values = sorted({max(1, round(steps * share)) for share in np.linspace(1.0 / points, 1.0, points)})
@@ -297,7 +293,7 @@ def horizons_of(objective: Any, points: int) -> tuple[Callable[[float], Objectiv
 
 def stiffnesses_of(objective: Any, points: int) -> tuple[Callable[[float], Objective], list[float]] | None:
     """Function that changes the stiffness of contacts, and values [N/m] in equal ratios; None where unsupported."""
-    make, ends = getattr(objective, "at_stiffness", None), getattr(objective, "stiffness_range", None)
+    make, ends = optional(objective, "at_stiffness"), optional(objective, "stiffness_range")
     if not callable(make) or ends is None:
         return None
     return make, [float(value) for value in np.geomspace(float(ends[0]), float(ends[1]), points)]

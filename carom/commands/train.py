@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..files.output_folder import next_folder
+from ..gradients.core.optional import optional
 from ..quiet import init_warp
 from .common import file_name, option, refuse_twice, stages, task_options, whole_identity
 
@@ -146,7 +147,7 @@ class Train:
             raise TrainingError("contacts are softened by --gradient softened: leave softening out of --options")
         task = make_control(name, **options)
         if method.softening is not None:
-            if getattr(task.objective, "simulator", None) is None:
+            if optional(task.objective, "simulator") is None:
                 raise TrainingError(
                     f"{identity['gradient']} softens contacts, and {task.objective.name!r} has no simulator with any: "
                     "use another --gradient"

@@ -13,6 +13,7 @@ from ..capabilities import can_soften, has_scene, landscape_axes, parameter_name
 from ..gradients import Backend, CentralDifferences, GradientError, Objective, compare_backends, make_backend
 from ..gradients.core.checks import check_count
 from ..gradients.core.objective import evaluate, evaluate_with_gradient, objective_name
+from ..gradients.core.optional import optional
 from .budget import Budget, budget_of
 from .cost_slice import cost_along_slice
 from .landscape import cost_over_plane
@@ -67,7 +68,7 @@ def compute(
     say("compiling kernels (about a minute the first time)")
     _warm_up(objective, theta)
     for backend in backends.values():
-        if warm_up := getattr(backend, "warm_up", None):
+        if warm_up := optional(backend, "warm_up"):
             with suppress(GradientError):  # a backend that does not apply here gets a row with the error
                 warm_up(objective, theta)
     timings["compile"] = time.perf_counter() - began

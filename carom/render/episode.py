@@ -10,6 +10,7 @@ import torch
 
 from ..capabilities import body_colors, goal_outline
 from ..envs.control import ControlState, ControlTask
+from ..gradients.core.optional import has_methods, optional
 from ..sim import Model, Recording
 from .camera import Camera, looking_at
 from .chart import bars
@@ -57,7 +58,7 @@ class EpisodePicture:
             bounds = self.task.picture_bounds()
             scene = self._scene(objective.simulator.model, poses, state.parameters, world)
             return self._painted(scene, poses, goal, bounds, []).picture(poses, goal)
-        if callable(getattr(objective, "rollout", None)) and getattr(objective, "simulator", None) is not None:
+        if has_methods(objective, "rollout") and optional(objective, "simulator") is not None:
             return self._rollout(objective, state.command[world])
         return self._chart(objective, state, world)
 

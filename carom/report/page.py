@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..comparison.figure_kinds import MAIN
 from ..files.results import versions
+from ..gradients.core.optional import optional
 from .captions import describe
 from .figures.all import draw
 from .html import Cell, data_uri, definitions, document, element, figure, items, table
@@ -67,7 +68,7 @@ def _section(name: str, title: str, content: str) -> str:
 
 
 def _subtitle(result: ComparisonResult) -> str:
-    what = getattr(result.objective, "description", None)
+    what = optional(result.objective, "description")
     count = len(result.names)
     parts = [str(what)] if what else []
     return ". ".join([*parts, f"{count} parameter{'s' if count != 1 else ''}"]) + "."

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..envs.control import ControlTask
+from ..gradients.core.optional import has_methods
 from ..gradients.estimators.adam import Adam
 from ..gradients.noise.counter_random import derive_seed
 from ..plain import plain_numbers
@@ -78,7 +79,7 @@ class ActorCritic:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", check_hidden(self.hidden))
-        if not callable(getattr(self.gradient, "estimate", None)):
+        if not has_methods(self.gradient, "estimate"):
             raise TrainingError(f"gradient is {self.gradient!r}: give Analytic(), ScoreFunction(), Mixture() or LAX()")
         check_count("worlds", self.worlds, getattr(self.gradient, "least_worlds", 2))
         check_count("critic_epochs", self.critic_epochs)

@@ -10,6 +10,7 @@ import torch
 from ..envs.control import ControlTask
 from ..files.results import versions
 from ..files.run_folder import recording_entry
+from ..gradients.core.optional import optional
 from ..render.learning_curve import draw_learning_curve
 from ..runs import RunFolder
 from ..runs.recorded import save_recording
@@ -32,7 +33,7 @@ def write_outcome(folder: RunFolder, task: ControlTask, method: Method, training
     save_policy(folder.path / POLICY, training.policy, task, identity["task"]["options"])
     draw_learning_curve(folder.path / CURVE, training.history, f"{task.name}, {identity['gradient']}")
     recordings, notes = [], []
-    record = getattr(task, "record", None)
+    record = optional(task, "record")
     if callable(record):  # not every task simulates bodies
         start, actions, costs = play(task, training.policy, EPISODES)
         missing = save_recording(lambda: record(start, actions), folder.path / RECORDING)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from ...gradients.core.optional import optional
 from ...plain import plain_numbers
 from ...sim import State
 from ..errors import TaskError
@@ -60,7 +61,7 @@ class SearchControl(ControlTask):
         self.horizon = horizon
         self.initial = self.objective.initial_parameters().detach()
         count = self.initial.numel()
-        names = getattr(self.objective, "parameter_names", None) or tuple(f"p{i}" for i in range(count))
+        names = optional(self.objective, "parameter_names") or tuple(f"p{i}" for i in range(count))
         self.action_names, self.observation_names = tuple(f"d{n}" for n in names), tuple(names)
         self.action_low, self.action_high = count * (-reach * self.scale,), count * (reach * self.scale,)
 
@@ -101,4 +102,6 @@ class SearchControl(ControlTask):
 
 def _scale_of(objective: object) -> float:
     """The objective's ``smoothing_scale``, 0.02 by default; the mean where it has one for each parameter."""
-    return float(torch.as_tensor(getattr(objective, "smoothing_scale", 0.02), dtype=torch.float64, device="cpu").mean())
+    return float(
+        torch.as_tensor(optional(objective, "smoothing_scale", 0.02), dtype=torch.float64, device="cpu").mean()
+    )

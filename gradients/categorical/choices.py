@@ -11,6 +11,7 @@ import torch
 from ..core.checks import as_batch, check_count
 from ..core.errors import GradientError
 from ..core.objective import objective_name
+from ..core.optional import has_methods, optional
 
 __all__ = [
     "CategoricalObjective",
@@ -95,13 +96,13 @@ def _checked(objective: CategoricalObjective, choices: torch.Tensor) -> torch.Te
 
 def supports_relaxed(objective: object) -> bool:
     """Whether the objective has a relaxed version."""
-    return callable(getattr(objective, "relaxed", None))
+    return has_methods(objective, "relaxed")
 
 
 def evaluate_relaxed(objective: object, weights: torch.Tensor, dtype: torch.dtype, needed_by: str) -> torch.Tensor:
     """Relaxed costs [n], float64, of weights [n, factors, categories]; differentiable, in the user's dtype inside."""
     name = objective_name(objective)
-    relaxed = getattr(objective, "relaxed", None)
+    relaxed = optional(objective, "relaxed")
     if not callable(relaxed):
         raise GradientError(
             f"objective {name!r} has no relaxed version, which {needed_by} needs: offer relaxed(weights [batch, "

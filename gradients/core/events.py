@@ -7,6 +7,7 @@ import torch
 from .errors import GradientError
 from .interface import Objective
 from .objective import objective_name, refuse_non_finite
+from .optional import has_methods
 
 __all__ = ["evaluate_events", "supports_events"]
 
@@ -17,7 +18,7 @@ def supports_events(objective: Objective) -> bool:
     Booleans or integers are labels ("contact was made", "bounces"); any change of one is an event. Real numbers are
     event functions ("height over the wall" in m), whose change of sign is one.
     """
-    return callable(getattr(objective, "events", None))
+    return has_methods(objective, "events")
 
 
 def evaluate_events(objective: Objective, rows: torch.Tensor) -> torch.Tensor:

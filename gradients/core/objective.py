@@ -8,6 +8,7 @@ import torch
 
 from .errors import GradientError
 from .interface import Estimate, Objective
+from .optional import optional
 
 __all__ = ["assemble", "evaluate", "evaluate_with_gradient", "objective_name", "refuse_non_finite"]
 
@@ -43,7 +44,7 @@ def evaluate_with_gradient(
     Uses ``objective.value_and_gradient`` where the objective has it, else torch.autograd on the sum of the costs, which
     is each row's own gradient as long as rows do not affect each other (an objective is a map of rows).
     """
-    gradient_method = getattr(objective, "value_and_gradient", None)
+    gradient_method = optional(objective, "value_and_gradient")
     if callable(gradient_method):
         answer = gradient_method(rows)
         if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], torch.Tensor)):

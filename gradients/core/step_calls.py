@@ -8,6 +8,7 @@ import torch
 
 from .errors import GradientError
 from .objective import objective_name
+from .optional import optional
 
 __all__ = ["DifferentiableStep", "Step", "evaluate_step", "evaluate_step_jacobian"]
 
@@ -49,7 +50,7 @@ def evaluate_step_jacobian(
 
     Uses ``step.step_jacobian`` where the step has it, else torch.autograd with one backward pass for each coordinate.
     """
-    jacobian = getattr(step, "step_jacobian", None)
+    jacobian = optional(step, "step_jacobian")
     rows, n = states.shape
     if callable(jacobian):
         after = evaluate_step(step, states, controls)

@@ -13,6 +13,7 @@ from ..core.checks import check_count
 from ..core.errors import GradientError
 from ..core.interface import Backend, Objective
 from ..core.objective import objective_name
+from ..core.optional import optional
 
 __all__ = ["HorizonVariance", "variance_by_horizon"]
 
@@ -78,7 +79,7 @@ def variance_by_horizon(
     Raises:
         GradientError: There is no ``at_horizon``, a backend without a standard error, horizons that do not ascend.
     """
-    make = at_horizon or getattr(objective, "at_horizon", None)
+    make = at_horizon or optional(objective, "at_horizon")
     if not callable(make):
         raise GradientError(
             f"objective {objective_name(objective)!r} has no at_horizon(steps): pass at_horizon=, a function from "

@@ -11,6 +11,7 @@ import torch
 from ...plain import plain_numbers
 from ..core.errors import GradientError
 from ..core.objective import objective_name
+from ..core.optional import has_methods
 
 __all__ = ["Steps", "TorchSteps", "contact_history_of", "steps_of", "supports"]
 
@@ -81,7 +82,7 @@ class TorchSteps:
 
 def supports(objective: object, method: str) -> bool:
     """Whether an objective has the method ``unroll`` or ``contact_history``."""
-    return callable(getattr(objective, method, None))
+    return has_methods(objective, method)
 
 
 def steps_of(objective: Any, theta: torch.Tensor) -> Steps:

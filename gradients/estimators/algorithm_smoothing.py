@@ -16,6 +16,7 @@ from ..core.checks import as_batch, check_count
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble, objective_name, refuse_non_finite
+from ..core.optional import optional
 from ..statistics.jackknife import corrected, group_sizes, jackknife_variance
 from .smoothing.estimator import Smoothing
 from .smoothing.run import in_calls, rows_at_once
@@ -208,7 +209,7 @@ class _Sums:
 
 
 def _parts(objective: Any) -> tuple[Callable, Callable]:
-    outputs, loss = getattr(objective, "outputs", None), getattr(objective, "loss", None)
+    outputs, loss = optional(objective, "outputs"), optional(objective, "loss")
     if not (callable(outputs) and callable(loss)):
         raise GradientError(
             f"objective {objective_name(objective)!r} has no outputs(theta) and loss(outputs), whose average is to be "

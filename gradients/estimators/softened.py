@@ -13,6 +13,7 @@ from ..core.checks import check_count, suggest
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from ..core.objective import objective_name
+from ..core.optional import optional
 from .autodiff import Autodiff
 
 __all__ = ["GeometricWidth", "Softened"]
@@ -78,7 +79,7 @@ class Softened:
     def _width(self, objective: Objective) -> float:
         if self.width is not None:
             return self.width
-        own: Any = getattr(objective, "softening_width", None)
+        own: Any = optional(objective, "softening_width")
         if own is None or self.kind not in own:
             raise GradientError(
                 f"objective {objective_name(objective)!r} has no softening_width[{self.kind!r}] of its own: say at "
@@ -87,7 +88,7 @@ class Softened:
         return float(own[self.kind])
 
     def _method_of(self, objective: Objective) -> Any:
-        method = getattr(objective, "softened", None)
+        method = optional(objective, "softened")
         if not callable(method):
             raise GradientError(
                 f"objective {objective_name(objective)!r} has no contacts to soften: it has no "

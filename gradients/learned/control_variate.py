@@ -12,6 +12,7 @@ from ..core.checks import Scale, as_batch, check_count, check_scale
 from ..core.errors import GradientError
 from ..core.interface import DifferentiableObjective, Estimate, Objective
 from ..core.objective import assemble, evaluate, evaluate_with_gradient, objective_name
+from ..core.optional import has_methods, optional
 from ..estimators.smoothing.estimator import Smoothing
 from ..noise.counter_random import derive_seed
 from ..noise.distributions import Distribution
@@ -62,7 +63,7 @@ class ControlVariate:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", check_scale(self.scale))
-        if not callable(self.surrogate) or not callable(getattr(self.surrogate, "value_and_gradient", None)):
+        if not callable(self.surrogate) or not has_methods(self.surrogate, "value_and_gradient"):
             raise GradientError(
                 f"surrogate is {self.surrogate!r}: give an objective that has value_and_gradient(theta), e.g. that "
                 "of fit_surrogate(objective, Cloud(theta, scale))"
@@ -113,7 +114,7 @@ class ControlVariate:
         variance = _variance(rest) + _variance(control)
         plain_variance = _variance(plain)
         value_error = [part.diagnostics["value_standard_error"] for part in (rest, control)]
-        inside = getattr(self.surrogate, "inside", None)
+        inside = optional(self.surrogate, "inside")
         trace = variance.sum(1)
         gradient = rest.gradient + control.gradient
         return assemble(

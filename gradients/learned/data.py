@@ -9,6 +9,7 @@ import torch
 from ..core.errors import GradientError
 from ..core.interface import Objective
 from ..core.objective import evaluate, objective_name
+from ..core.optional import optional
 from .fit import check_samples
 from .progress import Progress, ProgressCallback, reporter
 from .regions import Region
@@ -27,7 +28,7 @@ class Identity:
     @classmethod
     def of(cls, objective: object, parameters: int) -> Identity:
         """Identity of an objective with this many parameters."""
-        names = getattr(objective, "parameter_names", None)
+        names = optional(objective, "parameter_names")
         return cls(objective_name(objective), parameters, None if names is None else tuple(map(str, names)))
 
     def check(self, objective: object, parameters: int, where: str = "the surrogate") -> None:
@@ -59,7 +60,7 @@ class RegionData:
 
 def objective_dtype(objective: object) -> torch.dtype:
     """The precision that an objective says it computes in, else float64."""
-    dtype = getattr(objective, "dtype", None)
+    dtype = optional(objective, "dtype")
     return dtype if isinstance(dtype, torch.dtype) else torch.float64
 
 

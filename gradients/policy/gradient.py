@@ -11,6 +11,7 @@ from ...plain import plain_numbers
 from ..core.checks import Scale, check_count, check_scale
 from ..core.errors import GradientError
 from ..core.interface import Estimate
+from ..core.optional import optional
 from ..noise.distributions import Distribution, orders_of, resolve_distribution
 from ..statistics.moments import MeanMoments
 from .advantages import generalized_advantages, returns
@@ -166,7 +167,7 @@ class PolicyGradient:
         scale: torch.Tensor | None,
     ) -> MeanMoments:
         """Moments of the gradients of single trajectories, by torch.func in blocks."""
-        timed = bool(getattr(policy, "takes_time", False))
+        timed = bool(optional(policy, "takes_time", False))
         buffers = dict(policy.named_buffers())
         frozen = {name: p.detach() for name, p in policy.named_parameters() if name not in parameters}
         steps = torch.arange(len(pulls), device=pulls.device)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..core.errors import GradientError
+from ..core.optional import optional
 from ..noise.counter_random import draw_uniforms
 from ..noise.distributions import Distribution
 from .problem import ControlProblem
@@ -68,7 +69,7 @@ def roll_out(
 ) -> Rollouts:
     """Simulate. The noise of trajectory i depends on the seed and i only."""
     states = [problem.starts(trajectories)]
-    timed = bool(getattr(policy, "takes_time", False))
+    timed = bool(optional(policy, "takes_time", False))
     kept: tuple[list[torch.Tensor], ...] = ([], [], [], [])  # noise, scale, actions, costs
     table: torch.Tensor | None = None
     for time in range(problem.horizon):

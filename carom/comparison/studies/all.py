@@ -14,6 +14,7 @@ from ...gradients.compare import Comparison
 from ...gradients.core.checks import suggest
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
+from ...gradients.core.optional import has_methods, optional
 from ...gradients.diagnosis import Diagnosis, DiagnosisVerdict, diagnose
 from ...gradients.estimators.central_differences import CentralDifferences
 from .backend_options import has_option, with_option
@@ -228,7 +229,7 @@ def _scale(work: _Work) -> Sweep:
     base = float(work.scale.mean())
     return sweep(
         work.theta, few, [factor * base for factor in work.plan.scales],
-        label="noise scale", unit=str(getattr(work.objective, "parameter_unit", "")),
+        label="noise scale", unit=str(optional(work.objective, "parameter_unit", "")),
         objective=lambda value: work.objective,
         truth=lambda value: work.truth,
         backend_at=lambda backend, value: with_option(backend, "scale", (work.scale * (value / base)).tolist()),
@@ -274,7 +275,7 @@ def _diagnosis(work: _Work) -> Diagnosis:
 
 
 def _bodies(work: _Work) -> DownhillSteps:
-    if not callable(getattr(work.objective, "record", None)):
+    if not has_methods(work.objective, "record"):
         raise _UnsupportedError("the objective simulates no bodies that could be drawn: it has no record(theta)")
     rows = [work.comparison.reference, *work.comparison.rows]
     gradients = {row.name: row.gradient for row in rows if row.gradient is not None}

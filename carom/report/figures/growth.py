@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...gradients.core.optional import optional
 from ...render.style import looks
 
 if TYPE_CHECKING:
@@ -58,4 +59,4 @@ def draw_growth(figure: FigureBase, result: ComparisonResult) -> None:
 
 def _time(result: ComparisonResult, at: np.ndarray) -> tuple[np.ndarray, str]:
     """Seconds for what is simulated; steps for a map."""
-    return at, "s" if hasattr(result.objective, "simulator") else "units of the objective's step"
+    return at, "s" if optional(result.objective, "simulator") is not None else "units of the objective's step"

@@ -13,6 +13,7 @@ from ...core.checks import as_batch, check_count, suggest
 from ...core.errors import GradientError
 from ...core.interface import Estimate, Objective
 from ...core.objective import objective_name
+from ...core.optional import has_methods
 from ...noise.distributions import DISTRIBUTIONS, Distribution, orders_of, resolve_distribution
 from ...noise.perturbation import Perturbation
 from ...noise.sampling import Sampling, resolve_sampling
@@ -265,7 +266,7 @@ class Smoothing:
             )
 
     def _check_exact(self, objective: Objective) -> None:
-        if not callable(getattr(objective, "value_and_gradient", None)):
+        if not has_methods(objective, "value_and_gradient"):
             raise GradientError(
                 f"parameters= smooths some parameters, and objective {objective_name(objective)!r} has no "
                 "value_and_gradient for the others, to which the zeroth order is blind. Smooth all parameters, or say "
