@@ -243,7 +243,7 @@ _ITERATE = """
             row trial = alpha - slope / bend;
             if (evaluation == 1) {  // no curvature there yet: secant with the slope at zero
                 trial = alpha * slope_0 / (slope_0 - slope);
-                trial = falls ? smaller(larger(trial, zero + (TYPE)1.5), zero + (TYPE)4) : trial;
+                trial = falls ? smaller(larger(trial, zero + SECOND_LEAST), zero + SECOND_MOST) : trial;
             }
             const row beyond = trial <= low ? low * (TYPE)2 : trial;
             const row between = ((trial <= low) | (trial >= high)) ? (TYPE)0.5 * (low + high) : trial;

@@ -15,7 +15,7 @@ from ..core.precision import FUSED, precision
 from ..core.solver_report import SolverReport, step_failed
 from . import dense_algebra, dense_hessian, stopping
 from . import scratch as scratch_arrays
-from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
+from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE, SECOND_LEAST, SECOND_MOST
 from .scratch import Scratch
 
 __all__ = ["AGAIN_NEARER", "NEARER", "make", "solve"]
@@ -245,7 +245,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                             if evaluation == 1:  # no curvature there yet: secant with the slope at zero
                                 trial = alpha * slope_0 / (slope_0 - slope)
                                 if slope < zero:
-                                    trial = wp.min(wp.max(trial, dtype(1.5)), dtype(4.0))
+                                    trial = wp.min(wp.max(trial, dtype(SECOND_LEAST)), dtype(SECOND_MOST))
                             if high < zero:
                                 if trial <= low:
                                     trial = low * dtype(2.0)

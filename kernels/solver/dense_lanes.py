@@ -20,7 +20,7 @@ from ..core.solver_report import SolverReport, step_failed
 from ..native.dense_solve import CODE
 from ..native.lanes import WORLDS_AS_LANES, native
 from . import dense, stopping
-from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE
+from .line_search import LINE_SEARCH_EVALUATIONS, LINE_SEARCH_TOLERANCE, SECOND_LEAST, SECOND_MOST
 from .scratch import Scratch
 from .small_world_inputs import HEAD, INTS, SCALARS
 
@@ -48,6 +48,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     constexpr TYPE IMPULSE_ROUNDING = {stopping.IMPULSE_ROUNDING!r};
     constexpr TYPE STALLED = {stopping.STALLED!r}, NEAR = {stopping.NEAR!r};
     constexpr TYPE SLOPE_TOLERANCE = {LINE_SEARCH_TOLERANCE!r}, NEARER = {dense.NEARER!r}, LOOSER = {dense.LOOSER!r};
+    constexpr TYPE SECOND_LEAST = {SECOND_LEAST!r}, SECOND_MOST = {SECOND_MOST!r};
     constexpr int EVALUATIONS = {LINE_SEARCH_EVALUATIONS}, PATIENCE = {dense.PATIENCE};
     constexpr int AGAIN_NEARER = {int(dense.AGAIN_NEARER)};
 """

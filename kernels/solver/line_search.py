@@ -22,12 +22,16 @@ from ..contact import law, softened
 from ..core.precision import precision
 from .search_data import numbered, row_number
 
-__all__ = ["LINE_SEARCH_EVALUATIONS", "LINE_SEARCH_TOLERANCE", "make"]
+__all__ = ["LINE_SEARCH_EVALUATIONS", "LINE_SEARCH_TOLERANCE", "SECOND_LEAST", "SECOND_MOST", "make"]
 
 LINE_SEARCH_TOLERANCE = 0.1
 """The slope of the energy along a step must fall to this part of its first value."""
 
 LINE_SEARCH_EVALUATIONS = 20
+"""Slopes taken at most."""
+
+SECOND_LEAST, SECOND_MOST = 1.5, 4.0
+"""Range of the second length tried, in Newton steps, where the energy still falls at the first's end."""
 
 
 _B, _S0, _NORMAL_SPEED, _SLIP, _NORMAL_CHANGE, _LOAD, _DRAG, _ROLLING, _SPIN, _ROLL, _ROLL_DRAG, _SPIN_DRAG = (
@@ -342,7 +346,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                 if evaluation == 1:  # no curvature there yet: secant with the slope at zero
                     trial = alpha * slope_0 / (slope_0 - slope)
                     if slope < dtype(0.0):
-                        trial = wp.min(wp.max(trial, dtype(1.5)), dtype(4.0))
+                        trial = wp.min(wp.max(trial, dtype(SECOND_LEAST)), dtype(SECOND_MOST))
                 if high < dtype(0.0):
                     if trial <= low:
                         trial = low * dtype(2.0)

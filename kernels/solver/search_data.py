@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import re
 
-__all__ = ["SearchRow", "numbered", "row_count", "row_number"]
+__all__ = ["HardRow", "SearchRow", "SoftenedRow", "numbered", "row_count", "row_number"]
 
 
 class SearchRow(enum.IntEnum):
@@ -55,13 +55,35 @@ class SearchRow(enum.IntEnum):
     """The same of spin."""
 
 
-_AFTER_LAW = {
-    # softened contact: width [m] and mode, and of a place along the step a - b y, the rate of y and its bend
-    "BETA": 0, "MODE": 1, "EXCESS": 2, "RATE": 3, "BEND": 4,
-    # hard contact without resistance: vectors
-    "NORMAL": 0, "ARM_I": 3, "ARM_J": 6, "FRICTION": 9, "TWIST": 12,
-}  # fmt: skip
-"""Rows behind those of the law."""
+class SoftenedRow(enum.IntEnum):
+    """Rows behind those of the law, where contacts are softened."""
+
+    BETA = 0
+    """Width [m]."""
+    MODE = 1
+    """Softening function, see ``contact/softened.py``."""
+    EXCESS = 2
+    """a - b y at a place along the step [N s]."""
+    RATE = 3
+    """Rate of y along the step [m/s]."""
+    BEND = 4
+    """Its second derivative [m/s]."""
+
+
+class HardRow(enum.IntEnum):
+    """Rows behind those of the law, where contacts are hard and without resistance; each a vector."""
+
+    NORMAL = 0
+    """Normal, from the island's first body of the pair to the second."""
+    ARM_I = 3
+    """Contact point from the first body's centre of mass [m]."""
+    ARM_J = 6
+    """From the second's [m]."""
+    FRICTION = 9
+    """Friction of the primal-dual method, in parts of its limit."""
+    TWIST = 12
+    """Motion at the contact for a unit of spin [m]."""
+
 
 _LAW_ROWS = {False: SearchRow.ROLLING, True: SearchRow.SPIN_DRAG + 1}
 """Rows of the law, without and with resistance."""
@@ -69,13 +91,14 @@ _LAW_ROWS = {False: SearchRow.ROLLING, True: SearchRow.SPIN_DRAG + 1}
 
 def row_count(resists: bool) -> int:
     """Rows of a contact."""
-    return int(_LAW_ROWS[resists]) + _AFTER_LAW["TWIST"] + 3
+    return int(_LAW_ROWS[resists]) + HardRow.TWIST + 3
 
 
 def row_number(name: str, resists: bool = False) -> int:
     """Number of the row of this name: one of ``SearchRow``, or one behind those of the law."""
-    if name in _AFTER_LAW:
-        return int(_LAW_ROWS[resists]) + _AFTER_LAW[name]
+    for rows in (SoftenedRow, HardRow):
+        if name in rows.__members__:
+            return int(_LAW_ROWS[resists]) + int(rows[name])
     return int(SearchRow[name])
 
 
