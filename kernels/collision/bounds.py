@@ -17,13 +17,13 @@ __all__ = ["make"]
 def make(dtype: Any) -> types.SimpleNamespace:
     """``bounding_radius``, ``side`` and the bounds on speeds, for one precision."""
     p = precision(dtype)
-    scalar, vec2, vec3, spatial, transform = p.scalar, p.vec2, p.vec3, p.spatial, p.transform
+    vec2, vec3, spatial, transform = p.vec2, p.vec3, p.spatial, p.transform
     Side = feature_table.make(dtype).Side
 
     @wp.func
-    def bounding_radius(kind: int, size: vec3) -> scalar:
+    def bounding_radius(kind: int, size: vec3) -> dtype:
         """Radius of a sphere about the shape's origin that holds the shape [m]; 0 for a plane."""
-        radius = scalar(0.0)
+        radius = dtype(0.0)
         if kind == TYPE_SPHERE:
             radius = size[0]
         elif kind == TYPE_CAPSULE:
@@ -39,7 +39,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         s = Side()
         s.shape = shape
         s.size = size
-        s.radius = scalar(0.0)
+        s.radius = dtype(0.0)
         if kind == TYPE_SPHERE or kind == TYPE_CAPSULE:
             s.radius = size[0]
         s.rotation = wp.quat_to_matrix(wp.transform_get_rotation(pose))
@@ -52,15 +52,15 @@ def make(dtype: Any) -> types.SimpleNamespace:
         shape_body: wp.array(dtype=int),
         bounding_sphere: wp.array2d(dtype=vec2),
         body_v: wp.array2d(dtype=spatial),
-    ) -> scalar:
+    ) -> dtype:
         """Bound on the speed [m/s] at which any two bodies, or a body and a static shape, approach.
 
         The diagonal of the box that holds all velocities and zero, and the two greatest speeds from spinning.
         """
-        low = vec3(scalar(0.0), scalar(0.0), scalar(0.0))
+        low = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
         high = low
-        first = scalar(0.0)
-        second = scalar(0.0)
+        first = dtype(0.0)
+        second = dtype(0.0)
         fastest = int(-1)
         for s in range(shape_body.shape[0]):
             body = shape_body[s]
@@ -83,10 +83,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def pair_speed(
         world: int, a: int, b: int, shape_body: wp.array(dtype=int), bounding_sphere: wp.array2d(dtype=vec2),
         body_v: wp.array2d(dtype=spatial),
-    ) -> scalar:  # fmt: skip
+    ) -> dtype:  # fmt: skip
         """Bound on the speed [m/s] at which two shapes approach."""
-        linear = vec3(scalar(0.0), scalar(0.0), scalar(0.0))
-        spin = scalar(0.0)
+        linear = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
+        spin = dtype(0.0)
         body_a = shape_body[a]
         body_b = shape_body[b]
         if body_a >= 0:
@@ -100,9 +100,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return wp.length(linear) + spin
 
     @wp.func
-    def pair_gravity_speed(a: int, b: int, shape_body: wp.array(dtype=int), gravity_speed: scalar) -> scalar:
+    def pair_gravity_speed(a: int, b: int, shape_body: wp.array(dtype=int), gravity_speed: dtype) -> dtype:
         """Speed [m/s] that gravity adds in a step: ``gravity_speed`` if one of the two is static, else 0."""
-        result = scalar(0.0)
+        result = dtype(0.0)
         if shape_body[a] < 0 or shape_body[b] < 0:
             result = gravity_speed
         return result
@@ -110,9 +110,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def pair_near(
         world: int, a: int, b: int, shape_body: wp.array(dtype=int), bounding_sphere: wp.array2d(dtype=vec2),
-        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), margin: scalar, look_ahead: scalar,
-        gravity_speed: scalar,
-    ) -> scalar:  # fmt: skip
+        body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial), margin: dtype, look_ahead: dtype,
+        gravity_speed: dtype,
+    ) -> dtype:  # fmt: skip
         """Distance [m] within which the contacts of a pair are listed."""
         before = pair_speed(world, a, b, shape_body, bounding_sphere, body_v0) + pair_gravity_speed(
             a, b, shape_body, gravity_speed
@@ -123,8 +123,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def world_near(
         world: int, shape_body: wp.array(dtype=int), bounding_sphere: wp.array2d(dtype=vec2),
         body_v0: wp.array2d(dtype=spatial),
-        body_v1: wp.array2d(dtype=spatial), margin: scalar, look_ahead: scalar, gravity_speed: scalar,
-    ) -> scalar:  # fmt: skip
+        body_v1: wp.array2d(dtype=spatial), margin: dtype, look_ahead: dtype, gravity_speed: dtype,
+    ) -> dtype:  # fmt: skip
         """Distance [m] beyond which no pair of a world has listed contacts, at least ``pair_near`` of each pair."""
         before = approach_speed(world, shape_body, bounding_sphere, body_v0) + gravity_speed
         return margin + look_ahead * wp.max(before, approach_speed(world, shape_body, bounding_sphere, body_v1))

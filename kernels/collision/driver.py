@@ -29,7 +29,7 @@ __all__ = ["detect", "make"]
 def make(dtype: Any) -> types.SimpleNamespace:
     """The detection kernel for one precision."""
     p = precision(dtype)
-    scalar, vec3, spatial = p.scalar, p.vec3, p.spatial
+    vec3, spatial = p.vec3, p.spatial
     near_by = bounds.make(dtype)
     side = near_by.side
     collide = pair_table.functions(dtype, hulls=False)
@@ -45,7 +45,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # state in
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
-        first_pass: int, all_pairs: int, margin: scalar, look_ahead: wp.array(dtype=scalar), step: scalar, append: int,
+        first_pass: int, all_pairs: int, margin: dtype, look_ahead: wp.array(dtype=dtype), step: dtype, append: int,
         # in and out
         found: NearPairs,
         # out
@@ -56,7 +56,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             return
         extend = first_pass == 0 and all_pairs == 0 and found.repeat[world] == broad_phase.MORE
         gravity_speed = step * wp.length(gravity[world])
-        farthest = scalar(0.0)
+        farthest = dtype(0.0)
         if all_pairs != 0:
             farthest = near_by.world_near(
                 world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, look_ahead[world], gravity_speed
@@ -162,7 +162,7 @@ def detect(
     speed after the step counts if it is greater.
 
     Args:
-        dtype: ``wp.float32`` or ``wp.float64``; the type of everything called scalar here.
+        dtype: ``wp.float32`` or ``wp.float64``; the type of everything called dtype here.
         shapes: The struct ``Shapes`` of the model, see ``core/model_arrays.py``.
         gravity: Gravity [m/s^2], shape [worlds], vec3.
         body_q: Poses of the bodies in the world [m], shape [worlds, bodies], transform (position, quaternion xyzw).

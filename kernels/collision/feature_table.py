@@ -22,7 +22,7 @@ __all__ = ["make"]
 def make(dtype: Any) -> types.SimpleNamespace:
     """The structs ``FeatureTable`` and ``Side`` and writing functions for one precision."""
     p = precision(dtype)
-    scalar, vec3, mat33, mat63 = p.scalar, p.vec3, p.mat33, p.mat63
+    vec3, mat33, mat63 = p.vec3, p.mat33, p.mat63
     FeatureTable = features.make(dtype)
 
     @wp.struct
@@ -31,14 +31,14 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         shape: wp.int32  # index
         size: vec3  # see ShapeType [m]
-        radius: scalar  # of the rounding around the core (sphere: centre, capsule: axis, box: itself) [m]
+        radius: dtype  # of the rounding around the core (sphere: centre, capsule: axis, box: itself) [m]
         rotation: mat33  # shape frame to body frame
         position: vec3  # of the shape in the body frame [m]
 
     @wp.func
     def put(
         table: FeatureTable, world: int, n: int, a: Side, b: Side,
-        kind: int, a0: vec3, a1: vec3, b0: vec3, b1: vec3, weight: scalar,
+        kind: int, a0: vec3, a1: vec3, b0: vec3, b1: vec3, weight: dtype,
     ) -> int:  # fmt: skip
         """Write a contact of fixed share. Points and directions in shape frames. Returns the next free slot."""
         if n < table.kind.shape[1]:
@@ -51,7 +51,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 table.a1[world, n] = a.rotation * a1
             # two contacts that differ in the order of the shapes must not cancel
             if kind == POINT or kind == LINE:
-                table.sign[world, n] = wp.where(a.shape < b.shape, scalar(1.0), scalar(-1.0))
+                table.sign[world, n] = wp.where(a.shape < b.shape, dtype(1.0), dtype(-1.0))
             if kind >= CROSS:
                 table.b1[world, n] = b.rotation * b1
             table.radius_a[world, n] = a.radius
@@ -63,25 +63,25 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return n + 1
 
     @wp.func
-    def put_point(table: FeatureTable, world: int, n: int, a: Side, b: Side, a0: vec3, b0: vec3, weight: scalar) -> int:
+    def put_point(table: FeatureTable, world: int, n: int, a: Side, b: Side, a0: vec3, b0: vec3, weight: dtype) -> int:
         return put(table, world, n, a, b, POINT, a0, vec3(), b0, vec3(), weight)
 
     @wp.func
     def put_line(
-        table: FeatureTable, world: int, n: int, a: Side, b: Side, a0: vec3, a1: vec3, b0: vec3, weight: scalar
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, a0: vec3, a1: vec3, b0: vec3, weight: dtype
     ) -> int:
         return put(table, world, n, a, b, LINE, a0, a1, b0, vec3(), weight)
 
     @wp.func
     def put_plane(
-        table: FeatureTable, world: int, n: int, a: Side, b: Side, a0: vec3, a1: vec3, b0: vec3, weight: scalar
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, a0: vec3, a1: vec3, b0: vec3, weight: dtype
     ) -> int:
         return put(table, world, n, a, b, FLAT, a0, a1, b0, vec3(), weight)
 
     @wp.func
     def put_cross(
         table: FeatureTable, world: int, n: int, a: Side, b: Side,
-        a0: vec3, a1: vec3, b0: vec3, b1: vec3, sign: scalar, weight: scalar,
+        a0: vec3, a1: vec3, b0: vec3, b1: vec3, sign: dtype, weight: dtype,
     ) -> int:  # fmt: skip
         if n < table.kind.shape[1]:
             table.sign[world, n] = sign
@@ -90,7 +90,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def put_clip(
         table: FeatureTable, world: int, n: int, a: Side, b: Side,
-        a0: vec3, a1: vec3, a2: vec3, b0: vec3, b1: vec3, weight: scalar,
+        a0: vec3, a1: vec3, a2: vec3, b0: vec3, b1: vec3, weight: dtype,
     ) -> int:  # fmt: skip
         if n < table.kind.shape[1]:
             table.a2[world, n] = a.rotation * a2
@@ -107,14 +107,14 @@ def make(dtype: Any) -> types.SimpleNamespace:
         a1: vec3,
         b0: vec3,
         b1: vec3,
-        weight: scalar,
+        weight: dtype,
     ) -> int:
         return put(table, world, n, a, b, DROP, a0, a1, b0, b1, weight)
 
     @wp.func
     def put_rim(
         table: FeatureTable, world: int, n: int, a: Side, b: Side,
-        a0: vec3, a1: vec3, turn: vec3, b0: vec3, b1: vec3, weight: scalar,
+        a0: vec3, a1: vec3, turn: vec3, b0: vec3, b1: vec3, weight: dtype,
     ) -> int:  # fmt: skip
         """``turn`` = (cosine, sine, 0) of the angle about the axis b1 from the lowest point."""
         if n < table.kind.shape[1]:
@@ -133,16 +133,16 @@ def make(dtype: Any) -> types.SimpleNamespace:
             table.s1[world, n] = b.rotation * s1
 
     @wp.func
-    def face_listing_gap(lowest: scalar, size: scalar, margin: scalar) -> scalar:
+    def face_listing_gap(lowest: dtype, size: dtype, margin: dtype) -> dtype:
         """Gap [m] up to which the corners of a face are listed if the ``lowest`` of them is nearer than the margin."""
         gap = margin
         if lowest < margin:
-            gap = wp.max(margin, wp.max(lowest, scalar(0.0)) + scalar(FACE_TILT) * size)
+            gap = wp.max(margin, wp.max(lowest, dtype(0.0)) + dtype(FACE_TILT) * size)
         return gap
 
     @wp.func
     def lie_on_face(
-        table: FeatureTable, world: int, start: int, end: int, arm: scalar, roundness: scalar, size: scalar
+        table: FeatureTable, world: int, start: int, end: int, arm: dtype, roundness: dtype, size: dtype
     ):  # fmt: skip
         """Make the contacts start .. end - 1, as far as they were written, a patch; see ``contact/face_friction.py``.
 
@@ -169,7 +169,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def share_by_blend(
         table: FeatureTable, world: int, start: int, end: int, ref: Side, inc: Side, swapped: int,
         ref_point: vec3, ref_along: vec3, inc_point: vec3, inc_along: vec3, vertex: vec3,
-        sign: scalar, width: scalar, lowest: int,
+        sign: dtype, width: dtype, lowest: int,
     ):  # fmt: skip
         """Let the polygon in slots start .. end - 1 and the crossing of edges in slot ``end`` share the stiffness.
 
@@ -186,7 +186,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             w = inc.rotation * vertex + inc.position
             table.blend_edges[world, start] = mat63(
                 p[0], p[1], p[2], u[0], u[1], u[2], q[0], q[1], q[2], v[0], v[1], v[2], w[0], w[1], w[2],
-                sign, width, scalar(lowest),
+                sign, width, dtype(lowest),
             )  # fmt: skip
 
     return types.SimpleNamespace(

@@ -114,7 +114,7 @@ rim below, begin to follow the lowest point."""
 def make(dtype: Any) -> Any:
     """The struct ``FeatureTable`` for one precision: the arrays of ``Features`` as one argument of kernels."""
     p = precision(dtype)
-    scalar, vec3 = p.scalar, p.vec3
+    vec3 = p.vec3
 
     @wp.struct
     class FeatureTable:
@@ -130,10 +130,10 @@ def make(dtype: Any) -> Any:
         a2: wp.array2d(dtype=vec3)
         b0: wp.array2d(dtype=vec3)
         b1: wp.array2d(dtype=vec3)
-        radius_a: wp.array2d(dtype=scalar)
-        radius_b: wp.array2d(dtype=scalar)
-        sign: wp.array2d(dtype=scalar)
-        weight: wp.array2d(dtype=scalar)
+        radius_a: wp.array2d(dtype=dtype)
+        radius_b: wp.array2d(dtype=dtype)
+        sign: wp.array2d(dtype=dtype)
+        weight: wp.array2d(dtype=dtype)
         share: wp.array2d(dtype=wp.int32)
         share_plane: wp.array2d(dtype=wp.int32)
         s0: wp.array2d(dtype=vec3)
@@ -194,7 +194,7 @@ class Features:
             return wp.zeros(shape, dtype=wp.int32, device=device)
 
         def scalars() -> wp.array:
-            return wp.zeros(shape, dtype=p.scalar, device=device)
+            return wp.zeros(shape, dtype=p.dtype, device=device)
 
         def vectors() -> wp.array:
             return wp.zeros(shape, dtype=p.vec3, device=device)

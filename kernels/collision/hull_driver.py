@@ -26,7 +26,7 @@ __all__ = ["launch", "make"]
 def make(dtype: Any) -> types.SimpleNamespace:
     """The detection kernel of convex pairs for one precision."""
     p = precision(dtype)
-    scalar, vec3, spatial = p.scalar, p.vec3, p.spatial
+    vec3, spatial = p.vec3, p.spatial
     near_by = bounds.make(dtype)
     side = near_by.side
     hull = hulls.make(dtype)
@@ -40,7 +40,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def hull_of_shape(hs: Hulls, shape: int, kind: int, size: vec3) -> Hull:
-        scale = vec3(scalar(1.0), scalar(1.0), scalar(1.0))
+        scale = vec3(dtype(1.0), dtype(1.0), dtype(1.0))
         radius = size[0]
         inner = size[2]
         if kind == TYPE_BOX:
@@ -56,7 +56,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         # state in
         body_v0: wp.array2d(dtype=spatial), body_v1: wp.array2d(dtype=spatial),
         # options
-        first_pass: int, all_pairs: int, margin: scalar, look_ahead: wp.array(dtype=scalar), step: scalar,
+        first_pass: int, all_pairs: int, margin: dtype, look_ahead: wp.array(dtype=dtype), step: dtype,
         # in and out
         found: NearPairs,
         # out
@@ -67,7 +67,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             return
         extend = first_pass == 0 and all_pairs == 0 and found.repeat[world] == broad_phase.MORE
         gravity_speed = step * wp.length(gravity[world])
-        farthest = scalar(0.0)
+        farthest = dtype(0.0)
         if all_pairs != 0:
             farthest = near_by.world_near(
                 world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, look_ahead[world], gravity_speed
@@ -110,7 +110,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 a = side(shape_a, type_a, size_a, pose_a)
                 b = side(shape_b, type_b, size_b, pose_b)
                 hb = hull_of_shape(hs, shape_b, type_b, size_b)
-                if type_a == TYPE_PLANE and hb.rim > scalar(0.0):
+                if type_a == TYPE_PLANE and hb.rim > dtype(0.0):
                     n = collide.plane_cylinder(table, world, n, hs, a, b, hb, rotation, position, near)
                     room = wp.static(most.plane_cylinder)
                 elif type_a == TYPE_PLANE:
@@ -131,7 +131,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                             table, world, n, hs, a, b, ha, hb, rotation, position, near, best, face, best_b, face_b
                         )
                         if after > n:  # a patch is listed as a whole
-                            beyond = scalar(1.0e30)
+                            beyond = dtype(1.0e30)
                         n = after
                         room = wp.static(most.convex_convex)
             found.gap[world, i] = wp.max(beyond, near)

@@ -23,7 +23,7 @@ __all__ = ["make", "table"]
 def make(dtype: Any) -> types.SimpleNamespace:
     """Structs ``Hulls`` (all meshes) and ``Hull`` (one shape's) and functions of them, for one precision."""
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     simd = hulls_simd.make(dtype)
 
     @wp.struct
@@ -32,9 +32,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         shape_mesh: wp.array1d(dtype=wp.int32)
         vertices: wp.array1d(dtype=vec3)
-        shares: wp.array1d(dtype=scalar)
+        shares: wp.array1d(dtype=dtype)
         normals: wp.array1d(dtype=vec3)
-        offsets: wp.array1d(dtype=scalar)
+        offsets: wp.array1d(dtype=dtype)
         arms: wp.array1d(dtype=vec3)
         loop_start: wp.array1d(dtype=wp.int32)
         loop: wp.array1d(dtype=wp.int32)
@@ -43,10 +43,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
         vertex_start: wp.array1d(dtype=wp.int32)
         face_start: wp.array1d(dtype=wp.int32)
         edge_start: wp.array1d(dtype=wp.int32)
-        rim: wp.array1d(dtype=scalar)
-        vertex_rows: wp.array2d(dtype=scalar)
-        face_rows: wp.array2d(dtype=scalar)
-        edge_rows: wp.array2d(dtype=scalar)
+        rim: wp.array1d(dtype=dtype)
+        vertex_rows: wp.array2d(dtype=dtype)
+        face_rows: wp.array2d(dtype=dtype)
+        edge_rows: wp.array2d(dtype=dtype)
 
     @wp.struct
     class Hull:
@@ -60,12 +60,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
         edge_end: wp.int32
         scale: vec3
         scaled: wp.int32  # whether the scale is not 1
-        radius: scalar  # of a sphere about the origin that holds the hull [m]
-        inner: scalar  # of a sphere about the origin within the hull [m]
-        rim: scalar  # radius of the rims of the cylinder that the hull stands for [m], 0 for a polyhedron
+        radius: dtype  # of a sphere about the origin that holds the hull [m]
+        inner: dtype  # of a sphere about the origin within the hull [m]
+        rim: dtype  # radius of the rims of the cylinder that the hull stands for [m], 0 for a polyhedron
 
     @wp.func
-    def hull_of(hulls: Hulls, mesh: int, scale: vec3, radius: scalar, inner: scalar) -> Hull:
+    def hull_of(hulls: Hulls, mesh: int, scale: vec3, radius: dtype, inner: dtype) -> Hull:
         h = Hull()
         h.vertex = hulls.vertex_start[mesh]
         h.vertex_end = hulls.vertex_start[mesh + 1]
@@ -74,7 +74,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         h.edge = hulls.edge_start[mesh]
         h.edge_end = hulls.edge_start[mesh + 1]
         h.scale = scale
-        h.scaled = int(scale[0] != scalar(1.0) or scale[1] != scalar(1.0) or scale[2] != scalar(1.0))
+        h.scaled = int(scale[0] != dtype(1.0) or scale[1] != dtype(1.0) or scale[2] != dtype(1.0))
         h.radius = radius
         h.inner = inner
         h.rim = hulls.rim[mesh]
@@ -95,7 +95,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return hulls.loop_start[face + 1] - hulls.loop_start[face]
 
     @wp.func
-    def height(hulls: Hulls, h: Hull, face: int, x: vec3) -> scalar:
+    def height(hulls: Hulls, h: Hull, face: int, x: vec3) -> dtype:
         """Height of x over the plane of a face [m]. Only boxes are scaled, along their normals."""
         normal = hulls.normals[face]
         offset = hulls.offsets[face]
@@ -107,7 +107,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     def most_opposed(hulls: Hulls, h: Hull, direction: vec3) -> int:
         """The face whose normal is most opposed to a direction."""
         result = h.face
-        least = scalar(2.0)
+        least = dtype(2.0)
         for f in range(h.face, h.face_end):
             cosine = wp.dot(hulls.normals[f], direction)
             if cosine < least:
@@ -128,10 +128,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def inside(hulls: Hulls, h: Hull, x: vec3) -> bool:
         """Whether x lies in the hull."""
-        return simd.height(hulls.face_rows, h.face, h.face_end, h.scaled, h.scale, x) <= scalar(0.0)
+        return simd.height(hulls.face_rows, h.face, h.face_end, h.scaled, h.scale, x) <= dtype(0.0)
 
     @wp.func
-    def best_face(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, enough: scalar):
+    def best_face(hulls: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, enough: dtype):
         """Greatest separation [m] of b along the normals of a's faces, and the face.
 
         ``rotation``, ``position`` are the pose of b in the frame of a. Begins with the face that b's centre is highest
@@ -145,23 +145,23 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return found[0], a.face + int(found[1])
 
     @wp.func
-    def reaches(hulls: Hulls, h: Hull, start: vec3, end: vec3, distance: scalar):
+    def reaches(hulls: Hulls, h: Hull, start: vec3, end: vec3, distance: dtype):
         """Whether a segment meets the hull with all of its faces moved out by a distance, and the hull itself.
 
         The third result is the face that separates them, or the last one.
         """
         # without branches but for the end, as their outcomes are hard to predict
-        big = scalar(1.0e30)
-        low = scalar(0.0)
-        high = scalar(1.0)
-        low_in = scalar(0.0)
-        high_in = scalar(1.0)
+        big = dtype(1.0e30)
+        low = dtype(0.0)
+        high = dtype(1.0)
+        low_in = dtype(0.0)
+        high_in = dtype(1.0)
         along = end - start
         for f in range(h.face, h.face_end):
             first = height(hulls, h, f, start)
             rise = wp.dot(hulls.normals[f], along)
-            falls = rise < scalar(0.0)
-            rate = wp.where(rise == scalar(0.0), -big, scalar(-1.0) / rise)
+            falls = rise < dtype(0.0)
+            rate = wp.where(rise == dtype(0.0), -big, dtype(-1.0) / rise)
             at = (first - distance) * rate
             at_in = first * rate
             low = wp.max(low, wp.where(falls, at, -big))

@@ -38,29 +38,29 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ``rotation``, ``position`` [m] are the pose of b in the frame of a, ``n`` the next free slot.
     """
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     writer = feature_table.make(dtype)
     patch = box_faces.make(dtype)
     edges = box_edges.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
-    switch = wp.constant(scalar(SWITCH))
+    switch = wp.constant(dtype(SWITCH))
     # Sine of the angle below which two edges count as parallel: their common normal adds nothing to those of the faces.
-    parallel = wp.constant(scalar(0.01))
+    parallel = wp.constant(dtype(0.01))
 
     @wp.func
-    def sign_of(x: scalar) -> scalar:
-        result = scalar(1.0)
-        if x < scalar(0.0):
-            result = scalar(-1.0)
+    def sign_of(x: dtype) -> dtype:
+        result = dtype(1.0)
+        if x < dtype(0.0):
+            result = dtype(-1.0)
         return result
 
     @wp.func
     def box_box(
-        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: dtype
     ) -> int:
         seen = wp.transpose(rotation) * position  # centre of b from the centre of a, frame of b
-        best = scalar(-1.0e30)
-        best_b = scalar(-1.0e30)
+        best = dtype(-1.0e30)
+        best_b = dtype(-1.0e30)
         face = int(0)
         face_b = int(0)
         for i in range(3):
@@ -80,7 +80,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if wp.max(best, best_b) >= margin:
             return n
 
-        best_edge = scalar(-1.0e30)
+        best_edge = dtype(-1.0e30)
         edge_a = int(-1)
         edge_b = int(-1)
         for i in range(3):
@@ -115,7 +115,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             end = patch.face_patch(table, world, n, a, b, rotation, position, face, sign_of(position[face]), margin)
         if end < 0:
             end = n
-            if wp.max(wp.max(best, best_b), best_edge) > scalar(0.0):
+            if wp.max(wp.max(best, best_b), best_edge) > dtype(0.0):
                 end = edges.closest_edges(table, world, n, a, b, rotation, position, margin)
             elif edge_a >= 0:
                 end = edges.edge_pair(table, world, n, a, b, rotation, position, edge_a, edge_b)

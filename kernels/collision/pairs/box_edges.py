@@ -21,15 +21,15 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ``rotation``, ``position`` [m] are the pose of b in the frame of a, ``n`` the next free slot.
     """
     p = precision(dtype)
-    scalar, vec2, vec3, mat33 = p.scalar, p.vec2, p.vec3, p.mat33
+    vec2, vec3, mat33 = p.vec2, p.vec3, p.mat33
     writer = feature_table.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
-    parallel = wp.constant(scalar(p.epsilon))  # squared sine
+    parallel = wp.constant(dtype(p.epsilon))  # squared sine
 
     @wp.func
     def unit(i: int) -> vec3:
         v = vec3()
-        v[i] = scalar(1.0)
+        v[i] = dtype(1.0)
         return v
 
     @wp.func
@@ -43,7 +43,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         for k in range(3):
             if k != edge:
                 v[k] = size[k]
-                if direction[k] < scalar(0.0):
+                if direction[k] < dtype(0.0):
                     v[k] = -size[k]
         return v
 
@@ -54,13 +54,13 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ) -> int:  # fmt: skip
         """Contact of the edges along ``edge_a`` and ``edge_b`` that face each other, which may overlap."""
         normal = wp.cross(unit(edge_a), column(rotation, edge_b))
-        sign = scalar(1.0)
-        if wp.dot(normal, position) < scalar(0.0):
-            sign = scalar(-1.0)
+        sign = dtype(1.0)
+        if wp.dot(normal, position) < dtype(0.0):
+            sign = dtype(-1.0)
         normal = normal * sign
         on_a = support(a.size, normal, edge_a)
         on_b = support(b.size, wp.transpose(rotation) * (-normal), edge_b)
-        return writer.put_cross(table, world, n, a, b, on_a, unit(edge_a), on_b, unit(edge_b), sign, scalar(1.0))
+        return writer.put_cross(table, world, n, a, b, on_a, unit(edge_a), on_b, unit(edge_b), sign, dtype(1.0))
 
     @wp.func
     def edge_middle(size: vec3, edge: int, which: int) -> vec3:
@@ -68,12 +68,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
         v = vec3()
         one = (edge + 1) % 3
         two = (edge + 2) % 3
-        v[one] = size[one] * scalar(1 - 2 * (which & 1))
-        v[two] = size[two] * scalar(1 - (which & 2))
+        v[one] = size[one] * dtype(1 - 2 * (which & 1))
+        v[two] = size[two] * dtype(1 - (which & 2))
         return v
 
     @wp.func
-    def closest_parameters(between: vec3, u: vec3, v: vec3, half_u: scalar, half_v: scalar) -> vec2:
+    def closest_parameters(between: vec3, u: vec3, v: vec3, half_u: dtype, half_v: dtype) -> vec2:
         """Closest points of two segments about their middles; ``between`` runs from the middle of v to that of u."""
         cosine = wp.dot(u, v)
         cross = wp.cross(u, v)
@@ -89,10 +89,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def closest_edges(
-        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: dtype
     ) -> int:
         """Contact at the closest points of the edges of two separate boxes."""
-        nearest = scalar(1.0e30)
+        nearest = dtype(1.0e30)
         best_a = int(0)
         best_b = int(0)
         for i in range(12):
@@ -125,16 +125,16 @@ def make(dtype: Any) -> types.SimpleNamespace:
         inner_b = wp.abs(st[1]) < half_b
         cross = wp.cross(u, v)
         if inner_a and inner_b and wp.dot(cross, cross) > parallel:
-            sign = scalar(1.0)
-            if wp.dot(cross, between) > scalar(0.0):
-                sign = scalar(-1.0)
-            n = writer.put_cross(table, world, n, a, b, on_a, u, on_b, unit(edge_b), sign, scalar(1.0))
+            sign = dtype(1.0)
+            if wp.dot(cross, between) > dtype(0.0):
+                sign = dtype(-1.0)
+            n = writer.put_cross(table, world, n, a, b, on_a, u, on_b, unit(edge_b), sign, dtype(1.0))
         elif inner_a:
-            n = writer.put_line(table, world, n, a, b, on_a, u, point_b, scalar(1.0))
+            n = writer.put_line(table, world, n, a, b, on_a, u, point_b, dtype(1.0))
         elif inner_b:
-            n = writer.put_line(table, world, n, b, a, on_b, unit(edge_b), point_a, scalar(1.0))
+            n = writer.put_line(table, world, n, b, a, on_b, unit(edge_b), point_a, dtype(1.0))
         else:
-            n = writer.put_point(table, world, n, a, b, point_a, point_b, scalar(1.0))
+            n = writer.put_point(table, world, n, a, b, point_a, point_b, dtype(1.0))
         return n
 
     return types.SimpleNamespace(

@@ -34,10 +34,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
     of its corners are beyond the margin.
     """
     p = precision(dtype)
-    scalar, vec2, vec3, mat33 = p.scalar, p.vec2, p.vec3, p.mat33
+    vec2, vec3, mat33 = p.vec2, p.vec3, p.mat33
     writer = feature_table.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
-    relative_tolerance = wp.constant(scalar(p.epsilon**0.5))
+    relative_tolerance = wp.constant(dtype(p.epsilon**0.5))
     most = wp.constant(POLYGON_CORNERS)  # two rectangles meet in no more; a further corner would repeat one of them
 
     @wp.struct
@@ -45,29 +45,29 @@ def make(dtype: Any) -> types.SimpleNamespace:
         """The two faces: reference in its own frame, incident in its own frame and as seen from the reference."""
 
         face: wp.int32
-        sign: scalar
+        sign: dtype
         x: wp.int32  # the reference face's two axes; (x, y) are coordinates in its plane
         y: wp.int32
         half: vec2  # half extents along them [m]
         normal: vec3  # reference frame
         incident: wp.int32
-        incident_sign: scalar
+        incident_sign: dtype
         first: wp.int32  # the incident face's two axes, ordered so that its vertices go round counter-clockwise
         second: wp.int32
         centre: vec3  # of the incident face, reference frame [m]
         along_first: vec3  # half edges, reference frame [m]
         along_second: vec3
         slope: vec2  # change of the incident plane's height with x and y
-        tolerance: scalar  # [m]
+        tolerance: dtype  # [m]
 
     @wp.func
-    def unit(i: int, length: scalar) -> vec3:
+    def unit(i: int, length: dtype) -> vec3:
         v = vec3()
         v[i] = length
         return v
 
     @wp.func
-    def choose(ref: Side, inc: Side, rotation: mat33, position: vec3, face: int, sign: scalar) -> Faces:
+    def choose(ref: Side, inc: Side, rotation: mat33, position: vec3, face: int, sign: dtype) -> Faces:
         """Find the incident face, the one most opposed to the reference face, and its outline."""
         f = Faces()
         f.face = face
@@ -81,9 +81,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if wp.abs(rotation[face, k]) > wp.abs(rotation[face, j]):
                 j = k
         f.incident = j
-        f.incident_sign = scalar(1.0)
-        if sign * rotation[face, j] > scalar(0.0):
-            f.incident_sign = scalar(-1.0)
+        f.incident_sign = dtype(1.0)
+        if sign * rotation[face, j] > dtype(0.0):
+            f.incident_sign = dtype(-1.0)
         f.first = (j + 1) % 3
         f.second = (j + 2) % 3
         out = vec3(rotation[0, j], rotation[1, j], rotation[2, j])
@@ -92,7 +92,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         two = vec3(rotation[0, f.second], rotation[1, f.second], rotation[2, f.second]) * inc.size[f.second]
         f.along_first = one
         f.along_second = two
-        if one[f.x] * two[f.y] - one[f.y] * two[f.x] < scalar(0.0):
+        if one[f.x] * two[f.y] - one[f.y] * two[f.x] < dtype(0.0):
             swap = f.first
             f.first = f.second
             f.second = swap
@@ -105,11 +105,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def vertex_signs(m: int) -> vec2:
         """Signs of the incident face's vertex m, counter-clockwise: ++, -+, --, +-."""
-        s = vec2(scalar(1.0), scalar(1.0))
+        s = vec2(dtype(1.0), dtype(1.0))
         if m == 1 or m == 2:
-            s[0] = scalar(-1.0)
+            s[0] = dtype(-1.0)
         if m >= 2:
-            s[1] = scalar(-1.0)
+            s[1] = dtype(-1.0)
         return s
 
     @wp.func
@@ -127,9 +127,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return v
 
     @wp.func
-    def beyond(f: Faces, side: int, v: vec3) -> scalar:
+    def beyond(f: Faces, side: int, v: vec3) -> dtype:
         """Distance of v outside of a side of the reference face [m]. Sides counter-clockwise: +x, +y, -x, -y."""
-        d = scalar(0.0)
+        d = dtype(0.0)
         if side == 0:
             d = v[f.x] - f.half[0]
         elif side == 1:
@@ -146,14 +146,14 @@ def make(dtype: Any) -> types.SimpleNamespace:
         axis = f.x
         if (side & 1) == 1:
             axis = f.y
-        outward = unit(axis, scalar(1 - (side & 2)))
+        outward = unit(axis, dtype(1 - (side & 2)))
         on_edge = f.normal * ref.size[f.face] + outward * ref.size[axis]
         along = f.first
         if (m & 1) == 1:
             along = f.second
         start = vertex_in_own(f, inc, m)
         return writer.put_clip(
-            table, world, n, ref, inc, on_edge, f.normal, outward, start, unit(along, scalar(1.0)), scalar(1.0)
+            table, world, n, ref, inc, on_edge, f.normal, outward, start, unit(along, dtype(1.0)), dtype(1.0)
         )
 
     @wp.func
@@ -180,7 +180,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         return wp.abs(dx * by - dy * bx) <= area + slack and wp.abs(ax * dy - ay * dx) <= area + slack
 
     @wp.func
-    def drop_height(f: Faces, ref: Side, v: vec2) -> scalar:
+    def drop_height(f: Faces, ref: Side, v: vec2) -> dtype:
         """Height of the incident plane over the reference face at v [m]."""
         at = f.centre[f.face] + f.slope[0] * (v[0] - f.centre[f.x]) + f.slope[1] * (v[1] - f.centre[f.y])
         return f.sign * at - ref.size[f.face]
@@ -192,23 +192,23 @@ def make(dtype: Any) -> types.SimpleNamespace:
         at[f.x] = v[0]
         at[f.y] = v[1]
         out = unit(f.incident, f.incident_sign)
-        return writer.put_drop(table, world, n, ref, inc, at, f.normal, out * inc.size[f.incident], out, scalar(1.0))
+        return writer.put_drop(table, world, n, ref, inc, at, f.normal, out * inc.size[f.incident], out, dtype(1.0))
 
     @wp.func
     def face_patch(
         table: FeatureTable, world: int, n: int, ref: Side, inc: Side,
-        rotation: mat33, position: vec3, face: int, sign: scalar, margin: scalar,
+        rotation: mat33, position: vec3, face: int, sign: dtype, margin: dtype,
     ) -> int:  # fmt: skip
         f = choose(ref, inc, rotation, position, face, sign)
         start = n
-        nearest = scalar(1.0e30)
+        nearest = dtype(1.0e30)
         left = int(-1)  # the side through which the outline last left the reference face
         for turn in range(8):  # once round to learn where the outline leaves last, once round to write
             m = turn & 3
             v = vertex_in_reference(f, m)
             w = vertex_in_reference(f, (m + 1) & 3)
-            enter = scalar(0.0)
-            leave = scalar(1.0)
+            enter = dtype(0.0)
+            leave = dtype(1.0)
             enter_side = int(-1)
             leave_side = int(-1)
             out = bool(False)
@@ -219,15 +219,15 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     if dw > f.tolerance:
                         out = True
                     else:
-                        t = scalar(1.0)
-                        if dw < scalar(0.0):
+                        t = dtype(1.0)
+                        if dw < dtype(0.0):
                             t = dv / (dv - dw)
                         if t > enter:
                             enter = t
                             enter_side = side
                 elif dw > f.tolerance:
-                    t = scalar(0.0)
-                    if dv < scalar(0.0):
+                    t = dtype(0.0)
+                    if dv < dtype(0.0):
                         t = dv / (dv - dw)
                     if t < leave:
                         leave = t
@@ -241,7 +241,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                             nearest = wp.min(nearest, f.sign * v[face] - ref.size[face])
                             n = writer.put_plane(
                                 table, world, n, ref, inc, f.normal * ref.size[face], f.normal,
-                                vertex_in_own(f, inc, m), scalar(1.0),
+                                vertex_in_own(f, inc, m), dtype(1.0),
                             )  # fmt: skip
                     else:
                         if left >= 0:
@@ -250,7 +250,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                                 if covered(f, between) and n - start < most:
                                     nearest = wp.min(nearest, drop_height(f, ref, between))
                                     n = put_drop(table, world, n, ref, inc, f, between)
-                        if enter < scalar(1.0) and n - start < most:
+                        if enter < dtype(1.0) and n - start < most:
                             at = v + (w - v) * enter
                             nearest = wp.min(nearest, f.sign * at[face] - ref.size[face])
                             n = put_clip(table, world, n, ref, inc, f, m, enter_side)

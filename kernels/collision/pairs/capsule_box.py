@@ -40,23 +40,23 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ``rotation``, ``position`` [m] are the pose of b, the box, in the frame of a, ``n`` the next free slot.
     """
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     writer = feature_table.make(dtype)
     point_contacts = sphere.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
     # Sine of an angle below which an axis is parallel: the place where it crosses a plane would be lost in rounding.
-    parallel = wp.constant(scalar(p.epsilon**0.5))
-    line_arm = wp.constant(scalar(LINE_ARM))
+    parallel = wp.constant(dtype(p.epsilon**0.5))
+    line_arm = wp.constant(dtype(LINE_ARM))
 
     @wp.func
-    def sign_of(x: scalar) -> scalar:
-        result = scalar(1.0)
-        if x < scalar(0.0):
-            result = scalar(-1.0)
+    def sign_of(x: dtype) -> dtype:
+        result = dtype(1.0)
+        if x < dtype(0.0):
+            result = dtype(-1.0)
         return result
 
     @wp.func
-    def unit(i: int, length: scalar) -> vec3:
+    def unit(i: int, length: dtype) -> vec3:
         v = vec3()
         v[i] = length
         return v
@@ -71,7 +71,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         )
 
     @wp.func
-    def closest_on_axis(centre: vec3, u: vec3, length: scalar, half: vec3) -> scalar:
+    def closest_on_axis(centre: vec3, u: vec3, length: dtype, half: vec3) -> dtype:
         """Parameter in [-length, length] of the point of the axis that is closest to the box [m].
 
         The squared distance is convex, and its derivative along the axis is piecewise linear, with a change
@@ -81,37 +81,37 @@ def make(dtype: Any) -> types.SimpleNamespace:
         high = length
         slope_low = wp.dot(u, offset_from_box(centre + u * low, half))
         slope_high = wp.dot(u, offset_from_box(centre + u * high, half))
-        if slope_low > scalar(0.0):
+        if slope_low > dtype(0.0):
             return low
-        if slope_high < scalar(0.0):
+        if slope_high < dtype(0.0):
             return high
         for k in range(6):
             i = k >> 1
             if wp.abs(u[i]) > parallel:
-                t = (scalar(1 - 2 * (k & 1)) * half[i] - centre[i]) / u[i]
+                t = (dtype(1 - 2 * (k & 1)) * half[i] - centre[i]) / u[i]
                 if t > low and t < high:
                     slope = wp.dot(u, offset_from_box(centre + u * t, half))
-                    if slope < scalar(0.0):
+                    if slope < dtype(0.0):
                         low = t
                         slope_low = slope
-                    elif slope > scalar(0.0):
+                    elif slope > dtype(0.0):
                         high = t
                         slope_high = slope
                     else:  # flat here: the axis runs inside the box, and any interpolation would miss that
                         return t
         if slope_high > slope_low:
             return low - slope_low * (high - low) / (slope_high - slope_low)
-        return scalar(0.5) * (low + high)
+        return dtype(0.5) * (low + high)
 
     @wp.func
     def over_face(
         table: FeatureTable, world: int, n: int, box: Side, capsule: Side,
-        centre: vec3, u: vec3, t: scalar, cut: int, cut_sign: scalar, face: int, face_sign: scalar,
-        margin: scalar, weight: scalar, share: int,
+        centre: vec3, u: vec3, t: dtype, cut: int, cut_sign: dtype, face: int, face_sign: dtype,
+        margin: dtype, weight: dtype, share: int,
     ) -> int:  # fmt: skip
         """The point t of the axis over a face: an end of the axis (cut < 0), or where side plane ``cut`` cuts it."""
         if face_sign * (centre[face] + u[face] * t) - box.size[face] - capsule.radius < margin:
-            axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+            axis = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
             normal = unit(face, face_sign)
             origin = normal * box.size[face]
             if cut < 0:
@@ -126,10 +126,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def along_edge(
         table: FeatureTable, world: int, n: int, box: Side, capsule: Side,
-        centre: vec3, u: vec3, corner: vec3, edge: int, side: scalar, rotation: mat33, position: vec3, margin: scalar,
+        centre: vec3, u: vec3, corner: vec3, edge: int, side: dtype, rotation: mat33, position: vec3, margin: dtype,
     ) -> int:  # fmt: skip
         """One of two contacts along an edge: its vertex on this side, or the end of the axis on this side."""
-        axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        axis = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
         length = capsule.size[1]
         t = side * sign_of(u[edge]) * length
         end = centre + u * t
@@ -142,27 +142,27 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if wp.length(end - foot) < wp.length(vertex - centre - u * s):
             if wp.length(end - foot) - capsule.radius < margin:
                 if wp.abs(end[edge]) < box.size[edge]:
-                    foot[edge] = scalar(0.0)
-                    direction = unit(edge, scalar(1.0))
-                    n = writer.put_line(table, world, n, box, capsule, foot, direction, axis * t, scalar(0.5))
+                    foot[edge] = dtype(0.0)
+                    direction = unit(edge, dtype(1.0))
+                    n = writer.put_line(table, world, n, box, capsule, foot, direction, axis * t, dtype(0.5))
                 else:
-                    n = writer.put_point(table, world, n, box, capsule, foot, axis * t, scalar(0.5))
+                    n = writer.put_point(table, world, n, box, capsule, foot, axis * t, dtype(0.5))
             if n > start:
-                direction = unit(edge, scalar(1.0))
+                direction = unit(edge, dtype(1.0))
                 writer.share_by_angle(table, world, start, box, capsule, SHARE_PARALLEL, 0, direction, axis)
         else:
             at = rotation * vertex + position
-            n = point_contacts.point_segment(table, world, n, capsule, box, at, vertex, margin, scalar(0.5))
+            n = point_contacts.point_segment(table, world, n, capsule, box, at, vertex, margin, dtype(0.5))
             if n > start:
-                direction = unit(edge, scalar(1.0))
+                direction = unit(edge, dtype(1.0))
                 writer.share_by_angle(table, world, start, capsule, box, SHARE_PARALLEL, 0, axis, direction)
         return n
 
     @wp.func
     def capsule_box(
-        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: dtype
     ) -> int:
-        axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        axis = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
         half = b.size
         length = a.size[1]
         centre = wp.transpose(rotation) * (-position)  # of the capsule, frame of the box
@@ -178,7 +178,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         face = int(0)
         edge = int(-1)  # along which the closest edge runs; the one most along the axis if a vertex is closest
         deep = distance < parallel * wp.length(half)
-        best = scalar(-1.0e30)
+        best = dtype(-1.0e30)
         for i in range(3):
             lean = wp.abs(e[i])
             if deep:
@@ -186,7 +186,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if lean > best:
                 best = lean
                 face = i
-            if e[i] != scalar(0.0):
+            if e[i] != dtype(0.0):
                 outside += 1
             else:
                 edge = i
@@ -221,8 +221,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     empty = int(1)
         if low > high:
             empty = int(1)
-        low_sign = scalar(1.0)
-        high_sign = scalar(1.0)
+        low_sign = dtype(1.0)
+        high_sign = dtype(1.0)
         if low_cut >= 0:
             low_sign = -sign_of(u[low_cut])
         if high_cut >= 0:
@@ -230,40 +230,40 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         # The closest points.
         if deep:
-            if face_sign * u[face] > scalar(0.0):
+            if face_sign * u[face] > dtype(0.0):
                 n = over_face(
                     table, world, n, b, a, centre, u, low, low_cut, low_sign, face, face_sign,
-                    margin, scalar(1.0), SHARE_CROSSED,
+                    margin, dtype(1.0), SHARE_CROSSED,
                 )  # fmt: skip
             else:
                 n = over_face(
                     table, world, n, b, a, centre, u, high, high_cut, high_sign, face, face_sign,
-                    margin, scalar(1.0), SHARE_CROSSED,
+                    margin, dtype(1.0), SHARE_CROSSED,
                 )  # fmt: skip
         else:
             start = n
             box_first = int(1)
             if wp.abs(t) >= length:
-                n = point_contacts.point_box(table, world, n, b, a, x, axis * t, margin, scalar(1.0))
+                n = point_contacts.point_box(table, world, n, b, a, x, axis * t, margin, dtype(1.0))
             elif outside == 2:
-                direction = unit(edge, scalar(1.0))
+                direction = unit(edge, dtype(1.0))
                 normal = wp.cross(direction, u)
                 if wp.length(normal) > parallel:
                     foot = x - e
-                    foot[edge] = scalar(0.0)
+                    foot[edge] = dtype(0.0)
                     sign = sign_of(wp.dot(normal, e))
-                    n = writer.put_cross(table, world, n, b, a, foot, direction, vec3(), axis, sign, scalar(1.0))
+                    n = writer.put_cross(table, world, n, b, a, foot, direction, vec3(), axis, sign, dtype(1.0))
             elif outside == 3:
                 vertex = x - e
                 box_first = int(0)
                 at = rotation * vertex + position
-                n = point_contacts.point_segment(table, world, n, a, b, at, vertex, margin, scalar(1.0))
+                n = point_contacts.point_segment(table, world, n, a, b, at, vertex, margin, dtype(1.0))
             if n > start:
                 plane = int(1)
                 on_box = unit(face, face_sign)
                 if empty == 1 and outside > 1:
                     plane = int(0)
-                    on_box = unit(edge, scalar(1.0))
+                    on_box = unit(edge, dtype(1.0))
                 if box_first == 1:
                     writer.share_by_angle(table, world, start, b, a, SHARE_CROSSED, plane, on_box, axis)
                 else:
@@ -276,17 +276,17 @@ def make(dtype: Any) -> types.SimpleNamespace:
             listing_gap = writer.face_listing_gap(lowest - half[face] - a.radius, length, margin)
             n = over_face(
                 table, world, n, b, a, centre, u, low, low_cut, low_sign, face, face_sign,
-                listing_gap, scalar(0.5), SHARE_PARALLEL,
+                listing_gap, dtype(0.5), SHARE_PARALLEL,
             )  # fmt: skip
             n = over_face(
                 table, world, n, b, a, centre, u, high, high_cut, high_sign, face, face_sign,
-                listing_gap, scalar(0.5), SHARE_PARALLEL,
+                listing_gap, dtype(0.5), SHARE_PARALLEL,
             )  # fmt: skip
-            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), length)
+            writer.lie_on_face(table, world, ends, n, line_arm, dtype(1.0), length)
         elif outside > 1:
             corner = x - e
-            n = along_edge(table, world, n, b, a, centre, u, corner, edge, scalar(1.0), rotation, position, margin)
-            n = along_edge(table, world, n, b, a, centre, u, corner, edge, scalar(-1.0), rotation, position, margin)
+            n = along_edge(table, world, n, b, a, centre, u, corner, edge, dtype(1.0), rotation, position, margin)
+            n = along_edge(table, world, n, b, a, centre, u, corner, edge, dtype(-1.0), rotation, position, margin)
         return n
 
     return types.SimpleNamespace(capsule_box=capsule_box)

@@ -27,20 +27,20 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ``rotation``, ``position`` [m] are the pose of b in the frame of a, ``n`` the next free slot.
     """
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     writer = feature_table.make(dtype)
     point_contacts = sphere.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
     # Below this squared sine of the angle the common normal is lost in rounding; its weight is zero there.
-    parallel = wp.constant(scalar(p.epsilon))
+    parallel = wp.constant(dtype(p.epsilon))
 
     @wp.func
     def end_contact(
         table: FeatureTable, world: int, n: int, capsule: Side, other: Side,
-        at: vec3, own: vec3, margin: scalar, weight: scalar, share: int,
+        at: vec3, own: vec3, margin: dtype, weight: dtype, share: int,
     ) -> int:  # fmt: skip
         """An end of ``other``'s axis against the capsule's axis, weighted by the angle of the axes."""
-        axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        axis = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
         end = point_contacts.point_segment(table, world, n, capsule, other, at, own, margin, weight)
         if end > n:
             writer.share_by_angle(table, world, n, capsule, other, share, 0, axis, axis)
@@ -48,11 +48,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def capsule_capsule(
-        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: dtype
     ) -> int:
         half_a = a.size[1]
         half_b = b.size[1]
-        axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        axis = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
         u = vec3(rotation[0, 2], rotation[1, 2], rotation[2, 2])  # axis of b, frame of a
         back = wp.transpose(rotation)
 
@@ -63,28 +63,28 @@ def make(dtype: Any) -> types.SimpleNamespace:
             t = wp.clamp(u[2] * s + along, -half_b, half_b)
             s = wp.clamp(u[2] * t + position[2], -half_a, half_a)
             if wp.abs(t) >= half_b:
-                own = vec3(scalar(0.0), scalar(0.0), t)
-                n = end_contact(table, world, n, a, b, position + u * t, own, margin, scalar(1.0), SHARE_CROSSED)
+                own = vec3(dtype(0.0), dtype(0.0), t)
+                n = end_contact(table, world, n, a, b, position + u * t, own, margin, dtype(1.0), SHARE_CROSSED)
             elif wp.abs(s) >= half_a:
-                own = vec3(scalar(0.0), scalar(0.0), s)
-                n = end_contact(table, world, n, b, a, back * (own - position), own, margin, scalar(1.0), SHARE_CROSSED)
+                own = vec3(dtype(0.0), dtype(0.0), s)
+                n = end_contact(table, world, n, b, a, back * (own - position), own, margin, dtype(1.0), SHARE_CROSSED)
             else:
                 height = wp.dot(wp.cross(axis, u), position) / wp.sqrt(sine2)
                 if wp.abs(height) - a.radius - b.radius < margin:
-                    sign = scalar(1.0)
-                    if height < scalar(0.0):
-                        sign = scalar(-1.0)
-                    n = writer.put_cross(table, world, n, a, b, vec3(), axis, vec3(), axis, sign, scalar(1.0))
+                    sign = dtype(1.0)
+                    if height < dtype(0.0):
+                        sign = dtype(-1.0)
+                    n = writer.put_cross(table, world, n, a, b, vec3(), axis, vec3(), axis, sign, dtype(1.0))
                     writer.share_by_angle(table, world, n - 1, a, b, SHARE_CROSSED, 0, axis, axis)
 
         for i in range(2):
-            side = scalar(1 - 2 * i)
-            end_a = vec3(scalar(0.0), scalar(0.0), side * half_a)
-            end_b = vec3(scalar(0.0), scalar(0.0), side * half_b)
+            side = dtype(1 - 2 * i)
+            end_a = vec3(dtype(0.0), dtype(0.0), side * half_a)
+            end_b = vec3(dtype(0.0), dtype(0.0), side * half_b)
             at_a = back * (end_a - position)
             at_b = position + u * end_b[2]
-            n = end_contact(table, world, n, b, a, at_a, end_a, margin, scalar(0.5), SHARE_PARALLEL)
-            n = end_contact(table, world, n, a, b, at_b, end_b, margin, scalar(0.5), SHARE_PARALLEL)
+            n = end_contact(table, world, n, b, a, at_a, end_a, margin, dtype(0.5), SHARE_PARALLEL)
+            n = end_contact(table, world, n, a, b, at_b, end_b, margin, dtype(0.5), SHARE_PARALLEL)
         return n
 
     return types.SimpleNamespace(capsule_capsule=capsule_capsule)

@@ -30,7 +30,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ``rotation``, ``position`` [m] are the pose of b, the hull, in the frame of a, ``n`` the next free slot.
     """
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
     point = hull_point.make(dtype)
@@ -38,8 +38,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
     closest_parameters = box_edges.make(dtype).closest_parameters
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
     # Sine of an angle below which an axis is parallel: the place where it crosses a plane would be lost in rounding.
-    parallel = wp.constant(scalar(p.epsilon**0.5))
-    line_arm = wp.constant(scalar(LINE_ARM))
+    parallel = wp.constant(dtype(p.epsilon**0.5))
+    line_arm = wp.constant(dtype(LINE_ARM))
 
     @wp.func
     def edge_direction(hs: Hulls, h: Hull, e: int) -> vec3:
@@ -48,11 +48,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def over_face(
         table: FeatureTable, world: int, n: int, hs: Hulls, side: Side, capsule: Side, h: Hull,
-        centre: vec3, u: vec3, t: scalar, cut: int, face: int, margin: scalar, weight: scalar, share: int,
+        centre: vec3, u: vec3, t: dtype, cut: int, face: int, margin: dtype, weight: dtype, share: int,
     ) -> int:  # fmt: skip
         """The point t of the axis over a face: an end of the axis (cut < 0), or where side plane ``cut`` cuts it."""
         if hull.height(hs, h, face, centre + u * t) - capsule.radius < margin:
-            axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+            axis = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
             normal = hs.normals[face]
             if cut < 0:
                 origin = hull.corner(hs, h, face, 0)
@@ -67,31 +67,31 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def along_edge(
         table: FeatureTable, world: int, n: int, hs: Hulls, side: Side, capsule: Side, h: Hull,
-        centre: vec3, u: vec3, vertex: vec3, other: vec3, rotation: mat33, position: vec3, margin: scalar,
+        centre: vec3, u: vec3, vertex: vec3, other: vec3, rotation: mat33, position: vec3, margin: dtype,
     ) -> int:  # fmt: skip
         """One of two contacts along an edge: its end ``vertex``, or the end of the axis on that side."""
-        axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        axis = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
         direction = wp.normalize(vertex - other)
         length = wp.length(vertex - other)
         t = capsule.size[1]
-        if wp.dot(u, direction) < scalar(0.0):
+        if wp.dot(u, direction) < dtype(0.0):
             t = -t
         end = centre + u * t
         along = wp.dot(end - other, direction)
-        foot = other + direction * wp.clamp(along, scalar(0.0), length)
+        foot = other + direction * wp.clamp(along, dtype(0.0), length)
         s = wp.clamp(wp.dot(vertex - centre, u), -capsule.size[1], capsule.size[1])
         start = n
         if wp.length(end - foot) < wp.length(vertex - centre - u * s):
             if wp.length(end - foot) - capsule.radius < margin:
-                if along > scalar(0.0) and along < length:
-                    n = writer.put_line(table, world, n, side, capsule, other, direction, axis * t, scalar(0.5))
+                if along > dtype(0.0) and along < length:
+                    n = writer.put_line(table, world, n, side, capsule, other, direction, axis * t, dtype(0.5))
                 else:
-                    n = writer.put_point(table, world, n, side, capsule, foot, axis * t, scalar(0.5))
+                    n = writer.put_point(table, world, n, side, capsule, foot, axis * t, dtype(0.5))
             if n > start:
                 writer.share_by_angle(table, world, start, side, capsule, SHARE_PARALLEL, 0, direction, axis)
         else:
             at = rotation * vertex + position
-            n = point_segment(table, world, n, capsule, side, at, vertex, margin, scalar(0.5))
+            n = point_segment(table, world, n, capsule, side, at, vertex, margin, dtype(0.5))
             if n > start:
                 writer.share_by_angle(table, world, start, capsule, side, SHARE_PARALLEL, 0, axis, direction)
         return n
@@ -99,9 +99,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def capsule_convex(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, h: Hull,
-        rotation: mat33, position: vec3, margin: scalar,
+        rotation: mat33, position: vec3, margin: dtype,
     ) -> int:  # fmt: skip
-        axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        axis = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
         length = a.size[1]
         centre = wp.transpose(rotation) * (-position)  # of the capsule, frame of the hull
         u = vec3(rotation[2, 0], rotation[2, 1], rotation[2, 2])  # its axis
@@ -124,7 +124,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             for e in range(h.edge, h.edge_end):
                 origin = hull.vertex(hs, h, hs.edges[e][0])
                 along = hull.vertex(hs, h, hs.edges[e][1]) - origin
-                half = scalar(0.5) * wp.length(along)
+                half = dtype(0.5) * wp.length(along)
                 v = wp.normalize(along)
                 middle = origin + v * half
                 st = closest_parameters(centre - middle, u, v, length, half)
@@ -149,7 +149,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         # The face that counts, and the edge: of a vertex the one most along the axis.
         face = h.face
-        best = scalar(-1.0e30)
+        best = dtype(-1.0e30)
         for f in range(h.face, h.face_end):
             if deep:
                 height = hull.height(hs, h, f, centre) - length * wp.abs(wp.dot(u, hs.normals[f]))
@@ -165,7 +165,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if what == ON_EDGE:
                 edge = index
             if what == ON_VERTEX:
-                most = scalar(-1.0)
+                most = dtype(-1.0)
                 for e in range(h.edge, h.edge_end):
                     if hs.edges[e][0] == index or hs.edges[e][1] == index:
                         cosine = wp.abs(wp.dot(edge_direction(hs, h, e), u))
@@ -191,7 +191,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 if -beyond / rate > low:
                     low = -beyond / rate
                     low_cut = k
-            elif beyond > scalar(0.0):
+            elif beyond > dtype(0.0):
                 empty = True
         if low > high:
             empty = True
@@ -201,29 +201,29 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if deep:
             cut = high_cut
             at = high
-            if wp.dot(u, hs.normals[face]) > scalar(0.0):
+            if wp.dot(u, hs.normals[face]) > dtype(0.0):
                 cut = low_cut
                 at = low
             n = over_face(
-                table, world, n, hs, b, a, h, centre, u, at, cut, face, margin, scalar(1.0), SHARE_CROSSED
+                table, world, n, hs, b, a, h, centre, u, at, cut, face, margin, dtype(1.0), SHARE_CROSSED
             )  # fmt: skip
         else:
             hull_first = bool(True)
             if wp.abs(t) >= length:
-                n = point.point_hull(table, world, n, hs, b, a, h, x, axis * t, margin, scalar(1.0))
+                n = point.point_hull(table, world, n, hs, b, a, h, x, axis * t, margin, dtype(1.0))
             elif what == ON_EDGE:
                 direction = edge_direction(hs, h, edge)
                 normal = wp.cross(direction, u)
                 if wp.length(normal) > parallel:
-                    sign = scalar(1.0)
-                    if wp.dot(normal, x - foot) < scalar(0.0):
-                        sign = scalar(-1.0)
+                    sign = dtype(1.0)
+                    if wp.dot(normal, x - foot) < dtype(0.0):
+                        sign = dtype(-1.0)
                     on_edge = hull.vertex(hs, h, hs.edges[edge][0])
-                    n = writer.put_cross(table, world, n, b, a, on_edge, direction, vec3(), axis, sign, scalar(1.0))
+                    n = writer.put_cross(table, world, n, b, a, on_edge, direction, vec3(), axis, sign, dtype(1.0))
             elif what == ON_VERTEX:
                 hull_first = False
                 at_vertex = rotation * foot + position
-                n = point_segment(table, world, n, a, b, at_vertex, foot, margin, scalar(1.0))
+                n = point_segment(table, world, n, a, b, at_vertex, foot, margin, dtype(1.0))
             if n > start:
                 plane = int(1)
                 on_hull = hs.normals[face]
@@ -241,12 +241,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
             lowest = wp.min(hull.height(hs, h, face, centre + u * low), hull.height(hs, h, face, centre + u * high))
             listing_gap = writer.face_listing_gap(lowest - a.radius, length, margin)
             n = over_face(
-                table, world, n, hs, b, a, h, centre, u, low, low_cut, face, listing_gap, scalar(0.5), SHARE_PARALLEL
+                table, world, n, hs, b, a, h, centre, u, low, low_cut, face, listing_gap, dtype(0.5), SHARE_PARALLEL
             )  # fmt: skip
             n = over_face(
-                table, world, n, hs, b, a, h, centre, u, high, high_cut, face, listing_gap, scalar(0.5), SHARE_PARALLEL
+                table, world, n, hs, b, a, h, centre, u, high, high_cut, face, listing_gap, dtype(0.5), SHARE_PARALLEL
             )  # fmt: skip
-            writer.lie_on_face(table, world, ends, n, line_arm, scalar(1.0), length)
+            writer.lie_on_face(table, world, ends, n, line_arm, dtype(1.0), length)
         elif what != ON_FACE and edge >= 0:
             one = hull.vertex(hs, h, hs.edges[edge][0])
             two = hull.vertex(hs, h, hs.edges[edge][1])

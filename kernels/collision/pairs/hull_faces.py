@@ -39,16 +39,16 @@ MOST_CORNERS = wp.constant(64)
 def make(dtype: Any) -> types.SimpleNamespace:
     """``face_patch(...) -> (n, part, lowest)`` for one precision; see there."""
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
     with_height = edge_blend.make(dtype).with_height
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
-    relative_tolerance = wp.constant(scalar(p.epsilon**0.5))
+    relative_tolerance = wp.constant(dtype(p.epsilon**0.5))
     codes = wp.types.vector(int(MOST_CORNERS), wp.int32)
-    values = wp.types.vector(int(MOST_CORNERS), scalar)
-    first_angle = wp.constant(scalar(0.1))  # [rad] off the first side, so that regular polygons do not tie
-    depth_weight = wp.constant(scalar(DEPTH_WEIGHT))
+    values = wp.types.vector(int(MOST_CORNERS), dtype)
+    first_angle = wp.constant(dtype(0.1))  # [rad] off the first side, so that regular polygons do not tie
+    depth_weight = wp.constant(dtype(DEPTH_WEIGHT))
     on_plane = wp.constant(0)
     on_side = wp.constant(1)
     on_reference = wp.constant(2)
@@ -60,9 +60,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         The most opposed of all faces need not hold that vertex, and then lies too high.
         """
         low = hull.vertex(hs, h, hull.lowest(hs, h, direction))
-        tolerance = -scalar(1.0e-5) * h.radius
+        tolerance = -dtype(1.0e-5) * h.radius
         result = h.face
-        least = scalar(2.0)
+        least = dtype(2.0)
         for f in range(h.face, h.face_end):
             cosine = wp.dot(hs.normals[f], direction)
             if cosine < least and hull.height(hs, h, f, low) > tolerance:
@@ -72,7 +72,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def covered(
-        hs: Hulls, inc: Hull, face: int, rotation: mat33, position: vec3, normal: vec3, x: vec3, tolerance: scalar
+        hs: Hulls, inc: Hull, face: int, rotation: mat33, position: vec3, normal: vec3, x: vec3, tolerance: dtype
     ) -> bool:
         """Whether x, seen along the reference face's normal, lies within the incident face."""
         count = hull.corners(hs, face)
@@ -100,7 +100,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if what == on_reference:
             return writer.put_drop(
                 table, world, n, ref, inc, origin, normal, hull.corner(hs, hi, incident, 0), hs.normals[incident],
-                scalar(1.0),
+                dtype(1.0),
             )  # fmt: skip
         start = hull.corner(hs, hi, incident, m)
         if what == on_side:
@@ -108,18 +108,18 @@ def make(dtype: Any) -> types.SimpleNamespace:
             end = hull.corner(hs, hi, incident, (m + count - 1) % count)
             return writer.put_clip(
                 table, world, n, ref, inc, origin, normal, hull.side_normal(hs, face, side), start,
-                wp.normalize(end - start), scalar(1.0),
+                wp.normalize(end - start), dtype(1.0),
             )  # fmt: skip
-        return writer.put_plane(table, world, n, ref, inc, origin, normal, start, scalar(1.0))
+        return writer.put_plane(table, world, n, ref, inc, origin, normal, start, dtype(1.0))
 
     @wp.func
-    def clip(hs: Hulls, hr: Hull, face: int, sides: int, v: vec3, w: vec3, tolerance: scalar):
+    def clip(hs: Hulls, hr: Hull, face: int, sides: int, v: vec3, w: vec3, tolerance: dtype):
         """Whether the segment from v to w meets a face's prism, the part of it inside, and the sides at its ends.
 
         A side is -1 where the segment begins or ends inside.
         """
-        enter = scalar(0.0)
-        leave = scalar(1.0)
+        enter = dtype(0.0)
+        leave = dtype(1.0)
         enter_side = int(-1)
         leave_side = int(-1)
         for side in range(sides):
@@ -129,15 +129,15 @@ def make(dtype: Any) -> types.SimpleNamespace:
             if dv > tolerance:
                 if dw > tolerance:
                     return False, enter, leave, enter_side, leave_side
-                t = scalar(1.0)
-                if dw < scalar(0.0):
+                t = dtype(1.0)
+                if dw < dtype(0.0):
                     t = dv / (dv - dw)
                 if t > enter:
                     enter = t
                     enter_side = side
             elif dw > tolerance:
-                t = scalar(0.0)
-                if dv < scalar(0.0):
+                t = dtype(0.0)
+                if dv < dtype(0.0):
                     t = dv / (dv - dw)
                 if t < leave:
                     leave = t
@@ -147,8 +147,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def face_patch(
         table: FeatureTable, world: int, n: int, hs: Hulls, ref: Side, inc: Side, hr: Hull, hi: Hull,
-        rotation: mat33, position: vec3, face: int, margin: scalar, separation: scalar, edges: scalar, part: scalar,
-        width: scalar,
+        rotation: mat33, position: vec3, face: int, margin: dtype, separation: dtype, edges: dtype, part: dtype,
+        width: dtype,
     ):  # fmt: skip
         """Write the polygon over ``face`` of the reference hull.
 
@@ -164,7 +164,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         incident = incident_face(hs, hi, wp.transpose(rotation) * normal)
         out = rotation * hs.normals[incident]
         slope = wp.dot(out, normal)
-        if slope > scalar(-0.05):  # the incident face stands on edge: no area to share
+        if slope > dtype(-0.05):  # the incident face stands on edge: no area to share
             return -1, part, int(0)
         tolerance = relative_tolerance * wp.min(hr.radius, hi.radius)
         along = wp.normalize(hull.corner(hs, hr, face, 1) - origin)
@@ -210,7 +210,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                                 x[size] = wp.dot(along, between - origin)
                                 y[size] = wp.dot(across, between - origin)
                                 size += 1
-                    if enter < scalar(1.0):
+                    if enter < dtype(1.0):
                         kind = on_side
                         first = v + (w - v) * enter
                 if kind >= 0 and size < MOST_CORNERS:
@@ -244,11 +244,11 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if size > POLYGON_CORNERS:
             keep = codes()
             for k in range(POLYGON_CORNERS):
-                turn_by = first_angle + scalar(k) * scalar(2.0 * math.pi) / scalar(POLYGON_CORNERS)
+                turn_by = first_angle + dtype(k) * dtype(2.0 * math.pi) / dtype(POLYGON_CORNERS)
                 cosine = wp.cos(turn_by)
                 sine = wp.sin(turn_by)
                 farthest = int(0)
-                most = scalar(-1.0e30)
+                most = dtype(-1.0e30)
                 for i in range(size):
                     extent = cosine * x[i] + sine * y[i] - depth_weight * z[i]
                     if extent > most:
@@ -264,7 +264,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                     z[kept] = z[i]
                     kept += 1
             size = kept
-        round_trip = scalar(0.0)
+        round_trip = dtype(0.0)
         for i in range(size):
             j = (i + 1) % size
             round_trip += wp.abs(x[j] - x[i]) + wp.abs(y[j] - y[i])
@@ -278,10 +278,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
         if edges > separation - width:
             part = with_height(part, edges, separation, height, width)
         elif height > separation + width:
-            part = scalar(1.0)
-        if part >= scalar(1.0):
+            part = dtype(1.0)
+        if part >= dtype(1.0):
             return -1, part, lowest
-        if height >= margin and part == scalar(0.0):
+        if height >= margin and part == dtype(0.0):
             return n, part, lowest
         start = n
         for i in range(size):

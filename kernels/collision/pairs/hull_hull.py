@@ -38,7 +38,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ``rotation``, ``position`` [m] are the pose of b in the frame of a, ``n`` the next free slot.
     """
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
     simd = hulls_simd.make(dtype)
@@ -46,10 +46,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
     hand = edge_blend.make(dtype)
     closest_parameters = box_edges.make(dtype).closest_parameters
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
-    switch = wp.constant(scalar(SWITCH))
+    switch = wp.constant(dtype(SWITCH))
     # Sine of the angle below which two edges count as parallel: their common normal adds nothing to those of the faces.
-    parallel = wp.constant(scalar(0.01))
-    parallel2 = wp.constant(scalar(p.epsilon))  # squared sine
+    parallel = wp.constant(dtype(0.01))
+    parallel2 = wp.constant(dtype(p.epsilon))  # squared sine
     edge_list = simd.edge_list  # counted from the hull's first
 
     @wp.func
@@ -66,7 +66,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def near_edges(
-        hs: Hulls, h: Hull, other: Hull, rotation: mat33, position: vec3, distance: scalar, toward: int
+        hs: Hulls, h: Hull, other: Hull, rotation: mat33, position: vec3, distance: dtype, toward: int
     ) -> edge_list:
         """The edges of h that come within about a distance of another hull; the last number is how many.
 
@@ -80,18 +80,18 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def put_edges(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
-        ea: int, eb: int, sign: scalar,
+        ea: int, eb: int, sign: dtype,
     ) -> int:  # fmt: skip
         u = edge_along(hs, ha, ea)
         v = edge_along(hs, hb, eb)
         return writer.put_cross(
-            table, world, n, a, b, edge_start(hs, ha, ea), u, edge_start(hs, hb, eb), v, sign, scalar(1.0)
+            table, world, n, a, b, edge_start(hs, ha, ea), u, edge_start(hs, hb, eb), v, sign, dtype(1.0)
         )
 
     @wp.func
     def segments(hs: Hulls, a: Hull, b: Hull, rotation: mat33, position: vec3, ea: int, eb: int):
         """Of two edges: middles (that of b in the frame of a), unit directions (b's in its own) and half lengths."""
-        half = scalar(0.5)
+        half = dtype(0.5)
         a0 = edge_start(hs, a, ea)
         a1 = edge_end(hs, a, ea)
         b0 = edge_start(hs, b, eb)
@@ -112,7 +112,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def closest_edges(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
-        rotation: mat33, position: vec3, margin: scalar, distance: scalar, face: int, face_b: int,
+        rotation: mat33, position: vec3, margin: dtype, distance: dtype, face: int, face_b: int,
     ) -> int:  # fmt: skip
         """The closest points of the edges of two separate hulls, of those within a distance of the other hull."""
         back = wp.transpose(rotation)
@@ -120,7 +120,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         near_b = near_edges(hs, hb, ha, rotation, position, distance, face)
         count_a = int(near_a[MOST_EDGES - 1])
         count_b = int(near_b[MOST_EDGES - 1])
-        nearest = scalar(1.0e30)
+        nearest = dtype(1.0e30)
         ea = int(-1)
         eb = int(-1)
         for i in range(count_a):
@@ -145,31 +145,31 @@ def make(dtype: Any) -> types.SimpleNamespace:
         inner_b = wp.abs(st[1]) < half_b
         cross = wp.cross(u, rotation * v)
         if inner_a and inner_b and wp.dot(cross, cross) > parallel2:
-            sign = scalar(1.0)
-            if wp.dot(cross, between) > scalar(0.0):
-                sign = scalar(-1.0)
-            n = writer.put_cross(table, world, n, a, b, on_a, u, on_b, v, sign, scalar(1.0))
+            sign = dtype(1.0)
+            if wp.dot(cross, between) > dtype(0.0):
+                sign = dtype(-1.0)
+            n = writer.put_cross(table, world, n, a, b, on_a, u, on_b, v, sign, dtype(1.0))
         elif inner_a:
-            n = writer.put_line(table, world, n, a, b, on_a, u, point_b, scalar(1.0))
+            n = writer.put_line(table, world, n, a, b, on_a, u, point_b, dtype(1.0))
         elif inner_b:
-            n = writer.put_line(table, world, n, b, a, on_b, v, point_a, scalar(1.0))
+            n = writer.put_line(table, world, n, b, a, on_b, v, point_a, dtype(1.0))
         else:
-            n = writer.put_point(table, world, n, a, b, point_a, point_b, scalar(1.0))
+            n = writer.put_point(table, world, n, a, b, point_a, point_b, dtype(1.0))
         return n
 
     @wp.func
-    def separation(hs: Hulls, ha: Hull, hb: Hull, rotation: mat33, position: vec3, enough: scalar):
+    def separation(hs: Hulls, ha: Hull, hb: Hull, rotation: mat33, position: vec3, enough: dtype):
         """Separation [m] along the line of the centres and the faces' normals, a lower bound on the distance.
 
         Ends at the first one of ``enough``. Then the greatest separations by faces of a and of b, with the faces.
         """
-        best = scalar(-1.0e30)
+        best = dtype(-1.0e30)
         best_b = best
         face = ha.face
         face_b = hb.face
         distance = wp.length(position)
         greatest = best
-        if distance > scalar(0.0):
+        if distance > dtype(0.0):
             d = position / distance
             e = wp.transpose(rotation) * d
             high = hull.vertex(hs, ha, hull.lowest(hs, ha, -d))
@@ -187,7 +187,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def convex_convex(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, ha: Hull, hb: Hull,
-        rotation: mat33, position: vec3, margin: scalar, best: scalar, face: int, best_b: scalar, face_b: int,
+        rotation: mat33, position: vec3, margin: dtype, best: dtype, face: int, best_b: dtype, face_b: int,
     ) -> int:  # fmt: skip
         """Contacts of two hulls whose ``separation`` is less than the margin."""
         back = wp.transpose(rotation)
@@ -195,9 +195,9 @@ def make(dtype: Any) -> types.SimpleNamespace:
         greatest = wp.max(best, best_b)
 
         # Overlapping hulls: the deciding edges come within the depth of the best face. Apart: within the margin.
-        slack = scalar(0.001) * wp.min(ha.inner, hb.inner)
-        distance = wp.max(margin, scalar(0.0)) + slack
-        overlap = greatest < scalar(0.0)
+        slack = dtype(0.001) * wp.min(ha.inner, hb.inner)
+        distance = wp.max(margin, dtype(0.0)) + slack
+        overlap = greatest < dtype(0.0)
         if overlap:
             distance = slack - greatest
         wider = distance
@@ -217,15 +217,15 @@ def make(dtype: Any) -> types.SimpleNamespace:
             return n
         # Hulls that overlap have an edge of one in the other, or one holds the other's centre. Where neither is so, the
         # axis that separates them may belong to edges too far apart to be tested; those near count.
-        apart = overlap and found[4] == scalar(0.0)
+        apart = overlap and found[4] == dtype(0.0)
         if apart:
             apart = not hull.inside(hs, ha, position) and not hull.inside(hs, hb, seen)
-        if apart and best_edge <= scalar(0.0):
+        if apart and best_edge <= dtype(0.0):
             return closest_edges(table, world, n, hs, a, b, ha, hb, rotation, position, margin, distance, face, face_b)
 
         width = switch * wp.min(ha.inner, hb.inner)
-        part_a = scalar(0.0)  # the edges' part of the stiffness, by the faces of a and of b
-        part_b = scalar(0.0)
+        part_a = dtype(0.0)  # the edges' part of the stiffness, by the faces of a and of b
+        part_b = dtype(0.0)
         if best_edge > wp.min(best, best_b):
             common = wp.normalize(wp.cross(edge_along(hs, ha, edge_a), rotation * edge_along(hs, hb, edge_b)))
             sine_a = wp.length(wp.cross(common, hs.normals[face]))
@@ -233,8 +233,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
             part_a = hand.by_face(best_edge, best, sine_a, width)
             part_b = hand.by_face(best_edge, best_b, sine_b, width)
         end = int(-1)
-        if wp.min(part_a, part_b) < scalar(1.0):
-            part = scalar(0.0)
+        if wp.min(part_a, part_b) < dtype(1.0):
+            part = dtype(0.0)
             lowest = int(0)
             turned = part_b < part_a or (part_b == part_a and best_b > best + width)
             for _attempt in range(1 + int(part_b == part_a and wp.abs(best_b - best) <= width)):
@@ -250,8 +250,8 @@ def make(dtype: Any) -> types.SimpleNamespace:
                             part_a, width,
                         )  # fmt: skip
                     turned = not turned
-            if end > n and part > scalar(0.0):
-                if best_edge <= scalar(0.0) or crosses(hs, ha, hb, rotation, position, edge_a, edge_b):
+            if end > n and part > dtype(0.0):
+                if best_edge <= dtype(0.0) or crosses(hs, ha, hb, rotation, position, edge_a, edge_b):
                     put_edges(table, world, end, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
                     pa = edge_start(hs, ha, edge_a)
                     pb = edge_start(hs, hb, edge_b)
@@ -268,23 +268,23 @@ def make(dtype: Any) -> types.SimpleNamespace:
                             table, world, n, end, b, a, 1, pb, v, pa, u, low, edge_sign, width, lowest
                         )
                     return end + 1
-                if part > scalar(0.5):  # the lines meet beyond the edges: their gap is less than the distance
+                if part > dtype(0.5):  # the lines meet beyond the edges: their gap is less than the distance
                     end = int(-1)
             if end >= 0:
                 return end
 
         # No such polygon: hulls that pass each other, or faces that hardly face each other.
         turned = best_b > best
-        if wp.max(greatest, best_edge) > scalar(0.0):
+        if wp.max(greatest, best_edge) > dtype(0.0):
             return closest_edges(table, world, n, hs, a, b, ha, hb, rotation, position, margin, distance, face, face_b)
         if best_edge > greatest - width:  # not all edges further inside were tested
             return put_edges(table, world, n, hs, a, b, ha, hb, edge_a, edge_b, edge_sign)
         if turned:
             low = hull.vertex(hs, ha, hull.lowest(hs, ha, rotation * hs.normals[face_b]))
             origin = hull.corner(hs, hb, face_b, 0)
-            return writer.put_plane(table, world, n, b, a, origin, hs.normals[face_b], low, scalar(1.0))
+            return writer.put_plane(table, world, n, b, a, origin, hs.normals[face_b], low, dtype(1.0))
         low = hull.vertex(hs, hb, hull.lowest(hs, hb, back * hs.normals[face]))
         origin = hull.corner(hs, ha, face, 0)
-        return writer.put_plane(table, world, n, a, b, origin, hs.normals[face], low, scalar(1.0))
+        return writer.put_plane(table, world, n, a, b, origin, hs.normals[face], low, dtype(1.0))
 
     return types.SimpleNamespace(separation=separation, convex_convex=convex_convex)

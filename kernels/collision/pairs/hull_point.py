@@ -27,7 +27,7 @@ ON_VERTEX = wp.constant(3)
 def make(dtype: Any) -> types.SimpleNamespace:
     """``plane_convex``, ``sphere_convex``, and for the capsule ``closest`` and ``point_hull``, for one precision."""
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
@@ -39,7 +39,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
         v = hull.corner(hs, h, face, 0)
         for k in range(count):
             w = hull.corner(hs, h, face, (k + 1) % count)
-            if wp.dot(wp.cross(w - v, hs.normals[face]), x - v) > scalar(0.0):
+            if wp.dot(wp.cross(w - v, hs.normals[face]), x - v) > dtype(0.0):
                 return False
             v = w
         return True
@@ -50,7 +50,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
         Inside the hull it is the nearest face.
         """
-        best = scalar(-1.0e30)
+        best = dtype(-1.0e30)
         index = h.face
         for f in range(h.face, h.face_end):
             height = hull.height(hs, h, f, x)
@@ -59,24 +59,24 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 index = f
         what = ON_FACE
         foot = x - hs.normals[index] * best
-        if best > scalar(0.0) and not over(hs, h, index, x):
+        if best > dtype(0.0) and not over(hs, h, index, x):
             # A closest point within a face means the greatest height, so it is on an edge or a vertex.
-            nearest = scalar(1.0e30)
+            nearest = dtype(1.0e30)
             for e in range(h.edge, h.edge_end):
                 start = hull.vertex(hs, h, hs.edges[e][0])
                 along = hull.vertex(hs, h, hs.edges[e][1]) - start
                 t = wp.dot(x - start, along) / wp.dot(along, along)
-                point = start + along * wp.clamp(t, scalar(0.0), scalar(1.0))
+                point = start + along * wp.clamp(t, dtype(0.0), dtype(1.0))
                 distance = wp.length(x - point)
                 if distance < nearest:
                     nearest = distance
                     foot = point
                     what = ON_EDGE
                     index = e
-                    if t <= scalar(0.0):
+                    if t <= dtype(0.0):
                         what = ON_VERTEX
                         index = hs.edges[e][0]
-                    elif t >= scalar(1.0):
+                    elif t >= dtype(1.0):
                         what = ON_VERTEX
                         index = hs.edges[e][1]
         return what, index, foot
@@ -84,12 +84,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def point_hull(
         table: FeatureTable, world: int, n: int, hs: Hulls, side: Side, other: Side, h: Hull,
-        at: vec3, own: vec3, margin: scalar, weight: scalar,
+        at: vec3, own: vec3, margin: dtype, weight: dtype,
     ) -> int:  # fmt: skip
         """A point of ``other``, ``at`` in the hull's frame and ``own`` in its own, against the hull."""
         what, index, foot = closest(hs, h, at)
         if wp.length(at - foot) - other.radius >= margin:
-            if what != ON_FACE or hull.height(hs, h, index, at) > scalar(0.0):
+            if what != ON_FACE or hull.height(hs, h, index, at) > dtype(0.0):
                 return n
         if what == ON_VERTEX:
             return writer.put_point(table, world, n, side, other, foot, own, weight)
@@ -103,27 +103,27 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def sphere_convex(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, h: Hull,
-        rotation: mat33, position: vec3, margin: scalar,
+        rotation: mat33, position: vec3, margin: dtype,
     ) -> int:  # fmt: skip
         at = wp.transpose(rotation) * (-position)
-        return point_hull(table, world, n, hs, b, a, h, at, vec3(), margin, scalar(1.0))
+        return point_hull(table, world, n, hs, b, a, h, at, vec3(), margin, dtype(1.0))
 
     @wp.func
     def plane_convex(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, h: Hull,
-        rotation: mat33, position: vec3, margin: scalar,
+        rotation: mat33, position: vec3, margin: dtype,
     ):  # fmt: skip
         """The next free slot, and the least height [m] of a vertex that is not listed."""
-        up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        up = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
         rise = wp.transpose(rotation) * up
-        beyond = scalar(1.0e30)
+        beyond = dtype(1.0e30)
         for v in range(h.vertex, h.vertex_end):
             beyond = wp.min(beyond, position[2] + wp.dot(rise, hull.vertex(hs, h, v)))
         if beyond >= margin:
             return n, beyond
         arm = hs.arms[hull.most_opposed(hs, h, rise)]
         listing_gap = writer.face_listing_gap(beyond, arm[2], margin)
-        beyond = scalar(1.0e30)
+        beyond = dtype(1.0e30)
         start = n
         for v in range(h.vertex, h.vertex_end):
             x = hull.vertex(hs, h, v)

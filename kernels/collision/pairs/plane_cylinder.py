@@ -35,37 +35,37 @@ def make(dtype: Any) -> types.SimpleNamespace:
     ``h`` the prism: its axis is z, its corners lie on the two rims, ``h.rim`` is their radius [m].
     """
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     writer = feature_table.make(dtype)
     hull = hulls.make(dtype)
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
-    upright2 = wp.constant(scalar(UPRIGHT * UPRIGHT))
-    tilted2 = wp.constant(scalar(TILTED * TILTED))
-    part = wp.constant(scalar(2.0 * math.pi / RIM_POINTS))
-    disc_arm = wp.constant(scalar(DISC_ARM))
-    weight = wp.constant(scalar(1.0 / RIM_POINTS))
+    upright2 = wp.constant(dtype(UPRIGHT * UPRIGHT))
+    tilted2 = wp.constant(dtype(TILTED * TILTED))
+    part = wp.constant(dtype(2.0 * math.pi / RIM_POINTS))
+    disc_arm = wp.constant(dtype(DISC_ARM))
+    weight = wp.constant(dtype(1.0 / RIM_POINTS))
 
     @wp.func
     def plane_cylinder(
         table: FeatureTable, world: int, n: int, hs: Hulls, a: Side, b: Side, h: Hull,
-        rotation: mat33, position: vec3, margin: scalar,
+        rotation: mat33, position: vec3, margin: dtype,
     ) -> int:  # fmt: skip
-        up = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+        up = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
         rise = wp.transpose(rotation) * up
         tilt2 = rise[0] * rise[0] + rise[1] * rise[1]
         start = n
         half = wp.abs(hull.vertex(hs, h, h.vertex)[2])
         size = h.rim
-        if tilt2 > scalar(0.5):  # nearly lying: a line
+        if tilt2 > dtype(0.5):  # nearly lying: a line
             size = half
         lowest = position[2] - wp.abs(rise[2]) * half - h.rim * wp.sqrt(tilt2)
         listing_gap = writer.face_listing_gap(lowest, size, margin)
         for cap in range(2):
-            centre = up * (half * scalar(1 - 2 * cap))
+            centre = up * (half * dtype(1 - 2 * cap))
             height = position[2] + wp.dot(rise, centre)
             for i in range(RIM_POINTS):
-                angle = part * scalar(i)
-                turn = vec3(wp.cos(angle), wp.sin(angle), scalar(0.0))
+                angle = part * dtype(i)
+                turn = vec3(wp.cos(angle), wp.sin(angle), dtype(0.0))
                 if tilt2 > upright2 and height - h.rim * wp.sqrt(tilt2) * turn[0] < listing_gap:
                     share = SHARE_RIM
                     if i == 0:
@@ -76,7 +76,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
                 if tilt2 < tilted2 and height + wp.dot(rise, x) < listing_gap:
                     n = writer.put_plane(table, world, n, a, b, vec3(), up, centre + x, weight)
                     writer.share_by_angle(table, world, n - 1, a, b, SHARE_UPRIGHT, 0, up, up)
-        writer.lie_on_face(table, world, start, n, disc_arm, scalar(1.0), size)
+        writer.lie_on_face(table, world, start, n, disc_arm, dtype(1.0), size)
         return n
 
     return types.SimpleNamespace(plane_cylinder=plane_cylinder)

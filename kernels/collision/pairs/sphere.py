@@ -27,22 +27,22 @@ def make(dtype: Any) -> types.SimpleNamespace:
     and ``point_box`` write the contact of one point of a shape's core with a capsule's axis and a box.
     """
     p = precision(dtype)
-    scalar, vec3, mat33 = p.scalar, p.vec3, p.mat33
+    vec3, mat33 = p.vec3, p.mat33
     writer = feature_table.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
 
     @wp.func
     def point_segment(
         table: FeatureTable, world: int, n: int, capsule: Side, other: Side,
-        at: vec3, own: vec3, margin: scalar, weight: scalar,
+        at: vec3, own: vec3, margin: dtype, weight: dtype,
     ) -> int:  # fmt: skip
         """A point of ``other``, ``at`` in the capsule's frame and ``own`` in its own, against the capsule's axis."""
         half = capsule.size[1]
         along = wp.clamp(at[2], -half, half)
-        foot = vec3(scalar(0.0), scalar(0.0), along)
+        foot = vec3(dtype(0.0), dtype(0.0), along)
         if wp.length(at - foot) - capsule.radius - other.radius < margin:
             if wp.abs(at[2]) < half:
-                axis = vec3(scalar(0.0), scalar(0.0), scalar(1.0))
+                axis = vec3(dtype(0.0), dtype(0.0), dtype(1.0))
                 n = writer.put_line(table, world, n, capsule, other, vec3(), axis, own, weight)
             else:
                 n = writer.put_point(table, world, n, capsule, other, foot, own, weight)
@@ -51,7 +51,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     @wp.func
     def point_box(
         table: FeatureTable, world: int, n: int, box: Side, other: Side,
-        at: vec3, own: vec3, margin: scalar, weight: scalar,
+        at: vec3, own: vec3, margin: dtype, weight: dtype,
     ) -> int:  # fmt: skip
         """A point of ``other``, ``at`` in the box's frame and ``own`` in its own, against the box."""
         half = box.size
@@ -63,10 +63,10 @@ def make(dtype: Any) -> types.SimpleNamespace:
         outside = int(0)
         face = int(0)
         edge = int(0)
-        depth = scalar(-1.0e30)
+        depth = dtype(-1.0e30)
         for i in range(3):
             separation = wp.abs(at[i]) - half[i]
-            if separation > scalar(0.0):
+            if separation > dtype(0.0):
                 outside += 1
             else:
                 edge = i
@@ -77,12 +77,12 @@ def make(dtype: Any) -> types.SimpleNamespace:
             return writer.put_point(table, world, n, box, other, foot, own, weight)
         if outside == 2:
             direction = vec3()
-            direction[edge] = scalar(1.0)
-            foot[edge] = scalar(0.0)
+            direction[edge] = dtype(1.0)
+            foot[edge] = dtype(0.0)
             return writer.put_line(table, world, n, box, other, foot, direction, own, weight)
-        side = scalar(1.0)
-        if at[face] < scalar(0.0):
-            side = scalar(-1.0)
+        side = dtype(1.0)
+        if at[face] < dtype(0.0):
+            side = dtype(-1.0)
         normal = vec3()
         normal[face] = side
         origin = vec3()
@@ -91,25 +91,25 @@ def make(dtype: Any) -> types.SimpleNamespace:
 
     @wp.func
     def sphere_sphere(
-        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: dtype
     ) -> int:
         if wp.length(position) - a.radius - b.radius < margin:
-            n = writer.put_point(table, world, n, a, b, vec3(), vec3(), scalar(1.0))
+            n = writer.put_point(table, world, n, a, b, vec3(), vec3(), dtype(1.0))
         return n
 
     @wp.func
     def sphere_capsule(
-        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: dtype
     ) -> int:
         at = wp.transpose(rotation) * (-position)
-        return point_segment(table, world, n, b, a, at, vec3(), margin, scalar(1.0))
+        return point_segment(table, world, n, b, a, at, vec3(), margin, dtype(1.0))
 
     @wp.func
     def sphere_box(
-        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: scalar
+        table: FeatureTable, world: int, n: int, a: Side, b: Side, rotation: mat33, position: vec3, margin: dtype
     ) -> int:
         at = wp.transpose(rotation) * (-position)
-        return point_box(table, world, n, b, a, at, vec3(), margin, scalar(1.0))
+        return point_box(table, world, n, b, a, at, vec3(), margin, dtype(1.0))
 
     return types.SimpleNamespace(
         point_segment=point_segment, point_box=point_box,
