@@ -194,7 +194,7 @@ class Features:
             return wp.zeros(shape, dtype=wp.int32, device=device)
 
         def scalars() -> wp.array:
-            return wp.zeros(shape, dtype=p.dtype, device=device)
+            return wp.zeros(shape, dtype=p.scalar, device=device)
 
         def vectors() -> wp.array:
             return wp.zeros(shape, dtype=p.vec3, device=device)
