@@ -1,138 +1,140 @@
-"""The steps of a batch whose shapes have restitution: three solves a step, see ``kernels/restitution/step.py``."""
+"""The steps of a batch whose shapes have restitution: rounds of events within a step.
+
+See "Restitution" in ``docs/contact.md``. A step is first solved without the contacts that may have an impact. Where
+gaps close on the paths that this gives, the world takes rounds (``impact_rounds.py``): the time of the next impacts,
+their law, and a solve over what is left of the step for the bodies that they set in motion.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import functools
 
 import warp as wp
 
 from ...kernels.bodies import integrate
 from ...kernels.contact import forces
-from ...kernels.restitution import adjoint as impact_adjoint
-from ...kernels.restitution import step as impact
+from ...kernels.core.adjoint_arrays import Adjoints
+from ...kernels.restitution import capped, paths, worlds
 from ...kernels.solver import adjoint
 from .contact_stage import ContactStage
+from .impact_rounds import ImpactRounds
+from .plain_steps import PlainSteps
 from .world_batch import WorldBatch
 
 __all__ = ["ImpactSteps"]
 
 
-class ImpactSteps:
-    """Buffers and launches of steps with impacts, over the buffers of a batch."""
+class ImpactSteps(PlainSteps):
+    """Launches of steps with impacts, over the buffers of a batch and the rows of one contact law."""
 
     def __init__(self, batch: WorldBatch, stage: ContactStage):
-        self.batch, self.stage = batch, stage
-        width, bodies = batch.rest.shape
-        self.own = impact.Impacts.allocate(width, bodies, batch.capacity, batch.real, batch.device, stage.rows.resists)
-        self.solver = stage.solver.with_capacity(2 * batch.capacity)
-        self.adjoints: impact_adjoint.ImpactAdjoints | None = None
-        options = batch.options
-        self._plain: dict[str, Any] = {"h": options.step, "eps": options.stiction}
-        self._full = self._plain | {"angular_eps": options.angular_stiction}
-        self._impact = self._full | {"threshold": options.restitution_threshold}
+        super().__init__(batch, stage, None, None)
+        self.rounds = ImpactRounds(batch, stage)
+        self.capped = capped.CappedArrays.allocate(*batch.rest.shape, batch.capacity, batch.real, batch.device)
 
     def add_adjoints(self) -> None:
         """Allocate what the backward pass needs, once."""
-        if self.adjoints is None:
-            width, bodies = self.batch.rest.shape
-            self.adjoints = impact_adjoint.ImpactAdjoints.allocate(
-                width, bodies, self.batch.capacity, self.batch.real, self.batch.device
-            )
+        self.rounds.add_adjoints()
 
-    def _solve(self, t: int, start: wp.array, count: wp.array, result: wp.array) -> None:
-        batch = self.batch
-        self.solver.solve(batch.q[t], start, batch.control[t], count, self.own.rows, result, batch.report, further=1)
-
-    def _prepare(self, t: int) -> wp.array:
-        """Contacts, two solves, and the rows of the third; returns the velocities the step starts from."""
-        batch, own, options = self.batch, self.own, self.batch.options
-        real, arrays, q = batch.real, batch.arrays, batch.q[t]
-        start = batch.list_contacts(t, self.stage, all_pairs=True)
-        impact.leave_out(
-            real, arrays, start, batch.features, self.stage.rows, own, threshold=batch.options.restitution_threshold
-        )
-        self.stage.solver.solve(
-            q, start, batch.control[t], batch.features.count, self.stage.rows, own.body_vi, batch.report
-        )
-        impact.impact_rows(real, arrays, q, start, batch.features, self.stage.rows, own, **self._impact)
-        self._solve(t, start, own.count, own.body_vn)
-        impact.friction_rows(
-            real, arrays, batch.features, own, eps=options.stiction, angular_eps=options.angular_stiction
-        )
-        return start
+    def _velocities(self, t: int, start: wp.array, first_pass: bool) -> None:
+        self.rounds.leave_out(t, start, None if first_pass else self.batch.near.repeat)
+        super()._velocities(t, start, first_pass)
 
     def forward(self, steps: int) -> None:
         """Launch ``steps`` steps."""
-        batch, own = self.batch, self.own
-        real, arrays = batch.real, batch.arrays
+        batch, own = self.batch, self.rounds.own
+        batch.staged.zero_()
         for t in range(steps):
-            start = self._prepare(t)
-            solved = batch.solved
-            self._solve(t, start, own.total, solved)
-            impact.select(real, own, solved)
-            impact.impact_velocity(real, solved, own, h=batch.options.step)
+            start = batch.list_contacts(t, self.stage)
+            self._velocities(t, start, first_pass=True)
+            self._mark_missed(t)
+            self._where_marked(0, functools.partial(self._detect_again, t, start))
             integrate.integrate(
-                real, arrays, batch.q[t], own.body_vm, solved, batch.q[t + 1], batch.v[t + 1], h=batch.options.step
-            )
+                batch.real, batch.arrays, batch.q[t], batch.solved, batch.solved, batch.q[t + 1], batch.v[t + 1],
+                h=batch.options.step,
+            )  # fmt: skip
+            batch.where(own.any_pending, functools.partial(self._look, t, start))
+
+    def _look(self, t: int, start: wp.array) -> None:
+        """Take rounds, if contacts close in step ``t``."""
+        self.rounds.begin(t, start)
+        self.batch.where(self.rounds.own.any, functools.partial(self._impacts, t, start))
+
+    def _impacts(self, t: int, start: wp.array) -> None:
+        """Take rounds, with all contacts listed that what they set in motion may reach."""
+        batch, own = self.batch, self.rounds.own
+        worlds.list_anew(batch.real, own.pending, batch.solved, batch.near)
+        self._list_all(t, start)
+        self.rounds.begin(t, start)
+        self.rounds.go_on(t)
+        paths.finish(batch.real, batch.arrays, own, batch.q[t + 1], batch.v[t + 1], h=batch.options.step)
+        worlds.count_late(batch.real, own, own.single, batch.staged[t])
+
+    def _list_all(self, t: int, start: wp.array) -> None:
+        batch = self.batch
+        batch.list_contacts(t, self.stage, batch.near.listed_v, first_pass=False, all_pairs=True)
+        self.rounds.leave_out(t, start, batch.near.repeat)
+
+    def _impacts_again(self, t: int, start: wp.array) -> None:
+        """Take the rounds of a step again, in the worlds that ``batch.staged`` marks."""
+        batch = self.batch
+        for known in (start, batch.solved):
+            worlds.list_anew(batch.real, batch.staged[t], known, batch.near)
+            self._list_all(t, start)
+            worlds.restart(batch.real, batch.staged[t], start, batch.arrays.body_mask, batch.solved, self.rounds.own)
+            self.stage.solver.solve(
+                batch.q[t], start, batch.control[t], batch.features.count, self.stage.rows, batch.solved, batch.report,
+                batch.staged[t], further=1,
+            )  # fmt: skip
+        self.rounds.begin(t, start)
+        self.rounds.go_on(t, keep=True)
 
     def forces(self) -> None:
         """What acted in the step from the first to the second state of the batch."""
-        batch, own = self.batch, self.own
+        batch, stage, h = self.batch, self.stage, self.batch.options.step
         assert batch.forces is not None
-        self._prepare(0)
         batch.find_solved(0)
+        start = batch.list_contacts(0, stage, batch.solved)
+        self.rounds.leave_out(0, start)
+        self._impacts_again(0, start)
         forces.forces(
-            batch.real, batch.arrays, batch.q[0], batch.solved, batch.control[0], batch.features, self.stage.rows,
-            batch.forces, **self._plain,
+            batch.real, batch.arrays, batch.q[0], batch.solved, batch.control[0], batch.features, stage.rows,
+            batch.forces, h=h, eps=batch.options.stiction,
         )  # fmt: skip
-        impact.impact_forces(batch.real, batch.solved, own, batch.forces.force, batch.forces.torque, **self._plain)
+        self.rounds.add_forces(start, batch.forces)
 
     def backward(self, steps: int) -> None:
         """Launch the adjoints of ``steps`` steps, the last first."""
-        batch, own, mine = self.batch, self.own, self.adjoints
+        batch, stage = self.batch, self.stage
         assert batch.adjoints is not None
-        assert mine is not None
-        real, arrays, features, h = batch.real, batch.arrays, batch.features, batch.options.step
+        real, arrays, options = batch.real, batch.arrays, batch.options
+        h, eps = options.step, options.stiction
         for t in reversed(range(steps)):
-            start = self._prepare(t)
             batch.find_solved(t)
-            batch.adj_solved.zero_()
-            q, v1, adj_v1, control = batch.q[t], batch.solved, batch.adj_solved, batch.control[t]
+            start = batch.list_contacts(t, stage, batch.solved)
+            self.rounds.leave_out(t, start)
             g = dataclasses.replace(
                 batch.adjoints, body_q=batch.adj_q[t], body_v0=batch.adj_v[t], control=batch.adj_control[t]
             )
-            mine.clear()
-            # from the last launch of the forward step to its first
-            impact.impact_velocity(real, v1, own, h=batch.options.step)
+            batch.adj_solved.zero_()
+            batch.where(batch.any_staged[t:], functools.partial(self._impacts_back, t, start, g))
             integrate.integrate_adjoint(
-                real, arrays, q, own.body_vm, v1, batch.q[t + 1], batch.v[t + 1], batch.adj_q[t + 1],
-                batch.adj_v[t + 1], g.body_q, mine.body_vm, adj_v1, g.body_inertia, h=h,
+                real, arrays, batch.q[t], batch.solved, batch.solved, batch.q[t + 1], batch.v[t + 1],
+                batch.adj_q[t + 1], batch.adj_v[t + 1], g.body_q, batch.adj_solved, batch.adj_solved, g.body_inertia,
+                h=h,
             )  # fmt: skip
-            impact_adjoint.velocity_adjoint(
-                real, arrays, q, start, v1, features, self.stage.rows, own, mine, adj_v1, g, **self._impact
-            )
-            impact_adjoint.select_adjoint(real, own, mine, adj_v1)
-            ours = dataclasses.replace(g, active=mine.active)
-            for solution, count, adj, number in (
-                (v1, own.total, adj_v1, impact_adjoint.THIRD),
-                (own.body_vn, own.count, mine.body_vn, impact_adjoint.SECOND),
-            ):
-                self.solver.adjoint(q, start, solution, count, own.rows, adj, ours)
-                impact_adjoint.contact_adjoint(
-                    real, arrays, q, start, solution, features, self.stage.rows, own, mine, number, ours, **self._impact
-                )
-                adjoint.body_adjoint(real, arrays, q, start, solution, control, g, h=h)
-            self.stage.solver.adjoint(q, start, own.body_vi, features.count, self.stage.rows, mine.body_vi, g)
+            stage.solver.adjoint(batch.q[t], start, batch.solved, batch.features.count, stage.rows, batch.adj_solved, g)
+            capped.capped_adjoint(
+                real, arrays, batch.q[t], start, batch.solved, batch.features, self.rounds.own, self.capped, stage.rows,
+                g, threshold=options.restitution_threshold, h=h, eps=eps, angular_eps=options.angular_stiction,
+            )  # fmt: skip
             adjoint.residual_adjoint(
-                real,
-                arrays,
-                q,
-                start,
-                own.body_vi,
-                control,
-                features,
-                self.stage.rows,
-                g,
-                **self._full,
-            )
+                real, arrays, batch.q[t], start, batch.solved, batch.control[t], batch.features, stage.rows, g,
+                h=h, eps=eps, angular_eps=options.angular_stiction,
+            )  # fmt: skip
+
+    def _impacts_back(self, t: int, start: wp.array, g: Adjoints) -> None:
+        """Adjoint of the rounds of a step."""
+        self._impacts_again(t, start)
+        self.rounds.adjoint(t, start, self.batch.adj_solved, g)

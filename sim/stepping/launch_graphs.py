@@ -75,6 +75,8 @@ class LaunchGraphs:
         found = self._impacts[stage.key]
         if work.is_backward:
             found.add_adjoints()
+        if work.kind is Kind.FORCES:
+            found.rounds.keep_rounds()
         return found
 
     def _plain_steps(self, stage: ContactStage, work: Pass) -> PlainSteps:

@@ -43,7 +43,11 @@ class SimulatorOptions:
             by default 1e-5 in float32 and 1e-12 in float64.
         max_iterations: Newton iterations a step.
         restitution_threshold: Impact speed [m/s] up to which nothing bounces; restitution grows from there to its value
-            at twice that speed. At 0.1 m/s, hops lower than 0.5 mm are left out.
+            at twice that speed. Where gravity gives less in two steps, that counts instead, but at least a hundredth of
+            this.
+        tangential_restitution: Part of the slip before an impact that friction gives back reversed where it can hold
+            the contact, 0 to 1: 0 for balls that roll after it, 1 for superballs.
+        impact_rounds: Impacts of a body one after the other within a step; what is left after them is taken at once.
         contact_capacity: Limit on the contacts of a world; more are a ``CapacityError``. By default there is no limit:
             a world can hold the contacts of all pairs of shapes at once where these are 256 or less, in larger scenes
             64 a body (256 where contact is softened). Where a world meets more, the capacity grows, up to the contacts
@@ -70,6 +74,8 @@ class SimulatorOptions:
     stiction: float = 1e-3
     angular_stiction: float = 0.02
     restitution_threshold: float = 0.1
+    tangential_restitution: float = 0.0
+    impact_rounds: int = 8
     tolerance: float | None = None
     max_iterations: int = 60
     contact_capacity: int | None = None
@@ -91,6 +97,8 @@ class SimulatorOptions:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0):
                 raise ModelError(f"{name} must be a positive finite number [{unit}], got {value!r}")
+        if not 0.0 <= number(self.tangential_restitution, "tangential_restitution") <= 1.0:
+            raise ModelError(f"tangential_restitution must be 0 to 1, got {self.tangential_restitution!r}")
         for name in ("quasi_dynamic", "allow_overlap", "even_faces"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ModelError(f"{name} must be True or False, got {getattr(self, name)!r}")
@@ -100,7 +108,7 @@ class SimulatorOptions:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(number(value, name)) and value > 0.0):
                 raise ModelError(f"{name} must be positive and finite, or None for the default, got {value!r}")
-        for name in ("max_iterations", "segment"):
+        for name in ("max_iterations", "segment", "impact_rounds"):
             if index(getattr(self, name), name) < 1:
                 raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("contact_capacity", "threads"):

@@ -192,6 +192,18 @@ class WorldBatch:
         else:  # where a launch without work costs little, and a condition needs a late driver
             launches()
 
+    def repeat(self, marked: wp.array, launches: Callable[[], None], most: int) -> None:
+        """Launch again while the first entry of ``marked`` says so, at most ``most`` times: then it no longer does."""
+        if self.device == "cpu":
+            wp.capture_while(marked, launches)
+        elif not wp.is_conditional_graph_supported():
+            for _ in range(most):
+                launches()
+        elif wp.get_device(self.device).is_capturing:
+            wp.capture_while(marked, launches)
+        else:  # nothing is asked back from the device; once, so that the kernels are loaded
+            launches()
+
     def stage(self, resists: bool = False, softens: bool = False) -> ContactStage:
         """Rows and solver of a contact law, with resistance or without, softened or not; allocated at first use."""
         key = (resists, softens)

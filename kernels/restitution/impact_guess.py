@@ -1,0 +1,196 @@
+"""First guess of the normal impulses of an impact, and the velocities that they give.
+
+The guess of a contact is what it would need alone: it is right where it is. Contacts of one pair of shapes share it, by
+their parts in the stiffness of the pair. Guess and stiffness are differentiated, since the friction of each solve is
+that of the impulses of the one before, which depend on them by one part in the stiffness; how a pair shares is not.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..bodies import motion
+from ..collision.features import Features
+from ..core.adjoint_inputs import by_name
+from ..core.model_arrays import ModelArrays
+from ..core.precision import precision
+from . import contacts, impact_law
+from .round_arrays import Round, RoundAdjoints, Rounds
+
+__all__ = ["IMPACT_STIFFNESS", "guess", "guess_adjoint", "make"]
+
+IMPACT_STIFFNESS = {wp.float64: 1.0e4, wp.float32: 1.0e3}
+"""Coefficient b of an impact in units of the mass that it feels; Newton's method ends in rounding from 1e6 on."""
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """The kernels for one precision."""
+    p = precision(dtype)
+    vec2, vec3, mat33, spatial, transform = p.vec2, p.vec3, p.mat33, p.spatial, p.transform
+    geo, dyn, impact = contacts.make(dtype), motion.make(dtype), impact_law.make(dtype)
+    FeatureTable = geo.FeatureTable
+    stiffness = IMPACT_STIFFNESS[dtype]
+
+    @wp.func
+    def free_inverse(rotation: p.quat, inertia: mat33, m: vec3):
+        """Inverse of the world inertia for turns about the free axes; of locked ones one."""
+        j = dyn.world_inertia(rotation, inertia)
+        one = dtype(1.0)
+        return wp.inverse(mat33(
+            j[0, 0] * m[0] + one - m[0], j[0, 1] * m[0] * m[1], j[0, 2] * m[0] * m[2],
+            j[1, 0] * m[1] * m[0], j[1, 1] * m[1] + one - m[1], j[1, 2] * m[1] * m[2],
+            j[2, 0] * m[2] * m[0], j[2, 1] * m[2] * m[1], j[2, 2] * m[2] + one - m[2],
+        ))  # fmt: skip
+
+    @wp.func
+    def lightness(
+        world: int, body: int, arm: vec3, n: vec3, body_mask: wp.array(dtype=spatial),
+        body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33), pose: wp.array2d(dtype=transform),
+    ):  # fmt: skip
+        """Velocity that a unit impulse along ``n`` gives its point [1/kg]; zero on static geometry."""
+        result = dtype(0.0)
+        if body >= 0:
+            along = dyn.linear(body_mask[body])
+            about = dyn.angular(body_mask[body])
+            turn = wp.cw_mul(wp.cross(arm, n), about)
+            j = free_inverse(wp.transform_get_rotation(pose[world, body]), body_inertia[world, body], about)
+            result = wp.dot(wp.cw_mul(n, along), n) / body_mass[world, body] + wp.dot(turn, j * turn)
+        return result
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def share_kernel(
+        shape_body: wp.array(dtype=int), f: FeatureTable, count: wp.array(dtype=int), going: wp.array(dtype=int),
+        label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform),
+        # out
+        share: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Part of each contact in what its pair has in the impact: a corner that lands alone bears it all."""
+        world = wp.tid()
+        if going[world] == 0:
+            return
+        for c in range(count[world]):
+            leader = label[world, c]
+            if leader >= 0:
+                sa = f.shape_a[world, c]
+                sb = f.shape_b[world, c]
+                xa = geo.pose_of(pose, world, shape_body[sa])
+                xb = geo.pose_of(pose, world, shape_body[sb])
+                whole = dtype(0.0)
+                for i in range(count[world]):
+                    if label[world, i] == leader and f.shape_a[world, i] == sa and f.shape_b[world, i] == sb:
+                        whole += geo.part_of(world, i, xa, xb, f)
+                share[world, c] = geo.part_of(world, c, xa, xb, f) / wp.max(whole, dtype(1.0e-12))
+
+    @wp.kernel(module="unique")
+    def guess_kernel(
+        shape_body: wp.array(dtype=int), body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        body_inertia: wp.array2d(dtype=mat33), f: FeatureTable, count: wp.array(dtype=int), going: wp.array(dtype=int),
+        label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial),
+        approach: wp.array2d(dtype=vec2), share: wp.array2d(dtype=dtype),
+        # out
+        stiff: wp.array2d(dtype=dtype), load: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, c = wp.tid()
+        if going[world] == 0:
+            return
+        if c >= count[world]:
+            return
+        leader = label[world, c]
+        if leader < 0:
+            return
+        a = shape_body[f.shape_a[world, c]]
+        b = shape_body[f.shape_b[world, c]]
+        n, ra, rb, u = impact.meeting(world, c, a, b, f, pose, before)
+        light = lightness(world, a, ra, n, body_mask, body_mass, body_inertia, pose) + lightness(
+            world, b, rb, n, body_mask, body_mass, body_inertia, pose
+        )
+        mass = dtype(0.0)
+        if light > dtype(0.0):
+            mass = share[world, c] / light
+        stiff[world, c] = dtype(stiffness) * mass
+        push = dtype(0.0)
+        if u < dtype(0.0):
+            push = -mass * (dtype(1.0) + impact.restitution_of(approach[world, leader])) * u
+        load[world, c] = push
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def start_kernel(
+        shape_body: wp.array(dtype=int), body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        body_inertia: wp.array2d(dtype=mat33), f: FeatureTable, count: wp.array(dtype=int), going: wp.array(dtype=int),
+        label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial),
+        target: wp.array2d(dtype=spatial), load: wp.array2d(dtype=dtype),
+        # out
+        start: wp.array2d(dtype=spatial),
+    ):  # fmt: skip
+        world = wp.tid()
+        if going[world] == 0:
+            return
+        for body in range(pose.shape[1]):
+            start[world, body] = wp.cw_mul(target[world, body], body_mask[body])
+        for c in range(count[world]):
+            if label[world, c] >= 0:
+                a = shape_body[f.shape_a[world, c]]
+                b = shape_body[f.shape_b[world, c]]
+                n, ra, rb, _u = impact.meeting(world, c, a, b, f, pose, before)
+                for side in range(2):
+                    body = b
+                    arm = rb
+                    push = n * load[world, c]
+                    if side == 1:
+                        body = a
+                        arm = ra
+                        push = -push
+                    if body >= 0:
+                        about = dyn.angular(body_mask[body])
+                        j = free_inverse(wp.transform_get_rotation(pose[world, body]), body_inertia[world, body], about)
+                        turn = wp.cw_mul(j * wp.cw_mul(wp.cross(arm, push), about), about)
+                        along = wp.cw_mul(push, dyn.linear(body_mask[body])) / body_mass[world, body]
+                        start[world, body] = start[world, body] + dyn.join(along, turn)
+
+    return SimpleNamespace(share=share_kernel, guess=guess_kernel, start=start_kernel)
+
+
+def _inputs(dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> list[Any]:
+    m = model
+    return [
+        m.shape_body, m.body_mask, m.body_mass, m.body_inertia, features.struct, features.count,
+        r.going, r.law, rounds.path.pose[1], r.before,
+    ]  # fmt: skip
+
+
+def guess(dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> None:
+    """Stiffness and first guess of the normal impulses, and the velocities that these give."""
+    k, device = make(dtype), r.going.device
+    wp.launch(
+        k.share, dim=r.going.shape,
+        inputs=[
+            model.shape_body, features.struct, features.count, r.going, r.law, rounds.path.pose[1]
+        ],
+        outputs=[r.share], device=device,
+    )  # fmt: skip
+    inputs = _inputs(dtype, model, features, rounds, r)
+    wp.launch(
+        k.guess, dim=features.kind.shape, inputs=[*inputs, r.approach, r.share], outputs=[r.stiff, r.load[0]],
+        device=device,
+    )  # fmt: skip
+    wp.launch(k.start, dim=r.going.shape, inputs=[*inputs, r.aim, r.load[0]], outputs=[r.solved[0]], device=device)
+
+
+def guess_adjoint(
+    dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round, own: RoundAdjoints, g: Any
+) -> None:
+    """Add to the adjoints of poses, velocities and parameters what that of the guess implies."""
+    kernel = make(dtype).guess
+    wp.launch(
+        kernel, dim=features.kind.shape,
+        inputs=[*_inputs(dtype, model, features, rounds, r), r.approach, r.share], outputs=[r.stiff, r.load[0]],
+        adjoint=True,
+        adj_inputs=by_name(
+            kernel, body_mass=g.body_mass, body_inertia=g.body_inertia, pose=own.path.pose[1], before=own.before,
+            approach=own.approach, stiff=own.stiff, load=own.load[0],
+        ),
+        device=r.going.device,
+    )  # fmt: skip

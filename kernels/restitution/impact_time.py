@@ -1,0 +1,122 @@
+"""Derivative of the time of an impact: that at which a gap closes on the paths of two bodies.
+
+The gap g(tau, paths) stays zero, so d tau = -(dg/dpaths) dpaths / (dg/dtau). Both are adjoints of one kernel, the gap
+at a given time. Impacts that take all contacts near each other at once have the time of one of their bodies.
+"""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..collision.features import Features
+from ..core.adjoint_inputs import by_name
+from ..core.model_arrays import ModelArrays
+from ..core.precision import precision
+from . import contacts, paths
+from .round_arrays import Round, RoundAdjoints, Rounds
+
+__all__ = ["make", "time_adjoint"]
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """The kernels for one precision."""
+    p = precision(dtype)
+    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    geo, path = contacts.make(dtype), paths.make(dtype)
+    FeatureTable = geo.FeatureTable
+
+    @wp.func
+    def pose_at(
+        world: int, body: int, t: dtype, body_gyroscopic: wp.array(dtype=int), body_inertia: wp.array2d(dtype=mat33),
+        pose: wp.array2d(dtype=transform), mean: wp.array2d(dtype=spatial), pull: wp.array2d(dtype=vec3),
+        start: wp.array2d(dtype=dtype), h: dtype,
+    ):  # fmt: skip
+        x = wp.transform_identity(dtype=dtype)
+        if body >= 0:
+            at, _v = path.along(
+                body_gyroscopic[body], body_inertia[world, body], pose[world, body], mean[world, body],
+                pull[world, body], start[world, body], t, t, h,
+            )  # fmt: skip
+            x = at
+        return x
+
+    @wp.kernel(module="unique")
+    def gap_kernel(
+        shape_body: wp.array(dtype=int), body_gyroscopic: wp.array(dtype=int), body_inertia: wp.array2d(dtype=mat33),
+        f: FeatureTable, going: wp.array(dtype=int), trigger: wp.array2d(dtype=int),
+        pose: wp.array2d(dtype=transform), mean: wp.array2d(dtype=spatial), pull: wp.array2d(dtype=vec3),
+        start: wp.array2d(dtype=dtype), time: wp.array2d(dtype=dtype), h: dtype,
+        # out
+        gaps: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, leader = wp.tid()
+        if going[world] == 0:
+            return
+        c = trigger[world, leader]
+        if c < 0:
+            return
+        t = time[world, leader]
+        xa = pose_at(
+            world, shape_body[f.shape_a[world, c]], t, body_gyroscopic, body_inertia, pose, mean, pull, start, h
+        )
+        xb = pose_at(
+            world, shape_body[f.shape_b[world, c]], t, body_gyroscopic, body_inertia, pose, mean, pull, start, h
+        )
+        gap, _n, _point = geo.locate(world, c, xa, xb, f)
+        gaps[world, leader] = gap
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def seed_kernel(
+        going: wp.array(dtype=int), label: wp.array2d(dtype=int), trigger: wp.array2d(dtype=int),
+        adj_time: wp.array2d(dtype=dtype), slope: wp.array2d(dtype=dtype),
+        # out
+        seed: wp.array2d(dtype=dtype), adj_start: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world = wp.tid()
+        if going[world] == 0:
+            return
+        for leader in range(label.shape[1]):
+            source = trigger[world, leader]
+            seed[world, leader] = dtype(0.0)
+            if source != -1:
+                total = dtype(0.0)
+                for body in range(label.shape[1]):
+                    if label[world, body] == leader:
+                        total += adj_time[world, body]
+                if source < -1:
+                    adj_start[world, -2 - source] = adj_start[world, -2 - source] + total
+                elif slope[world, leader] != dtype(0.0):
+                    seed[world, leader] = -total / slope[world, leader]
+
+    return SimpleNamespace(gap=gap_kernel, seed=seed_kernel)
+
+
+def time_adjoint(
+    dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round, own: RoundAdjoints, g: Any,
+    *, h: float,
+) -> None:  # fmt: skip
+    """Add to the adjoints of the paths before a round what that of its times implies."""
+    k, p, device = make(dtype), rounds.path, r.going.device
+    n = 0
+    inputs = [
+        model.shape_body, model.body_gyroscopic, model.body_inertia, features.struct, r.going,
+        r.trigger, p.pose[n], p.mean[n], p.pull[n], p.start[n], r.time, h,
+    ]  # fmt: skip
+
+    def launch(**adjoints: wp.array) -> None:
+        wp.launch(
+            k.gap, dim=r.label.shape, inputs=inputs, outputs=[own.gap], adjoint=True,
+            adj_inputs=by_name(k.gap, **adjoints), device=device,
+        )  # fmt: skip
+
+    own.seed.fill_(1.0)
+    launch(time=own.slope, gaps=own.seed)
+    a = own.path
+    wp.launch(
+        k.seed, dim=r.going.shape, inputs=[r.going, r.label, r.trigger, own.time, own.slope],
+        outputs=[own.seed, a.start[n]], device=device,
+    )  # fmt: skip
+    launch(body_inertia=g.body_inertia, pose=a.pose[n], mean=a.mean[n], pull=a.pull[n], start=a.start[n], gaps=own.seed)

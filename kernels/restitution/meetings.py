@@ -1,0 +1,127 @@
+"""When a contact closes on the paths of its two bodies: gap and its rate at any time of a step, and their root."""
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import warp as wp
+
+from ..bodies import motion
+from ..core.model_arrays import ModelArrays
+from ..core.precision import precision
+from . import contacts, paths, struck
+from .round_arrays import Path
+
+__all__ = ["make", "motion_of"]
+
+NEWTON = 8
+"""Evaluations of the gap in search of its root, at most."""
+
+
+@functools.cache
+def make(dtype: Any) -> SimpleNamespace:
+    """The struct ``Motion``, functions ``at``, ``event`` and ``reach``, for one precision. Forward only."""
+    p = precision(dtype)
+    vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
+    geo, dyn, path, close = contacts.make(dtype), motion.make(dtype), paths.make(dtype), struck.make(dtype)
+    FeatureTable = geo.FeatureTable
+    touching = struck.TOUCHING[dtype]
+    late = 1.0 + 8.0 * p.epsilon if dtype is wp.float32 else 1.0 + 1.0e-12
+    small = 256.0 * p.epsilon if dtype is wp.float64 else 4.0 * p.epsilon
+
+    @wp.struct
+    class Motion:
+        """Paths of all bodies, and whose shapes are whose."""
+
+        body: wp.array(dtype=wp.int32)  # of a shape
+        gyroscopic: wp.array(dtype=wp.int32)
+        inertia: wp.array2d(dtype=mat33)
+        pose: wp.array2d(dtype=transform)
+        mean: wp.array2d(dtype=spatial)
+        pull: wp.array2d(dtype=vec3)
+        start: wp.array2d(dtype=dtype)
+
+    @wp.func
+    def state(world: int, body: int, t: dtype, m: Motion, h: dtype):
+        at = wp.transform_identity(dtype=dtype)
+        v = spatial()
+        if body >= 0:
+            at, v = path.along(
+                m.gyroscopic[body], m.inertia[world, body], m.pose[world, body], m.mean[world, body],
+                m.pull[world, body], m.start[world, body], t, t, h,
+            )  # fmt: skip
+        return at, v
+
+    @wp.func
+    def at(world: int, c: int, a: int, b: int, t: dtype, f: FeatureTable, m: Motion, h: dtype):
+        """Gap of a contact [m], its rate [m/s], and the rate of that [m/s^2] but for what turns."""
+        xa, va = state(world, a, t, m, h)
+        xb, vb = state(world, b, t, m, h)
+        gap, n, point = geo.locate(world, c, xa, xb, f)
+        ra = point - wp.transform_get_translation(xa)
+        rb = point - wp.transform_get_translation(xb)
+        u = dyn.linear(vb) + wp.cross(dyn.angular(vb), rb) - dyn.linear(va) - wp.cross(dyn.angular(va), ra)
+        pull = vec3()
+        if b >= 0:
+            pull += m.pull[world, b]
+        if a >= 0:
+            pull -= m.pull[world, a]
+        return gap, wp.dot(n, u), wp.dot(n, pull)
+
+    @wp.func
+    def event(world: int, c: int, a: int, b: int, f: FeatureTable, m: Motion, h: dtype):
+        """Time of the next event of a contact in this step [s]; infinity for none."""
+        t = dtype(0.0)
+        if a >= 0:
+            t = wp.max(t, m.start[world, a])
+        if b >= 0:
+            t = wp.max(t, m.start[world, b])
+        gap, u, pull = at(world, c, a, b, t, f, m, h)
+        result = dtype(wp.inf)
+        if gap <= dtype(0.1 * touching) and u >= dtype(0.0):  # leaves; comes back if pulled
+            s = close.root(wp.max(gap, dtype(0.0)), u, pull)
+            if s > dtype(0.0) and t + s <= h:
+                result = t + s
+        elif gap <= dtype(-touching):
+            if u < dtype(0.0):
+                result = t
+        else:
+            # a contact that closed a rounding before the start of the step closes before it, or its derivative is lost
+            looking = int(1)
+            for _i in range(NEWTON):
+                if looking == 1:
+                    s = close.root(gap, u, pull)
+                    if s == dtype(-wp.inf) or t + s > h * dtype(late):
+                        looking = 2
+                    else:
+                        before = t
+                        t += s
+                        if wp.abs(t - before) <= dtype(small) * h:
+                            looking = int(0)
+                        else:
+                            gap, u, pull = at(world, c, a, b, t, f, m, h)
+                            if u >= dtype(0.0) and gap > dtype(0.0):
+                                looking = 2
+            if looking != 2:
+                result = wp.min(t, h)
+        return result
+
+    @wp.func
+    def reach(world: int, a: int, b: int, m: Motion):
+        """Speed by which bodies of a cluster that is taken all at once may come near [m/s]."""
+        speed = dtype(0.0)
+        if a >= 0:
+            speed = wp.max(speed, wp.length(dyn.linear(m.mean[world, a])))
+        if b >= 0:
+            speed = wp.max(speed, wp.length(dyn.linear(m.mean[world, b])))
+        return dtype(2.0) * speed
+
+    return SimpleNamespace(Motion=Motion, at=at, event=event, reach=reach, touching=touching)
+
+
+def motion_of(dtype: Any, model: ModelArrays, path: Path, k: int) -> Any:
+    """The kernel argument that stands for the paths before a round (0) or after it (1)."""
+    m = make(dtype).Motion()
+    m.body, m.gyroscopic, m.inertia = model.shape_body, model.body_gyroscopic, model.body_inertia
+    m.pose, m.mean, m.pull, m.start = path.pose[k], path.mean[k], path.pull[k], path.start[k]
+    return m
