@@ -18,7 +18,7 @@ from .round_arrays import Round, RoundAdjoints, Rounds
 
 __all__ = ["leave", "leave_adjoint", "make"]
 
-GAIN = {wp.float64: 1.0e-9, wp.float32: 1.0e-4}
+GAIN = {wp.float64: 1.0e-11, wp.float32: 1.0e-4}
 """Part [1] by which the change of velocity may be too great before it is scaled back."""
 
 

@@ -1,9 +1,10 @@
 """What acted in a step with impacts: the mean over the step of each contact's force, its impacts and all plain solves.
 
 The impulse of a plain solve acts until its bodies have the next impact. By then they have the velocity that their path
-gives, which holds a part of the impulse: f = 1 + sigma (tau/h - 1/2) for the first segment, and
-1 + sigma (2 (tau - t0)/r - 1) for one that begins at t0 with r seconds left, and 1 - sigma t0/r for the last. sigma is the part of the contacts'
-acceleration that a path has, see ``groups.py``. Changes of the stored velocities are then those of these forces.
+gives, which holds a part of the impulse: f = 1 + sigma (tau/h - 1/2) for the first segment, and 1 + sigma (2 (tau -
+t0)/r - 1) for one that begins at t0 with r seconds left, and 1 - sigma t0/r for the last. sigma is the part of the
+contacts' acceleration that a path has, see ``groups.py``. Changes of the stored velocities are then those of these
+forces.
 """
 
 import functools

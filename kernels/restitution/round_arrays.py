@@ -115,8 +115,6 @@ class Rounds:
     solves: wp.array  # int32 [W]: worlds with a solve for what is left
     any_solves: wp.array  # int32 [1]: whether there are any
     guess: wp.array  # spatial [W, B]: working memory
-    late: wp.array  # int32 [W]: steps in a row with more rounds than were asked for
-    latest: wp.array  # int32 [W]: greatest such number
     single: int  # rounds of single events
     most: int  # rounds
 
@@ -156,7 +154,7 @@ class Rounds:
             zeros(dtype, worlds, bodies), zeros(i, worlds, contacts), zeros(i, worlds, bodies),
             zeros(i, worlds, 2 * contacts), ContactRows.allocate(worlds, 2 * contacts, dtype, device, resists),
             zeros(i, worlds), zeros(i, worlds), zeros(i, 1), zeros(p.spatial, worlds, bodies),
-            zeros(i, worlds), zeros(i, worlds), single, single + together,
+            single, single + together,
         )  # fmt: skip
 
 

@@ -143,7 +143,8 @@ def make(dtype: Any) -> SimpleNamespace:
                 kept[k, i] = now[i]
 
     return SimpleNamespace(
-        shift=shift_kernel, tick=tick_kernel, keep=keep_kernel, begin=begin_kernel, list_anew=list_anew_kernel, restart=restart_kernel,
+        shift=shift_kernel, tick=tick_kernel, keep=keep_kernel, begin=begin_kernel, list_anew=list_anew_kernel,
+        restart=restart_kernel,
         late=late_kernel, seed=seed_kernel,
         accept=accept_kernel, hand_back=hand_back_kernel,
     )  # fmt: skip
@@ -197,11 +198,11 @@ def keep(dtype: Any, rounds: Rounds, kept: wp.array, *, back: bool) -> None:
     )  # fmt: skip
 
 
-def count_late(dtype: Any, rounds: Rounds, most: int, staged: wp.array) -> None:
-    """Mark the worlds that took rounds in ``staged``, [W], and count those that took more than ``most``."""
+def count_late(dtype: Any, rounds: Rounds, late: wp.array, latest: wp.array, staged: wp.array) -> None:
+    """Mark the worlds that took rounds in ``staged``, [W], and count steps in a row with too many."""
     wp.launch(
-        make(dtype).late, dim=staged.shape, inputs=[rounds.taken, most],
-        outputs=[rounds.late, rounds.latest, staged], device=staged.device,
+        make(dtype).late, dim=staged.shape, inputs=[rounds.taken, rounds.single],
+        outputs=[late, latest, staged], device=staged.device,
     )  # fmt: skip
 
 

@@ -35,6 +35,9 @@ MASS_CHANGE = 0.01
 COARSE = 1e-3
 """Spacing of floating-point numbers, relative to the smallest shape, from which on contacts are not resolved."""
 
+ZENO = 5
+"""Steps in a row with too many impacts from which on there is a warning."""
+
 FINE = 1e-6
 """Spacing of floating-point numbers [m] that resolves shapes larger than a millimetre."""
 
@@ -224,6 +227,22 @@ def mass_alone(
         '"body_inertia": model.body_inertia. A gradient by the mass is that of what was passed',
         SimulationWarning,
         stacklevel=2,
+    )
+
+
+def many_impacts(options: SimulatorOptions, in_a_row: torch.Tensor, told: set[str]) -> None:
+    """Warn, once, of worlds, [W], in which step after step had more impacts one after another than are resolved."""
+    w = int(in_a_row.argmax())
+    if int(in_a_row[w]) < ZENO or "many impacts" in told:
+        return
+    told.add("many impacts")
+    warnings.warn(
+        f"world {w} had more than {options.impact_rounds} impacts one after another in each of {int(in_a_row[w])} "
+        "steps in a row: something bounces ever faster, as between walls that close. What was left took near contacts "
+        "at once, in the end without restitution. Take a smaller step, a smaller restitution, a larger "
+        "restitution_threshold or more impact_rounds",
+        SimulationWarning,
+        stacklevel=4,
     )
 
 

@@ -169,7 +169,7 @@ class Simulator:
         path_v = v0.new_empty((steps + 1, *v0.shape)) if keep else None
         staged = torch.zeros((steps, worlds), dtype=torch.bool, device=q0.device) if keep else None
         final_q, final_v = torch.empty_like(q0), torch.empty_like(v0)
-        counts = torch.zeros((6, worlds), dtype=torch.float64, device="cpu")
+        counts = torch.zeros((7, worlds), dtype=torch.float64, device="cpu")
         lengths = self._lengths(steps)
         parts = self._parts(Kind.FORWARD, values, worlds)
         look = steps > 1 and not self.options.allow_overlap
@@ -220,6 +220,8 @@ class Simulator:
                 checks.sunk(self.model, batch, numbers)
             for i, array in enumerate((*batch.solver_outcome(), batch.features.needed.numpy())):
                 counts[i, _on_cpu(own)] = torch.from_numpy(array[:n].astype("float64"))
+            if forward.impacts:
+                counts[6, _on_cpu(own)] = torch.from_numpy(batch.latest.numpy()[:n].astype("float64"))
 
         graphs_of = [(work, n) for work in parts.passes for n in lengths]
         self.pool.run(worlds, [(OVERLAP, 1)] * look + graphs_of, block, parts.bounds)
@@ -228,6 +230,7 @@ class Simulator:
             residual=counts[3], contacts=counts[4].long(), penetration=counts[5] if look else None,
         )  # fmt: skip
         checks.rollout_result(self.options, diagnostics, final_q, final_v)
+        checks.many_impacts(self.options, counts[6], self.told)
         checks.spinning(self.model, self.options, values["body_inertia"], final_v)
         return path_q, path_v, final_q, final_v, diagnostics, staged
 

@@ -86,6 +86,9 @@ class WorldBatch:
         """Whether a step took more solves than one, see ``slip_steps.py``: written forward, given backward."""
         self.any_staged = wp.zeros(t, dtype=wp.int32, device=self.device)
         """Whether a step of any world did, given backward."""
+        self.late = wp.zeros(width, dtype=wp.int32, device=self.device)
+        """Steps in a row with more impacts one after another than ``options.impact_rounds``, and the most of them."""
+        self.latest = wp.zeros_like(self.late)
         self.adjoints: Adjoints | None = None
         self.forces: forces.Forces | None = None
         self.margin = options.contact_margin or (0.1 if options.quasi_dynamic else 0.001)
@@ -109,6 +112,8 @@ class WorldBatch:
     def clear_reports(self) -> None:
         """Clear the solver's report."""
         self.report.clear()
+        self.late.zero_()
+        self.latest.zero_()
 
     def solver_outcome(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Newton iterations, steps that failed, the first of them (-1: none) and the largest residual, all [W]."""
