@@ -1,7 +1,8 @@
 """Derivative of the time of an impact: that at which a gap closes on the paths of two bodies.
 
 The gap g(tau, paths) stays zero, so d tau = -(dg/dpaths) dpaths / (dg/dtau). Both are adjoints of one kernel, the gap
-at a given time. Impacts that take all contacts near each other at once have the time of one of their bodies.
+at a given time. Where several close at one time, as the corners of a face that lands flat, that time has a kink: it is
+that of the first. Its derivative is then the mean of theirs, by the impulses that they would need alone. Impacts that take all contacts near each other at once have the time of one of their bodies.
 """
 
 import functools
@@ -16,6 +17,7 @@ from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import contacts, paths
 from .round_arrays import Round, RoundAdjoints, Rounds
+from .struck import TOUCHING
 
 __all__ = ["make", "time_adjoint"]
 
@@ -26,7 +28,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     geo, path = contacts.make(dtype), paths.make(dtype)
-    FeatureTable = geo.FeatureTable
+    FeatureTable, touching = geo.FeatureTable, TOUCHING[dtype]
 
     @wp.func
     def pose_at(
@@ -46,17 +48,21 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.kernel(module="unique")
     def gap_kernel(
         shape_body: wp.array(dtype=int), body_gyroscopic: wp.array(dtype=int), body_inertia: wp.array2d(dtype=mat33),
-        f: FeatureTable, going: wp.array(dtype=int), trigger: wp.array2d(dtype=int),
+        f: FeatureTable, going: wp.array(dtype=int), trigger: wp.array2d(dtype=int), label: wp.array2d(dtype=int),
         pose: wp.array2d(dtype=transform), mean: wp.array2d(dtype=spatial), pull: wp.array2d(dtype=vec3),
         start: wp.array2d(dtype=dtype), time: wp.array2d(dtype=dtype), h: dtype,
         # out
         gaps: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        world, leader = wp.tid()
+        world, c = wp.tid()
         if going[world] == 0:
             return
-        c = trigger[world, leader]
-        if c < 0:
+        if c >= f.count[world]:
+            return
+        leader = label[world, c]
+        if leader < 0:
+            return
+        if trigger[world, leader] < 0:
             return
         t = time[world, leader]
         xa = pose_at(
@@ -66,13 +72,41 @@ def make(dtype: Any) -> SimpleNamespace:
             world, shape_body[f.shape_b[world, c]], t, body_gyroscopic, body_inertia, pose, mean, pull, start, h
         )
         gap, _n, _point = geo.locate(world, c, xa, xb, f)
-        gaps[world, leader] = gap
+        gaps[world, c] = gap
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def weigh_kernel(
+        f: FeatureTable, shape_body: wp.array(dtype=int), going: wp.array(dtype=int),
+        trigger: wp.array2d(dtype=int), label: wp.array2d(dtype=int), pose1: wp.array2d(dtype=transform),
+        load: wp.array2d(dtype=dtype),
+        # out
+        seed: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Share of each contact in the time of its cluster."""
+        world = wp.tid()
+        if going[world] == 0:
+            return
+        for c in range(f.count[world]):
+            seed[world, c] = dtype(0.0)
+            leader = label[world, c]
+            if leader >= 0:
+                first = trigger[world, leader]
+                if first >= 0:
+                    gap, _n, _point = geo.locate(
+                        world, c, geo.pose_of(pose1, world, shape_body[f.shape_a[world, c]]),
+                        geo.pose_of(pose1, world, shape_body[f.shape_b[world, c]]), f,
+                    )  # fmt: skip
+                    if c == first:
+                        seed[world, c] = wp.max(load[world, c], dtype(1.0e-30))
+                    elif wp.abs(gap) <= dtype(touching):
+                        seed[world, c] = load[world, c]
 
     @wp.kernel(enable_backward=False, module="unique")
     def seed_kernel(
-        going: wp.array(dtype=int), label: wp.array2d(dtype=int), trigger: wp.array2d(dtype=int),
-        adj_time: wp.array2d(dtype=dtype), slope: wp.array2d(dtype=dtype),
-        # out
+        number: wp.array(dtype=int), going: wp.array(dtype=int), label: wp.array2d(dtype=int),
+        law: wp.array2d(dtype=int), trigger: wp.array2d(dtype=int), adj_time: wp.array2d(dtype=dtype),
+        slope: wp.array2d(dtype=dtype),
+        # in and out
         seed: wp.array2d(dtype=dtype), adj_start: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world = wp.tid()
@@ -80,7 +114,6 @@ def make(dtype: Any) -> SimpleNamespace:
             return
         for leader in range(label.shape[1]):
             source = trigger[world, leader]
-            seed[world, leader] = dtype(0.0)
             if source != -1:
                 total = dtype(0.0)
                 for body in range(label.shape[1]):
@@ -88,10 +121,15 @@ def make(dtype: Any) -> SimpleNamespace:
                         total += adj_time[world, body]
                 if source < -1:
                     adj_start[world, -2 - source] = adj_start[world, -2 - source] + total
-                elif slope[world, leader] != dtype(0.0):
-                    seed[world, leader] = -total / slope[world, leader]
+                else:
+                    part = dtype(0.0)
+                    if slope[world, leader] != dtype(0.0):
+                        part = -total / slope[world, leader]
+                    for c in range(number[world]):
+                        if law[world, c] == leader:
+                            seed[world, c] = seed[world, c] * part
 
-    return SimpleNamespace(gap=gap_kernel, seed=seed_kernel)
+    return SimpleNamespace(gap=gap_kernel, weigh=weigh_kernel, seed=seed_kernel)
 
 
 def time_adjoint(
@@ -103,20 +141,25 @@ def time_adjoint(
     n = 0
     inputs = [
         model.shape_body, model.body_gyroscopic, model.body_inertia, features.struct, r.going,
-        r.trigger, p.pose[n], p.mean[n], p.pull[n], p.start[n], r.time, h,
+        r.trigger, r.law, p.pose[n], p.mean[n], p.pull[n], p.start[n], r.time, h,
     ]  # fmt: skip
 
     def launch(**adjoints: wp.array) -> None:
         wp.launch(
-            k.gap, dim=r.label.shape, inputs=inputs, outputs=[own.gap], adjoint=True,
+            k.gap, dim=r.law.shape, inputs=inputs, outputs=[own.gap], adjoint=True,
             adj_inputs=by_name(k.gap, **adjoints), device=device,
         )  # fmt: skip
 
-    own.seed.fill_(1.0)
+    wp.launch(
+        k.weigh, dim=r.going.shape,
+        inputs=[features.struct, model.shape_body, r.going, r.trigger, r.law, p.pose[1], r.load[0]],
+        outputs=[own.seed], device=device,
+    )  # fmt: skip
     launch(time=own.slope, gaps=own.seed)
     a = own.path
     wp.launch(
-        k.seed, dim=r.going.shape, inputs=[r.going, r.label, r.trigger, own.time, own.slope],
+        k.seed, dim=r.going.shape,
+        inputs=[features.count, r.going, r.label, r.law, r.trigger, own.time, own.slope],
         outputs=[own.seed, a.start[n]], device=device,
     )  # fmt: skip
     launch(body_inertia=g.body_inertia, pose=a.pose[n], mean=a.mean[n], pull=a.pull[n], start=a.start[n], gaps=own.seed)

@@ -177,8 +177,8 @@ class RoundAdjoints:
     drive: list[wp.array]
     slope: wp.array  # [W, B]: rate of the gap at the time of the impact [m/s]
     memory: wp.array  # of all these
-    seed: wp.array  # [W, B]
-    gap: wp.array  # [W, B]: written by launches whose adjoint is asked for
+    seed: wp.array  # [W, C]: share of a contact in the time of its cluster
+    gap: wp.array  # [W, C]: written by launches whose adjoint is asked for
     active: wp.array  # int32 [W, 2 C]
     no_gravity: wp.array  # vec3 [W]: what is not asked for
 
@@ -201,7 +201,7 @@ class RoundAdjoints:
         found = [[arrays[n] for n in x] if isinstance(x, list) else arrays[x] for x in wanted]
         return cls(
             _path(of_paths), path_memory, *found, words,
-            *(wp.zeros((worlds, bodies), dtype=dtype, device=device) for _ in range(2)),
+            *(wp.zeros(r.law.shape, dtype=dtype, device=device) for _ in range(2)),
             wp.zeros(like.contact.shape, dtype=wp.int32, device=device),
             wp.zeros(worlds, dtype=precision(dtype).vec3, device=device),
         )  # fmt: skip
