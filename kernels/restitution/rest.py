@@ -20,7 +20,7 @@ from ..core.precision import precision
 from . import contacts, struck
 from .round_arrays import Round, RoundAdjoints, Rounds
 
-__all__ = ["drive", "drive_adjoint", "make", "rest_adjoint", "rest_rows", "start_rest", "start_rest_adjoint"]
+__all__ = ["CAPPED", "drive", "drive_adjoint", "make", "rest_adjoint", "rest_rows", "start_rest", "start_rest_adjoint"]
 
 CAPPED = wp.constant(2)
 """Mark of a contact whose push has reached its cap."""

@@ -69,11 +69,15 @@ def test_collisions_of_all_pairs_have_the_gradient_of_their_differences(variant,
 
 
 def test_a_collision_of_two_boxes_takes_few_iterations():
-    """Face on face at 1.5 m/s; as many as the law with resistance needs, which never shared arms; it took 16 to 23."""
+    """Face on face at 1.5 m/s, up to seven impacts a step: none where contacts stand alone and do not rub.
+
+    Impacts of one time a body took less than ten, with friction too, but were wrong where corners land in turn.
+    """
     batch = collisions(("box", "box"), worlds=30, seed=5)
     parameters = {"shape_restitution": batch.restitution, "shape_friction": batch.friction}
     after = batch.simulator.rollout(State(batch.q, batch.v), None, parameters, steps=1)
     several = after.diagnostics.contacts > 1
     assert int(several.sum()) >= 10
-    assert float(after.diagnostics.iterations[several].double().mean()) < 10.0
-    assert int(after.diagnostics.iterations.max()) < 20
+    rubs = batch.friction[:, 0] > 0.0
+    assert int(after.diagnostics.iterations[several & ~rubs].median()) == 0
+    assert float(after.diagnostics.iterations[several & rubs].double().mean()) < 45.0
