@@ -45,7 +45,7 @@ def make() -> SimpleNamespace:
 
     @wp.kernel(enable_backward=False, module="unique")
     def mark_kernel(
-        count: wp.array(dtype=int), free: wp.array2d(dtype=int),
+        count: wp.array(dtype=int), capped: wp.array2d(dtype=int),
         # in and out
         active: wp.array2d(dtype=int),
         # out
@@ -54,7 +54,7 @@ def make() -> SimpleNamespace:
         world = wp.tid()
         for c in range(count[world]):
             marks[world, c] = 0
-            if free[world, c] == CAPPED and active[world, c] != 0:
+            if capped[world, c] == CAPPED and active[world, c] != 0:
                 marks[world, c] = CAPPED
                 active[world, c] = 0
 
@@ -69,7 +69,7 @@ def capped_adjoint(
     """The part of ``adjoint.contact_adjoint`` of these contacts, which ``g.active`` then no longer marks."""
     m, f = model, features
     wp.launch(
-        make().mark, dim=f.count.shape, inputs=[f.count, rounds.free], outputs=[g.active, own.marks],
+        make().mark, dim=f.count.shape, inputs=[f.count, rounds.capped], outputs=[g.active, own.marks],
         device=body_q.device,
     )  # fmt: skip
     kernel = rest.make(dtype, rows.resists).power

@@ -2,7 +2,8 @@
 
 The gap g(tau, paths) stays zero, so d tau = -(dg/dpaths) dpaths / (dg/dtau). Both are adjoints of one kernel, the gap
 at a given time. Where several close at one time, as the corners of a face that lands flat, that time has a kink: it is
-that of the first. Its derivative is then the mean of theirs, by the impulses that they would need alone. Impacts that take all contacts near each other at once have the time of one of their bodies.
+that of the first. Its derivative is then the mean of theirs, by the impulses that they would need alone. Impacts that
+take all contacts near each other at once have the time of one of their bodies.
 """
 
 import functools

@@ -48,7 +48,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         # rows in and out
         twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
         # out
-        free: wp.array2d(dtype=int), pending: wp.array(dtype=int), any_pending: wp.array(dtype=int),
+        free: wp.array2d(dtype=int), capped: wp.array2d(dtype=int), pending: wp.array(dtype=int),
+        any_pending: wp.array(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
         if first_pass == 0 and repeat[world] == 0:
@@ -58,6 +59,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         cap = wp.max(threshold, dtype(2.0) * h * wp.length(gravity[world]))
         for c in range(count[world]):
             free[world, c] = 0
+            capped[world, c] = 0
             sa = f.shape_a[world, c]
             sb = f.shape_b[world, c]
             if pair.friction(shape_restitution[world, sa], shape_restitution[world, sb]) > dtype(0.0):
@@ -77,7 +79,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                     found = int(1)
                     q[0] = dtype(NEVER)
                 elif q[0] > q[1] * cap:
-                    free[world, c] = CAPPED
+                    capped[world, c] = CAPPED
                     _n, _ra, _rb, own, _gap = rest_ns.row(
                         world, c, sa, sb, a, b, h, f, body_mass, shape_friction, shape_stiffness, shape_damping,
                         body_q, body_v0, h, eps,
@@ -164,6 +166,6 @@ def leave_out(
             m.shape_restitution, body_q, body_v0, features.struct, features.count, threshold, h,
             eps, m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps, int(repeat is None), repeat,
         ],
-        outputs=[r.twist, r.coefficients, rounds.free, rounds.pending, rounds.any_pending],
+        outputs=[r.twist, r.coefficients, rounds.free, rounds.capped, rounds.pending, rounds.any_pending],
         device=body_q.device,
     )  # fmt: skip

@@ -103,7 +103,8 @@ class Rounds:
     first: wp.array  # int32 [W, B]: ``Round.limiter`` of the first segment
     taken: wp.array  # int32 [W]: rounds with events
     pending: wp.array  # int32 [W]: whether there are contacts that may have an event
-    free: wp.array  # int32 [W, C]: contacts left out of the plain solve, since they may have an event; 2: at their cap
+    free: wp.array  # int32 [W, C]: contacts left out of the plain solve, since they may have an event
+    capped: wp.array  # int32 [W, C]: contacts of the first plain solve at their cap
     acts: wp.array  # int32 [W, C]: contacts that act in the last plain solve
     event: wp.array  # scalar [W, C]: time of the next event [s]
     soonest: wp.array  # scalar [W, B]: of those of a body
@@ -150,7 +151,7 @@ class Rounds:
         return cls(
             _path(arrays), Round(*found), words, zeros(i, 1), zeros(i, 1), zeros(i, 1), zeros(i, worlds, bodies),
             zeros(i, worlds), zeros(i, worlds), zeros(i, worlds, contacts), zeros(i, worlds, contacts),
-            zeros(dtype, worlds, contacts),
+            zeros(i, worlds, contacts), zeros(dtype, worlds, contacts),
             zeros(dtype, worlds, bodies), zeros(i, worlds, contacts), zeros(i, worlds, bodies),
             zeros(i, worlds, 2 * contacts), ContactRows.allocate(worlds, 2 * contacts, dtype, device, resists),
             zeros(i, worlds), zeros(i, worlds), zeros(i, 1), zeros(p.spatial, worlds, bodies),

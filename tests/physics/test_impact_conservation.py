@@ -124,11 +124,10 @@ def squeezed():
 def test_more_impacts_than_rounds_step_after_step_warn_once():
     m = squeezed()
     simulator = Simulator(m, step=0.002, allow_overlap=True)
-    with pytest.warns(
-        SimulationWarning, match=r"world 0 had more than 8 impacts one after another.*impact_rounds"
-    ) as all:
+    with pytest.warns(SimulationWarning, match=r"world 0 had more than 8 impacts one after another.*impact_rounds"):
         final = simulator.rollout(m.state(), steps=60).final
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         simulator.rollout(State(final.body_q, final.body_v), steps=5)
-    assert sum("impacts one after another" in str(one.message) for one in all) == 1
     energy = 0.5 * (m.body_mass[0] * final.body_v[0, :, 0] ** 2).sum()
     assert float(energy) < 1e4 * (1 + 1e-9)
