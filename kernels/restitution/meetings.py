@@ -15,7 +15,7 @@ from .round_arrays import Path
 __all__ = ["make", "motion_of"]
 
 NEWTON = 8
-"""Evaluations of the gap in search of its root, at most."""
+"""Evaluations of the gap in search of its root, at most: its rate is that between the last two."""
 
 
 @functools.cache
@@ -99,7 +99,10 @@ def make(dtype: Any) -> SimpleNamespace:
                         if wp.abs(t - before) <= dtype(small) * h:
                             looking = int(0)
                         else:
+                            old = gap
                             gap, u, pull = at(world, c, a, b, t, f, m, h)
+                            # corners of a face slide along edges, so that the gap changes by more than their motion
+                            u = (gap - old) / s + dtype(0.5) * pull * s
                             if u >= dtype(0.0) and gap > dtype(0.0):
                                 looking = 2
             if looking != 2:
