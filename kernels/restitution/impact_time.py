@@ -18,9 +18,11 @@ from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import contacts, paths
 from .round_arrays import Round, RoundAdjoints, Rounds
-from .struck import TOUCHING
 
 __all__ = ["make", "time_adjoint"]
+
+TOGETHER = {wp.float64: 1.0e-13, wp.float32: 1.0e-6}
+"""Gap [m] up to which contacts close at one time but for rounding."""
 
 
 @functools.cache
@@ -29,7 +31,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     geo, path = contacts.make(dtype), paths.make(dtype)
-    FeatureTable, touching = geo.FeatureTable, TOUCHING[dtype]
+    FeatureTable, together = geo.FeatureTable, TOGETHER[dtype]
 
     @wp.func
     def pose_at(
@@ -99,7 +101,7 @@ def make(dtype: Any) -> SimpleNamespace:
                     )  # fmt: skip
                     if c == first:
                         seed[world, c] = wp.max(load[world, c], dtype(1.0e-30))
-                    elif wp.abs(gap) <= dtype(touching):
+                    elif wp.abs(gap) <= dtype(together):
                         seed[world, c] = load[world, c]
 
     @wp.kernel(enable_backward=False, module="unique")
