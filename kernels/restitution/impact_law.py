@@ -70,9 +70,17 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         load: dtype, mu: dtype, eps: dtype, world: int, sa: int, sb: int, rolling: wp.array2d(dtype=dtype),
         torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
     ):  # fmt: skip
-        """Row with the friction and resistance of a normal impulse held fixed."""
+        """Row with the friction and resistance of a normal impulse held fixed, of which it bears ``row_share``."""
         friction = vec4(load / dtype(scale), dtype(0.0), mu * dtype(scale), eps)
         return contact_law.held(friction, world, sa, sb, rolling, torsional, angular_eps, dtype(scale))
+
+    @wp.func
+    def row_share(with_friction: int, mu: dtype):
+        """Part of the normal impulse that the friction row of a contact bears [1]; 0 where there is no such row."""
+        part = dtype(0.0)
+        if with_friction != 0 and (resists_any or mu > dtype(0.0)):
+            part = dtype(1.0 / scale)
+        return part
 
     @wp.kernel(module="unique")
     def approach_kernel(
@@ -149,21 +157,23 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         none = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
         u = contact_law.relative_motion(solved, world, a, b, ra, rb, n, none)
         uz = contact_law.relative_motion(z, world, a, b, ra, rb, n, none)
-        pushes = load[world, c] + stiff[world, c] * (goal - contact_law.normal_part(u, n))
+        mu = pair.friction(shape_friction[world, sa], shape_friction[world, sb])
+        beside = load[world, c] * row_share(with_friction, mu)
+        pushes = load[world, c] - beside + stiff[world, c] * (goal - contact_law.normal_part(u, n))
         result = dtype(0.0)
         if pushes > dtype(0.0):
-            load1[world, c] = pushes
+            load1[world, c] = pushes + beside
             result = pushes * contact_law.normal_part(uz, n)
         else:
-            load1[world, c] = dtype(0.0)
-        mu = pair.friction(shape_friction[world, sa], shape_friction[world, sb])
-        if with_friction != 0 and (resists_any or mu > dtype(0.0)):
+            load1[world, c] = beside
+        if row_share(with_friction, mu) > dtype(0.0):
             q = friction_row(load[world, c], mu, eps, world, sa, sb, rolling, torsional, angular_eps)
             result += wp.dot(contact_law.impulse(u, n, q, eps), uz)
         power[world, c] = result
 
     return SimpleNamespace(
-        meeting=meeting, restitution_of=restitution_of, friction_row=friction_row, approach=approach_kernel,
+        meeting=meeting, restitution_of=restitution_of, friction_row=friction_row, row_share=row_share,
+        approach=approach_kernel,
         aim=aim_kernel, law=law_kernel,
     )  # fmt: skip
 

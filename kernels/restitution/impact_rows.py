@@ -54,11 +54,10 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                 goal = (tangential - impact.restitution_of(approach[world, leader])) * u
                 k = stiff[world, c]
                 mu = pair.friction(shape_friction[world, sa], shape_friction[world, sb])
-                rubs = mu > dtype(0.0)
-                if wp.static(resists):
-                    rubs = True
+                part = impact.row_share(with_friction, mu)
+                own = load[world, c] * (dtype(1.0) - part)
                 rows = int(1)
-                if with_friction != 0 and rubs and load[world, c] > dtype(0.0):
+                if part > dtype(0.0) and load[world, c] > dtype(0.0):
                     rows = 2
                 for i in range(rows):
                     contact[world, at] = c
@@ -69,7 +68,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                     arm_b[world, at] = rb
                     twist[world, at] = vec3()
                     if i == 0:
-                        coefficients[world, at] = contact_law.bare(vec4(k * goal + load[world, c], k, dtype(0.0), eps))
+                        coefficients[world, at] = contact_law.bare(vec4(k * goal + own, k, dtype(0.0), eps))
                     else:
                         coefficients[world, at] = impact.friction_row(
                             load[world, c], mu, eps, world, sa, sb, rolling, torsional, angular_eps
