@@ -17,6 +17,9 @@ __all__ = ["make", "motion_of"]
 NEWTON = 8
 """Evaluations of the gap in search of its root, at most: its rate is that between the last two."""
 
+CLOSED = {wp.float64: 1.0e-14, wp.float32: 5.0e-7}
+"""Gap [m] that is zero but for rounding."""
+
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
@@ -27,6 +30,7 @@ def make(dtype: Any) -> SimpleNamespace:
     FeatureTable = geo.FeatureTable
     touching = struck.TOUCHING[dtype]
     late = 1.0 + 8.0 * p.epsilon if dtype is wp.float32 else 1.0 + 1.0e-12
+    closed = CLOSED[dtype]
     small = 256.0 * p.epsilon if dtype is wp.float64 else 4.0 * p.epsilon
 
     @wp.struct
@@ -102,9 +106,16 @@ def make(dtype: Any) -> SimpleNamespace:
                             old = gap
                             gap, u, pull = at(world, c, a, b, t, f, m, h)
                             # corners of a face slide along edges, so that the gap changes by more than their motion
-                            u = (gap - old) / s + dtype(0.5) * pull * s
-                            if u >= dtype(0.0) and gap > dtype(0.0):
+                            slope = (gap - old) / s + dtype(0.5) * pull * s
+                            if wp.abs(gap) <= dtype(closed):  # the slope would be that of rounding
+                                rate = u + pull * s
+                                if rate < dtype(0.0):
+                                    t -= gap / rate
+                                looking = int(0)
+                            elif slope >= dtype(0.0) and gap > dtype(0.0):
                                 looking = 2
+                            else:
+                                u = slope
             if looking != 2:
                 result = wp.min(t, h)
         return result
