@@ -15,6 +15,7 @@ import warp as wp
 from ...kernels.bodies import integrate
 from ...kernels.contact import forces
 from ...kernels.core.adjoint_arrays import Adjoints
+from ...kernels.core.solver_report import count_step
 from ...kernels.restitution import capped, paths, worlds
 from ...kernels.solver import adjoint
 from .contact_stage import ContactStage
@@ -97,6 +98,7 @@ class ImpactSteps(PlainSteps):
         batch.find_solved(0)
         start = batch.list_contacts(0, stage, batch.solved)
         self.rounds.leave_out(0, start)
+        count_step(batch.report.steps)
         self._impacts_again(0, start)
         forces.forces(
             batch.real, batch.arrays, batch.q[0], batch.solved, batch.control[0], batch.features, stage.rows,
@@ -118,7 +120,7 @@ class ImpactSteps(PlainSteps):
                 batch.adjoints, body_q=batch.adj_q[t], body_v0=batch.adj_v[t], control=batch.adj_control[t]
             )
             batch.adj_solved.zero_()
-            batch.where(batch.any_staged[t:], functools.partial(self._impacts_back, t, start, g))
+            batch.where(batch.any_staged[t:], functools.partial(self._impacts_back, t, start, g, steps - 1 - t))
             integrate.integrate_adjoint(
                 real, arrays, batch.q[t], batch.solved, batch.solved, batch.q[t + 1], batch.v[t + 1],
                 batch.adj_q[t + 1], batch.adj_v[t + 1], g.body_q, batch.adj_solved, batch.adj_solved, g.body_inertia,
@@ -133,8 +135,11 @@ class ImpactSteps(PlainSteps):
                 real, arrays, batch.q[t], start, batch.solved, batch.control[t], batch.features, stage.rows, g,
                 h=h, eps=eps, angular_eps=options.angular_stiction,
             )  # fmt: skip
+        count_step(batch.report.steps, steps)
 
-    def _impacts_back(self, t: int, start: wp.array, g: Adjoints) -> None:
-        """Adjoint of the rounds of a step."""
+    def _impacts_back(self, t: int, start: wp.array, g: Adjoints, done: int) -> None:
+        """Adjoint of the rounds of a step; ``done`` steps of the segment were taken back before."""
+        count_step(self.batch.report.steps, done + 1)
         self._impacts_again(t, start)
+        count_step(self.batch.report.steps, -done - 1)
         self.rounds.adjoint(t, start, self.batch.adj_solved, g)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scenes import about
 
-from carom.sim import ConvergenceError, ModelBuilder, Simulator, Softplus, State
+from carom.sim import PARAMETERS, ConvergenceError, ModelBuilder, Simulator, Softplus, State
 from carom.sim.stepping import checks
 
 STEPS = 60
@@ -115,17 +115,26 @@ def tumbling(seed):
 
 
 def test_a_solve_that_fails_when_the_backward_pass_takes_it_again_is_told(monkeypatch):
-    """With impacts it takes two of three solves again, the last step first, by a law with resistance if asked for."""
-    model = tumbling(4)
-    simulator = Simulator(model, threads=1, segment=7, max_iterations=10, allow_overlap=True)
+    """It takes the impacts of a step again, the last step first, by a law with resistance if asked for."""
+    model, steps = tumbling(18), 40
+    simulator = Simulator(model, threads=1, segment=7, max_iterations=9, allow_overlap=True)
     rolling = model.shape_rolling_resistance.clone().requires_grad_()
-    path = simulator.rollout(model.state(), None, {"shape_rolling_resistance": rolling}, steps=40)
-    states = [State(q.detach(), v.detach()) for q, v in zip(path.body_q, path.body_v, strict=True)]
+    path = simulator.rollout(model.state(), None, {"shape_rolling_resistance": rolling}, steps=steps)
 
+    given = {name: getattr(model, name) for name in (*PARAMETERS, "shape_size")}
+    control = torch.zeros(steps, 1, 0, dtype=torch.float64)
+    start = model.state()
+    *_, impacts = simulator.run_forward(start.body_q, start.body_v, control, given, True)
+    resisting = given | {"shape_rolling_resistance": torch.full_like(model.shape_rolling_resistance, 1e-15)}
     with monkeypatch.context() as patch:
         patch.setattr(checks, "rollout_result", lambda *_: None)
-        resisting = {"shape_rolling_resistance": torch.full_like(model.shape_rolling_resistance, 1e-15)}
-        single = [simulator.rollout(state, None, resisting, steps=1).diagnostics for state in states[:-1]]
-    last = max(t for t in range(40) if int(single[t].failed_steps[0]))
-    with pytest.raises(ConvergenceError, match=rf"in the backward pass of world 0 at step {last} "):
+        failing = [
+            t
+            for t in torch.nonzero(impacts.flatten()).flatten().tolist()
+            if simulator.run_forward(
+                path.body_q[t].detach(), path.body_v[t].detach(), control[:1], resisting, True
+            )[4].failed_steps[0]
+        ]  # fmt: skip
+    assert len(failing) > 1
+    with pytest.raises(ConvergenceError, match=rf"in the backward pass of world 0 at step {failing[-1]} "):
         path.final.body_q.sum().backward()
