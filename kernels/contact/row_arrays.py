@@ -55,12 +55,11 @@ class ContactRows:
     pull: wp.array  # scalar [1]: how far its friction is drawn in there
     resists: bool = False  # whether the contacts have rolling and torsional resistance
     softens: bool = False  # whether the contacts have a contact function, see ``softened.py``
-    own_arms: bool = False  # whether arm_a - arm_b may differ among the contacts of a pair; else bodies' offset in all
 
     @property
-    def law(self) -> tuple[bool, bool, bool]:
-        """Arguments of the factories of solvers by islands; contacts with resistance go by their own arms anyway."""
-        return self.resists, self.softens, self.own_arms and not self.resists
+    def law(self) -> tuple[bool, bool]:
+        """Arguments of the factories of solvers."""
+        return self.resists, self.softens
 
     @functools.cached_property
     def struct(self) -> Any:
@@ -70,11 +69,10 @@ class ContactRows:
 
     @classmethod
     def allocate(
-        cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False, softens: bool = False,
-        own_arms: bool = False,
-    ) -> "ContactRows":  # fmt: skip
+        cls, worlds: int, capacity: int, dtype: Any, device: Any, resists: bool = False, softens: bool = False
+    ) -> "ContactRows":
         """Rows for ``worlds`` worlds of at most ``capacity`` contacts."""
         p = precision(dtype)
         shape = (worlds, capacity)
         types = (wp.int32, wp.int32, *[p.vec3] * 4, law.make(dtype, resists, softens).Coefficients, p.vec3, dtype)
-        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types), resists, softens, own_arms)
+        return cls(*(wp.zeros(shape, dtype=t, device=device) for t in types), resists, softens)

@@ -67,7 +67,7 @@ def capped_adjoint(
     angular_eps: float,
 ) -> None:  # fmt: skip
     """The part of ``adjoint.contact_adjoint`` of these contacts, which ``g.active`` then no longer marks."""
-    m, f = model, features
+    f = features
     wp.launch(
         make().mark, dim=f.count.shape, inputs=[f.count, rounds.capped], outputs=[g.active, own.marks],
         device=body_q.device,
@@ -76,15 +76,10 @@ def capped_adjoint(
     wp.launch(
         kernel, dim=f.kind.shape,
         inputs=[
-            m.shape_body, m.gravity, m.body_mass, m.shape_friction, m.shape_stiffness, m.shape_damping,
-            f.struct, f.count, own.all, own.together, own.marks, own.time, body_q, body_v0, solved,
-            g.z, threshold, h, eps, m.shape_rolling_resistance, m.shape_torsional_resistance, angular_eps,
+            g.bodies, model.shapes, g.surfaces, f.struct, own.all, own.together, own.marks, own.time, body_q, body_v0,
+            solved, g.z, threshold, h, eps, angular_eps,
         ],
         outputs=[g.contact_power], adjoint=True,
-        adj_inputs=by_name(
-            kernel, gravity=g.gravity, body_mass=g.body_mass, shape_friction=g.shape_friction,
-            shape_stiffness=g.shape_stiffness, shape_damping=g.shape_damping, pose=g.body_q, after=g.body_v0,
-            rolling=g.shape_rolling_resistance, torsional=g.shape_torsional_resistance, power=g.contact_seed,
-        ),
+        adj_inputs=by_name(kernel, pose=g.body_q, after=g.body_v0, power=g.contact_seed),
         device=body_q.device,
     )  # fmt: skip

@@ -25,7 +25,7 @@ SLOWEST = 0.01
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """Functions ``root``, ``threshold_of``, ``is_free`` and ``falls`` for one precision."""
+    """Functions ``root``, ``threshold_of``, ``cap_of``, ``is_free`` and ``falls`` for one precision."""
     p = precision(dtype)
     vec3, spatial = p.vec3, p.spatial
     dyn = motion.make(dtype)
@@ -49,6 +49,11 @@ def make(dtype: Any) -> SimpleNamespace:
     def threshold_of(gravity: vec3, threshold: dtype, h: dtype):
         """Speed up to which nothing bounces [m/s]: what gravity gives in two steps, at most the option."""
         return wp.max(wp.min(threshold, dtype(2.0) * h * wp.length(gravity)), dtype(SLOWEST) * threshold)
+
+    @wp.func
+    def cap_of(gravity: vec3, threshold: dtype, h: dtype):
+        """Speed at which overlap stops to push what bounces out [m/s]."""
+        return wp.max(threshold_of(gravity, threshold, h), dtype(2.0) * h * wp.length(gravity))
 
     @wp.func
     def is_free(gap: dtype, u: dtype, a: dtype, left: dtype, threshold: dtype, stored: dtype):
@@ -79,4 +84,4 @@ def make(dtype: Any) -> SimpleNamespace:
             g -= wp.cw_mul(gravity, dyn.linear(body_mask[a]))
         return g
 
-    return SimpleNamespace(root=root, threshold_of=threshold_of, is_free=is_free, falls=falls)
+    return SimpleNamespace(root=root, threshold_of=threshold_of, cap_of=cap_of, is_free=is_free, falls=falls)

@@ -21,12 +21,12 @@ __all__ = ["make", "solve_adjoint"]
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
-    """The kernel for one precision and contact law; ``own_arms`` is that of ``ContactRows``."""
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
+    """The kernel for one precision and contact law."""
     p = precision(dtype)
     spatial, transform = p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
-    hessian, lin = island_hessian.make(dtype, resists, softens, own_arms), block_cholesky.make(dtype)
+    hessian, lin = island_hessian.make(dtype, resists, softens), block_cholesky.make(dtype)
     Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
     Rows, Work = row_arrays.make(dtype, resists, softens), scratch_arrays.make(dtype, contact_law.Motion).Islands
     Graph, arrange = island_graph.make().Graph, island_graph.make().arrange

@@ -97,9 +97,6 @@ _CURVATURE = (
     const TYPE* x = &wp::index(search_data, world, 0);
     const long n = stride;
     row c6[6] = {}, c9[9] = {}, s6[6] = {};
-#if OWN_ARMS
-    row j9[9] = {}, x9[9] = {}, j6[6] = {};
-#endif
 """
     + _ACTING
     + """        const row b = load(y + ROW_B * n), f = load(y + ROW_DRAG * n);
@@ -157,28 +154,6 @@ _CURVATURE = (
         s6[3] += gi[0][1] * r[2] - gi[2][1] * r[0] + normal[1] * about[1];
         s6[4] += gi[0][2] * r[2] - gi[2][2] * r[0] + normal[1] * about[2];
         s6[5] += gi[1][2] * r[0] - gi[0][2] * r[1] + normal[2] * about[2];
-#if OWN_ARMS
-        row q[3], own[3][3];
-        for (int k = 0; k < 3; ++k)
-            q[k] = acts ? load(y + (ROW_ARM_J + k) * n) : row {};
-        for (int i = 0; i < 3; ++i) {
-            const row across = m[i][0] * t[0] + m[i][1] * t[1] + m[i][2] * t[2];
-            for (int j = 0; j < 3; ++j) {
-                const int k = (j + 1) % 3, l = (j + 2) % 3;
-                own[i][j] = m[i][k] * q[l] - m[i][l] * q[k] - across * normal[j];
-                j9[3 * i + j] += own[i][j];
-            }
-        }
-        for (int j = 0; j < 3; ++j)
-            about[j] = t[0] * own[0][j] + t[1] * own[1][j] + t[2] * own[2][j];
-        for (int i = 0, at = 0; i < 3; ++i)
-            for (int j = 0; j < 3; ++j) {
-                const int k = (i + 1) % 3, l = (i + 2) % 3;
-                x9[3 * i + j] += own[l][j] * r[k] - own[k][j] * r[l] + normal[i] * about[j];
-                if (j >= i)
-                    j6[at++] += own[l][j] * q[k] - own[k][j] * q[l] + normal[i] * about[j];
-            }
-#endif
     }
     if (!touching)
         return;
@@ -192,11 +167,9 @@ _CURVATURE = (
         for (int j = 0; j < 3; ++j)
             gi[i][j] = sum(c9[3 * i + j]);
     }
-#if !OWN_ARMS
     TYPE d[3];
     for (int i = 0; i < 3; ++i)
         d[i] = x[(ROW_ARM_I + i) * n + begin] - x[(ROW_ARM_J + i) * n + begin];
-#endif
     // a block's columns are stored as rows
     typedef TYPE three[3];
     typedef TYPE eight[8];
@@ -219,15 +192,6 @@ _CURVATURE = (
     };
     add((eight*)wp::index(diagonal, world, bi).data, 1, g, gi, gi, ii, false);
     if (bj >= 0) {
-#if OWN_ARMS
-        for (int i = 0, k = 0; i < 3; ++i)
-            for (int j = 0; j < 3; ++j) {
-                gj[i][j] = sum(j9[3 * i + j]);
-                ij[i][j] = sum(x9[3 * i + j]);
-                if (j >= i)
-                    jj[i][j] = jj[j][i] = sum(j6[k++]);
-            }
-#else
         // the same for j, whose arms differ from those of i by the vector between the two bodies
         for (int i = 0; i < 3; ++i)
             for (int j = 0; j < 3; ++j) {
@@ -240,7 +204,6 @@ _CURVATURE = (
                 const int k = (i + 1) % 3, l = (i + 2) % 3;
                 jj[i][j] = ij[i][j] - (gj[l][j] * d[k] - gj[k][j] * d[l]);
             }
-#endif
         add((eight*)wp::index(diagonal, world, bj).data, 1, g, gj, gj, jj, false);
         eight* t = (eight*)wp::index(below, world, slot).data;
         if (swapped)
@@ -253,11 +216,8 @@ _CURVATURE = (
 
 
 @functools.cache
-def make(dtype: Any, own_arms: bool = False) -> SimpleNamespace:
-    """``put_arms``, ``put_relative``, ``impulses`` and ``add_curvature`` for one precision; forward only.
-
-    ``own_arms`` is that of ``ContactRows``.
-    """
+def make(dtype: Any) -> SimpleNamespace:
+    """``put_arms``, ``put_relative``, ``impulses`` and ``add_curvature`` for one precision; forward only."""
     p = precision(dtype)
     vec3, spatial = p.vec3, p.spatial
     vec10 = wp.types.vector(10, dtype)
@@ -266,7 +226,7 @@ def make(dtype: Any, own_arms: bool = False) -> SimpleNamespace:
     normal_row, arm_i_row, arm_j_row, twist_row = (row_number(name) for name in ("NORMAL", "ARM_I", "ARM_J", "TWIST"))
 
     def native(code: str) -> str:
-        return simd.native(dtype, numbered(code).replace("OWN_ARMS", str(int(own_arms))))
+        return simd.native(dtype, numbered(code))
 
     @wp.func
     def put_arms(

@@ -20,8 +20,8 @@ __all__ = ["make"]
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
-    """``assemble`` and its parts for one precision and contact law; ``own_arms`` as in ``ContactRows``."""
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
+    """``assemble`` and its parts for one precision and contact law."""
     p = precision(dtype)
     vec3, mat33, spatial = p.vec3, p.mat33, p.spatial
     mat66 = wp.types.matrix((6, 6), dtype)
@@ -151,9 +151,6 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                 sum_g = mat33()
                 sum_gi = mat33()
                 sum_ii = mat33()
-                sum_gj = mat33()
-                sum_ij = mat33()
-                sum_jj = mat33()
                 between = vec3()
                 touching = int(0)
                 for c in range(g.edge_start[world, e], g.edge_end[world, e]):
@@ -174,22 +171,14 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
                         sum_g += c3
                         sum_gi += gi
                         sum_ii += crossing(ri, gi) + wp.outer(n, wp.transpose(gi) * t)
-                        if wp.static(own_arms):
-                            if bj >= 0:
-                                gj = crossed(c3, rj) - wp.outer(c3 * t, n)
-                                turning = wp.outer(n, wp.transpose(gj) * t)
-                                sum_gj += gj
-                                sum_ij += crossing(ri, gj) + turning
-                                sum_jj += crossing(rj, gj) + turning
                 if touching == 1:
                     back = wp.transpose(sum_gi)
                     work.diagonal[world, bi] = work.diagonal[world, bi] + join(sum_g, -sum_gi, -back, -sum_ii)
                     if bj >= 0:
-                        if wp.static(not own_arms):
-                            # the same for j, whose arms differ from those of i by the vector between the two bodies
-                            sum_gj = sum_gi - crossed(sum_g, between)
-                            sum_ij = sum_ii + crossed(back, between)
-                            sum_jj = sum_ij - crossing(between, sum_gj)
+                        # the same for j, whose arms differ from those of i by the vector between the two bodies
+                        sum_gj = sum_gi - crossed(sum_g, between)
+                        sum_ij = sum_ii + crossed(back, between)
+                        sum_jj = sum_ij - crossing(between, sum_gj)
                         back_j = wp.transpose(sum_gj)
                         work.diagonal[world, bj] = work.diagonal[world, bj] + join(sum_g, -sum_gj, -back_j, -sum_jj)
                         s = g.slot[world, bi * body_count + bj]

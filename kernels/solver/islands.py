@@ -44,8 +44,8 @@ LESS_STICKING = 0.1
 
 
 @functools.cache
-def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: bool = False) -> SimpleNamespace:
-    """The kernel for one precision and contact law; ``own_arms`` is that of ``ContactRows``."""
+def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleNamespace:
+    """The kernel for one precision and contact law."""
     p = precision(dtype)
     vec3, spatial, transform = p.vec3, p.spatial, p.transform
     dyn, contact_law = motion.make(dtype), law.make(dtype, resists, softens)
@@ -54,10 +54,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False, own_arms: boo
     Bodies, Actuators = model_arrays.make(dtype).Bodies, model_arrays.make(dtype).Actuators
     Rows, Work = row_arrays.make(dtype, resists, softens), scratch_arrays.make(dtype, contact_law.Motion).Islands
     Report = solver_report.make(dtype)
-    hessian = island_hessian.make(dtype, resists, softens, own_arms)
+    hessian = island_hessian.make(dtype, resists, softens)
     lin, line = block_cholesky.make(dtype), line_search.make(dtype, resists, softens)
     hard = not resists and not softens  # contact of which eight are handled at a time
-    eight = contacts_simd.make(dtype, own_arms)
+    eight = contacts_simd.make(dtype)
     Graph, arrange = island_graph.make().Graph, island_graph.make().arrange
     momentum, stop = small.momentum, stopping.make(dtype, resists, softens)
     mass_norm2 = stop.mass_norm2

@@ -22,6 +22,7 @@ from ...kernels.restitution import (
     leave_out,
     paths,
     rest,
+    rest_start,
     worlds,
 )
 from ...kernels.restitution.round_arrays import SOLVES, Path, RoundAdjoints, Rounds
@@ -145,8 +146,8 @@ class ImpactRounds:
             )  # fmt: skip
             impact_law.measure(real, arrays, features, own, r, solve, self.power, **self._law)
         impact_after.leave(real, arrays, own, r)
-        rest.start_rest(real, arrays, r, h=h)
-        rest.drive(real, arrays, batch.control[t], r, h=h)
+        rest_start.start_rest(real, arrays, r, h=h)
+        rest_start.drive(real, arrays, batch.control[t], r, h=h)
         leave_out.release(real, arrays, features, own, r, threshold=threshold, h=h)
         rest.rest_rows(real, arrays, features, own, r, again=False, **self._step)
         self.batch.where(own.any_solves, self._solve_rest)
@@ -209,8 +210,8 @@ class ImpactRounds:
         self._rest_solver.adjoint(path.pose[1], r.goal, path.mean[1], own.total, own.rows, own.guess, ours)
         rest.rest_adjoint(real, arrays, features, own, r, mine, g, **self._step)
         adjoint.body_adjoint(real, self._driven, path.pose[1], r.goal, path.mean[1], r.drive[0], ours, h=h)
-        rest.drive_adjoint(real, arrays, batch.control[t], r, mine, g, h=h)
-        rest.start_rest_adjoint(real, arrays, r, mine, g, h=h)
+        rest_start.drive_adjoint(real, arrays, batch.control[t], r, mine, g, h=h)
+        rest_start.start_rest_adjoint(real, arrays, r, mine, g, h=h)
         # the impact
         impact_after.leave_adjoint(real, arrays, own, r, mine, g)
         ours = dataclasses.replace(ours, model=self._bare, body_v0=mine.aim)

@@ -13,7 +13,8 @@ LAUNCHED_BACKWARD = {
     "restitution.groups.accelerate", "restitution.impact_after.after", "restitution.impact_after.work",
     "restitution.impact_guess.guess", "restitution.impact_law.aim", "restitution.impact_law.approach",
     "restitution.impact_law.law", "restitution.impact_time.gap", "restitution.paths.advance",
-    "restitution.paths.finish", "restitution.rest.drive", "restitution.rest.power", "restitution.rest.start",
+    "restitution.paths.finish", "restitution.rest.power", "restitution.rest_start.drive",
+    "restitution.rest_start.start",
     "solver.adjoint.actuator", "solver.adjoint.body", "solver.adjoint.contact",
 }  # fmt: skip
 

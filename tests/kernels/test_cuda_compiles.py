@@ -22,8 +22,6 @@ def kernels_of(module, dtype):
         made["resisting "] = module.make(dtype, True)
     if "softens" in parameters:
         made["softened "] = module.make(dtype, softens=True)
-    if "own_arms" in parameters:
-        made["struck "] = module.make(dtype, own_arms=True)
     found = {law + name: value for law, made_one in made.items() for name, value in vars(made_one).items()}
     return {name: value for name, value in found.items() if isinstance(value, wp.Kernel)}
 

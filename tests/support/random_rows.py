@@ -78,7 +78,7 @@ def model_of(name: str, dtype: str) -> Any:
     return builder.finalize(dtype=dtype)
 
 
-def random_scene(name: str, kind: Law, own_arms: bool, dtype: Any, seed: int) -> Scene:
+def random_scene(name: str, kind: Law, dtype: Any, seed: int) -> Scene:
     """Worlds of one scene with random masses, poses, velocities, controls, and contacts between random bodies."""
     p, rng = precision(dtype), np.random.default_rng(seed)
     model = model_of(name, "float64" if dtype is wp.float64 else "float32")
@@ -110,7 +110,7 @@ def random_scene(name: str, kind: Law, own_arms: bool, dtype: Any, seed: int) ->
     v0 = rounded(rng.normal(size=(WORLDS, bodies, 6)) * rng.choice([0.0, 0.02, 1.0], (WORLDS, 1, 1)) * mask)
 
     # pairs of bodies, some twice with another one between, and those of what does not move among them
-    rows = ContactRows.allocate(WORLDS, CONTACTS, dtype, "cpu", kind.resists, kind.softens, own_arms)
+    rows = ContactRows.allocate(WORLDS, CONTACTS, dtype, "cpu", kind.resists, kind.softens)
     pairs = np.full((WORLDS, CONTACTS, 2), -1)
     count = rng.integers(0, CONTACTS + 1, WORLDS)
     count[0], count[1] = CONTACTS, 0
@@ -126,7 +126,7 @@ def random_scene(name: str, kind: Law, own_arms: bool, dtype: Any, seed: int) ->
     points = rng.normal(size=(WORLDS, CONTACTS, 3)) * 0.1
     centres = np.concatenate([pose[..., :3], np.zeros((WORLDS, 1, 3))], axis=1)
     at_world = np.arange(WORLDS)[:, None]
-    if own_arms or kind.resists:
+    if kind.resists:
         arms = rng.normal(size=(WORLDS, CONTACTS, 2, 3)) * 0.1
     else:
         arms = (points[:, :, None, :] + centres[at_world, pairs[..., 0]][:, :, None]) - np.stack(

@@ -56,11 +56,10 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
 
 
 @pytest.mark.parametrize("name", FREE)
-@pytest.mark.parametrize("own_arms", [False, True])
-def test_same_as_one_by_one(name: str, own_arms: bool) -> None:
+def test_same_as_one_by_one(name: str) -> None:
     """Measured: velocities to 6e-14 of the largest, the same number of iterations but where rounding ends a solve."""
     for seed in range(4):
-        scene = random_scene(name, HARD, own_arms, wp.float64, seed)
+        scene = random_scene(name, HARD, wp.float64, seed)
         expected, found = (solve(scene, wp.float64, by) for by in (dense, dense_lanes))
         size = np.abs(expected[0]).max((1, 2), keepdims=True)
         assert (np.abs(expected[0] - found[0]) <= 1e-12 * size).all()
@@ -77,7 +76,7 @@ def test_same_as_one_by_one(name: str, own_arms: bool) -> None:
 def test_single_precision(name: str) -> None:
     """Both stop where the gradient is 1e-4 of the momentum change, and 1e-3 of the velocities is that near."""
     for seed in range(3):
-        scene = random_scene(name, HARD, False, wp.float32, seed)
+        scene = random_scene(name, HARD, wp.float32, seed)
         expected, found = (solve(scene, wp.float32, by) for by in (dense, dense_lanes))
         assert np.abs(expected[0] - found[0]).max() <= 2e-3 * np.abs(expected[0]).max()
         assert found[1].max() <= 1e-4
@@ -88,7 +87,7 @@ def test_single_precision(name: str) -> None:
 def test_lanes_do_not_matter(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the bit: one by one, side by side, and each world eight times over."""
     for seed, name in enumerate([*FREE] * 8):
-        scene = random_scene(name, HARD, bool(seed % 2), dtype, seed)
+        scene = random_scene(name, HARD, dtype, seed)
         one_by_one(monkeypatch, WORLDS)
         alone = solve(scene, dtype, dense_lanes)
         alone_z = adjoint_solve(scene, dtype, dense_adjoint_lanes, alone[0], scene.count)
@@ -120,7 +119,7 @@ def copies(scene: Scene, world: int) -> Scene:
 
 
 def test_neighbours_do_not_matter() -> None:
-    scene = random_scene("body and pusher", HARD, True, wp.float64, 4)
+    scene = random_scene("body and pusher", HARD, wp.float64, 4)
     beside = solve(scene, wp.float64, dense_lanes)
     for world in range(WORLDS):
         for one, other in zip(beside, solve(copies(scene, world), wp.float64, dense_lanes), strict=True):
@@ -130,7 +129,7 @@ def test_neighbours_do_not_matter() -> None:
 @pytest.mark.parametrize("further", [0, 1, int(dense.AGAIN_NEARER)])
 def test_repeated_solves(further: int) -> None:
     """Only marked worlds are solved, from where they are on, and a step is counted once."""
-    scene = random_scene("body and pusher", HARD, False, wp.float64, 6)
+    scene = random_scene("body and pusher", HARD, wp.float64, 6)
     start = solve(scene, wp.float64, dense)[0]
     start += 1e-6 * np.random.default_rng(0).normal(size=start.shape) * scene.mask
     marks = put(np.arange(WORLDS) % 2, wp.int32)
@@ -146,7 +145,7 @@ def test_repeated_solves(further: int) -> None:
 @pytest.mark.parametrize("by", [dense, dense_lanes], ids=["one by one", "in lanes"])
 def test_a_further_solve_takes_an_iteration_unless_it_starts_much_nearer(by: Any) -> None:
     """Within the tolerance a solve is done at once, a further one only within a hundredth of it."""
-    scene = random_scene("body and pusher", HARD, False, wp.float64, 6)
+    scene = random_scene("body and pusher", HARD, wp.float64, 6)
     start = solve(scene, wp.float64, dense)[0]
     start += 1e-6 * np.random.default_rng(0).normal(size=start.shape) * scene.mask
     options = {"repeat": put(np.ones(WORLDS), wp.int32), "tolerance": 1e6}
@@ -161,7 +160,7 @@ def test_a_further_solve_takes_an_iteration_unless_it_starts_much_nearer(by: Any
 
 def test_failures_are_reported() -> None:
     """Of worlds that have no more iterations, or a velocity that is not a number; their neighbours are not touched."""
-    scene = random_scene("one body", HARD, False, wp.float64, 2)
+    scene = random_scene("one body", HARD, wp.float64, 2)
     expected, found = (solve(scene, wp.float64, by, max_iterations=7) for by in (dense, dense_lanes))
     assert 0 < found[4].sum() < WORLDS
     np.testing.assert_array_equal(expected[2:], found[2:])
