@@ -1,8 +1,9 @@
 """First guess of the normal impulses of an impact, and the velocities that they give.
 
 The guess of a contact is what it would need alone: it is right where it is. Contacts of one pair of shapes share it, by
-their parts in the stiffness of the pair. Guess and stiffness are differentiated, since the friction of each solve is
-that of the impulses of the one before, which depend on them by one part in the stiffness; how a pair shares is not.
+their parts in the stiffness of the pair. All of it is differentiated: the friction of each solve is that of the
+impulses of the one before, which depend on guess and stiffness by one part in the stiffness, and a contact that hardly
+has a part, as one that is being blended away, is soft.
 """
 
 import functools
@@ -24,6 +25,9 @@ __all__ = ["IMPACT_STIFFNESS", "guess", "guess_adjoint", "make"]
 IMPACT_STIFFNESS = {wp.float64: 1.0e4, wp.float32: 1.0e3}
 """Coefficient b of an impact in units of the mass that it feels; Newton's method ends in rounding from 1e6 on."""
 
+LEAST = 1.0e-12
+"""Sum of parts below which contacts have no whole [1]."""
+
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
@@ -40,9 +44,9 @@ def make(dtype: Any) -> SimpleNamespace:
         j = dyn.world_inertia(rotation, inertia)
         one = dtype(1.0)
         return wp.inverse(mat33(
-            j[0, 0] * m[0] + one - m[0], j[0, 1] * m[0] * m[1], j[0, 2] * m[0] * m[2],
-            j[1, 0] * m[1] * m[0], j[1, 1] * m[1] + one - m[1], j[1, 2] * m[1] * m[2],
-            j[2, 0] * m[2] * m[0], j[2, 1] * m[2] * m[1], j[2, 2] * m[2] + one - m[2],
+            j[0, 0] * m[0] + (one - m[0]), j[0, 1] * m[0] * m[1], j[0, 2] * m[0] * m[2],
+            j[1, 0] * m[1] * m[0], j[1, 1] * m[1] + (one - m[1]), j[1, 2] * m[1] * m[2],
+            j[2, 0] * m[2] * m[0], j[2, 1] * m[2] * m[1], j[2, 2] * m[2] + (one - m[2]),
         ))  # fmt: skip
 
     @wp.func
@@ -60,29 +64,71 @@ def make(dtype: Any) -> SimpleNamespace:
             result = wp.dot(wp.cw_mul(n, along), n) / body_mass[world, body] + wp.dot(turn, j * turn)
         return result
 
+    @wp.kernel(module="unique")
+    def part_kernel(
+        shape_body: wp.array(dtype=int), f: FeatureTable, going: wp.array(dtype=int), label: wp.array2d(dtype=int),
+        pose: wp.array2d(dtype=transform),
+        # out
+        part: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, c = wp.tid()
+        if going[world] == 0:
+            return
+        if c >= f.count[world]:
+            return
+        if label[world, c] < 0:
+            return
+        xa = geo.pose_of(pose, world, shape_body[f.shape_a[world, c]])
+        xb = geo.pose_of(pose, world, shape_body[f.shape_b[world, c]])
+        part[world, c] = geo.part_of(world, c, xa, xb, f)
+
+    @wp.func
+    def together(world: int, c: int, i: int, f: FeatureTable, label: wp.array2d(dtype=int)):
+        """Whether two contacts belong to one pair in one impact."""
+        same = f.shape_a[world, i] == f.shape_a[world, c] and f.shape_b[world, i] == f.shape_b[world, c]
+        return same and label[world, i] == label[world, c]
+
     @wp.kernel(enable_backward=False, module="unique")
     def share_kernel(
-        shape_body: wp.array(dtype=int), f: FeatureTable, count: wp.array(dtype=int), going: wp.array(dtype=int),
-        label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform),
+        f: FeatureTable, going: wp.array(dtype=int), label: wp.array2d(dtype=int), part: wp.array2d(dtype=dtype),
         # out
         share: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        """Part of each contact in what its pair has in the impact: a corner that lands alone bears it all."""
-        world = wp.tid()
-        if going[world] == 0:
+        """A corner that lands alone bears all of its pair."""
+        world, c = wp.tid()
+        if going[world] == 0 or c >= f.count[world]:
             return
-        for c in range(count[world]):
-            leader = label[world, c]
-            if leader >= 0:
-                sa = f.shape_a[world, c]
-                sb = f.shape_b[world, c]
-                xa = geo.pose_of(pose, world, shape_body[sa])
-                xb = geo.pose_of(pose, world, shape_body[sb])
-                whole = dtype(0.0)
-                for i in range(count[world]):
-                    if label[world, i] == leader and f.shape_a[world, i] == sa and f.shape_b[world, i] == sb:
-                        whole += geo.part_of(world, i, xa, xb, f)
-                share[world, c] = geo.part_of(world, c, xa, xb, f) / wp.max(whole, dtype(1.0e-12))
+        if label[world, c] < 0:
+            return
+        whole = dtype(0.0)
+        for i in range(f.count[world]):
+            if together(world, c, i, f, label):
+                whole += part[world, i]
+        share[world, c] = part[world, c] / wp.max(whole, dtype(LEAST))
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def share_adjoint_kernel(
+        f: FeatureTable, going: wp.array(dtype=int), label: wp.array2d(dtype=int), part: wp.array2d(dtype=dtype),
+        adj_share: wp.array2d(dtype=dtype),
+        # in and out
+        adj_part: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """By hand: that which Warp makes of the sum in the loop came out wrong."""
+        world, c = wp.tid()
+        if going[world] == 0 or c >= f.count[world]:
+            return
+        if label[world, c] < 0:
+            return
+        whole = dtype(0.0)
+        wanted = dtype(0.0)
+        for i in range(f.count[world]):
+            if together(world, c, i, f, label):
+                whole += part[world, i]
+                wanted += part[world, i] * adj_share[world, i]
+        if whole > dtype(LEAST):
+            adj_part[world, c] = adj_part[world, c] + (adj_share[world, c] - wanted / whole) / whole
+        else:
+            adj_part[world, c] = adj_part[world, c] + adj_share[world, c] / dtype(LEAST)
 
     @wp.kernel(module="unique")
     def guess_kernel(
@@ -150,7 +196,9 @@ def make(dtype: Any) -> SimpleNamespace:
                         along = wp.cw_mul(push, dyn.linear(body_mask[body])) / body_mass[world, body]
                         start[world, body] = start[world, body] + dyn.join(along, turn)
 
-    return SimpleNamespace(share=share_kernel, guess=guess_kernel, start=start_kernel)
+    return SimpleNamespace(
+        part=part_kernel, share=share_kernel, share_adjoint=share_adjoint_kernel, guess=guess_kernel, start=start_kernel
+    )
 
 
 def _inputs(dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> list[Any]:
@@ -161,19 +209,21 @@ def _inputs(dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, 
     ]  # fmt: skip
 
 
+def _part_inputs(model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> list[Any]:
+    return [model.shape_body, features.struct, r.going, r.law, rounds.path.pose[1]]
+
+
 def guess(dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> None:
     """Stiffness and first guess of the normal impulses, and the velocities that these give."""
     k, device = make(dtype), r.going.device
+    places = features.kind.shape
     wp.launch(
-        k.share, dim=r.going.shape,
-        inputs=[
-            model.shape_body, features.struct, features.count, r.going, r.law, rounds.path.pose[1]
-        ],
-        outputs=[r.share], device=device,
+        k.part, dim=places, inputs=_part_inputs(model, features, rounds, r), outputs=[r.part], device=device
     )  # fmt: skip
+    wp.launch(k.share, dim=places, inputs=[features.struct, r.going, r.law, r.part], outputs=[r.share], device=device)
     inputs = _inputs(dtype, model, features, rounds, r)
     wp.launch(
-        k.guess, dim=features.kind.shape, inputs=[*inputs, r.approach, r.share], outputs=[r.stiff, r.load[0]],
+        k.guess, dim=places, inputs=[*inputs, r.approach, r.share], outputs=[r.stiff, r.load[0]],
         device=device,
     )  # fmt: skip
     wp.launch(k.start, dim=r.going.shape, inputs=[*inputs, r.aim, r.load[0]], outputs=[r.solved[0]], device=device)
@@ -190,7 +240,16 @@ def guess_adjoint(
         adjoint=True,
         adj_inputs=by_name(
             kernel, body_mass=g.body_mass, body_inertia=g.body_inertia, pose=own.path.pose[1], before=own.before,
-            approach=own.approach, stiff=own.stiff, load=own.load[0],
+            approach=own.approach, share=own.share, stiff=own.stiff, load=own.load[0],
         ),
         device=r.going.device,
+    )  # fmt: skip
+    wp.launch(
+        make(dtype).share_adjoint, dim=features.kind.shape,
+        inputs=[features.struct, r.going, r.law, r.part, own.share], outputs=[own.part], device=r.going.device,
+    )  # fmt: skip
+    kernel = make(dtype).part
+    wp.launch(
+        kernel, dim=features.kind.shape, inputs=_part_inputs(model, features, rounds, r), outputs=[r.part],
+        adjoint=True, adj_inputs=by_name(kernel, pose=own.path.pose[1], part=own.part), device=r.going.device,
     )  # fmt: skip

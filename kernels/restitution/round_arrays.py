@@ -82,7 +82,8 @@ class Round:
     aim: wp.array  # spatial: (1 + e_t) times the velocity before; of the solves
     solved: list[wp.array]  # spatial: (velocity after) + e_t (velocity before), of the solves
     load: list[wp.array]  # scalar: normal impulse [N s] guessed, and after each of the solves
-    share: wp.array  # scalar: part of a contact in what its pair has in the impact
+    part: wp.array  # scalar: part of a contact in the stiffness of its pair
+    share: wp.array  # scalar: the same in that of the pair's contacts in the impact
     stiff: wp.array  # scalar: stiffness of the impact [kg]
     work: wp.array  # vec2, of a cluster: of the guard, see ``impact_after.py``
     after: wp.array  # spatial: velocities after the impact
@@ -139,8 +140,8 @@ class Rounds:
             memory.ask(i, worlds), by_body(i), by_body(i), by_body(i), by_contact(i), by_contact(i), by_body(i),
             by_body(dtype), by_body(p.spatial), by_body(p.vec2), by_body(p.spatial),
             [by_body(p.spatial) for _ in range(SOLVES)], [by_contact(dtype) for _ in range(SOLVES + 1)],
-            by_contact(dtype), by_contact(dtype), by_body(p.vec2), by_body(p.spatial), by_body(p.spatial),
-            [memory.ask(dtype, worlds, actuators) for _ in range(3)],
+            by_contact(dtype), by_contact(dtype), by_contact(dtype), by_body(p.vec2), by_body(p.spatial),
+            by_body(p.spatial), [memory.ask(dtype, worlds, actuators) for _ in range(3)],
         ]  # fmt: skip
         words, arrays = memory.carve()
         found = [[arrays[n] for n in x] if isinstance(x, list) else arrays[x] for x in wanted]
@@ -171,6 +172,8 @@ class RoundAdjoints:
     aim: wp.array
     solved: list[wp.array]
     load: list[wp.array]
+    part: wp.array
+    share: wp.array
     stiff: wp.array
     work: wp.array
     after: wp.array
@@ -192,7 +195,10 @@ class RoundAdjoints:
         _ask_path(paths, worlds, bodies, dtype)
         path_memory, of_paths = paths.carve()
         memory = _Memory(device)
-        names = ("time", "before", "approach", "aim", "solved", "load", "stiff", "work", "after", "goal", "drive")
+        names = (
+            "time", "before", "approach", "aim", "solved", "load", "part", "share", "stiff", "work", "after", "goal",
+            "drive",
+        )  # fmt: skip
 
         def like_it(x: Any) -> Any:
             return [like_it(y) for y in x] if isinstance(x, list) else memory.ask(x.dtype, *x.shape)

@@ -11,7 +11,8 @@ import carom.kernels
 LAUNCHED_BACKWARD = {
     "bodies.integrate.kernel", "contact.face_friction.kernel", "contact.slip_adjoint.contact",
     "restitution.groups.accelerate", "restitution.impact_after.after", "restitution.impact_after.work",
-    "restitution.impact_guess.guess", "restitution.impact_law.aim", "restitution.impact_law.approach",
+    "restitution.impact_guess.guess", "restitution.impact_guess.part",
+    "restitution.impact_law.aim", "restitution.impact_law.approach",
     "restitution.impact_law.law", "restitution.impact_time.gap", "restitution.paths.advance",
     "restitution.paths.finish", "restitution.rest.power", "restitution.rest_start.drive",
     "restitution.rest_start.start",
