@@ -13,7 +13,8 @@ from typing import Any
 import warp as wp
 
 from ..bodies import motion
-from ..contact import law
+from ..contact import law, row_arrays
+from ..core import model_arrays
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
@@ -40,7 +41,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     p = precision(dtype)
     vec3, spatial = p.vec3, p.spatial
     contact_law, dyn = law.make(dtype, resists), motion.make(dtype)
-    Coefficients = contact_law.Coefficients
+    arrays, Rows = model_arrays.make(dtype), row_arrays.make(dtype, resists)
+    Bodies, Actuators = arrays.Bodies, arrays.Actuators
     brief = BRIEF[dtype]
 
     @wp.func
@@ -85,11 +87,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
 
     @wp.kernel(enable_backward=False, module="unique")
     def groups_kernel(
-        body_mask: wp.array(dtype=spatial), gravity: wp.array(dtype=vec3), actuator_body: wp.array(dtype=int),
-        first: int, going: wp.array(dtype=int), label: wp.array2d(dtype=int), count: wp.array(dtype=int),
-        contact: wp.array2d(dtype=int), row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int),
-        normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3),
-        twist: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients), mean: wp.array2d(dtype=spatial),
+        bodies: Bodies, actuators: Actuators, first: int, going: wp.array(dtype=int), label: wp.array2d(dtype=int),
+        count: wp.array(dtype=int), contact: wp.array2d(dtype=int), rows: Rows, mean: wp.array2d(dtype=spatial),
         base: wp.array2d(dtype=spatial), start: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
         # scratch
         group: wp.array2d(dtype=int),
@@ -102,19 +101,20 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         for body in range(mean.shape[1]):
             group[world, body] = body
             limiter[world, body] = FREE
-        for i in range(actuator_body.shape[0]):
-            limiter[world, actuator_body[i]] = WHOLE
+        for i in range(actuators.body.shape[0]):
+            limiter[world, actuators.body[i]] = WHOLE
         for k in range(count[world]):
             c = k
             if first == 0:
                 c = contact[world, k]
-            a = row_a[world, k]
-            b = row_b[world, k]
+            a = rows.body_a[world, k]
+            b = rows.body_b[world, k]
             u = contact_law.relative_motion(
-                mean, world, a, b, arm_a[world, k], arm_b[world, k], normal[world, k], twist[world, k]
-            )
+                mean, world, a, b, rows.arm_a[world, k], rows.arm_b[world, k], rows.normal[world, k],
+                rows.twist[world, k],
+            )  # fmt: skip
             acts[world, c] = 0
-            if contact_law.excess(u, normal[world, k], coefficients[world, k], eps) > dtype(0.0):
+            if contact_law.excess(u, rows.normal[world, k], rows.coefficients[world, k], eps) > dtype(0.0):
                 acts[world, c] = 1
                 if a >= 0:
                     limiter[world, a] = WHOLE
@@ -124,7 +124,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                     ta = top(group, world, a)
                     tb = top(group, world, b)
                     group[world, wp.max(ta, tb)] = wp.min(ta, tb)
-        g = gravity[world]
+        g = bodies.gravity[world]
         limit = dtype(MOST) * wp.length(g)
         # the body of a group with the greatest c, noted at the body after which the group is called
         for body in range(mean.shape[1]):
@@ -133,14 +133,14 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                 if f <= dtype(brief) * h:
                     limiter[world, body] = FREE
                 else:
-                    size = wp.length(added(mean[world, body], base[world, body], body_mask[body], g, f))
+                    size = wp.length(added(mean[world, body], base[world, body], bodies.mask[body], g, f))
                     if size > limit:
                         t = top(group, world, body)
                         other = limiter[world, t]
                         greatest = dtype(0.0)
                         if other >= 0:
                             greatest = wp.length(added(
-                                mean[world, other], base[world, other], body_mask[other], g,
+                                mean[world, other], base[world, other], bodies.mask[other], g,
                                 smooth_time(first, start[world, other], h),
                             ))  # fmt: skip
                         if size > greatest:
@@ -200,14 +200,12 @@ def find_groups(
         h: Step [s].
         eps: Stiction tolerance [m/s].
     """
-    r = rows
     wp.launch(
-        make(dtype, r.resists).groups,
+        make(dtype, rows.resists).groups,
         dim=going.shape,
         inputs=[
-            model.body_mask, model.gravity, model.actuator_body, int(first), going, label, count, rounds.contact,
-            r.body_a, r.body_b, r.normal, r.arm_a, r.arm_b, r.twist, r.coefficients, mean, base, start, h, eps,
-            rounds.group,
+            model.bodies, model.actuators, int(first), going, label, count, rounds.contact, rows.struct, mean, base,
+            start, h, eps, rounds.group,
         ],
         outputs=[rounds.acts, limiter],
         device=going.device,

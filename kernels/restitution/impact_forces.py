@@ -15,9 +15,10 @@ import warp as wp
 
 from ..bodies import motion
 from ..collision.features import Features
-from ..contact import law
+from ..contact import law, row_arrays
 from ..contact.forces import Forces
 from ..contact.row_arrays import ContactRows
+from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from . import groups, impact_after
@@ -33,7 +34,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     vec2, vec3, spatial = p.vec2, p.vec3, p.spatial
     contact_law, dyn = law.make(dtype, resists), motion.make(dtype)
     share_of, kept_of = groups.make(dtype, resists).share_of, impact_after.make(dtype).share
-    Motion, Coefficients = contact_law.Motion, contact_law.Coefficients
+    Motion, Rows, Bodies = contact_law.Motion, row_arrays.make(dtype, resists), model_arrays.make(dtype).Bodies
 
     @wp.func
     def next_time(next: wp.array2d(dtype=dtype), world: int, a: int, b: int):
@@ -110,10 +111,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique")
     def impact_kernel(
         going: wp.array(dtype=int), law_label: wp.array2d(dtype=int), work: wp.array2d(dtype=vec2),
-        total: wp.array(dtype=int), contact: wp.array2d(dtype=int), row_a: wp.array2d(dtype=int),
-        row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3), arm_a: wp.array2d(dtype=vec3),
-        arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        solved: wp.array2d(dtype=spatial), h: dtype, eps: dtype,
+        total: wp.array(dtype=int), contact: wp.array2d(dtype=int), rows: Rows, solved: wp.array2d(dtype=spatial),
+        h: dtype, eps: dtype,
         # in and out
         force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
     ):  # fmt: skip
@@ -122,22 +121,19 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             return
         for k in range(total[world]):
             c = contact[world, k]
-            n = normal[world, k]
+            n = rows.normal[world, k]
             u = contact_law.relative_motion(
-                solved, world, row_a[world, k], row_b[world, k], arm_a[world, k], arm_b[world, k], n, vec3()
-            )
-            push = contact_law.impulse(u, n, coefficients[world, k], eps)
+                solved, world, rows.body_a[world, k], rows.body_b[world, k], rows.arm_a[world, k],
+                rows.arm_b[world, k], n, vec3(),
+            )  # fmt: skip
+            push = contact_law.impulse(u, n, rows.coefficients[world, k], eps)
             add(world, c, push, n, kept_of(work[world, law_label[world, c]]) / h, force, torque)
 
     @wp.kernel(enable_backward=False, module="unique")
     def rest_kernel(
-        body_mask: wp.array(dtype=spatial), gravity: wp.array(dtype=vec3), going: wp.array(dtype=int),
-        next: wp.array2d(dtype=dtype), limiter: wp.array2d(dtype=int), total: wp.array(dtype=int),
-        contact: wp.array2d(dtype=int),
-        row_a: wp.array2d(dtype=int), row_b: wp.array2d(dtype=int), normal: wp.array2d(dtype=vec3),
-        arm_a: wp.array2d(dtype=vec3), arm_b: wp.array2d(dtype=vec3), coefficients: wp.array2d(dtype=Coefficients),
-        mean: wp.array2d(dtype=spatial), base: wp.array2d(dtype=spatial), start: wp.array2d(dtype=dtype), h: dtype,
-        eps: dtype,
+        bodies: Bodies, going: wp.array(dtype=int), next: wp.array2d(dtype=dtype), limiter: wp.array2d(dtype=int),
+        total: wp.array(dtype=int), contact: wp.array2d(dtype=int), rows: Rows, mean: wp.array2d(dtype=spatial),
+        base: wp.array2d(dtype=spatial), start: wp.array2d(dtype=dtype), h: dtype, eps: dtype,
         # in and out
         force: wp.array2d(dtype=vec3), torque: wp.array2d(dtype=vec3),
     ):  # fmt: skip
@@ -145,15 +141,15 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         if going[world] == 0:
             return
         for k in range(total[world]):
-            n = normal[world, k]
-            a = row_a[world, k]
-            b = row_b[world, k]
-            u = contact_law.relative_motion(mean, world, a, b, arm_a[world, k], arm_b[world, k], n, vec3())
-            push = contact_law.impulse(u, n, coefficients[world, k], eps)
+            n = rows.normal[world, k]
+            a = rows.body_a[world, k]
+            b = rows.body_b[world, k]
+            u = contact_law.relative_motion(mean, world, a, b, rows.arm_a[world, k], rows.arm_b[world, k], n, vec3())
+            push = contact_law.impulse(u, n, rows.coefficients[world, k], eps)
             if contact_law.normal_part(push, n) > dtype(0.0):
                 body = wp.max(a, b)
                 t = next_time(next, world, a, b)
-                sigma = share_of(world, body, 0, limiter, body_mask, gravity[world], mean, base, start, h)
+                sigma = share_of(world, body, 0, limiter, bodies.mask, bodies.gravity[world], mean, base, start, h)
                 began = start[world, body]
                 left = h - began
                 part = dtype(1.0)
@@ -202,8 +198,7 @@ def add_impact(dtype: Any, rounds: Rounds, r: Round, out: Forces, *, h: float, e
     wp.launch(
         make(dtype, o.resists).impact, dim=r.going.shape,
         inputs=[
-            r.going, r.law, r.work, rounds.total, rounds.contact, o.body_a, o.body_b, o.normal, o.arm_a, o.arm_b,
-            o.coefficients, r.solved[-1], h, eps,
+            r.going, r.law, r.work, rounds.total, rounds.contact, o.struct, r.solved[-1], h, eps,
         ],
         outputs=[out.force, out.torque], device=r.going.device,
     )  # fmt: skip
@@ -217,8 +212,8 @@ def add_rest(
     wp.launch(
         k.rest, dim=r.going.shape,
         inputs=[
-            model.body_mask, model.gravity, r.going, next, r.limiter, rounds.total, rounds.contact, o.body_a, o.body_b,
-            o.normal, o.arm_a, o.arm_b, o.coefficients, p.mean[1], r.after, p.start[1], h, eps,
+            model.bodies, r.going, next, r.limiter, rounds.total, rounds.contact, o.struct, p.mean[1], r.after,
+            p.start[1], h, eps,
         ],
         outputs=[out.force, out.torque], device=r.going.device,
     )  # fmt: skip

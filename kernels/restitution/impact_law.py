@@ -19,6 +19,7 @@ import warp as wp
 from ..bodies import motion
 from ..collision.features import Features
 from ..contact import contact_rows, hard, law
+from ..core import model_arrays
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
@@ -40,7 +41,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     vec2, vec3, vec4, spatial, transform = p.vec2, p.vec3, p.vec4, p.spatial, p.transform
     geo, pair, dyn = contacts.make(dtype), hard.make(dtype), motion.make(dtype)
     plain, close, contact_law = contact_rows.make(dtype), struck.make(dtype), law.make(dtype, resists)
-    FeatureTable = geo.FeatureTable
+    FeatureTable, arrays = geo.FeatureTable, model_arrays.make(dtype)
+    Shapes, Surfaces = arrays.Shapes, arrays.Surfaces
     scale = FRICTION_SCALE
     resists_any = wp.constant(resists)
 
@@ -67,12 +69,14 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
 
     @wp.func
     def friction_row(
-        load: dtype, mu: dtype, eps: dtype, world: int, sa: int, sb: int, rolling: wp.array2d(dtype=dtype),
-        torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        load: dtype, mu: dtype, eps: dtype, world: int, sa: int, sb: int, surfaces: Surfaces, angular_eps: dtype
     ):  # fmt: skip
         """Row with the friction and resistance of a normal impulse held fixed, of which it bears ``row_share``."""
         friction = vec4(load / dtype(scale), dtype(0.0), mu * dtype(scale), eps)
-        return contact_law.held(friction, world, sa, sb, rolling, torsional, angular_eps, dtype(scale))
+        return contact_law.held(
+            friction, world, sa, sb, surfaces.rolling_resistance, surfaces.torsional_resistance, angular_eps,
+            dtype(scale),
+        )  # fmt: skip
 
     @wp.func
     def row_share(with_friction: int, mu: dtype):
@@ -131,33 +135,34 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
 
     @wp.kernel(module="unique")
     def law_kernel(
-        shape_body: wp.array(dtype=int), shape_friction: wp.array2d(dtype=dtype), f: FeatureTable,
-        count: wp.array(dtype=int), going: wp.array(dtype=int), label: wp.array2d(dtype=int),
-        pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial), approach: wp.array2d(dtype=vec2),
-        stiff: wp.array2d(dtype=dtype), load: wp.array2d(dtype=dtype), solved: wp.array2d(dtype=spatial),
-        z: wp.array2d(dtype=spatial), with_friction: int, tangential: dtype, eps: dtype,
-        rolling: wp.array2d(dtype=dtype), torsional: wp.array2d(dtype=dtype), angular_eps: dtype,
+        # model
+        shapes: Shapes, surfaces: Surfaces, f: FeatureTable,
+        # round in
+        going: wp.array(dtype=int), label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform),
+        before: wp.array2d(dtype=spatial), approach: wp.array2d(dtype=vec2), stiff: wp.array2d(dtype=dtype),
+        load: wp.array2d(dtype=dtype), solved: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
+        with_friction: int, tangential: dtype, eps: dtype, angular_eps: dtype,
         # out
         load1: wp.array2d(dtype=dtype), power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         world, c = wp.tid()
         if going[world] == 0:
             return
-        if c >= count[world]:
+        if c >= f.count[world]:
             return
         leader = label[world, c]
         if leader < 0:
             return
         sa = f.shape_a[world, c]
         sb = f.shape_b[world, c]
-        a = shape_body[sa]
-        b = shape_body[sb]
+        a = shapes.body[sa]
+        b = shapes.body[sb]
         n, ra, rb, u0 = meeting(world, c, a, b, f, pose, before)
         goal = (tangential - restitution_of(approach[world, leader])) * u0
         none = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
         u = contact_law.relative_motion(solved, world, a, b, ra, rb, n, none)
         uz = contact_law.relative_motion(z, world, a, b, ra, rb, n, none)
-        mu = pair.friction(shape_friction[world, sa], shape_friction[world, sb])
+        mu = pair.friction(surfaces.friction[world, sa], surfaces.friction[world, sb])
         beside = load[world, c] * row_share(with_friction, mu)
         pushes = load[world, c] - beside + stiff[world, c] * (goal - contact_law.normal_part(u, n))
         result = dtype(0.0)
@@ -167,7 +172,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         else:
             load1[world, c] = beside
         if row_share(with_friction, mu) > dtype(0.0):
-            q = friction_row(load[world, c], mu, eps, world, sa, sb, rolling, torsional, angular_eps)
+            q = friction_row(load[world, c], mu, eps, world, sa, sb, surfaces, angular_eps)
             result += wp.dot(contact_law.impulse(u, n, q, eps), uz)
         power[world, c] = result
 
@@ -236,14 +241,12 @@ def aim_adjoint(dtype: Any, r: Round, own: RoundAdjoints, *, tangential: float) 
 
 
 def _law_inputs(
-    dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round, solve: int, z: wp.array,
+    model: ModelArrays, surfaces: Any, features: Features, rounds: Rounds, r: Round, solve: int, z: wp.array,
     step: dict[str, float],
 ) -> list[Any]:  # fmt: skip
     return [
-        model.shape_body, model.shape_friction, features.struct, features.count, r.going, r.law,
-        rounds.path.pose[1], r.before, r.approach, r.stiff, r.load[solve], r.solved[solve], z,
-        int(solve > 0), step["tangential"], step["eps"], model.shape_rolling_resistance,
-        model.shape_torsional_resistance, step["angular_eps"],
+        model.shapes, surfaces, features.struct, r.going, r.law, rounds.path.pose[1], r.before, r.approach, r.stiff,
+        r.load[solve], r.solved[solve], z, int(solve > 0), step["tangential"], step["eps"], step["angular_eps"],
     ]  # fmt: skip
 
 
@@ -254,7 +257,7 @@ def measure(
     """Normal impulses of all contacts of a round after a solve."""
     wp.launch(
         make(dtype, rounds.rows.resists).law, dim=features.kind.shape,
-        inputs=_law_inputs(dtype, model, features, rounds, r, solve, r.solved[solve], step),
+        inputs=_law_inputs(model, model.surfaces, features, rounds, r, solve, r.solved[solve], step),
         outputs=[r.load[solve + 1], power], device=r.going.device,
     )  # fmt: skip
 
@@ -270,12 +273,11 @@ def law_adjoint(
     kernel = make(dtype, rounds.rows.resists).law
     wp.launch(
         kernel, dim=features.kind.shape,
-        inputs=_law_inputs(dtype, model, features, rounds, r, solve, g.z, step),
+        inputs=_law_inputs(model, g.surfaces, features, rounds, r, solve, g.z, step),
         outputs=[r.load[solve + 1], g.contact_power], adjoint=True,
         adj_inputs=by_name(
-            kernel, shape_friction=g.shape_friction, pose=own.path.pose[1], before=own.before,
-            approach=own.approach, stiff=own.stiff, load=own.load[solve], rolling=g.shape_rolling_resistance,
-            torsional=g.shape_torsional_resistance, power=g.contact_seed,
+            kernel, pose=own.path.pose[1], before=own.before, approach=own.approach, stiff=own.stiff,
+            load=own.load[solve], power=g.contact_seed,
         ),
         device=r.going.device,
     )  # fmt: skip
@@ -289,7 +291,7 @@ def load_adjoint(
     kernel = make(dtype, rounds.rows.resists).law
     wp.launch(
         kernel, dim=features.kind.shape,
-        inputs=_law_inputs(dtype, model, features, rounds, r, solve, g.z, step),
+        inputs=_law_inputs(model, model.surfaces, features, rounds, r, solve, g.z, step),
         outputs=[r.load[solve + 1], g.contact_power], adjoint=True,
         adj_inputs=by_name(
             kernel, pose=own.path.pose[1], before=own.before, approach=own.approach, stiff=own.stiff,

@@ -255,6 +255,18 @@ def test_elastic_boxes_without_friction_keep_their_energy():
     assert (energy[-1] / energy[0] - 1).abs().max() < 1e-3
 
 
+def test_gradient_of_balls_that_overlap_at_the_start():
+    """They change speeds at once, at whatever depth: the place of the second moves with the speed of the first."""
+    h, b = 0.01, ModelBuilder(gravity=(0, 0, 0))
+    for x, v in ((0.0, 1.0), (0.1999, 0.0)):
+        body = b.add_body(position=(x, 0, 0), velocity=(v, 0, 0), mass=1.0, locked=("y", "z", "angular"))
+        b.add_sphere(body, 0.1, restitution=1.0, friction=0.0)
+    model = b.finalize(dtype="float64")
+    a, _ = step_jacobian(Simulator(model, step=h, allow_overlap=True), model.state())
+    found = a[0][[0, 6, 12, 18]][:, [0, 6, 12, 18]].numpy()  # both places, both speeds
+    np.testing.assert_allclose(found, [[1, 0, 0, h], [0, 1, h, 0], [0, 0, 0, 1], [0, 0, 1, 0]], rtol=0, atol=1e-9)
+
+
 def test_no_restitution_is_the_same_to_the_bit_in_a_batch_that_bounces():
     model = ball(0.0, 0.3, (0.3, 0.0, -1.0), 0.4).finalize(dtype="float64")
     alone = Simulator(model).rollout(model.state(), steps=100)

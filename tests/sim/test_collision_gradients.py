@@ -10,6 +10,7 @@ import torch
 from collisions import PAIRS, PLANAR, SETTLED, collisions
 
 from carom.sim import State
+from carom.sim.stepping import impact_steps
 
 ROUND = {"sphere"}
 
@@ -68,16 +69,29 @@ def test_collisions_of_all_pairs_have_the_gradient_of_their_differences(variant,
     check(variant, pair, 24, 1, record_property)
 
 
-def test_a_collision_of_two_boxes_takes_few_iterations():
-    """Face on face at 1.5 m/s, up to seven impacts a step: none where contacts stand alone and do not rub.
+def test_an_impact_of_two_boxes_takes_few_iterations(monkeypatch):
+    """Face on face at 1.5 m/s: none where nothing rubs, and as few an impact as a step took that had one impact.
 
-    Impacts of one time a body took less than ten, with friction too, but were wrong where corners land in turn.
+    Such a step has up to seven impacts, as corners land in turn, each of three solves. Measured with friction: 6.1 an
+    impact in the mean, 12.8 at most.
     """
+    made = []
+
+    class Kept(impact_steps.ImpactRounds):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(impact_steps, "ImpactRounds", Kept)
     batch = collisions(("box", "box"), worlds=30, seed=5)
     parameters = {"shape_restitution": batch.restitution, "shape_friction": batch.friction}
     after = batch.simulator.rollout(State(batch.q, batch.v), None, parameters, steps=1)
-    several = after.diagnostics.contacts > 1
+    impacts = torch.from_numpy(made[-1].own.taken.numpy())[:30]
+    several = (after.diagnostics.contacts > 1) & (impacts > 0)
     assert int(several.sum()) >= 10
+    assert int(impacts.max()) > 4
+    each = after.diagnostics.iterations / impacts.clamp(min=1)
     rubs = batch.friction[:, 0] > 0.0
     assert int(after.diagnostics.iterations[several & ~rubs].median()) == 0
-    assert float(after.diagnostics.iterations[several & rubs].double().mean()) < 45.0
+    assert float(each[several].mean()) < 10.0
+    assert float(each.max()) < 20.0
