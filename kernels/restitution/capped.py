@@ -12,7 +12,7 @@ from ..contact.row_arrays import ContactRows
 from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
-from . import rest
+from . import contacts, rest
 from .rest import CAPPED
 from .round_arrays import Rounds
 
@@ -74,10 +74,10 @@ def capped_adjoint(
     )  # fmt: skip
     kernel = rest.make(dtype, rows.resists).power
     wp.launch(
-        kernel, dim=f.kind.shape,
+        kernel, dim=contacts.threads(f),
         inputs=[
             g.bodies, model.shapes, g.surfaces, f.struct, own.all, own.together, own.marks, own.time, body_q, body_v0,
-            solved, g.z, threshold, h, eps, angular_eps,
+            solved, g.z, threshold, h, eps, angular_eps, contacts.threads(f)[1],
         ],
         outputs=[g.contact_power], adjoint=True,
         adj_inputs=by_name(kernel, pose=g.body_q, after=g.body_v0, power=g.contact_seed),

@@ -11,7 +11,7 @@ from ..collision.features import SHARE_FIXED, SHARE_POLYGON
 from ..contact import contact_rows
 from ..core.precision import precision
 
-__all__ = ["make"]
+__all__ = ["make", "threads"]
 
 
 @functools.cache
@@ -48,3 +48,9 @@ def make(dtype: Any) -> SimpleNamespace:
         return part
 
     return SimpleNamespace(FeatureTable=FeatureTable, locate=locate, part_of=part_of, pose_of=geo.body_pose)
+
+
+def threads(table: features.Features) -> tuple[int, int]:
+    """Worlds, and threads of each that go through its contacts by strides: on a CPU one, since most slots are empty."""
+    worlds, capacity = table.kind.shape
+    return worlds, capacity if table.kind.device.is_cuda else 1

@@ -64,23 +64,39 @@ def make(dtype: Any) -> SimpleNamespace:
             result = wp.dot(wp.cw_mul(n, along), n) / body_mass[world, body] + wp.dot(turn, j * turn)
         return result
 
-    @wp.kernel(module="unique")
-    def part_kernel(
-        shape_body: wp.array(dtype=int), f: FeatureTable, going: wp.array(dtype=int), label: wp.array2d(dtype=int),
-        pose: wp.array2d(dtype=transform),
+    @wp.func(inline=True)
+    def part_at(
+        world: int, c: int, shape_body: wp.array(dtype=int), f: FeatureTable, pose: wp.array2d(dtype=transform),
         # out
         part: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        world, c = wp.tid()
-        if going[world] == 0:
-            return
-        if c >= f.count[world]:
-            return
-        if label[world, c] < 0:
-            return
         xa = geo.pose_of(pose, world, shape_body[f.shape_a[world, c]])
         xb = geo.pose_of(pose, world, shape_body[f.shape_b[world, c]])
         part[world, c] = geo.part_of(world, c, xa, xb, f)
+
+    @wp.func_replay(part_at)
+    def part_again(
+        world: int, c: int, shape_body: wp.array(dtype=int), f: FeatureTable, pose: wp.array2d(dtype=transform),
+        # out
+        part: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Nothing: the pass before an adjoint needs no part."""
+        return
+
+    @wp.kernel(module="unique")
+    def part_kernel(
+        shape_body: wp.array(dtype=int), f: FeatureTable, going: wp.array(dtype=int), label: wp.array2d(dtype=int),
+        pose: wp.array2d(dtype=transform), stride: int,
+        # out
+        part: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, thread = wp.tid()
+        if going[world] == 0:
+            return
+        for k in range((f.count[world] - thread + stride - 1) / stride):
+            c = thread + k * stride
+            if label[world, c] >= 0:
+                part_at(world, c, shape_body, f, pose, part)
 
     @wp.func
     def together(world: int, c: int, i: int, f: FeatureTable, label: wp.array2d(dtype=int)):
@@ -91,62 +107,58 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique")
     def share_kernel(
         f: FeatureTable, going: wp.array(dtype=int), label: wp.array2d(dtype=int), part: wp.array2d(dtype=dtype),
+        stride: int,
         # out
         share: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         """A corner that lands alone bears all of its pair."""
-        world, c = wp.tid()
-        if going[world] == 0 or c >= f.count[world]:
+        world, thread = wp.tid()
+        if going[world] == 0:
             return
-        if label[world, c] < 0:
-            return
-        whole = dtype(0.0)
-        for i in range(f.count[world]):
-            if together(world, c, i, f, label):
-                whole += part[world, i]
-        share[world, c] = part[world, c] / wp.max(whole, dtype(LEAST))
+        for k in range((f.count[world] - thread + stride - 1) / stride):
+            c = thread + k * stride
+            if label[world, c] >= 0:
+                whole = dtype(0.0)
+                for i in range(f.count[world]):
+                    if together(world, c, i, f, label):
+                        whole += part[world, i]
+                share[world, c] = part[world, c] / wp.max(whole, dtype(LEAST))
 
     @wp.kernel(enable_backward=False, module="unique")
     def share_adjoint_kernel(
         f: FeatureTable, going: wp.array(dtype=int), label: wp.array2d(dtype=int), part: wp.array2d(dtype=dtype),
-        adj_share: wp.array2d(dtype=dtype),
+        adj_share: wp.array2d(dtype=dtype), stride: int,
         # in and out
         adj_part: wp.array2d(dtype=dtype),
     ):  # fmt: skip
         """By hand: that which Warp makes of the sum in the loop came out wrong."""
-        world, c = wp.tid()
-        if going[world] == 0 or c >= f.count[world]:
+        world, thread = wp.tid()
+        if going[world] == 0:
             return
-        if label[world, c] < 0:
-            return
-        whole = dtype(0.0)
-        wanted = dtype(0.0)
-        for i in range(f.count[world]):
-            if together(world, c, i, f, label):
-                whole += part[world, i]
-                wanted += part[world, i] * adj_share[world, i]
-        if whole > dtype(LEAST):
-            adj_part[world, c] = adj_part[world, c] + (adj_share[world, c] - wanted / whole) / whole
-        else:
-            adj_part[world, c] = adj_part[world, c] + adj_share[world, c] / dtype(LEAST)
+        for k in range((f.count[world] - thread + stride - 1) / stride):
+            c = thread + k * stride
+            if label[world, c] >= 0:
+                whole = dtype(0.0)
+                wanted = dtype(0.0)
+                for i in range(f.count[world]):
+                    if together(world, c, i, f, label):
+                        whole += part[world, i]
+                        wanted += part[world, i] * adj_share[world, i]
+                if whole > dtype(LEAST):
+                    adj_part[world, c] = adj_part[world, c] + (adj_share[world, c] - wanted / whole) / whole
+                else:
+                    adj_part[world, c] = adj_part[world, c] + adj_share[world, c] / dtype(LEAST)
 
-    @wp.kernel(module="unique")
-    def guess_kernel(
-        shape_body: wp.array(dtype=int), body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
-        body_inertia: wp.array2d(dtype=mat33), f: FeatureTable, count: wp.array(dtype=int), going: wp.array(dtype=int),
-        label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial),
-        approach: wp.array2d(dtype=vec2), share: wp.array2d(dtype=dtype),
+    @wp.func(inline=True)
+    def guess_of(
+        world: int, c: int, shape_body: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
+        body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33), f: FeatureTable,
+        label: wp.array2d(dtype=int),
+        pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial), approach: wp.array2d(dtype=vec2),
+        share: wp.array2d(dtype=dtype),
         # out
         stiff: wp.array2d(dtype=dtype), load: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        world, c = wp.tid()
-        if going[world] == 0:
-            return
-        if c >= count[world]:
-            return
-        leader = label[world, c]
-        if leader < 0:
-            return
         a = shape_body[f.shape_a[world, c]]
         b = shape_body[f.shape_b[world, c]]
         n, ra, rb, u = impact.meeting(world, c, a, b, f, pose, before)
@@ -159,13 +171,46 @@ def make(dtype: Any) -> SimpleNamespace:
         stiff[world, c] = dtype(stiffness) * mass
         push = dtype(0.0)
         if u < dtype(0.0):
-            push = -mass * (dtype(1.0) + impact.restitution_of(approach[world, leader])) * u
+            push = -mass * (dtype(1.0) + impact.restitution_of(approach[world, label[world, c]])) * u
         load[world, c] = push
+
+    @wp.func_replay(guess_of)
+    def guess_again(
+        world: int, c: int, shape_body: wp.array(dtype=int), body_mask: wp.array(dtype=spatial),
+        body_mass: wp.array2d(dtype=dtype), body_inertia: wp.array2d(dtype=mat33), f: FeatureTable,
+        label: wp.array2d(dtype=int),
+        pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial), approach: wp.array2d(dtype=vec2),
+        share: wp.array2d(dtype=dtype),
+        # out
+        stiff: wp.array2d(dtype=dtype), load: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Nothing: the pass before an adjoint needs no guess."""
+        return
+
+    @wp.kernel(module="unique")
+    def guess_kernel(
+        shape_body: wp.array(dtype=int), body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
+        body_inertia: wp.array2d(dtype=mat33), f: FeatureTable, going: wp.array(dtype=int),
+        label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial),
+        approach: wp.array2d(dtype=vec2), share: wp.array2d(dtype=dtype), stride: int,
+        # out
+        stiff: wp.array2d(dtype=dtype), load: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, thread = wp.tid()
+        if going[world] == 0:
+            return
+        for k in range((f.count[world] - thread + stride - 1) / stride):
+            c = thread + k * stride
+            if label[world, c] >= 0:
+                guess_of(
+                    world, c, shape_body, body_mask, body_mass, body_inertia, f, label, pose, before, approach, share,
+                    stiff, load,
+                )  # fmt: skip
 
     @wp.kernel(enable_backward=False, module="unique")
     def start_kernel(
         shape_body: wp.array(dtype=int), body_mask: wp.array(dtype=spatial), body_mass: wp.array2d(dtype=dtype),
-        body_inertia: wp.array2d(dtype=mat33), f: FeatureTable, count: wp.array(dtype=int), going: wp.array(dtype=int),
+        body_inertia: wp.array2d(dtype=mat33), f: FeatureTable, going: wp.array(dtype=int),
         label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial),
         target: wp.array2d(dtype=spatial), load: wp.array2d(dtype=dtype),
         # out
@@ -176,7 +221,7 @@ def make(dtype: Any) -> SimpleNamespace:
             return
         for body in range(pose.shape[1]):
             start[world, body] = wp.cw_mul(target[world, body], body_mask[body])
-        for c in range(count[world]):
+        for c in range(f.count[world]):
             if label[world, c] >= 0:
                 a = shape_body[f.shape_a[world, c]]
                 b = shape_body[f.shape_b[world, c]]
@@ -204,26 +249,34 @@ def make(dtype: Any) -> SimpleNamespace:
 def _inputs(dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> list[Any]:
     m = model
     return [
-        m.shape_body, m.body_mask, m.body_mass, m.body_inertia, features.struct, features.count,
+        m.shape_body, m.body_mask, m.body_mass, m.body_inertia, features.struct,
         r.going, r.law, rounds.path.pose[1], r.before,
     ]  # fmt: skip
 
 
 def _part_inputs(model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> list[Any]:
-    return [model.shape_body, features.struct, r.going, r.law, rounds.path.pose[1]]
+    return [
+        model.shape_body, features.struct, r.going, r.law, rounds.path.pose[1], contacts.threads(features)[1]
+    ]  # fmt: skip
 
 
 def guess(dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> None:
     """Stiffness and first guess of the normal impulses, and the velocities that these give."""
     k, device = make(dtype), r.going.device
-    places = features.kind.shape
+    places = contacts.threads(features)
     wp.launch(
         k.part, dim=places, inputs=_part_inputs(model, features, rounds, r), outputs=[r.part], device=device
     )  # fmt: skip
-    wp.launch(k.share, dim=places, inputs=[features.struct, r.going, r.law, r.part], outputs=[r.share], device=device)
+    wp.launch(
+        k.share,
+        dim=places,
+        inputs=[features.struct, r.going, r.law, r.part, places[1]],
+        outputs=[r.share],
+        device=device,
+    )
     inputs = _inputs(dtype, model, features, rounds, r)
     wp.launch(
-        k.guess, dim=places, inputs=[*inputs, r.approach, r.share], outputs=[r.stiff, r.load[0]],
+        k.guess, dim=places, inputs=[*inputs, r.approach, r.share, places[1]], outputs=[r.stiff, r.load[0]],
         device=device,
     )  # fmt: skip
     wp.launch(k.start, dim=r.going.shape, inputs=[*inputs, r.aim, r.load[0]], outputs=[r.solved[0]], device=device)
@@ -233,11 +286,11 @@ def guess_adjoint(
     dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round, own: RoundAdjoints, g: Any
 ) -> None:
     """Add to the adjoints of poses, velocities and parameters what that of the guess implies."""
-    kernel = make(dtype).guess
+    kernel, places = make(dtype).guess, contacts.threads(features)
     wp.launch(
-        kernel, dim=features.kind.shape,
-        inputs=[*_inputs(dtype, model, features, rounds, r), r.approach, r.share], outputs=[r.stiff, r.load[0]],
-        adjoint=True,
+        kernel, dim=places,
+        inputs=[*_inputs(dtype, model, features, rounds, r), r.approach, r.share, places[1]],
+        outputs=[r.stiff, r.load[0]], adjoint=True,
         adj_inputs=by_name(
             kernel, body_mass=g.body_mass, body_inertia=g.body_inertia, pose=own.path.pose[1], before=own.before,
             approach=own.approach, share=own.share, stiff=own.stiff, load=own.load[0],
@@ -245,11 +298,12 @@ def guess_adjoint(
         device=r.going.device,
     )  # fmt: skip
     wp.launch(
-        make(dtype).share_adjoint, dim=features.kind.shape,
-        inputs=[features.struct, r.going, r.law, r.part, own.share], outputs=[own.part], device=r.going.device,
+        make(dtype).share_adjoint, dim=places,
+        inputs=[features.struct, r.going, r.law, r.part, own.share, places[1]], outputs=[own.part],
+        device=r.going.device,
     )  # fmt: skip
     kernel = make(dtype).part
     wp.launch(
-        kernel, dim=features.kind.shape, inputs=_part_inputs(model, features, rounds, r), outputs=[r.part],
+        kernel, dim=places, inputs=_part_inputs(model, features, rounds, r), outputs=[r.part],
         adjoint=True, adj_inputs=by_name(kernel, pose=own.path.pose[1], part=own.part), device=r.going.device,
     )  # fmt: skip

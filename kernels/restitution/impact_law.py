@@ -133,32 +133,22 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             result = before[world, body] * (dtype(1.0) + tangential)
         target[world, body] = result
 
-    @wp.kernel(module="unique")
-    def law_kernel(
-        # model
-        shapes: Shapes, surfaces: Surfaces, f: FeatureTable,
-        # round in
-        going: wp.array(dtype=int), label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform),
-        before: wp.array2d(dtype=spatial), approach: wp.array2d(dtype=vec2), stiff: wp.array2d(dtype=dtype),
-        load: wp.array2d(dtype=dtype), solved: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
-        with_friction: int, tangential: dtype, eps: dtype, angular_eps: dtype,
+    @wp.func(inline=True)
+    def law_of(
+        world: int, c: int, shapes: Shapes, surfaces: Surfaces, f: FeatureTable, label: wp.array2d(dtype=int),
+        pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial), approach: wp.array2d(dtype=vec2),
+        stiff: wp.array2d(dtype=dtype), load: wp.array2d(dtype=dtype), solved: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial), with_friction: int, tangential: dtype, eps: dtype, angular_eps: dtype,
         # out
         load1: wp.array2d(dtype=dtype), power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        world, c = wp.tid()
-        if going[world] == 0:
-            return
-        if c >= f.count[world]:
-            return
-        leader = label[world, c]
-        if leader < 0:
-            return
+        """Normal impulse of a contact, and the power of its impulses at ``z``."""
         sa = f.shape_a[world, c]
         sb = f.shape_b[world, c]
         a = shapes.body[sa]
         b = shapes.body[sb]
         n, ra, rb, u0 = meeting(world, c, a, b, f, pose, before)
-        goal = (tangential - restitution_of(approach[world, leader])) * u0
+        goal = (tangential - restitution_of(approach[world, label[world, c]])) * u0
         none = vec3(dtype(0.0), dtype(0.0), dtype(0.0))
         u = contact_law.relative_motion(solved, world, a, b, ra, rb, n, none)
         uz = contact_law.relative_motion(z, world, a, b, ra, rb, n, none)
@@ -175,6 +165,41 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             q = friction_row(load[world, c], mu, eps, world, sa, sb, surfaces, angular_eps)
             result += wp.dot(contact_law.impulse(u, n, q, eps), uz)
         power[world, c] = result
+
+    @wp.func_replay(law_of)
+    def law_again(
+        world: int, c: int, shapes: Shapes, surfaces: Surfaces, f: FeatureTable, label: wp.array2d(dtype=int),
+        pose: wp.array2d(dtype=transform), before: wp.array2d(dtype=spatial), approach: wp.array2d(dtype=vec2),
+        stiff: wp.array2d(dtype=dtype), load: wp.array2d(dtype=dtype), solved: wp.array2d(dtype=spatial),
+        z: wp.array2d(dtype=spatial), with_friction: int, tangential: dtype, eps: dtype, angular_eps: dtype,
+        # out
+        load1: wp.array2d(dtype=dtype), power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Nothing: the pass before an adjoint needs neither."""
+        return
+
+    @wp.kernel(module="unique")
+    def law_kernel(
+        # model
+        shapes: Shapes, surfaces: Surfaces, f: FeatureTable,
+        # round in
+        going: wp.array(dtype=int), label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform),
+        before: wp.array2d(dtype=spatial), approach: wp.array2d(dtype=vec2), stiff: wp.array2d(dtype=dtype),
+        load: wp.array2d(dtype=dtype), solved: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
+        with_friction: int, tangential: dtype, eps: dtype, angular_eps: dtype, stride: int,
+        # out
+        load1: wp.array2d(dtype=dtype), power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, thread = wp.tid()
+        if going[world] == 0:
+            return
+        for k in range((f.count[world] - thread + stride - 1) / stride):
+            c = thread + k * stride
+            if label[world, c] >= 0:
+                law_of(
+                    world, c, shapes, surfaces, f, label, pose, before, approach, stiff, load, solved, z,
+                    with_friction, tangential, eps, angular_eps, load1, power,
+                )  # fmt: skip
 
     return SimpleNamespace(
         meeting=meeting, restitution_of=restitution_of, friction_row=friction_row, row_share=row_share,
@@ -247,6 +272,7 @@ def _law_inputs(
     return [
         model.shapes, surfaces, features.struct, r.going, r.law, rounds.path.pose[1], r.before, r.approach, r.stiff,
         r.load[solve], r.solved[solve], z, int(solve > 0), step["tangential"], step["eps"], step["angular_eps"],
+        contacts.threads(features)[1],
     ]  # fmt: skip
 
 
@@ -256,7 +282,7 @@ def measure(
 ) -> None:  # fmt: skip
     """Normal impulses of all contacts of a round after a solve."""
     wp.launch(
-        make(dtype, rounds.rows.resists).law, dim=features.kind.shape,
+        make(dtype, rounds.rows.resists).law, dim=contacts.threads(features),
         inputs=_law_inputs(model, model.surfaces, features, rounds, r, solve, r.solved[solve], step),
         outputs=[r.load[solve + 1], power], device=r.going.device,
     )  # fmt: skip
@@ -272,7 +298,7 @@ def law_adjoint(
     """
     kernel = make(dtype, rounds.rows.resists).law
     wp.launch(
-        kernel, dim=features.kind.shape,
+        kernel, dim=contacts.threads(features),
         inputs=_law_inputs(model, g.surfaces, features, rounds, r, solve, g.z, step),
         outputs=[r.load[solve + 1], g.contact_power], adjoint=True,
         adj_inputs=by_name(
@@ -290,7 +316,7 @@ def load_adjoint(
     """Add what the adjoint of the normal impulses after a solve implies, to that of its solution, too."""
     kernel = make(dtype, rounds.rows.resists).law
     wp.launch(
-        kernel, dim=features.kind.shape,
+        kernel, dim=contacts.threads(features),
         inputs=_law_inputs(model, model.surfaces, features, rounds, r, solve, g.z, step),
         outputs=[r.load[solve + 1], g.contact_power], adjoint=True,
         adj_inputs=by_name(

@@ -48,26 +48,16 @@ def make(dtype: Any) -> SimpleNamespace:
             x = at
         return x
 
-    @wp.kernel(module="unique")
-    def gap_kernel(
-        shape_body: wp.array(dtype=int), body_gyroscopic: wp.array(dtype=int), body_inertia: wp.array2d(dtype=mat33),
-        f: FeatureTable, going: wp.array(dtype=int), trigger: wp.array2d(dtype=int), label: wp.array2d(dtype=int),
+    @wp.func(inline=True)
+    def gap_then(
+        world: int, c: int, shape_body: wp.array(dtype=int), body_gyroscopic: wp.array(dtype=int),
+        body_inertia: wp.array2d(dtype=mat33), f: FeatureTable, label: wp.array2d(dtype=int),
         pose: wp.array2d(dtype=transform), mean: wp.array2d(dtype=spatial), pull: wp.array2d(dtype=vec3),
         start: wp.array2d(dtype=dtype), time: wp.array2d(dtype=dtype), h: dtype,
         # out
         gaps: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        world, c = wp.tid()
-        if going[world] == 0:
-            return
-        if c >= f.count[world]:
-            return
-        leader = label[world, c]
-        if leader < 0:
-            return
-        if trigger[world, leader] < 0:
-            return
-        t = time[world, leader]
+        t = time[world, label[world, c]]
         xa = pose_at(
             world, shape_body[f.shape_a[world, c]], t, body_gyroscopic, body_inertia, pose, mean, pull, start, h
         )
@@ -76,6 +66,40 @@ def make(dtype: Any) -> SimpleNamespace:
         )
         gap, _n, _point = geo.locate(world, c, xa, xb, f)
         gaps[world, c] = gap
+
+    @wp.func_replay(gap_then)
+    def gap_again(
+        world: int, c: int, shape_body: wp.array(dtype=int), body_gyroscopic: wp.array(dtype=int),
+        body_inertia: wp.array2d(dtype=mat33), f: FeatureTable, label: wp.array2d(dtype=int),
+        pose: wp.array2d(dtype=transform), mean: wp.array2d(dtype=spatial), pull: wp.array2d(dtype=vec3),
+        start: wp.array2d(dtype=dtype), time: wp.array2d(dtype=dtype), h: dtype,
+        # out
+        gaps: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Nothing: the pass before an adjoint needs no gap."""
+        return
+
+    @wp.kernel(module="unique")
+    def gap_kernel(
+        shape_body: wp.array(dtype=int), body_gyroscopic: wp.array(dtype=int), body_inertia: wp.array2d(dtype=mat33),
+        f: FeatureTable, going: wp.array(dtype=int), trigger: wp.array2d(dtype=int), label: wp.array2d(dtype=int),
+        pose: wp.array2d(dtype=transform), mean: wp.array2d(dtype=spatial), pull: wp.array2d(dtype=vec3),
+        start: wp.array2d(dtype=dtype), time: wp.array2d(dtype=dtype), h: dtype, stride: int,
+        # out
+        gaps: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, thread = wp.tid()
+        if going[world] == 0:
+            return
+        for k in range((f.count[world] - thread + stride - 1) / stride):
+            c = thread + k * stride
+            leader = label[world, c]
+            if leader >= 0:
+                if trigger[world, leader] >= 0:
+                    gap_then(
+                        world, c, shape_body, body_gyroscopic, body_inertia, f, label, pose, mean, pull, start, time,
+                        h, gaps,
+                    )  # fmt: skip
 
     @wp.kernel(enable_backward=False, module="unique")
     def weigh_kernel(
@@ -145,11 +169,12 @@ def time_adjoint(
     inputs = [
         model.shape_body, model.body_gyroscopic, model.body_inertia, features.struct, r.going,
         r.trigger, r.law, p.pose[n], p.mean[n], p.pull[n], p.start[n], r.time, h,
+        contacts.threads(features)[1],
     ]  # fmt: skip
 
     def launch(**adjoints: wp.array) -> None:
         wp.launch(
-            k.gap, dim=r.law.shape, inputs=inputs, outputs=[own.gap], adjoint=True,
+            k.gap, dim=contacts.threads(features), inputs=inputs, outputs=[own.gap], adjoint=True,
             adj_inputs=by_name(k.gap, **adjoints), device=device,
         )  # fmt: skip
 

@@ -146,25 +146,16 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             if solve == 1:
                 any_solves[0] = 1
 
-    @wp.kernel(module="unique")
-    def power_kernel(
-        # model
-        bodies: Bodies, shapes: Shapes, surfaces: Surfaces, f: FeatureTable,
-        # round in
-        going: wp.array(dtype=int), label: wp.array2d(dtype=int), rest: wp.array2d(dtype=int),
-        time: wp.array2d(dtype=dtype), pose: wp.array2d(dtype=transform), after: wp.array2d(dtype=spatial),
-        mean: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial), option: dtype, h: dtype, eps: dtype,
-        angular_eps: dtype,
+    @wp.func(inline=True)
+    def power_of(
+        world: int, c: int, bodies: Bodies, shapes: Shapes, surfaces: Surfaces, f: FeatureTable,
+        label: wp.array2d(dtype=int), rest: wp.array2d(dtype=int), time: wp.array2d(dtype=dtype),
+        pose: wp.array2d(dtype=transform),
+        after: wp.array2d(dtype=spatial), mean: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
+        option: dtype, h: dtype, eps: dtype, angular_eps: dtype,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
-        world, c = wp.tid()
-        if going[world] == 0:
-            return
-        if c >= f.count[world]:
-            return
-        if rest[world, c] == 0:
-            return
         sa = f.shape_a[world, c]
         sb = f.shape_b[world, c]
         a = shapes.body[sa]
@@ -180,6 +171,42 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         u = contact_law.relative_motion(mean, world, a, b, ra, rb, n, none)
         uz = contact_law.relative_motion(z, world, a, b, ra, rb, n, none)
         power[world, c] = wp.dot(contact_law.impulse(u, n, full, eps), uz)
+
+    @wp.func_replay(power_of)
+    def power_again(
+        world: int, c: int, bodies: Bodies, shapes: Shapes, surfaces: Surfaces, f: FeatureTable,
+        label: wp.array2d(dtype=int), rest: wp.array2d(dtype=int), time: wp.array2d(dtype=dtype),
+        pose: wp.array2d(dtype=transform),
+        after: wp.array2d(dtype=spatial), mean: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial),
+        option: dtype, h: dtype, eps: dtype, angular_eps: dtype,
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        """Nothing: the pass before an adjoint needs no power."""
+        return
+
+    @wp.kernel(module="unique")
+    def power_kernel(
+        # model
+        bodies: Bodies, shapes: Shapes, surfaces: Surfaces, f: FeatureTable,
+        # round in
+        going: wp.array(dtype=int), label: wp.array2d(dtype=int), rest: wp.array2d(dtype=int),
+        time: wp.array2d(dtype=dtype), pose: wp.array2d(dtype=transform), after: wp.array2d(dtype=spatial),
+        mean: wp.array2d(dtype=spatial), z: wp.array2d(dtype=spatial), option: dtype, h: dtype, eps: dtype,
+        angular_eps: dtype, stride: int,
+        # out
+        power: wp.array2d(dtype=dtype),
+    ):  # fmt: skip
+        world, thread = wp.tid()
+        if going[world] == 0:
+            return
+        for k in range((f.count[world] - thread + stride - 1) / stride):
+            c = thread + k * stride
+            if rest[world, c] != 0:
+                power_of(
+                    world, c, bodies, shapes, surfaces, f, label, rest, time, pose, after, mean, z, option, h, eps,
+                    angular_eps, power,
+                )  # fmt: skip
 
     return SimpleNamespace(row=row, rows=rows_kernel, power=power_kernel)
 
@@ -224,10 +251,11 @@ def rest_adjoint(
     k = 1
     kernel = make(dtype, rounds.rows.resists).power
     wp.launch(
-        kernel, dim=features.kind.shape,
+        kernel, dim=contacts.threads(features),
         inputs=[
             g.bodies, model.shapes, g.surfaces, features.struct, r.going, r.label, r.rest, r.time,
             rounds.path.pose[k], r.after, rounds.path.mean[k], g.z, threshold, h, eps, angular_eps,
+            contacts.threads(features)[1],
         ],
         outputs=[g.contact_power], adjoint=True,
         adj_inputs=by_name(
