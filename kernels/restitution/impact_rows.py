@@ -16,6 +16,9 @@ from .round_arrays import Round, Rounds
 
 __all__ = ["impact_rows", "make"]
 
+SETTLED = {wp.float64: 1.0e-10, wp.float32: 1.0e-3}
+"""Change of a normal impulse, in parts of it, below which no further solve is needed: velocities are nearer by 1e4."""
+
 
 @functools.cache
 def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
@@ -26,6 +29,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     impact = impact_law.make(dtype, resists)
     FeatureTable, Rows, arrays = geo.FeatureTable, row_arrays.make(dtype, resists), model_arrays.make(dtype)
     Shapes, Surfaces = arrays.Shapes, arrays.Surfaces
+    settled = SETTLED[dtype]
 
     @wp.kernel(enable_backward=False, module="unique")
     def rows_kernel(
@@ -34,15 +38,20 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
         # round in
         going: wp.array(dtype=int), label: wp.array2d(dtype=int), pose: wp.array2d(dtype=transform),
         before: wp.array2d(dtype=spatial), approach: wp.array2d(dtype=vec2), stiff: wp.array2d(dtype=dtype),
-        load: wp.array2d(dtype=dtype), with_friction: int, tangential: dtype, eps: dtype, angular_eps: dtype,
+        load: wp.array2d(dtype=dtype), load0: wp.array2d(dtype=dtype), with_friction: int, tangential: dtype,
+        eps: dtype, angular_eps: dtype,
         # out
-        contact: wp.array2d(dtype=int), out: Rows, total: wp.array(dtype=int),
+        contact: wp.array2d(dtype=int), out: Rows, total: wp.array(dtype=int), solves: wp.array(dtype=int),
     ):  # fmt: skip
         """One thread a world, so that rows stand in the contacts' order."""
         world = wp.tid()
+        solves[world] = 0
         if going[world] == 0:
             total[world] = -1
             return
+        solve = int(1)
+        if with_friction != 0:
+            solve = 0
         at = int(0)
         for c in range(f.count[world]):
             leader = label[world, c]
@@ -60,6 +69,9 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                 rows = int(1)
                 if part > dtype(0.0) and load[world, c] > dtype(0.0):
                     rows = 2
+                    solve = 1
+                if wp.abs(load[world, c] - load0[world, c]) > dtype(settled) * load[world, c]:
+                    solve = 1
                 for i in range(rows):
                     contact[world, at] = c
                     out.body_a[world, at] = a
@@ -76,6 +88,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                         )
                     at += 1
         total[world] = at
+        solves[world] = solve
 
     return SimpleNamespace(rows=rows_kernel)
 
@@ -84,14 +97,18 @@ def impact_rows(
     dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round, solve: int, *, tangential: float,
     eps: float, angular_eps: float,
 ) -> None:  # fmt: skip
-    """Rows of a solve of an impact: of the normal impulses, and of the friction of those of the solve before."""
+    """Rows of a solve of an impact: of the normal impulses, and of the friction of those of the solve before.
+
+    Marks the worlds that need it in ``rounds.solves``: all for the first one, then those where something rubs or normal
+    impulses still change.
+    """
     m, o = model, rounds.rows
     wp.launch(
         make(dtype, o.resists).rows, dim=r.going.shape,
         inputs=[
             m.shapes, m.surfaces, features.struct, r.going, r.law, rounds.path.pose[1], r.before, r.approach, r.stiff,
-            r.load[solve], int(solve > 0), tangential, eps, angular_eps,
+            r.load[solve], r.load[max(solve - 1, 0)], int(solve > 0), tangential, eps, angular_eps,
         ],
-        outputs=[rounds.contact, o.struct, rounds.total],
+        outputs=[rounds.contact, o.struct, rounds.total, rounds.solves],
         device=r.going.device,
     )  # fmt: skip

@@ -114,7 +114,7 @@ class Rounds:
     contact: wp.array  # int32 [W, 2 C]: contact of a row
     rows: ContactRows  # [W, 2 C]
     total: wp.array  # int32 [W]: rows; -1 in worlds without an event
-    solves: wp.array  # int32 [W]: worlds with a solve for what is left
+    solves: wp.array  # int32 [W]: worlds that take the next solve
     any_solves: wp.array  # int32 [1]: whether there are any
     guess: wp.array  # spatial [W, B]: working memory
     single: int  # rounds of single events

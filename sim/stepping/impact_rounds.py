@@ -141,7 +141,7 @@ class ImpactRounds:
                 wp.copy(r.solved[solve], r.solved[solve - 1])
             impact_rows.impact_rows(real, arrays, features, own, r, solve, **self._law)
             self._impact_solver.solve(
-                path.pose[1], r.aim, batch.control[t], own.total, own.rows, r.solved[solve], batch.report, r.going,
+                path.pose[1], r.aim, batch.control[t], own.total, own.rows, r.solved[solve], batch.report, own.solves,
                 further=1,
             )  # fmt: skip
             impact_law.measure(real, arrays, features, own, r, solve, self.power, **self._law)
