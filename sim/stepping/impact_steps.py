@@ -32,7 +32,8 @@ class ImpactSteps(PlainSteps):
     def __init__(self, batch: WorldBatch, stage: ContactStage):
         super().__init__(batch, stage, None, None)
         self.rounds = ImpactRounds(batch, stage)
-        self.capped = capped.CappedArrays.allocate(*batch.rest.shape, batch.capacity, batch.real, batch.device)
+        width, bodies = batch.rest.shape
+        self.capped = capped.CappedArrays.allocate(width, bodies, batch.capacity, batch.real, batch.device)
 
     def add_adjoints(self) -> None:
         """Allocate what the backward pass needs, once."""
