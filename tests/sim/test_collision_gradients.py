@@ -70,10 +70,11 @@ def test_collisions_of_all_pairs_have_the_gradient_of_their_differences(variant,
 
 
 def test_an_impact_of_two_boxes_takes_few_iterations(monkeypatch):
-    """Face on face at 1.5 m/s: none where nothing rubs, and as few an impact as a step took that had one impact.
+    """Face on face at 1.5 m/s: as few an impact as a step took that had one impact, and next to none without friction.
 
-    Such a step has up to seven impacts, as corners land in turn, each of three solves. Measured: 5.4 an impact in the
-    mean, 10.7 with friction, 14 at most.
+    Such a step has up to seven impacts, as corners land in turn, each of three solves. Measured: 6.7 an impact in the
+    mean, 12.6 with friction, 15 at most. Without, the guess is the solution, and one or two find out that its gradient
+    is rounding, which is above the tolerance here.
     """
     made = []
 
@@ -92,6 +93,6 @@ def test_an_impact_of_two_boxes_takes_few_iterations(monkeypatch):
     assert int(impacts.max()) > 4
     each = after.diagnostics.iterations / impacts.clamp(min=1)
     rubs = batch.friction[:, 0] > 0.0
-    assert int(after.diagnostics.iterations[several & ~rubs].median()) == 0
+    assert float(each[several & ~rubs].max()) < 4.0
     assert float(each[several].mean()) < 10.0
     assert float(each.max()) < 20.0
