@@ -20,13 +20,13 @@ NOISE = 5e-15
 """Rounding of a loss of order one after a rollout; a difference over 2 eps carries NOISE / eps of it."""
 
 
-def ridders(values):
+def ridders(values, widths=STEPS, rounding=NOISE):
     """Ridders' extrapolation of central differences at steps shrinking by sqrt(10), largest step first.
 
     Returns the entry of the tableau with the least error estimate, and that estimate. The choice uses only how the
     differences agree with each other, never the gradient that they are to be compared with.
     """
-    noise = [NOISE / eps for eps in STEPS]
+    noise = [rounding / eps for eps in widths]
     table = [[values[0]]]
     best, error = values[0], float("inf")
     for i in range(1, len(values)):
@@ -63,6 +63,10 @@ class Problem:
     loss: object
     steps: int | None = None
     record: bool = True
+    widths: tuple = STEPS
+    """Of the differences."""
+    rounding: float = NOISE
+    """Of the loss."""
 
     def evaluate(self, inputs):
         parameters = {k: v for k, v in inputs.items() if k not in ("body_q", "body_v", "control")}
@@ -85,17 +89,17 @@ class Problem:
         """Derivative along each direction, from one batch of rollouts."""
         batch = {k: [] for k in self.inputs}
         for d in directions:
-            for eps in STEPS:
+            for eps in self.widths:
                 for sign in (1.0, -1.0):
                     for k, value in self.inputs.items():
                         batch[k].append(d.at(value, sign * eps) if k == d.name else value)
         with torch.no_grad():
             worlds = {k: torch.cat(v, 1 if k == "control" else 0) for k, v in batch.items()}
-            values = self.evaluate(worlds).double().cpu().reshape(len(directions), len(STEPS), 2)
+            values = self.evaluate(worlds).double().cpu().reshape(len(directions), len(self.widths), 2)
         out = []
         for row in values:
-            differences = [((row[k, 0] - row[k, 1]) / (2 * eps)).item() for k, eps in enumerate(STEPS)]
-            out.append(ridders(differences)[0])
+            differences = [((row[k, 0] - row[k, 1]) / (2 * eps)).item() for k, eps in enumerate(self.widths)]
+            out.append(ridders(differences, self.widths, self.rounding)[0])
         return out
 
 
