@@ -23,7 +23,6 @@ def make(dtype: Any) -> SimpleNamespace:
     """Functions ``soon``, ``taken``, ``time_of``, ``join_cluster`` and ``join_touched`` for one precision."""
     meet, pair = meetings.make(dtype), hard.make(dtype)
     FeatureTable, Motion = contacts.make(dtype).FeatureTable, meet.Motion
-    touching = meet.touching
 
     @wp.func
     def belongs(label: wp.array2d(dtype=int), world: int, body: int, leader: int):
@@ -56,11 +55,14 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def join_cluster(
-        world: int, first: int, leader: int, time: dtype, together: int, reach: dtype, f: FeatureTable, count: int,
-        m: Motion, soonest: wp.array2d(dtype=dtype), h: dtype,
+        world: int, first: int, leader: int, time: dtype, begun: dtype, together: int, reach: dtype, f: FeatureTable,
+        count: int, m: Motion, soonest: wp.array2d(dtype=dtype), h: dtype,
         label: wp.array2d(dtype=int), struck: wp.array2d(dtype=int), law: wp.array2d(dtype=int),
     ):  # fmt: skip
         """Mark the bodies and contacts that touch at ``time``; the fastest approach among them [m/s].
+
+        ``begun`` is ``time``, or the start of the two bodies' segments where that is later: a contact that closed a
+        rounding before the step did so at a time before it.
 
         Negative: minus one for a body that another event takes first, or -2 - body for one whose time is later.
         """
@@ -79,10 +81,10 @@ def make(dtype: Any) -> SimpleNamespace:
                         other = b
                     if has_b and not has_a:
                         other = a
-                    late = time_of(m, world, other) > time + dtype(SAME) * h
+                    late = other >= 0 and time_of(m, world, other) > begun + dtype(SAME) * h
                     if c == first or not late or together != 0:
                         gap, u, _pull = meet.at(world, c, a, b, time, f, m, h)
-                        closes = c == first or gap <= dtype(touching)
+                        closes = c == first or gap <= meet.touches(world, a, b, m)
                         if together != 0 and gap <= reach:
                             if gap + wp.min(u, dtype(0.0)) * (h - time) * dtype(1.5) <= dtype(0.0):
                                 closes = True
@@ -103,7 +105,8 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def join_touched(
-        world: int, leader: int, time: dtype, together: int, fastest: dtype, f: FeatureTable, count: int, m: Motion,
+        world: int, leader: int, time: dtype, begun: dtype, together: int, fastest: dtype, f: FeatureTable, count: int,
+        m: Motion,
         shape_restitution: wp.array2d(dtype=dtype), soonest: wp.array2d(dtype=dtype), h: dtype,
         free: wp.array2d(dtype=int), acts: wp.array2d(dtype=int), label: wp.array2d(dtype=int),
     ):  # fmt: skip
@@ -121,7 +124,7 @@ def make(dtype: Any) -> SimpleNamespace:
                     if belongs(label, world, b, leader) and not belongs(label, world, a, leader):
                         other = a
                 if other >= 0:
-                    if time_of(m, world, other) <= time + dtype(SAME) * h:
+                    if time_of(m, world, other) <= begun + dtype(SAME) * h:
                         touched = acts[world, c] == 1
                         if not touched:
                             e = pair.friction(

@@ -24,7 +24,7 @@ def make(dtype: Any) -> SimpleNamespace:
     """The kernel for one precision."""
     meet, near = meetings.make(dtype), clusters.make(dtype)
     FeatureTable, Motion = contacts.make(dtype).FeatureTable, meet.Motion
-    touching, time_of, soon, taken = meet.touching, near.time_of, near.soon, near.taken
+    time_of, soon, taken = near.time_of, near.soon, near.taken
     join_cluster, join_touched = near.join_cluster, near.join_touched
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -100,7 +100,7 @@ def make(dtype: Any) -> SimpleNamespace:
                 source = c0
                 reach = dtype(0.0)
                 deep, _u, _pull = meet.at(world, c0, a, b, tau, f, m, h)
-                if together != 0 or deep <= dtype(-touching):  # at once
+                if together != 0 or deep <= -meet.touches(world, a, b, m):  # at once
                     tau = wp.max(time_of(m, world, a), time_of(m, world, b))
                     source = -2 - leader
                     if time_of(m, world, wp.min(a, b)) == tau and wp.min(a, b) >= 0:
@@ -115,15 +115,16 @@ def make(dtype: Any) -> SimpleNamespace:
                     if b >= 0:
                         label[world, b] = leader
                         struck[world, b] = 1
+                    begun = wp.max(tau, wp.max(time_of(m, world, a), time_of(m, world, b)))
                     if together != 0:
                         reach = meet.reach(world, a, b, m) * (h - tau)
                     fastest = join_cluster(
-                        world, c0, leader, tau, together, reach, f, count, m, soonest, h, label, struck, law
+                        world, c0, leader, tau, begun, together, reach, f, count, m, soonest, h, label, struck, law
                     )
                     if fastest >= dtype(0.0):
                         good = int(join_touched(
-                            world, leader, tau, together, fastest, f, count, m, shape_restitution, soonest, h, free,
-                            acts, label,
+                            world, leader, tau, begun, together, fastest, f, count, m, shape_restitution, soonest, h,
+                            free, acts, label,
                         ))  # fmt: skip
                     elif fastest <= dtype(-2.0):
                         source = int(fastest)

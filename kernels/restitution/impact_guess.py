@@ -40,14 +40,20 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def free_inverse(rotation: p.quat, inertia: mat33, m: vec3):
-        """Inverse of the world inertia for turns about the free axes; of locked ones one."""
+        """Inverse of the world inertia for turns about the free axes.
+
+        It is taken in parts of the trace, so that no size of a body leaves the range of single precision.
+        """
         j = dyn.world_inertia(rotation, inertia)
         one = dtype(1.0)
-        return wp.inverse(mat33(
-            j[0, 0] * m[0] + (one - m[0]), j[0, 1] * m[0] * m[1], j[0, 2] * m[0] * m[2],
-            j[1, 0] * m[1] * m[0], j[1, 1] * m[1] + (one - m[1]), j[1, 2] * m[1] * m[2],
-            j[2, 0] * m[2] * m[0], j[2, 1] * m[2] * m[1], j[2, 2] * m[2] + (one - m[2]),
+        size = wp.where(wp.trace(inertia) > dtype(0.0), wp.trace(inertia), one)  # none of its axes may turn
+        k = j / size
+        inverse = wp.inverse(mat33(
+            k[0, 0] * m[0] + (one - m[0]), k[0, 1] * m[0] * m[1], k[0, 2] * m[0] * m[2],
+            k[1, 0] * m[1] * m[0], k[1, 1] * m[1] + (one - m[1]), k[1, 2] * m[1] * m[2],
+            k[2, 0] * m[2] * m[0], k[2, 1] * m[2] * m[1], k[2, 2] * m[2] + (one - m[2]),
         ))  # fmt: skip
+        return inverse / size
 
     @wp.func
     def lightness(

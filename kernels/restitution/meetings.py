@@ -18,19 +18,23 @@ NEWTON = 8
 """Evaluations of the gap in search of its root, at most: its rate is that between the last two."""
 
 CLOSED = {wp.float64: 1.0e-14, wp.float32: 5.0e-7}
-"""Gap [m] that is zero but for rounding."""
+"""Gap [m] that is zero but for rounding, near the origin."""
+
+CLOSED_UNITS, TOUCHING_UNITS = 4.0, 8.0
+"""Far from it: gaps that are zero, and that close at one time, in units of rounding of a body's coordinates."""
 
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """The struct ``Motion``, functions ``at``, ``event`` and ``reach``, for one precision. Forward only."""
+    """The struct ``Motion``, functions ``at``, ``event``, ``reach``, ``touches``, for one precision. Forward only."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     geo, dyn, path, close = contacts.make(dtype), motion.make(dtype), paths.make(dtype), struck.make(dtype)
     FeatureTable = geo.FeatureTable
     touching = struck.TOUCHING[dtype]
     late = 1.0 + 8.0 * p.epsilon if dtype is wp.float32 else 1.0 + 1.0e-12
-    closed = CLOSED[dtype]
+    closed, closed_units = CLOSED[dtype], CLOSED_UNITS * p.epsilon
+    touching_units = TOUCHING_UNITS * p.epsilon
     small = 256.0 * p.epsilon if dtype is wp.float64 else 4.0 * p.epsilon
 
     @wp.struct
@@ -73,6 +77,21 @@ def make(dtype: Any) -> SimpleNamespace:
         return gap, wp.dot(n, u), wp.dot(n, pull)
 
     @wp.func
+    def distance(world: int, a: int, b: int, m: Motion):
+        """Greatest distance of two bodies from the origin [m]: gaps have the rounding of their coordinates."""
+        far = dtype(0.0)
+        if a >= 0:
+            far = wp.max(far, wp.length(wp.transform_get_translation(m.pose[world, a])))
+        if b >= 0:
+            far = wp.max(far, wp.length(wp.transform_get_translation(m.pose[world, b])))
+        return far
+
+    @wp.func
+    def touches(world: int, a: int, b: int, m: Motion):
+        """Gap up to which contacts of two bodies close at one time [m]."""
+        return wp.max(dtype(touching), dtype(touching_units) * distance(world, a, b, m))
+
+    @wp.func
     def event(world: int, c: int, a: int, b: int, f: FeatureTable, m: Motion, h: dtype):
         """Time of the next event of a contact in this step [s]; infinity for none."""
         t = dtype(0.0)
@@ -81,12 +100,14 @@ def make(dtype: Any) -> SimpleNamespace:
         if b >= 0:
             t = wp.max(t, m.start[world, b])
         gap, u, pull = at(world, c, a, b, t, f, m, h)
+        same = touches(world, a, b, m)
+        zero = wp.max(dtype(closed), dtype(closed_units) * distance(world, a, b, m))
         result = dtype(wp.inf)
-        if gap <= dtype(0.1 * touching) and u >= dtype(0.0):  # leaves; comes back if pulled
+        if gap <= dtype(0.1) * same and u >= dtype(0.0):  # leaves; comes back if pulled
             s = close.root(wp.max(gap, dtype(0.0)), u, pull)
             if s > dtype(0.0) and t + s <= h:
                 result = t + s
-        elif gap <= dtype(-touching):
+        elif gap <= -same:
             if u < dtype(0.0):
                 result = t
         else:
@@ -107,7 +128,7 @@ def make(dtype: Any) -> SimpleNamespace:
                             gap, u, pull = at(world, c, a, b, t, f, m, h)
                             # corners of a face slide along edges, so that the gap changes by more than their motion
                             slope = (gap - old) / s + dtype(0.5) * pull * s
-                            if wp.abs(gap) <= dtype(closed):  # the slope would be that of rounding
+                            if wp.abs(gap) <= zero:  # the slope would be that of rounding
                                 rate = u + pull * s
                                 if rate < dtype(0.0):
                                     t -= gap / rate
@@ -130,7 +151,7 @@ def make(dtype: Any) -> SimpleNamespace:
             speed = wp.max(speed, wp.length(dyn.linear(m.mean[world, b])))
         return dtype(2.0) * speed
 
-    return SimpleNamespace(Motion=Motion, at=at, event=event, reach=reach, touching=touching)
+    return SimpleNamespace(Motion=Motion, at=at, event=event, reach=reach, touches=touches)
 
 
 def motion_of(dtype: Any, model: ModelArrays, path: Path, k: int) -> Any:

@@ -11,8 +11,23 @@ from ..core.precision import precision
 from .round_arrays import Round, RoundAdjoints, Rounds
 
 __all__ = [
-    "accept", "begin", "count_late", "hand_back", "keep", "list_anew", "make", "restart", "seed_rest", "shift", "tick",
+    "Late", "accept", "begin", "count_late", "hand_back", "keep", "list_anew", "make", "restart", "seed_rest", "shift",
+    "tick",
 ]  # fmt: skip
+
+
+class Late:
+    """Steps in a row with more impacts one after another than are resolved, int32 [W]."""
+
+    def __init__(self, worlds: int, device: str) -> None:
+        self.now, self.step, self.most = (wp.zeros(worlds, dtype=wp.int32, device=device) for _ in range(3))
+        """In a row up to the last such step; the number of that step; the most in a row."""
+
+    def clear(self) -> None:
+        """Forget all steps."""
+        self.now.zero_()
+        self.step.fill_(-1)
+        self.most.zero_()
 
 
 @functools.cache
@@ -60,14 +75,17 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.kernel(enable_backward=False, module="unique")
     def late_kernel(
-        taken: wp.array(dtype=int), most: int,
+        taken: wp.array(dtype=int), single: int, step: wp.array(dtype=int),
         # in and out
-        late: wp.array(dtype=int), latest: wp.array(dtype=int), staged: wp.array(dtype=int),
+        late: wp.array(dtype=int), late_step: wp.array(dtype=int), latest: wp.array(dtype=int),
+        staged: wp.array(dtype=int),
     ):  # fmt: skip
         world = wp.tid()
         staged[world] = int(taken[world] > 0)
-        late[world] = wp.where(taken[world] > most, late[world] + 1, 0)
-        latest[world] = wp.max(latest[world], late[world])
+        if taken[world] > single:  # steps without an event do not come here
+            late[world] = wp.where(late_step[world] == step[world] - 1, late[world] + 1, 1)
+            late_step[world] = step[world]
+            latest[world] = wp.max(latest[world], late[world])
 
     @wp.kernel(enable_backward=False, module="unique")
     def seed_kernel(
@@ -198,11 +216,19 @@ def keep(dtype: Any, rounds: Rounds, kept: wp.array, *, back: bool) -> None:
     )  # fmt: skip
 
 
-def count_late(dtype: Any, rounds: Rounds, late: wp.array, latest: wp.array, staged: wp.array) -> None:
-    """Mark the worlds that took rounds in ``staged``, [W], and count steps in a row with too many."""
+def count_late(dtype: Any, rounds: Rounds, step: wp.array, late: Late, staged: wp.array) -> None:
+    """Mark the worlds that took rounds in ``staged``, [W], and count in ``late`` the steps in a row with too many.
+
+    Args:
+        dtype: ``wp.float32`` or ``wp.float64``.
+        rounds: Of the step.
+        step: Number of the step, [W].
+        late: Counts.
+        staged: Output, [W].
+    """
     wp.launch(
-        make(dtype).late, dim=staged.shape, inputs=[rounds.taken, rounds.single],
-        outputs=[late, latest, staged], device=staged.device,
+        make(dtype).late, dim=staged.shape, inputs=[rounds.taken, rounds.single, step],
+        outputs=[late.now, late.step, late.most, staged], device=staged.device,
     )  # fmt: skip
 
 

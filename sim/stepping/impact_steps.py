@@ -71,7 +71,7 @@ class ImpactSteps(PlainSteps):
         self.rounds.begin(t, start)
         self.rounds.go_on(t)
         paths.finish(batch.real, batch.arrays, own, batch.q[t + 1], batch.v[t + 1], h=batch.options.step)
-        worlds.count_late(batch.real, own, batch.late, batch.latest, batch.staged[t])
+        worlds.count_late(batch.real, own, batch.report.steps, batch.late, batch.staged[t])
 
     def _list_all(self, t: int, start: wp.array) -> None:
         batch = self.batch

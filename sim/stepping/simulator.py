@@ -221,7 +221,7 @@ class Simulator:
             for i, array in enumerate((*batch.solver_outcome(), batch.features.needed.numpy())):
                 counts[i, _on_cpu(own)] = torch.from_numpy(array[:n].astype("float64"))
             if forward.impacts:
-                counts[6, _on_cpu(own)] = torch.from_numpy(batch.latest.numpy()[:n].astype("float64"))
+                counts[6, _on_cpu(own)] = torch.from_numpy(batch.late.most.numpy()[:n].astype("float64"))
 
         graphs_of = [(work, n) for work in parts.passes for n in lengths]
         self.pool.run(worlds, [(OVERLAP, 1)] * look + graphs_of, block, parts.bounds)

@@ -22,6 +22,7 @@ from ...kernels.contact.row_arrays import ContactRows
 from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.precision import precision
 from ...kernels.core.solver_report import SolverReport
+from ...kernels.restitution.worlds import Late
 from ..devices import warp_dtype
 from ..scene.model import PARAMETERS, Model
 from ..streams import hand_to_torch, hand_to_warp
@@ -86,9 +87,7 @@ class WorldBatch:
         """Whether a step took more solves than one, see ``slip_steps.py``: written forward, given backward."""
         self.any_staged = wp.zeros(t, dtype=wp.int32, device=self.device)
         """Whether a step of any world did, given backward."""
-        self.late = wp.zeros(width, dtype=wp.int32, device=self.device)
-        """Steps in a row with more impacts one after another than ``options.impact_rounds``, and the most of them."""
-        self.latest = wp.zeros_like(self.late)
+        self.late = Late(width, self.device)
         self.adjoints: Adjoints | None = None
         self.forces: forces.Forces | None = None
         self.margin = options.contact_margin or (0.1 if options.quasi_dynamic else 0.001)
@@ -112,8 +111,7 @@ class WorldBatch:
     def clear_reports(self) -> None:
         """Clear the solver's report."""
         self.report.clear()
-        self.late.zero_()
-        self.latest.zero_()
+        self.late.clear()
 
     def solver_outcome(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Newton iterations, steps that failed, the first of them (-1: none) and the largest residual, all [W]."""
