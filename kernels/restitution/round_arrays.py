@@ -162,7 +162,7 @@ class Rounds:
 
 @dataclass
 class RoundAdjoints:
-    """Adjoints of the floating-point fields of a round and of the paths; and all rounds, kept."""
+    """Adjoints of the floating-point fields of a round and of the paths."""
 
     path: Path
     path_memory: wp.array

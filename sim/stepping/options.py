@@ -47,7 +47,8 @@ class SimulatorOptions:
             this.
         tangential_restitution: Part of the slip before an impact that friction gives back reversed where it can hold
             the contact, 0 to 1: 0 for balls that roll after it, 1 for superballs.
-        impact_rounds: Impacts of a body one after the other within a step; what is left after them is taken at once.
+        impact_rounds: Rounds of impacts one after the other within a step of a world; what is left after them is taken
+            at once.
         contact_capacity: Limit on the contacts of a world; more are a ``CapacityError``. By default there is no limit:
             a world can hold the contacts of all pairs of shapes at once where these are 256 or less, in larger scenes
             64 a body (256 where contact is softened). Where a world meets more, the capacity grows, up to the contacts

@@ -84,7 +84,7 @@ class WorldBatch:
         self.depth_ratio = wp.zeros_like(self.depth)
         self.depth_shapes = wp.zeros(width, dtype=wp.vec2i, device=self.device)
         self.staged = wp.zeros((t, width), dtype=wp.int32, device=self.device)
-        """Whether a step took more solves than one, see ``slip_steps.py``: written forward, given backward."""
+        """Whether a step took more solves than one, for slip or impacts: written forward, given backward."""
         self.any_staged = wp.zeros(t, dtype=wp.int32, device=self.device)
         """Whether a step of any world did, given backward."""
         self.late = Late(width, self.device)

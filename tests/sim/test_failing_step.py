@@ -1,6 +1,6 @@
 """Which steps did not converge, and what the error says: against the same rollout taken a step at a time.
 
-A step may take several solves: with impacts three, and one more where contacts were overlooked.
+A step may take several solves: four for a round of impacts, and one more where contacts were overlooked.
 """
 
 import re
