@@ -161,7 +161,7 @@ class Simulator:
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor, torch.Tensor, Diagnostics, torch.Tensor | None]:
         """Run a rollout on checked tensors without gradients.
 
-        The last result marks the steps that took several solves (``kernels/contact/slip.py``, ``kernels/restitution``), bool [T, W], for
+        The last result marks the steps that took several solves, for slip or impacts, bool [T, W], for
         ``run_backward``. It and the path are None unless ``keep`` is set.
         """
         steps, worlds = control.shape[0], q0.shape[0]
