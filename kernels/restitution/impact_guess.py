@@ -22,8 +22,8 @@ from .round_arrays import Round, RoundAdjoints, Rounds
 
 __all__ = ["IMPACT_STIFFNESS", "guess", "guess_adjoint", "make"]
 
-IMPACT_STIFFNESS = {wp.float64: 1.0e4, wp.float32: 1.0e3}
-"""Coefficient b of an impact in units of the mass that it feels; Newton's method ends in rounding from 1e6 on."""
+IMPACT_STIFFNESS = 1.0e3
+"""Coefficient b of an impact in units of the mass that it feels: the same in both precisions, so that they agree."""
 
 LEAST = 1.0e-12
 """Sum of parts below which contacts have no whole [1]."""
@@ -36,7 +36,7 @@ def make(dtype: Any) -> SimpleNamespace:
     vec2, vec3, mat33, spatial, transform = p.vec2, p.vec3, p.mat33, p.spatial, p.transform
     geo, dyn, impact = contacts.make(dtype), motion.make(dtype), impact_law.make(dtype)
     FeatureTable = geo.FeatureTable
-    stiffness = IMPACT_STIFFNESS[dtype]
+    stiffness = IMPACT_STIFFNESS
 
     @wp.func
     def free_inverse(rotation: p.quat, inertia: mat33, m: vec3):

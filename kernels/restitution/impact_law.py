@@ -6,8 +6,8 @@ With e the restitution of the cluster and e_t the tangential one, normal impulse
 energy, which one of its own for each contact would not.
 
 A row of an impact is a stiff contact about a guess of its normal impulse, so that the first solve is right where a
-contact stands alone, and each further one, from the impulses of that before, ten thousand times nearer (a thousand in
-single precision). Pure and differentiated.
+contact stands alone, and each further one, from the impulses of that before, a thousand times nearer. Pure and
+differentiated.
 """
 
 import functools

@@ -17,7 +17,7 @@ from .round_arrays import Round, Rounds
 __all__ = ["impact_rows", "make"]
 
 SETTLED = {wp.float64: 1.0e-10, wp.float32: 1.0e-3}
-"""Change of a normal impulse, in parts of it, below which no further solve is needed: velocities are nearer by 1e4."""
+"""Change of a normal impulse, in parts of it, below which no further solve is needed: velocities are nearer by 1e3."""
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from ..core.precision import precision
 
 __all__ = ["SOLVES", "Path", "Round", "RoundAdjoints", "Rounds"]
 
-SOLVES = 3
+SOLVES = 4
 """Solves of an impact: normal impulses; with the friction that these imply; with that of the impulses of the second."""
 
 ALIGNED = 16

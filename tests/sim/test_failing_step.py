@@ -1,6 +1,6 @@
 """Which steps did not converge, and what the error says: against the same rollout taken a step at a time.
 
-A step may take several solves: four for a round of impacts, and one more where contacts were overlooked.
+A step may take several solves: five for a round of impacts, and one more where contacts were overlooked.
 """
 
 import re
@@ -116,8 +116,8 @@ def tumbling(seed):
 
 def test_a_solve_that_fails_when_the_backward_pass_takes_it_again_is_told(monkeypatch):
     """It takes the impacts of a step again, the last step first, by a law with resistance if asked for."""
-    model, steps = tumbling(18), 40
-    simulator = Simulator(model, threads=1, segment=7, max_iterations=9, allow_overlap=True)
+    model, steps = tumbling(31), 40
+    simulator = Simulator(model, threads=1, segment=7, max_iterations=7, allow_overlap=True)
     rolling = model.shape_rolling_resistance.clone().requires_grad_()
     path = simulator.rollout(model.state(), None, {"shape_rolling_resistance": rolling}, steps=steps)
 
@@ -135,6 +135,6 @@ def test_a_solve_that_fails_when_the_backward_pass_takes_it_again_is_told(monkey
                 path.body_q[t].detach(), path.body_v[t].detach(), control[:1], resisting, True
             )[4].failed_steps[0]
         ]  # fmt: skip
-    assert len(failing) > 1
+    assert failing
     with pytest.raises(ConvergenceError, match=rf"in the backward pass of world 0 at step {failing[-1]} "):
         path.final.body_q.sum().backward()
