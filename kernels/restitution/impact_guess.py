@@ -252,7 +252,7 @@ def make(dtype: Any) -> SimpleNamespace:
     )
 
 
-def _inputs(dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> list[Any]:
+def _inputs(model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> list[Any]:
     m = model
     return [
         m.shape_body, m.body_mask, m.body_mass, m.body_inertia, features.struct,
@@ -280,7 +280,7 @@ def guess(dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r:
         outputs=[r.share],
         device=device,
     )
-    inputs = _inputs(dtype, model, features, rounds, r)
+    inputs = _inputs(model, features, rounds, r)
     wp.launch(
         k.guess, dim=places, inputs=[*inputs, r.approach, r.share, places[1]], outputs=[r.stiff, r.load[0]],
         device=device,
@@ -295,7 +295,7 @@ def guess_adjoint(
     kernel, places = make(dtype).guess, contacts.threads(features)
     wp.launch(
         kernel, dim=places,
-        inputs=[*_inputs(dtype, model, features, rounds, r), r.approach, r.share, places[1]],
+        inputs=[*_inputs(model, features, rounds, r), r.approach, r.share, places[1]],
         outputs=[r.stiff, r.load[0]], adjoint=True,
         adj_inputs=by_name(
             kernel, body_mass=g.body_mass, body_inertia=g.body_inertia, pose=own.path.pose[1], before=own.before,

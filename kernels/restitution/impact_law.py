@@ -209,7 +209,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
 
 
 def _approach_inputs(
-    dtype: Any, model: ModelArrays, features: Features, rounds: Rounds, r: Round, threshold: float, h: float
+    model: ModelArrays, features: Features, rounds: Rounds, r: Round, threshold: float, h: float
 ) -> list[Any]:  # fmt: skip
     return [
         model.shape_body, model.body_mass, model.shape_restitution, model.gravity,
@@ -225,7 +225,7 @@ def find_approach(
     r.approach.zero_()
     wp.launch(
         make(dtype).approach, dim=r.going.shape,
-        inputs=_approach_inputs(dtype, model, features, rounds, r, threshold, h), outputs=[r.approach],
+        inputs=_approach_inputs(model, features, rounds, r, threshold, h), outputs=[r.approach],
         device=r.going.device,
     )  # fmt: skip
 
@@ -238,7 +238,7 @@ def approach_adjoint(
     kernel = make(dtype).approach
     wp.launch(
         kernel, dim=r.going.shape,
-        inputs=_approach_inputs(dtype, model, features, rounds, r, threshold, h), outputs=[r.approach],
+        inputs=_approach_inputs(model, features, rounds, r, threshold, h), outputs=[r.approach],
         adjoint=True,
         adj_inputs=by_name(
             kernel, body_mass=g.body_mass, shape_restitution=g.shape_restitution, gravity=g.gravity,
