@@ -16,7 +16,9 @@ from ..files.output_folder import LAST, OutputError, output_folder
 from ..files.results import write_json
 from ..gradients import Backend, Objective
 from ..plain import plain_numbers
+from ..report.csv_table import render_csv
 from ..report.table import comparison_table
+from ..report.text import render_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +35,14 @@ class CompareResult(ComparisonResult):
         """A ``rich`` table, one row per backend; print it with ``rich.print``."""
         return comparison_table(self.comparison, title=f"Gradient of {self.title}", noise=self.noise)
 
+    def text(self) -> str:
+        """The whole result as plain text of 80 columns."""
+        return render_text(self)
+
+    def csv(self) -> str:
+        """The table as comma-separated values."""
+        return render_csv(self)
+
     def figure(self, kind: str = "compare") -> Figure:
         """A matplotlib figure: ``"compare"`` (all in one), or one of the other ``figure_kinds``."""
         from ..report.figures.all import draw
@@ -46,7 +56,7 @@ class CompareResult(ComparisonResult):
         return render_fragment(self)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``report.html``, ``results.json`` and the figures (PNG and SVG) to a folder; returns its path.
+        """Write ``report.html``, ``results.json``, ``table.csv`` and the figures (PNG and SVG) to a folder; returns its path.
 
         The folder is new or empty. The page holds everything that it shows, and lists what it does not show.
 
@@ -73,15 +83,18 @@ class CompareResult(ComparisonResult):
             if page:
                 pictures = {kind: folder / kind for kind in self.figure_kinds if kind != MAIN}
                 (folder / PAGE).write_text(render_page(self, pictures), encoding="utf-8")
+            (folder / TABLE).write_text(self.csv(), encoding="utf-8")
             write_json(folder / LAST, self.as_dict())
         except OSError as error:
             raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
 PAGE = "report.html"
+TABLE = "table.csv"
 FILES = (
     LAST,
     PAGE,
+    TABLE,
     "recording-*.npz",
     *(f"{kind}.{ending}" for kind in (MAIN, *MISSING) for ending in ("png", "svg")),
 )
@@ -101,6 +114,8 @@ def compare(
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
     studies: bool | Collection[str] = False,
+    race: bool = True,
+    settle: bool | int = False,
     progress: Callable[[str], None] | None = None,
 ) -> CompareResult:
     """Take the gradient of ``objective`` at ``theta`` by several backends and hold each against a reference.
@@ -116,16 +131,20 @@ def compare(
         scale: Standard deviation of the noise, one number or one per parameter; by default the objective's
             ``smoothing_scale``, else 0.02.
         samples: Rollouts for each backend that samples.
-        reference_samples: Noise draws of the reference, each of 2 * parameters + 1 rollouts; by default as many as a
-            pilot says are needed for a standard error of 5 % of the gradient, within ``rollouts``.
+        reference_samples: Noise draws of the reference, each of 2 * parameters rollouts; by default as many as a pilot
+            says are needed for a standard error of 4 % of the gradient, within ``rollouts``. Where these leave fewer
+            than 24 antithetic pairs (many parameters), the slope is taken along random directions instead.
         rollouts: Rollouts of the reference, at most; those of slice, landscape and studies are in proportion to them.
             By default 12,000; 3,000, 750 or 187 where the objective's ``rollout_work`` (steps times bodies of a
             rollout) is beyond 2,500, 10,000 or 40,000. No time is measured for it.
         seed: Seed of all randomness; the same seed gives the same numbers on the same machine, however busy it is.
         settings: Further entries for ``results.json``.
         studies: Whether to make also the studies of a whole report: arrows over the plane, single samples, bias and
-            variance by samples, noise, horizon and stiffness, growth by step, and descents. Takes a few times as long.
-            Or the names of some of them: field, singles, samples, scale, horizon, stiffness, growth, bodies, curves.
+            variance by samples, noise, horizon and stiffness, and growth by step. Takes a few times as long.
+            Or the names of some of them: field, singles, samples, scale, horizon, stiffness, growth, bodies.
+        race: Whether to race the backends, for the advice which to descend with.
+        settle: Whether to spend more rollouts on verdicts that are "cannot tell", up to ten times ``rollouts``; or how
+            many.
         progress: Called with the name of each stage before it begins.
 
     Raises:
@@ -133,6 +152,7 @@ def compare(
     """
     found = compute(
         objective, theta, backends=backends, scale=scale, samples=samples, reference_samples=reference_samples,
-        rollouts=rollouts, seed=seed, settings=settings, studies=studies, progress=progress,
+        rollouts=rollouts, seed=seed, settings=settings, studies=studies,
+        with_race=race, settle=settle, progress=progress,
     )  # fmt: skip
     return CompareResult(**{one.name: getattr(found, one.name) for one in fields(found)})

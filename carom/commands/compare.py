@@ -50,6 +50,12 @@ class Compare:
     """Device of the simulation. By default cpu."""
     dtype: Annotated[str | None, option("float32|float64")] = None
     """Precision of the simulation. By default the task's own."""
+    race: bool = True
+    """Whether to race the backends; --no-race is quicker and leaves the advice on descents out."""
+    settle: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Spend more rollouts on verdicts that are "cannot tell", up to ten times as many."""
+    text: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the whole result as plain text of 80 columns."""
     report: bool = True
     """Whether to make report.html and the studies that it shows; --no-report is for the quick table."""
 
@@ -87,12 +93,21 @@ class Compare:
                     seed=self.seed,
                     settings={"options": options},
                     studies=self.report,
+                    race=self.race,
+                    settle=self.settle,
                     progress=say,
                 )
-            out.print(result.table())
-            for line in verdict_lines(result.verdicts):
-                out.print(line)
+            if self.text:
+                out.print(Text(result.text()), soft_wrap=True)
+            else:
+                out.print(result.table())
+                for line in verdict_lines(result.verdicts):
+                    out.print(line)
             with stages(progress) as say:
                 result.write(staging, page=self.report, progress=say)
-            out.print(Text(result.advice.headline, "bold"))
+            if not self.text:
+                out.print(Text(result.advice.headline, "bold"))
+                for answer in (result.advice.estimate, result.advice.trust):
+                    if answer.text != result.advice.headline:
+                        out.print(Text(answer.text))
         out.print(Text(f"written to {folder / PAGE if self.report else folder}", "dim"))

@@ -1,238 +1,252 @@
-"""Advice: the backend to use at this point, by the rules below.
+"""Advice: three questions about the backends, each with an answer, its evidence, its runner-up and whether it was close.
 
-0. A reference of exactly zero (the noise reaches nothing that changes the cost), or whose own standard error is more
-   than half of it, chooses nothing.
-1. *Candidates* are the backends whose verdict is "agrees". An exact gradient that the diagnosis calls blind,
-   overwhelmed or not finite is none, even where it agrees by chance.
-2. Among them the one with the least *work*: mean squared error times rollouts, which does not change with the number
-   of samples as long as the error is noise. The error is what the study measured over seeds, if it was made; else the
-   backend's own variance; else, for a spread that is no error bar, the squared distance from the reference. An exact
-   gradient has none. Equal work: fewer rollouts, then the order of the comparison.
-3. Without a candidate: among those that differ by at most 25 degrees in angle, and that the diagnosis does not reject,
-   the one of the fewest rollouts, then the nearest, for its *direction* only.
-4. Else, among noisy ones, that of the least work, with the number of samples that would settle it.
-5. Else none.
+- *To descend from here*: the winner of the race at equal work (``carom.comparison.race``).
+- *To know the slope of the averaged cost*: of the backends that agree with the reference, the one that takes the fewest
+  rollouts to an error of a tenth (``carom.gradients.diagnosis.slope``).
+- *How far it can be trusted*: the backend whose predicted decrease is right over the widest range of step lengths
+  (``carom.gradients.diagnosis.trust``).
 
-Where the choice is not exact, the cheapest backend within 25 degrees is named beside it, if it takes a tenth of the
-rollouts or less: to go downhill a direction is enough.
+No answer depends on a clock.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from ..gradients.compare import Comparison, ComparisonRow
-from ..gradients.diagnosis import DiagnosisVerdict
-from .verdicts import Verdict
+from ..gradients.diagnosis.slope import SlopeVerdict, count_text
+from ..gradients.diagnosis.trust import TrustBand
+from .race import Race
+from .race.scoring import TIE
+from .trust import Trust
 
-__all__ = ["Advice", "advise"]
+__all__ = ["Advice", "Answer", "advise"]
 
-DIRECTION = math.cos(math.radians(25.0))
-"""Cosine to the reference above which a gradient is still good to go downhill."""
-_CHEAPER = 0.1
-_UNSURE = 0.5
-_TARGET = 0.1
-"""Error relative to the gradient that is to be reached."""
-_DISQUALIFIES = ("not finite", "blind", "blind to contact", "overwhelmed by growth")
-"""Labels of the diagnosis with which an exact gradient is no candidate."""
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer to one question."""
+
+    backend: str | None
+    """Backend to use; None where there is none, or none is settled."""
+    runner_up: str | None
+    close: bool
+    """Whether the runner-up is not told apart from the backend, or within a factor of 1.5 of it."""
+    text: str
+    """One or two sentences."""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    """Numbers behind it, by backend."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Entry of ``results.json``."""
+        return {
+            "backend": self.backend,
+            "runner_up": self.runner_up,
+            "close": self.close,
+            "text": self.text,
+            "evidence": self.evidence,
+        }
 
 
 @dataclass(frozen=True)
 class Advice:
-    """Advice: one backend, or none, with reasons."""
+    """The three answers."""
 
-    backend: str | None
-    basis: str
-    """Rule of the choice: agreement, direction, samples or none."""
+    descend: Answer
+    estimate: Answer
+    trust: Answer
     headline: str
-    """One sentence."""
+    """One sentence: the first answer, or the reason why there is none."""
     reasons: tuple[str, ...]
     """Further sentences."""
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """Entry of ``results.json``."""
         return {
-            "backend": self.backend,
-            "basis": self.basis,
+            "descend": self.descend.as_dict(),
+            "estimate": self.estimate.as_dict(),
+            "trust": self.trust.as_dict(),
             "headline": self.headline,
             "reasons": list(self.reasons),
         }
 
 
 def advise(
-    comparison: Comparison,
-    verdicts: Mapping[str, Verdict],
+    slopes: Mapping[str, SlopeVerdict],
+    race: Race | None,
+    trust: Mapping[str, Trust],
     *,
-    squared_errors: Mapping[str, float] | None = None,
-    diagnosis: Mapping[str, DiagnosisVerdict] | None = None,
+    scale: float | None = None,
+    unit: str = "",
 ) -> Advice:
-    """The backend to use, by the rules above.
+    """The three answers.
 
     Args:
-        comparison: Reference and rows.
-        verdicts: By the row's name.
-        squared_errors: Mean squared error of each backend's estimate, as measured over seeds, where it was.
-        diagnosis: Verdicts of ``carom.gradients.diagnosis`` by backend, where there are any.
+        slopes: Verdict on each backend's slope.
+        race: The race, if one was run.
+        trust: Bands of trusted step lengths by backend.
+        scale: Standard deviation of the noise, where it is the same for all parameters.
+        unit: Unit of theta.
     """
-    found, measured = diagnosis or {}, squared_errors or {}
-    rows = [row for row in comparison.rows if row.gradient is not None]
-    if comparison.reference.norm == 0.0:
-        return Advice(
-            None,
-            "none",
-            "The cost is flat here as far as the noise reaches: no backend can be told from another.",
-            ("Try a larger scale of the noise, or another theta.",),
-        )
-    error = comparison.reference.standard_error_norm
-    if error and comparison.reference.norm and error > _UNSURE * comparison.reference.norm:
-        return Advice(
-            None,
-            "none",
-            "The reference is not known well enough here to choose by it.",
-            (
-                f"Its own standard error is {error / comparison.reference.norm:.0%} of it: allow more rollouts, or use "
-                "a larger scale of the noise.",
-                *_against(comparison.rows, None, verdicts, found),
-            ),
-        )
-    work = {row.name: _squared_error(row, comparison.reference, measured) * row.evaluations for row in rows}
-    agreeing = [row for row in rows if verdicts[row.name].label == "agrees"]
-    candidates = [row for row in agreeing if not _rejected(row, found)]
-    if candidates:
-        return _agreement(candidates, comparison, verdicts, found, work, measured)
-    near = [row for row in rows if verdicts[row.name].label == "differs" and _near(row) and not _rejected(row, found)]
-    if near:
-        best = min(near, key=lambda row: (row.evaluations, -round(row.cosine or 0.0, 2)))
-        return Advice(
-            best.name,
-            "direction",
-            f"Use {best.name} for the direction only: no backend agrees with the reference.",
-            (
-                f"{_angle(best).capitalize()} the reference, at {_rollouts(best)}.",
-                f"Its length means little: {verdicts[best.name].text}.",
-                *_against(comparison.rows, best, verdicts, found),
-            ),
-        )
-    noisy = [row for row in rows if verdicts[row.name].label == "noisy"]
-    if noisy:
-        best = min(noisy, key=lambda row: (work[row.name], row.evaluations))
-        need = _needed(work[best.name], comparison.reference)
-        more = f"; about {_count(need)} rollouts would bring its error to a tenth of the gradient" if need else ""
-        return Advice(
-            best.name,
-            "samples",
-            f"None can be believed yet. Give {best.name} more samples{more}.",
-            (f"Now: {verdicts[best.name].text}.", *_against(comparison.rows, best, verdicts, found)),
-        )
-    return Advice(
-        None,
-        "none",
-        "None of the backends is of use here.",
-        (
-            *_against(comparison.rows, None, verdicts, found),
-            "Try a larger scale of the noise, or other backends.",
-        ),
-    )
-
-
-def _agreement(
-    candidates: list[ComparisonRow],
-    comparison: Comparison,
-    verdicts: Mapping[str, Verdict],
-    found: Mapping[str, DiagnosisVerdict],
-    work: Mapping[str, float],
-    measured: Mapping[str, float],
-) -> Advice:
-    best = min(candidates, key=lambda row: (work[row.name], row.evaluations))
-    reasons = [f"It agrees with the reference: {verdicts[best.name].text}."]
-    others = [row for row in candidates if row is not best]
-    if work[best.name] == 0.0:
-        reasons.append(f"It is exact: no noise, at {_rollouts(best)}.")
-    elif others:
-        second = min(others, key=lambda row: (work[row.name], row.evaluations))
-        basis = "as measured over seeds" if best.name in measured else "by its own error"
+    descend, estimate = _descend(race, slopes), _estimate(slopes)
+    trusted = _trust(trust, scale, unit)
+    seen = {found.label for found in slopes.values()} - {"failed"}
+    if seen == {"nothing seen"} and (race is None or not race.descends):
+        headline = estimate.text
+        reasons = [] if race is None else [descend.text]
+    else:
+        headline = estimate.text if race is None else descend.text
+        reasons = [] if race is None else [estimate.text]
+    reasons += [trusted.text]
+    if race is not None and race.averaged_winner is not None:
         reasons.append(
-            f"Of the {len(candidates)} that agree it takes the fewest rollouts for the same error ({basis}): "
-            f"{second.name} takes {_times(work[second.name], work[best.name])}."
+            f"Averaged over the noise, {race.averaged_winner} ends lower from every start: prefer it where the "
+            "parameters will not be met exactly."
+        )
+    named = {estimate.backend}
+    reasons += [
+        f"{name}: {found.text}." for name, found in slopes.items() if name not in named and seen != {"nothing seen"}
+    ]
+    if race is not None:
+        reasons += [f"{name} was not raced: {reason}." for name, reason in race.failed.items() if name in slopes]
+    return Advice(descend, estimate, trusted, headline, tuple(reasons))
+
+
+def _descend(race: Race | None, slopes: Mapping[str, SlopeVerdict]) -> Answer:
+    if race is None:
+        return Answer(None, None, False, "No race was run, so nothing is said on which backend descends best.")
+    evidence: dict[str, Any] = {
+        entry.name: {
+            "samples": entry.arm.samples or None,
+            "rate": entry.arm.rate,
+            "factor": None if entry.relation is None else _finite(entry.relation.factor),
+            "factor_low": None if entry.relation is None else _finite(entry.relation.low),
+            "factor_high": None if entry.relation is None else _finite(entry.relation.high),
+            "relation": "best" if entry.relation is None else entry.relation.label,
+        }
+        for entry in race.entries
+    }
+    if not race.entries or not race.descends:
+        extent = f"{race.starts} starts with {race.budget:.0f} rollouts each"
+        text = f"Nothing to descend: no backend lowered the cost from {extent}. Try a larger scale or another theta."
+        return Answer(None, None, False, text, evidence if race.descends else {})
+    best, *others = race.entries
+    how = f"({race.optimizer}, {best.arm.text})"
+    if not others:
+        return Answer(best.name, None, False, f"Descend with {best.name} {how}: no other backend was raced.", evidence)
+    second = others[0]
+    relation = second.relation
+    assert relation is not None
+    factors = f"{_factor(relation.low)} to {_factor(relation.high)}"
+    over = f"over {len(best.log_work)} starts"
+    if relation.label == "equal":
+        text = (
+            f"Descend with {best.name} {how} or {second.name}: they take the same rollouts, to a factor of "
+            f"{factors} {over}."
+        )
+    elif relation.label == "not told apart":
+        more = f" About {relation.more_starts} more starts would decide." if relation.more_starts else ""
+        text = (
+            f"Descend with {best.name} {how}, though {second.name} is not told apart: {factors} times its rollouts "
+            f"{over}.{more}"
         )
     else:
-        reasons.append("No other backend agrees with the reference.")
-    need = _needed(work[best.name], comparison.reference)
-    if need:
-        reasons.append(f"About {_count(need)} rollouts bring its error to a tenth of the gradient.")
-    others = [row for row in comparison.rows if row is not best and _near(row) and not _rejected(row, found)]
-    cheap = [row for row in others if row.evaluations <= _CHEAPER * best.evaluations]
-    if cheap and work[best.name] > 0.0:
-        least = min(cheap, key=lambda row: (row.evaluations, -round(row.cosine or 0.0, 2)))
-        reasons.append(
-            f"To go downhill, {least.name} does as well: {_angle(least)} the reference, at {_rollouts(least)}."
+        text = (
+            f"Descend with {best.name} {how}: {second.name} takes {_factor(relation.factor)} times its rollouts "
+            f"({factors}) for the same cost, {over}."
         )
-    return Advice(
-        best.name, "agreement", f"Use {best.name} here.", (*reasons, *_against(comparison.rows, best, verdicts, found))
+    rest = [f"{entry.name} {_factor(entry.relation.factor)}" for entry in others[1:] if entry.relation is not None]
+    if rest:
+        text += f" Times the rollouts of {best.name}: {', '.join(rest)}."
+    close = relation.label in ("equal", "not told apart")
+    return Answer(best.name, second.name, close, text, evidence)
+
+
+def _estimate(slopes: Mapping[str, SlopeVerdict]) -> Answer:
+    evidence = {name: found.as_dict() for name, found in slopes.items()}
+    known = {name: found for name, found in slopes.items() if found.label not in ("failed", "not finite")}
+    if not known:
+        return Answer(None, None, False, "No backend gave a gradient.", evidence)
+    if all(found.label == "nothing seen" for found in known.values()):
+        text = next(iter(known.values())).text
+        return Answer(None, None, False, f"{text[0].upper()}{text[1:]}.", evidence)
+    agreeing = {name: found for name, found in known.items() if found.label == "agrees"}
+    if not agreeing:
+        return Answer(None, None, False, _none_agrees(known), evidence)
+    ranked = sorted(agreeing, key=lambda name: (_work(agreeing[name]), agreeing[name].high or math.inf))
+    best = agreeing[ranked[0]]
+    text = f"For the slope of the averaged cost take {ranked[0]}: {_bias(best)}"
+    if math.isfinite(_work(best)):
+        rollouts = count_text(_work(best))
+        times = "1 rollout gives" if rollouts == "1" else f"about {rollouts} rollouts give"
+        text += f", and {times} it to a tenth" if best.well_known else f"; {times} it to a tenth, if its bias is small"
+    if len(ranked) == 1:
+        return Answer(ranked[0], None, False, f"{text}. No other backend is known to agree.", evidence)
+    second = agreeing[ranked[1]]
+    factor = _work(second) / _work(best) if math.isfinite(_work(second)) else math.inf
+    if math.isfinite(factor):
+        text += f". {ranked[1]} takes {_factor(factor)} times as many"
+    return Answer(ranked[0], ranked[1], factor < TIE, f"{text}.", evidence)
+
+
+def _none_agrees(known: Mapping[str, SlopeVerdict]) -> str:
+    open_ = {name: found for name, found in known.items() if found.label == "cannot tell"}
+    if not open_:
+        return "None of these backends gives the slope of the averaged cost: all are off by more than 25 %."
+    least = {name: found.more for name, found in open_.items() if found.more is not None}
+    if least:
+        name = min(least, key=least.__getitem__)  # type: ignore[arg-type]
+        return (
+            f"No backend is settled yet as the slope of the averaged cost: about {count_text(least[name] or 1)} more "
+            f"rollouts would settle {name} (--settle, or settle=True)."
+        )
+    return "No backend is settled as the slope of the averaged cost: use a larger scale of the noise, or more rollouts."
+
+
+def _trust(trust: Mapping[str, Trust], scale: float | None, unit: str) -> Answer:
+    evidence = {name: found.as_dict() for name, found in trust.items()}
+    reach = {name: _reach(found.as_is) for name, found in trust.items() if found.as_is.label == "trusted"}
+    if not reach:
+        words = "; ".join(f"{name}: {found.as_is.text}" for name, found in trust.items())
+        return Answer(None, None, False, f"No gradient here predicts the change of the cost: {words}.", evidence)
+    ranked = sorted(reach, key=lambda name: -reach[name])
+    best = trust[ranked[0]]
+    text = (
+        f"A step along {ranked[0]} changes the cost as predicted, to 25 %, for lengths of "
+        f"{band_text(best.as_is, scale, unit)}; averaged over the noise: {band_text(best.averaged, scale, unit)}."
     )
+    second = ranked[1] if len(ranked) > 1 else None
+    close = second is not None and reach[ranked[0]] <= math.sqrt(2.0) * 1.001 * reach[second]
+    return Answer(ranked[0], second, close, text, evidence)
 
 
-def _squared_error(row: ComparisonRow, reference: ComparisonRow, measured: Mapping[str, float]) -> float:
-    if row.name in measured:
-        return measured[row.name]
-    if row.trace_variance is not None and "gradient_spread" not in row.diagnostics:
-        return row.trace_variance
-    if row.standard_error is None:
-        return 0.0
-    return sum((g - t) ** 2 for g, t in zip(row.gradient or (), reference.gradient or (), strict=True))
+def band_text(band: TrustBand, scale: float | None, unit: str) -> str:
+    """A band in noise scales and, where all parameters have one scale, in the unit of theta."""
+    if band.label != "trusted" or scale is None:
+        return band.text
+    assert band.low is not None
+    top = "more than " + f"{32.0 * scale:.2g}" if band.high is None else f"{band.high * scale:.2g}"
+    return f"{band.text} ({band.low * scale:.2g} to {top}{' ' + unit if unit else ''})"
 
 
-def _needed(work: float, reference: ComparisonRow) -> int | None:
-    """Rollouts to an error of a tenth of the gradient, if its error is noise that averages out."""
-    if work == 0.0 or not reference.norm:
-        return None
-    return max(1, math.ceil(work / (_TARGET * reference.norm) ** 2))
+def _reach(band: TrustBand) -> float:
+    return 64.0 if band.high is None else band.high
 
 
-def _against(
-    rows: Iterable[ComparisonRow],
-    best: ComparisonRow | None,
-    verdicts: Mapping[str, Verdict],
-    found: Mapping[str, DiagnosisVerdict],
-) -> tuple[str, ...]:
-    """Reasons against each backend that does not agree."""
-    said = []
-    for row in rows:
-        label, text = verdicts[row.name].label, verdicts[row.name].text
-        if row is best:
-            continue
-        if label != "agrees":
-            said.append(f"Not {row.name}: {text}.")
-        elif _rejected(row, found):
-            said.append(f"Not {row.name}, though it agrees: {found[row.name]}.")
-    return tuple(said)
+def _work(found: SlopeVerdict) -> float:
+    return math.inf if found.rollouts_to_tenth is None else found.rollouts_to_tenth
 
 
-def _rejected(row: ComparisonRow, found: Mapping[str, DiagnosisVerdict]) -> bool:
-    return row.name in found and found[row.name].label in _DISQUALIFIES
+def _bias(found: SlopeVerdict) -> str:
+    assert found.high is not None
+    return f"its bias is at most {100.0 * found.high:.2g} %"
 
 
-def _near(row: ComparisonRow) -> bool:
-    return row.cosine is not None and row.cosine >= DIRECTION
+def _factor(number: float) -> str:
+    return "over 1,000" if number > 1000.0 else f"{number:.2g}" if number < 99.5 else count_text(number)
 
 
-def _angle(row: ComparisonRow) -> str:
-    if len(row.gradient or ()) == 1:
-        return "it has the sign of"
-    return f"it points {math.degrees(math.acos(max(-1.0, min(1.0, row.cosine or 0.0)))):.0f} degrees away from"
-
-
-def _rollouts(row: ComparisonRow) -> str:
-    return "one rollout" if row.evaluations == 1 else f"{row.evaluations} rollouts"
-
-
-def _times(more: float, less: float) -> str:
-    return f"{more / less:.2g} times as many" if less > 0.0 and math.isfinite(more / less) else "more"
-
-
-def _count(number: int) -> str:
-    """Number rounded to two digits, since it is no better known."""
-    digits = max(0, len(str(number)) - 2)
-    return f"{round(number, -digits):,}"
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

@@ -32,11 +32,33 @@ class Budget:
     """Numbers of rollouts, all of one: ``rollouts``, those of the reference at most."""
 
     rollouts: int = MOST
+    simulated: bool = False
+    """Whether a rollout simulates anything: a race of many small steps then costs more than its rollouts."""
 
     @property
-    def pilot(self) -> int:
-        """Rollouts to find out how many the reference needs."""
-        return self.rollouts // 7
+    def seeds(self) -> int:
+        """Estimates of each backend that samples."""
+        return round(self.between(8, 16))
+
+    @property
+    def fitted_seeds(self) -> int:
+        """Estimates of each backend that trains something."""
+        return round(self.between(5, 6))
+
+    @property
+    def race(self) -> float:
+        """Rollouts of each descent of the race."""
+        return float(round(self.between(40, 240 if self.simulated else 400)))
+
+    @property
+    def race_starts(self) -> int:
+        """Starts of the race."""
+        return 4 if self.simulated else 5
+
+    @property
+    def trust_draws(self) -> int:
+        """Antithetic pairs over which the cost is averaged for each step length."""
+        return round(self.between(4, 16 if self.simulated else 64))
 
     def between(self, least: float, most: float) -> float:
         """``most`` where the budget is full; down to ``least`` at a 64th of it, by equal ratios."""
@@ -73,4 +95,4 @@ def budget_of(objective: object) -> Budget:
     work: Any = rollout_work(objective)
     if isinstance(work, bool) or not isinstance(work, (int, float)) or not (math.isfinite(work) and work >= 0.0):
         raise GradientError(f"the objective's rollout_work is {work!r}: it counts steps times bodies of a rollout")
-    return Budget(MOST // 4 ** sum(work > limit for limit in _WORK))
+    return Budget(MOST // 4 ** sum(work > limit for limit in _WORK), simulated=work > 0)

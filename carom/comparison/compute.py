@@ -10,18 +10,22 @@ from typing import Any
 import torch
 
 from ..capabilities import can_soften, has_scene, landscape_axes, parameter_names, smoothing_scale, start_of
-from ..gradients import Backend, CentralDifferences, GradientError, Objective, compare_backends, make_backend
+from ..gradients import Backend, Comparison, GradientError, Objective, compare_backends, make_backend
 from ..gradients.core.checks import check_count
 from ..gradients.core.objective import evaluate, evaluate_with_gradient, objective_name
 from ..gradients.core.optional import optional
+from ..gradients.diagnosis.slope_reference import SlopeReference, slope_reference
 from .budget import Budget, budget_of
 from .cost_slice import cost_along_slice
+from .given import Given, given_reference
 from .landscape import cost_over_plane
+from .race import RacePlan, race
 from .result import ComparisonResult
 from .rollouts import rollouts_of
+from .slopes import SlopePlan, Slopes, measure_slopes
 from .studies.all import study
 from .studies.plan import plan_for
-from .verdicts import verdict
+from .trust import trust_of
 
 __all__ = ["compute"]
 
@@ -30,11 +34,9 @@ BACKENDS = ("autodiff", "smoothing", "surrogate")
 
 SOFTENED = "softened"
 
-_REFERENCE_ERROR = 0.05  # standard error of the reference to aim for, relative to its norm
-_REFERENCE_STEP = 0.75  # of scale: less noise than at the usual 0.5, for a bias of half a percent on a jump
 _SCALE = 0.02
-_LONG = 60.0  # seconds after which the display says how long the reference takes
-_LEAST_ROLLOUTS, _LEAST_SAMPLES = 100, 16
+_LEAST_ROLLOUTS = 100
+_SETTLE = 10  # times the rollouts of the reference that ``settle=True`` allows
 
 
 def compute(
@@ -49,6 +51,8 @@ def compute(
     seed: int,
     settings: Mapping[str, Any] | None,
     studies: bool | Collection[str],
+    with_race: bool,
+    settle: bool | int,
     progress: Callable[[str], None] | None,
 ) -> ComparisonResult:
     """All numbers of ``carom.compare``, which describes the arguments."""
@@ -79,22 +83,33 @@ def compute(
     else:
         check_count("rollouts", rollouts, _LEAST_ROLLOUTS, " (so that slice and reference have points enough)")
         budget = Budget(rollouts)
-    if reference_samples is None:
-        say("how many rollouts the reference needs")
-        reference_samples, pace = _enough_samples(objective, theta, scale, seed, budget)
-        expected = pace * reference_samples
-        if expected > _LONG:
-            say(f"the reference takes about {expected / 60.0:.1f} min: {budget.rollouts} rollouts; give fewer for less")
-    reference = CentralDifferences(scale=scale, samples=reference_samples, step=_REFERENCE_STEP)
-
-    def report(name: str, done: int, total: int) -> None:
-        if name != "done":
-            say(f"gradient {done + 1} of {total}: {name}")
-
-    comparison = compare_backends(objective, theta, backends, reference, seed=seed, progress=report)
+    clock = time.perf_counter()
+    slopes = _slopes(
+        objective,
+        theta,
+        backends,
+        scale,
+        budget,
+        reference_samples=reference_samples,
+        settle=settle,
+        seed=seed,
+        say=say,
+    )
+    comparison = _comparison(objective, theta, backends, slopes, samples=budget.slice["samples"], seed=seed)
+    timings["slopes"] = time.perf_counter() - clock
     names = parameter_names(objective, len(theta))
-    rounding = 64.0 * torch.finfo(theta.dtype).eps
-    verdicts = {row.name: verdict(row, comparison.reference, names, rounding=rounding) for row in comparison.rows}
+    say("trusted step lengths")
+    clock = time.perf_counter()
+    trust = trust_of(objective, theta, scales, slopes.estimates, draws=budget.trust_draws, seed=seed)
+    timings["trust"] = time.perf_counter() - clock
+    raced = None
+    if with_race:
+        clock = time.perf_counter()
+        raced = race(
+            objective, theta, backends, scales,
+            plan=RacePlan(budget=budget.race, starts=budget.race_starts), seed=seed, progress=say,
+        )  # fmt: skip
+        timings["race"] = time.perf_counter() - clock
 
     say("cost along a slice")
     clock = time.perf_counter()
@@ -128,14 +143,16 @@ def compute(
         )
         timings.update({f"study {name}": seconds for name, seconds in found.seconds.items()})
     gradients = {row.name: row.gradient for row in comparison.rows if row.gradient is not None}
-    rollouts_ = rollouts_of(objective, theta, gradients, {} if found is None else found.curves, recording)
+    rollouts_ = rollouts_of(objective, theta, gradients, raced, recording)
     timings["total"] = time.perf_counter() - began
     return ComparisonResult(
         objective=objective,
         theta=theta.detach().cpu(),
         names=names,
         comparison=comparison,
-        verdicts=verdicts,
+        slopes=slopes,
+        race=raced,
+        trust=trust,
         slice=slice_,
         recording=recording,
         landscape=landscape,
@@ -144,7 +161,8 @@ def compute(
         settings={
             "seed": seed,
             "samples": samples,
-            "reference_samples": reference_samples,
+            "reference_rollouts": slopes.reference.rollouts,
+            "settle": settle,
             "rollouts": budget.rollouts,
             "scale": scale,
             "backends": {name: repr(backend) for name, backend in backends.items()},
@@ -167,26 +185,45 @@ def _theta(objective: object, theta: torch.Tensor | None) -> torch.Tensor:
     return theta.detach()
 
 
-def _enough_samples(
-    objective: Objective, theta: torch.Tensor, scale: Any, seed: int, budget: Budget
-) -> tuple[int, float]:
-    """Noise draws that bring the reference's standard error down to its target, as far as the budget goes.
+def _slopes(
+    objective: Objective,
+    theta: torch.Tensor,
+    backends: Mapping[str, Backend],
+    scale: Any,
+    budget: Budget,
+    *,
+    reference_samples: int | None,
+    settle: bool | int,
+    seed: int,
+    say: Callable[[str], None],
+) -> Slopes:
+    """Verdicts on the slopes, with a reference of so many draws, or of as many as it needs."""
+    reference: SlopeReference | None = None
+    if reference_samples is not None:
+        check_count("reference_samples", reference_samples, 4, " (so that there is a standard error)")
+        reference = slope_reference(
+            objective, theta, scale, rollouts=2 * len(theta) * reference_samples, seed=seed, all_coordinates=True
+        )
+    if not isinstance(settle, bool):
+        check_count("settle", settle, 0)
+    allowed = (_SETTLE * budget.rollouts if settle else 0) if isinstance(settle, bool) else settle
+    plan = SlopePlan(budget.rollouts, seeds=budget.seeds, fitted_seeds=budget.fitted_seeds, settle=allowed)
+    return measure_slopes(objective, theta, backends, scale, plan=plan, seed=seed, reference=reference, progress=say)
 
-    Returns:
-        The draws, and the seconds that each has taken so far: for the display alone.
-    """
-    width = 2 * len(theta) + 1
-    pilot_samples = max(_LEAST_SAMPLES, budget.pilot // width // 2 * 2)
-    pilot = CentralDifferences(scale=scale, samples=pilot_samples, step=_REFERENCE_STEP).estimate(
-        objective, theta, seed=seed
-    )
-    most = max(pilot_samples, budget.rollouts // width // 2 * 2)
-    norm, error = float(pilot.gradient.norm()), float(pilot.standard_error.norm())  # type: ignore[union-attr]
-    pace = pilot.seconds / pilot_samples
-    if error > 0.0 and norm == 0.0:
-        return most, pace
-    wanted = pilot_samples * (error / (_REFERENCE_ERROR * norm)) ** 2 if error > 0.0 else 0.0
-    return int(min(most, max(pilot_samples, wanted))) // 2 * 2, pace
+
+def _comparison(
+    objective: Objective,
+    theta: torch.Tensor,
+    backends: Mapping[str, Backend],
+    slopes: Slopes,
+    *,
+    samples: int,
+    seed: int,
+) -> Comparison:
+    """The table: the first estimate of each backend beside the reference."""
+    known = {name: Given(slopes.first.get(name), slopes.errors.get(name)) for name in backends}
+    reference = given_reference(objective, theta, slopes.reference, samples=samples, seed=seed)
+    return compare_backends(objective, theta, known, reference)
 
 
 def _steepest(slope: torch.Tensor) -> tuple[int, int]:

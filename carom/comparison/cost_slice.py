@@ -10,7 +10,7 @@ from ..gradients.core.interface import Objective
 from ..gradients.core.objective import evaluate
 from ..gradients.noise.counter_random import draw_uniforms
 
-__all__ = ["Slice", "cost_along_slice"]
+__all__ = ["Slice", "cost_along_slice", "slice_noise"]
 
 _CHUNK = 4096  # rollouts in one call of the objective
 
@@ -49,6 +49,12 @@ class Slice:
             },
             "evaluations": self.evaluations,
         }
+
+
+def slice_noise(scale: torch.Tensor, *, samples: int, seed: int) -> torch.Tensor:
+    """Noise over which the smoothed cost is averaged, [pairs, signs, parameters], for ``scale`` [parameters]."""
+    half = torch.special.ndtri(draw_uniforms(seed, "slice", first=0, rows=samples // 2, columns=len(scale))) * scale
+    return torch.stack([half, -half], dim=1)
 
 
 def cost_along_slice(
@@ -90,9 +96,7 @@ def cost_along_slice(
     sigma = float((direction * scale).norm())
     hard_at = torch.linspace(-reach, reach, hard_points, dtype=torch.float64, device="cpu") * sigma
     smooth_at = torch.linspace(-reach, reach, smooth_points, dtype=torch.float64, device="cpu") * sigma
-    uniforms = draw_uniforms(seed, "slice", first=0, rows=samples // 2, columns=len(theta))
-    half = torch.special.ndtri(uniforms) * scale
-    noise = torch.stack([half, -half], dim=1)  # [pairs, signs, parameters]
+    noise = slice_noise(scale, samples=samples, seed=seed)
 
     centre = theta.double().cpu()
     hard_rows = centre + hard_at[:, None] * direction

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ..sim import Recording
 from .landscape import Landscape
+from .race import Race
 from .studies.all import Studies
 
 __all__ = ["MAIN", "MISSING", "Found", "kinds", "omitted"]
@@ -31,6 +32,11 @@ class Found(Protocol):
     @property
     def landscape(self) -> Landscape | None:
         """The cost over two parameters."""
+        ...
+
+    @property
+    def race(self) -> Race | None:
+        """The race of descents."""
         ...
 
     @property
@@ -79,7 +85,9 @@ MISSING: dict[str, Callable[[Found], str | None]] = {
     "landscape": _no_landscape,
     "field": _no_gradient_field,
     "parameters": lambda result: None,
-    **{name: _no_study(name) for name in ("singles", "samples", "scale", "horizon", "stiffness", "growth", "curves")},
+    **{name: _no_study(name) for name in ("singles", "samples", "scale", "horizon", "stiffness", "growth")},
+    "trust": lambda result: None,
+    "curves": lambda result: None if result.race is not None else "no race was run: race=False",
 }
 """Reason why a result has no figure of a kind, None where it has one; in the order of the report."""
 

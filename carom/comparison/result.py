@@ -13,18 +13,24 @@ from ..files.results import versions
 from ..files.run_folder import scene_entry
 from ..gradients import Comparison, Objective
 from ..gradients.core.objective import objective_name
+from ..gradients.diagnosis.slope import SlopeVerdict
 from .advice import Advice, advise
 from .cost_slice import Slice
 from .figure_kinds import kinds, omitted
 from .landscape import Landscape
+from .race import Race
 from .rollouts import Rollout
+from .slopes import Slopes
 from .studies.all import Studies
-from .verdicts import Verdict
+from .trust import Trust
 
 if TYPE_CHECKING:
     from ..sim import Recording
 
-__all__ = ["ComparisonResult"]
+__all__ = ["FORMAT", "ComparisonResult"]
+
+FORMAT = 2
+"""Version of ``results.json``; ``results.schema.json`` beside this file describes it."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,16 @@ class ComparisonResult:
     """Names of the parameters."""
     comparison: Comparison
     """The reference and one row per backend."""
-    verdicts: dict[str, Verdict]
-    """Verdict on each backend."""
+    slopes: Slopes
+    """Estimates over seeds, units of the reference, and verdicts on each backend as the slope of the averaged cost."""
+    trust: dict[str, Trust]
+    """Trusted step lengths by backend."""
     slice: Slice
     """The cost along the descent direction of the reference."""
     settings: dict[str, Any]
     """Settings of the computation: seed, samples, scale, ..."""
+    race: Race | None = None
+    """The race of descents; None where it was not asked for."""
     recording: Recording | None = None
     """The rollout at theta; None where the objective has no ``record``."""
     landscape: Landscape | None = None
@@ -85,25 +95,28 @@ class ComparisonResult:
         """Figures that the result does not have, by kind, with the reasons."""
         return omitted(self)
 
+    @property
+    def verdicts(self) -> dict[str, SlopeVerdict]:
+        """Verdict on each backend as the slope of the averaged cost."""
+        return self.slopes.verdicts
+
     @cached_property
     def advice(self) -> Advice:
-        """The backend to use at theta, with reasons, by the rules of ``carom.comparison.advice``."""
-        if self.studies is None:
-            return advise(self.comparison, self.verdicts)
-        return advise(
-            self.comparison,
-            self.verdicts,
-            squared_errors=self.studies.squared_errors,
-            diagnosis=self.studies.verdicts,
-        )
+        """Answers to three questions, by the rules of ``carom.comparison.advice``."""
+        scale = self.settings["scale"]
+        sizes = set(scale) if isinstance(scale, (list, tuple)) else {scale}
+        same = float(next(iter(sizes))) if len(sizes) == 1 else None
+        return advise(self.verdicts, self.race, self.trust, scale=same, unit=self.unit)
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, as ``results.json`` has them; whatever depends on the clock is under ``timings``."""
         rows = [self.comparison.reference.as_dict(), *(row.as_dict() for row in self.comparison.rows)]
         seconds = {row["name"]: row.pop("seconds") for row in rows}
-        found = {name: {"label": v.label, "text": v.text} for name, v in self.verdicts.items()}
+        race, core = self.race, {}
+        if race is not None:
+            core = {entry.name: [curve.core_seconds for curve in entry.curves] for entry in race.entries}
         return {
-            "format": 1,
+            "format": FORMAT,
             "task": {
                 "name": objective_name(self.objective),
                 "description": description_of(self.objective),
@@ -113,8 +126,16 @@ class ComparisonResult:
             "settings": self.settings,
             "theta": self.theta.tolist(),
             "reference": rows[0],
-            "backends": [{**row, "verdict": found.get(row["name"])} for row in rows[1:]],
+            "backends": [
+                {
+                    **row,
+                    "verdict": self.verdicts[row["name"]].as_dict(),
+                    "trust": self.trust[row["name"]].as_dict() if row["name"] in self.trust else None,
+                }
+                for row in rows[1:]
+            ],
             "advice": self.advice.as_dict(),
+            "race": None if race is None else race.as_dict(),
             "slice": self.slice.as_dict(),
             "landscape": None if self.landscape is None else self.landscape.as_dict(),
             "studies": None if self.studies is None else self.studies.as_dict(),
@@ -123,5 +144,5 @@ class ComparisonResult:
             "figures": self.figure_kinds,
             "omitted": self.omitted,
             "versions": versions(),
-            "timings": {"estimates": seconds, **self.timings},
+            "timings": {"estimates": seconds, "race_core_seconds": core, **self.timings},
         }

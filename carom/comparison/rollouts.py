@@ -15,7 +15,8 @@ from .way_points import descent
 
 if TYPE_CHECKING:
     from ..sim import Recording
-    from .studies.descents import Curve
+    from .race import Race
+    from .race.outcome import RaceCurve
 
 __all__ = ["START", "Rollout", "rollouts_of"]
 
@@ -63,7 +64,7 @@ def rollouts_of(
     objective: Any,
     theta: torch.Tensor,
     gradients: Mapping[str, Sequence[float]],
-    curves: Mapping[str, Curve],
+    race: Race | None,
     recording: Recording | None,
 ) -> tuple[Rollout, ...]:
     """The rollout at theta with all gradients, and the best of each descent with its own; none without ``record``.
@@ -72,17 +73,22 @@ def rollouts_of(
         objective: The cost.
         theta: [parameters].
         gradients: By backend, at theta.
-        curves: Descents by backend.
+        race: Descents with each backend.
         recording: Recording of theta, where it was made already.
     """
     if not can_record(objective):
         return ()
     found = [_rollout(objective, START, theta, gradients, None, recording)]
-    for name, curve in curves.items():
+    for name, curve in _from_theta(race).items():
         own = {} if curve.gradient is None else {name: curve.gradient.tolist()}
         found.append(_rollout(objective, name, curve.best.to(theta), own, curve, None))
     files = [rollout.file for rollout in found]
     return tuple(rollout for i, rollout in enumerate(found) if rollout.file not in files[:i])
+
+
+def _from_theta(race: Race | None) -> dict[str, RaceCurve]:
+    """Descents that started at theta itself, by backend."""
+    return {} if race is None else {entry.name: entry.curves[0] for entry in race.entries}
 
 
 def _rollout(
@@ -90,7 +96,7 @@ def _rollout(
     label: str,
     theta: torch.Tensor,
     gradients: Mapping[str, Sequence[float]],
-    curve: Curve | None,
+    curve: RaceCurve | None,
     recording: Recording | None,
 ) -> Rollout:
     places = has_scene(objective)

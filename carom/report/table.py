@@ -8,15 +8,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ..comparison.verdicts import Verdict
 from ..gradients.compare import Comparison, ComparisonRow
+from ..gradients.diagnosis.slope import SlopeVerdict
 
 __all__ = ["HEADS", "comparison_caption", "comparison_table", "row_texts", "verdict_lines"]
 
 HEADS = ("value", "|grad|", "cosine", "rel.err", "std.err", "var", "rollouts", "sec")
 """Columns after the backend's name."""
 
-_STYLES = {"agrees": "green", "noisy": "yellow", "differs": "yellow"}
+_STYLES = {"agrees": "green", "differs": "yellow", "cannot tell": "cyan", "nothing seen": "cyan"}
 
 
 def comparison_table(comparison: Comparison, *, title: str, noise: str) -> Table:
@@ -42,7 +42,7 @@ def comparison_table(comparison: Comparison, *, title: str, noise: str) -> Table
     return table
 
 
-def verdict_lines(verdicts: Mapping[str, Verdict]) -> list[Text]:
+def verdict_lines(verdicts: Mapping[str, SlopeVerdict]) -> list[Text]:
     """One line per backend with its verdict."""
     width = max((len(name) for name in verdicts), default=0)
     return [

@@ -10,7 +10,14 @@ from .errors import GradientError
 from .interface import Estimate, Objective
 from .optional import optional
 
-__all__ = ["assemble", "evaluate", "evaluate_with_gradient", "objective_name", "refuse_non_finite"]
+__all__ = [
+    "assemble",
+    "evaluate",
+    "evaluate_in_calls",
+    "evaluate_with_gradient",
+    "objective_name",
+    "refuse_non_finite",
+]
 
 _SHOWN_ROWS = 3
 _SHOWN_PARAMETERS = 8
@@ -34,6 +41,21 @@ def evaluate(objective: Objective, rows: torch.Tensor, *, finite: bool = True) -
     with torch.no_grad():
         values = objective(rows)
     return _checked_values(objective, rows, values, finite)
+
+
+def evaluate_in_calls(
+    objective: Objective, rows: torch.Tensor, *, at_once: int = 64, finite: bool = True
+) -> torch.Tensor:
+    """Costs of ``rows`` as ``evaluate`` gives them, by calls that all have ``at_once`` rows.
+
+    The last call is filled up with copies of its last row: a simulator keeps a set of buffers for every number of
+    worlds, and makes each once, which takes longer than a few further worlds.
+    """
+    calls = []
+    for part in rows.split(at_once):
+        filled = torch.cat([part, part[-1:].expand(at_once - len(part), -1)])
+        calls.append(evaluate(objective, filled, finite=finite)[: len(part)])
+    return torch.cat(calls)
 
 
 def evaluate_with_gradient(

@@ -15,10 +15,9 @@ from ...gradients.core.checks import suggest
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 from ...gradients.core.optional import has_methods, optional
-from ...gradients.diagnosis import Diagnosis, DiagnosisVerdict, diagnose
+from ...gradients.diagnosis import Diagnosis, diagnose
 from ...gradients.estimators.central_differences import CentralDifferences
 from .backend_options import has_option, with_option
-from .descents import Curve, descents
 from .downhill_steps import DownhillSteps, downhill_steps
 from .gradient_field import GradientField, gradient_field
 from .plan import Plan
@@ -40,25 +39,11 @@ class Studies:
     """Sweeps by the quantity that changes: samples, scale, horizon, stiffness."""
     diagnosis: Diagnosis | None = None
     downhill_steps: DownhillSteps | None = None
-    curves: dict[str, Curve] = field(default_factory=dict)
-    """Descents by backend."""
     missing: dict[str, str] = field(default_factory=dict)
     """Reasons why studies were not made, by name: field, singles, samples, scale, horizon, stiffness, growth,
-    bodies, curves."""
+    bodies."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds of each study."""
-
-    @property
-    def squared_errors(self) -> dict[str, float]:
-        """Mean squared error of each backend's estimate as compared, where it was measured over seeds."""
-        found = self.sweeps.get("samples")
-        last = {} if found is None else {name: row[-1] for name, row in found.points.items()}
-        return {name: point.squared_error for name, point in last.items() if point is not None and point.repeats > 1}
-
-    @property
-    def verdicts(self) -> dict[str, DiagnosisVerdict]:
-        """The diagnosis' verdicts by backend; empty without one."""
-        return {} if self.diagnosis is None else self.diagnosis.verdicts
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, without the seconds."""
@@ -68,7 +53,6 @@ class Studies:
             "sweeps": {name: found.as_dict() for name, found in self.sweeps.items()},
             "diagnosis": None if self.diagnosis is None else _growth(self.diagnosis),
             "nudges": None if self.downhill_steps is None else self.downhill_steps.as_dict(),
-            "curves": {name: curve.as_dict() for name, curve in self.curves.items()},
         }
 
 
@@ -180,7 +164,6 @@ def study(
         sweeps=sweeps,
         diagnosis=found.get("growth"),
         downhill_steps=found.get("bodies"),
-        curves=found.get("curves", {}),
         missing=missing,
         seconds=seconds,
     )
@@ -282,13 +265,6 @@ def _bodies(work: _Work) -> DownhillSteps:
     return downhill_steps(work.objective, work.theta, gradients, work.scale, seed=work.seed)
 
 
-def _curves(work: _Work) -> dict[str, Curve]:
-    return descents(
-        work.objective, work.theta, work.backends, work.scale,
-        samples=work.plan.samples, rollouts=work.plan.curve, steps=work.plan.steps, seed=work.seed,
-    )  # fmt: skip
-
-
 STUDIES: dict[str, tuple[str, Callable[[_Work], Any]]] = {
     "field": ("arrows over the plane", _gradient_field),
     "singles": ("single samples", _single_samples),
@@ -298,7 +274,6 @@ STUDIES: dict[str, tuple[str, Callable[[_Work], Any]]] = {
     "stiffness": ("bias and variance by contact stiffness", _stiffness),
     "growth": ("growth step by step, contacts and kinks", _diagnosis),
     "bodies": ("where a step moves the bodies", _bodies),
-    "curves": ("a descent with each backend", _curves),
 }
 """Studies by name, in the order of the work: the text of the progress, and the function."""
 

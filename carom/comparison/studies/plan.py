@@ -22,7 +22,7 @@ class Plan:
     scales: tuple[float, ...]
     """Noise scales, as multiples of that of the comparison."""
     samples: int
-    """Samples of an estimate where something else than their number is varied, of an arrow, of a step of descent."""
+    """Samples of an estimate where something else than their number is varied, of an arrow."""
     reference_samples: int
     """Noise draws of the reference where the objective itself is varied."""
     points: int
@@ -33,10 +33,6 @@ class Plan:
     """Single-sample gradients in a histogram."""
     diagnosis: int
     """Samples of either order in the diagnosis."""
-    curve: int
-    """Rollouts of each optimization."""
-    steps: int
-    """Steps of each optimization, at most."""
 
 
 def plan_for(budget: Budget, samples: int, parameters: int) -> Plan:
@@ -57,6 +53,4 @@ def plan_for(budget: Budget, samples: int, parameters: int) -> Plan:
         arrows=5 if budget.rollouts >= 3000 else 3,
         single_samples=even(64, 256),
         diagnosis=even(16, 128),
-        curve=round(budget.between(12, 16)) * (few - few % 2),
-        steps=round(budget.between(30, 60)),
     )

@@ -15,14 +15,15 @@ from ...gradients.core.errors import GradientError
 from ...render.style import RC
 from .bodies import draw_bodies
 from .cost_slice import draw_slice
-from .descents import draw_curves
 from .gradient_field import draw_gradient_field, gradient_field_size
 from .growth import draw_growth
 from .landscape import draw_landscape
 from .parameters import draw_parameters
+from .race import draw_curves
 from .scene import aspect, draw_scene, is_crowded
 from .single_samples import draw_single_samples, single_samples_size
 from .sweep import draw_sweep
+from .trust import draw_trust, trust_size
 
 if TYPE_CHECKING:
     from ...comparison.result import ComparisonResult
@@ -89,7 +90,8 @@ KINDS: dict[str, Kind] = {
     "horizon": _sweep("horizon"),
     "stiffness": _sweep("stiffness"),
     "growth": Kind(draw_growth, _size(9.0, 3.4)),
-    "curves": Kind(draw_curves, _size(9.0, 3.6)),
+    "trust": Kind(draw_trust, trust_size),
+    "curves": Kind(draw_curves, _size(10.0, 4.0)),
 }
 """Kinds by name. A new figure is one entry here, one in ``captions``, and one in ``comparison/figure_kinds.py``."""
 

@@ -1,0 +1,206 @@
+"""The slope of the averaged cost by every backend: estimates over seeds against units of a reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ..gradients.core.interface import Backend, Estimate, Objective
+from ..gradients.diagnosis.slope import SlopeVerdict, failed_slope, slope_verdict
+from ..gradients.diagnosis.slope_reference import SlopeReference, slope_reference
+from ..gradients.noise.counter_random import derive_seed
+from ..gradients.statistics.bias_interval import LEVEL
+from .studies.backend_options import has_option
+
+__all__ = ["SlopePlan", "Slopes", "measure_slopes"]
+
+_REFERENCE_ERROR = 0.04
+"""Error of the reference to aim for, relative to the slope."""
+
+
+@dataclass(frozen=True)
+class SlopePlan:
+    """Extent of the measurement."""
+
+    rollouts: int
+    """Rollouts of the reference, at most."""
+    seeds: int = 16
+    """Estimates of each backend that samples."""
+    fitted_seeds: int = 6
+    """Estimates of each backend that trains something, which takes longer than its rollouts."""
+    settle: int = 0
+    """Further rollouts that may be spent on backends whose verdict is "cannot tell"."""
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Reference, estimates and verdicts."""
+
+    reference: SlopeReference
+    verdicts: dict[str, SlopeVerdict]
+    estimates: dict[str, torch.Tensor]
+    """Gradients over seeds, [seeds, parameters], by backend; those that gave any."""
+    first: dict[str, Estimate]
+    """The estimate of the first seed by backend."""
+    errors: dict[str, str]
+    rollouts: int
+    """Spent in all."""
+    settled_with: int = 0
+    """Of these, those that ``settle`` allowed."""
+
+
+def measure_slopes(
+    objective: Objective,
+    theta: torch.Tensor,
+    backends: Mapping[str, Backend],
+    scale: Any,
+    *,
+    plan: SlopePlan,
+    seed: int,
+    reference: SlopeReference | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Slopes:
+    """Verdicts on all backends.
+
+    The first estimate of each has the seed ``seed``; the others have seeds of their own below it.
+
+    Args:
+        objective: The cost.
+        theta: [parameters].
+        backends: By name.
+        scale: Standard deviation of the noise, one number or one per parameter.
+        plan: Extent.
+        seed: Seed of all noise.
+        reference: Units of the reference, if they are known.
+        progress: Called with the name of each stage.
+    """
+    say = progress or (lambda stage: None)
+    say("reference slope")
+    truth = reference or enough_reference(objective, theta, scale, plan.rollouts, seed)
+    samples = {name: _Seeds(objective, theta, backend, seed) for name, backend in backends.items()}
+    spent = truth.rollouts
+    for done, (name, found) in enumerate(samples.items(), start=1):
+        say(f"gradient {done} of {len(samples)}: {name}")
+        found.extend(plan.fitted_seeds if has_option(found.backend, "learning_rate") else plan.seeds)
+        spent += found.rollouts
+    verdicts = {name: found.verdict(truth) for name, found in samples.items()}
+    extra = 0
+    if plan.settle:
+        say("more rollouts for what is not settled")
+        truth, verdicts, extra = _settle(objective, theta, scale, truth, samples, verdicts, plan.settle, seed)
+    return Slopes(
+        truth,
+        verdicts,
+        {name: found.gradients for name, found in samples.items() if found.estimates},
+        {name: found.estimates[0] for name, found in samples.items() if found.estimates},
+        {name: found.error for name, found in samples.items() if found.error is not None},
+        spent + extra,
+        extra,
+    )
+
+
+def enough_reference(objective: Objective, theta: torch.Tensor, scale: Any, rollouts: int, seed: int) -> SlopeReference:
+    """A reference whose error is ``_REFERENCE_ERROR`` of the slope, as a pilot of a seventh of ``rollouts`` has it."""
+    pilot = slope_reference(objective, theta, scale, rollouts=rollouts // 7, seed=seed)
+    found = pilot.summary
+    norm = float(found.mean.norm())
+    wanted: float = rollouts
+    if norm > 0.0 and found.degrees_of_freedom > 8.0:
+        wanted = pilot.rollouts * found.trace / (_REFERENCE_ERROR * norm) ** 2
+    if wanted <= pilot.rollouts and pilot.complete:
+        return pilot
+    return slope_reference(objective, theta, scale, rollouts=int(min(rollouts, max(wanted, pilot.rollouts))), seed=seed)
+
+
+class _Seeds:
+    """Estimates of one backend over seeds, more of them on demand."""
+
+    def __init__(self, objective: Objective, theta: torch.Tensor, backend: Backend, seed: int) -> None:
+        self.objective, self.theta, self.backend, self.seed = objective, theta, backend, seed
+        self.estimates: list[Estimate] = []
+        self.error: str | None = None
+
+    @property
+    def gradients(self) -> torch.Tensor:
+        """[seeds, parameters]; one row where all seeds give the same."""
+        found = torch.stack([estimate.gradient.double().cpu() for estimate in self.estimates])
+        return found[:1] if self.exact else found
+
+    @property
+    def exact(self) -> bool:
+        """Whether the first two seeds give the same gradient, which is then exact and not looked at again."""
+        if len(self.estimates) < 2:
+            return False
+        first, second = (estimate.gradient for estimate in self.estimates[:2])
+        return bool((first == second).all()) and bool(first.any())
+
+    @property
+    def rollouts(self) -> int:
+        """Rollouts of all estimates."""
+        return sum(estimate.evaluations for estimate in self.estimates)
+
+    def extend(self, count: int) -> None:
+        """Make estimates until there are ``count``, unless the backend is exact or fails."""
+        while len(self.estimates) < count and self.error is None and not self.exact:
+            number = len(self.estimates)
+            seed = self.seed if number == 0 else derive_seed(self.seed, "slope", number)
+            try:
+                estimate = self.backend.estimate(self.objective, self.theta, seed=seed)
+                if estimate.gradient.shape != self.theta.shape:
+                    raise ValueError(  # noqa: TRY301 - told like any other fault of a backend
+                        f"its gradient has shape {list(estimate.gradient.shape)} for theta of shape "
+                        f"{list(self.theta.shape)}"
+                    )
+            except Exception as error:  # noqa: BLE001 - a backend that fails is a row with its error
+                self.error = _message(error)
+                return
+            self.estimates.append(estimate)
+
+    def verdict(self, truth: SlopeReference, level: float = LEVEL) -> SlopeVerdict:
+        """Verdict on what there is."""
+        if not self.estimates or self.error is not None:
+            return failed_slope(self.error or "no estimate was made")
+        return slope_verdict(self.gradients, truth, rollouts=self.estimates[0].evaluations, level=level)
+
+
+def _message(error: Exception) -> str:
+    from ..gradients.core.errors import GradientError
+
+    return str(error) if isinstance(error, GradientError) else f"{type(error).__name__}: {error}"
+
+
+def _settle(
+    objective: Objective,
+    theta: torch.Tensor,
+    scale: Any,
+    truth: SlopeReference,
+    samples: Mapping[str, _Seeds],
+    verdicts: dict[str, SlopeVerdict],
+    allowed: int,
+    seed: int,
+) -> tuple[SlopeReference, dict[str, SlopeVerdict], int]:
+    """Look once more at what is not settled, with as many rollouts as should settle it; both looks share the level.
+
+    Reference and backends grow by the same factor, the least that settles all, as far as the allowance goes.
+    """
+    open_ = {name for name, found in verdicts.items() if found.label == "cannot tell"}
+    if not open_:
+        return truth, verdicts, 0
+    base = truth.rollouts + sum(samples[name].rollouts for name in open_ if not samples[name].exact)
+    needs = [(found.more or allowed) / base for name, found in verdicts.items() if name in open_]
+    factor = 1.0 + min(allowed / base, max(needs))
+    before = truth.rollouts + sum(found.rollouts for found in samples.values())
+    truth = slope_reference(objective, theta, scale, rollouts=int(factor * truth.rollouts), seed=seed)
+    for name in open_:
+        samples[name].extend(math.ceil(factor * len(samples[name].estimates)))
+    level = 1.0 - (1.0 - LEVEL) / 2.0
+    again = {name: samples[name].verdict(truth, level) for name in open_}
+    again = {
+        name: replace(found, more=None) if found.label != "cannot tell" else found for name, found in again.items()
+    }
+    after = truth.rollouts + sum(found.rollouts for found in samples.values())
+    return truth, {**verdicts, **again}, after - before
