@@ -7,7 +7,7 @@ An objective is a callable from parameters [batch, parameters] to costs [batch].
 from .categorical import REBAR, REINFORCE, RELAX, CategoricalObjective, Concrete, Enumeration, RelaxedObjective
 from .compare import Comparison, ComparisonRow, compare_backends
 from .control_variates import LAX, ControlVariateState, VarianceTraining
-from .core.errors import GradientError
+from .core.errors import BackendFault, GradientError
 from .core.interface import Backend, DifferentiableObjective, Estimate, Objective
 from .core.step_calls import DifferentiableStep, Step
 from .differentiable import Differentiable, differentiable
@@ -39,7 +39,7 @@ from .parallel.distributed import Distributed, Shareable
 from .parallel.processes import Processes, join_processes
 from .policy import ControlProblem, OpenLoop, PolicyGradient
 from .progress_bar import progress_bar
-from .registry import backend_names, make_backend
+from .registry import backend_names, make_backend, register, unregister
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -52,6 +52,7 @@ __all__ = [
     "AlphaOrder",
     "Autodiff",
     "Backend",
+    "BackendFault",
     "Boundary",
     "Box",
     "Bundle",
@@ -110,5 +111,7 @@ __all__ = [
     "load_surrogate",
     "make_backend",
     "progress_bar",
+    "register",
     "smoothed_jacobian",
+    "unregister",
 ]

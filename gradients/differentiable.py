@@ -6,6 +6,7 @@ import torch
 
 from ..first_order import eager, refuse_transforms
 from ..plain import plain_numbers
+from .core.checked import checked_estimate
 from .core.errors import GradientError
 from .core.estimated import LIMITS, Estimated
 from .core.interface import Backend, Estimate, Objective
@@ -65,7 +66,7 @@ class Differentiable:
     def _estimate(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Value and gradient of one more call."""
         call_seed = derive_seed(self.seed, "differentiable", self.calls)
-        estimate = self.backend.estimate(self.objective, theta, seed=call_seed)
+        estimate = checked_estimate(self.backend, self.objective, theta, seed=call_seed)
         self.calls += 1
         self.last_estimate = estimate
         if not bool(torch.isfinite(estimate.gradient).all()):

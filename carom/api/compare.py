@@ -73,15 +73,21 @@ class CompareResult(ComparisonResult):
             if page:
                 pictures = {kind: folder / kind for kind in self.figure_kinds if kind != MAIN}
                 (folder / PAGE).write_text(render_page(self, pictures), encoding="utf-8")
+            traces = [f"{row.name}\n\n{row.trace}" for row in self.comparison.rows if row.trace is not None]
+            if traces:
+                (folder / ERRORS).write_text("\n".join(traces), encoding="utf-8")
             write_json(folder / LAST, self.as_dict())
         except OSError as error:
             raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
 PAGE = "report.html"
+ERRORS = "errors.txt"
+"""Tracebacks of the backends that raised what is no refusal; only where there are any."""
 FILES = (
     LAST,
     PAGE,
+    ERRORS,
     "recording-*.npz",
     *(f"{kind}.{ending}" for kind in (MAIN, *MISSING) for ending in ("png", "svg")),
 )
@@ -112,7 +118,8 @@ def compare(
         objective: A task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch].
         theta: Point at which to differentiate [parameters]; by default ``objective.initial_parameters()``.
         backends: Names (see ``carom.gradients.backend_names``), or a mapping from names of your own to backends. By
-            default autodiff, smoothing and surrogate, and softened where the objective has softened contacts.
+            default autodiff, smoothing and surrogate, softened where the objective has softened contacts, and those
+            that were registered (``carom.gradients.register``). One that raises gets a row with its error.
         scale: Standard deviation of the noise, one number or one per parameter; by default the objective's
             ``smoothing_scale``, else 0.02.
         samples: Rollouts for each backend that samples.

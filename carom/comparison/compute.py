@@ -10,23 +10,26 @@ from typing import Any
 import torch
 
 from ..capabilities import can_soften, has_scene, landscape_axes, parameter_names, smoothing_scale, start_of
-from ..gradients import Backend, CentralDifferences, GradientError, Objective, compare_backends, make_backend
+from ..gradients import Backend, CentralDifferences, GradientError, Objective, compare_backends
 from ..gradients.core.checks import check_count
 from ..gradients.core.objective import evaluate, evaluate_with_gradient, objective_name
 from ..gradients.core.optional import optional
+from ..gradients.registry import added_names, make_backends
 from .budget import Budget, budget_of
 from .cost_slice import cost_along_slice
 from .landscape import cost_over_plane
 from .result import ComparisonResult
 from .rollouts import rollouts_of
 from .studies.all import study
+from .studies.backend_options import in_words
 from .studies.plan import plan_for
 from .verdicts import verdict
 
 __all__ = ["compute"]
 
 BACKENDS = ("autodiff", "smoothing", "surrogate")
-"""Backends that are compared by default; ``SOFTENED`` too where the objective can soften its contacts."""
+"""Backends that are compared by default; ``SOFTENED`` too where the objective can soften its contacts, and those that
+are registered."""
 
 SOFTENED = "softened"
 
@@ -60,16 +63,16 @@ def compute(
         scale = smoothing_scale(objective, _SCALE)
     scale = scale.tolist() if isinstance(scale, torch.Tensor) else scale
     if backends is None:
-        backends = (*BACKENDS, SOFTENED) if can_soften(objective) else BACKENDS
+        backends = (*BACKENDS, *((SOFTENED,) if can_soften(objective) else ()), *added_names())
     if not isinstance(backends, Mapping):
-        backends = {name: make_backend(name, scale=scale, samples=samples) for name in backends}
+        backends = make_backends(backends, scale=scale, samples=samples)
     if not backends:
         raise GradientError("no backend to compare: name at least one, e.g. autodiff")
     say("compiling kernels (about a minute the first time)")
     _warm_up(objective, theta)
     for backend in backends.values():
         if warm_up := optional(backend, "warm_up"):
-            with suppress(GradientError):  # a backend that does not apply here gets a row with the error
+            with suppress(Exception):  # a backend that fails here gets a row with the error
                 warm_up(objective, theta)
     timings["compile"] = time.perf_counter() - began
 
@@ -147,7 +150,7 @@ def compute(
             "reference_samples": reference_samples,
             "rollouts": budget.rollouts,
             "scale": scale,
-            "backends": {name: repr(backend) for name, backend in backends.items()},
+            "backends": {name: in_words(backend) for name, backend in backends.items()},
             "device": str(theta.device),
             "dtype": str(theta.dtype).removeprefix("torch."),
             **(settings or {}),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...plain import plain_numbers
+from ..core.checked import checked_estimate
 from ..core.checks import Scale, as_batch
 from ..core.errors import GradientError
 from ..core.interface import Backend, Estimate, Objective
@@ -104,7 +105,7 @@ def diagnose(
     errors: dict[str, str] = {}
     for name, backend in asked.items():
         try:
-            estimates[name] = backend.estimate(objective, theta, seed=seed)
+            estimates[name] = checked_estimate(backend, objective, theta, seed=seed)
         except GradientError as error:
             errors[name] = str(error)
     if "zeroth" not in estimates:

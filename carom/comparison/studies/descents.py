@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...gradients.core.checked import checked_estimate
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 from ...gradients.core.objective import evaluate
@@ -87,7 +88,8 @@ def descend(
     counted: Any = Counted(objective, tally, remember=False)
     for step in range(steps):
         try:
-            estimate = backend.estimate(counted, path[-1].to(theta), seed=derive_seed(seed, "descent", step))
+            at, noise = path[-1].to(theta), derive_seed(seed, "descent", step)
+            estimate = checked_estimate(backend, counted, at, seed=noise)
         except GradientError as error:
             stopped = f"after {step} steps: {error}"
             break
