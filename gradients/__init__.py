@@ -7,8 +7,10 @@ An objective is a callable from parameters [batch, parameters] to costs [batch].
 from .categorical import REBAR, REINFORCE, RELAX, CategoricalObjective, Concrete, Enumeration, RelaxedObjective
 from .compare import Comparison, ComparisonRow, compare_backends
 from .control_variates import LAX, ControlVariateState, VarianceTraining
+from .core.checks import as_batch
 from .core.errors import BackendFault, GradientError
 from .core.interface import Backend, DifferentiableObjective, Estimate, Objective
+from .core.objective import evaluate
 from .core.step_calls import DifferentiableStep, Step
 from .differentiable import Differentiable, differentiable
 from .estimators.algorithm_smoothing import AlgorithmSmoothing
@@ -103,9 +105,11 @@ __all__ = [
     "Surrogate",
     "Triangular",
     "VarianceTraining",
+    "as_batch",
     "backend_names",
     "compare_backends",
     "differentiable",
+    "evaluate",
     "fit_surrogate",
     "join_processes",
     "load_surrogate",

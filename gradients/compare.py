@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..plain import plain_numbers
+from .core.arrays import as_theta
 from .core.checked import checked_estimate
 from .core.errors import GradientError
 from .core.interface import Backend, Estimate, Objective
@@ -81,10 +82,10 @@ def compare_backends(
     estimate at theta, goes into its row's ``error`` and ends nothing; one of the reference is raised. All get the same
     ``seed``; each kind of backend has noise of its own under it, independent of the reference's.
     """
-    if not isinstance(theta, torch.Tensor) or theta.ndim != 1:
-        shape = list(theta.shape) if isinstance(theta, torch.Tensor) else type(theta).__name__
+    theta = as_theta(theta)
+    if theta.ndim != 1:
         raise GradientError(
-            f"compare_backends takes one theta, shape [parameters], not {shape}: call it once per theta"
+            f"compare_backends takes one theta, shape [parameters], not {list(theta.shape)}: call it once per theta"
         )
     total = len(backends) + 1
 

@@ -6,6 +6,7 @@ import torch
 
 from ..first_order import eager, refuse_transforms
 from ..plain import plain_numbers
+from .core.arrays import as_theta
 from .core.checked import checked_estimate
 from .core.errors import GradientError
 from .core.estimated import LIMITS, Estimated
@@ -59,6 +60,7 @@ class Differentiable:
     @eager
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Value at ``theta``, with the backend's gradient behind it."""
+        theta = as_theta(theta)
         refuse_transforms(LIMITS, theta)
         value: torch.Tensor = Estimated.apply(self._estimate, theta)[0]
         return value

@@ -115,8 +115,10 @@ def compare(
     differences with common random numbers: values only, and no formula in common with any backend.
 
     Args:
-        objective: A task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch].
-        theta: Point at which to differentiate [parameters]; by default ``objective.initial_parameters()``.
+        objective: A task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch], of tensors or of
+            NumPy arrays.
+        theta: Point at which to differentiate [parameters], a tensor, or a list or array (then float64); by default
+            ``objective.initial_parameters()``.
         backends: Names (see ``carom.gradients.backend_names``), or a mapping from names of your own to backends. By
             default autodiff, smoothing and surrogate, softened where the objective has softened contacts, and those
             that were registered (``carom.gradients.register``). One that raises gets a row with its error.

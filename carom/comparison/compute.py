@@ -11,6 +11,7 @@ import torch
 
 from ..capabilities import can_soften, has_scene, landscape_axes, parameter_names, smoothing_scale, start_of
 from ..gradients import Backend, CentralDifferences, GradientError, Objective, compare_backends
+from ..gradients.core.arrays import as_theta
 from ..gradients.core.checks import check_count
 from ..gradients.core.objective import evaluate, evaluate_with_gradient, objective_name
 from ..gradients.core.optional import optional
@@ -167,7 +168,7 @@ def _theta(objective: object, theta: torch.Tensor | None) -> torch.Tensor:
             f"objective {objective_name(objective)!r} has no initial_parameters(): say where to differentiate, "
             "compare(objective, theta)"
         )
-    return theta.detach()
+    return as_theta(theta).detach()
 
 
 def _enough_samples(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...plain import plain_numbers
+from ..core.arrays import as_theta
 from ..core.checked import checked_estimate
 from ..core.checks import Scale, as_batch
 from ..core.errors import GradientError
@@ -95,6 +96,7 @@ def diagnose(
     Raises:
         GradientError: A bad argument, or an objective that fails where theta is.
     """
+    theta = as_theta(theta)
     _, single = as_batch(theta)
     if not single:
         raise GradientError(f"diagnose takes one theta, shape [parameters], not {list(theta.shape)}")
