@@ -16,7 +16,7 @@ from ...plain import plain
 from .errors import BackendFault, GradientError
 from .interface import Backend, Estimate, Objective
 
-__all__ = ["checked_estimate", "fault"]
+__all__ = ["checked_answer", "checked_estimate", "fault"]
 
 _LOG = logging.getLogger("carom.gradients")
 _INSIDE = ("carom", "numpy", "scipy", "torch", "warp")
@@ -40,7 +40,7 @@ def checked_estimate(backend: Backend, objective: Objective, theta: torch.Tensor
         raise
     except Exception as error:
         raise fault(error) from error
-    return _checked(answer, theta)
+    return checked_answer(answer, theta)
 
 
 def fault(error: Exception) -> BackendFault:
@@ -64,7 +64,8 @@ def _place(trace: TracebackType | None) -> str:
     return f" ({short}, line {line}, in {function})"
 
 
-def _checked(answer: object, theta: torch.Tensor) -> Estimate:
+def checked_answer(answer: object, theta: torch.Tensor) -> Estimate:
+    """What a backend returned for ``theta``, checked and converted as by :func:`checked_estimate`."""
     if not isinstance(answer, Estimate):
         raise BackendFault(
             f"the backend returned a {type(answer).__name__}: return a carom.gradients.Estimate(value, gradient, "
