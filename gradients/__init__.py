@@ -7,8 +7,10 @@ An objective is a callable from parameters [batch, parameters] to costs [batch].
 from .categorical import REBAR, REINFORCE, RELAX, CategoricalObjective, Concrete, Enumeration, RelaxedObjective
 from .compare import Comparison, ComparisonRow, compare_backends
 from .control_variates import LAX, ControlVariateState, VarianceTraining
-from .core.errors import GradientError
+from .core.checks import as_batch
+from .core.errors import BackendFault, GradientError
 from .core.interface import Backend, DifferentiableObjective, Estimate, Objective
+from .core.objective import evaluate
 from .core.step_calls import DifferentiableStep, Step
 from .differentiable import Differentiable, differentiable
 from .estimators.algorithm_smoothing import AlgorithmSmoothing
@@ -39,7 +41,7 @@ from .parallel.distributed import Distributed, Shareable
 from .parallel.processes import Processes, join_processes
 from .policy import ControlProblem, OpenLoop, PolicyGradient
 from .progress_bar import progress_bar
-from .registry import backend_names, make_backend
+from .registry import backend_names, make_backend, register, unregister
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -52,6 +54,7 @@ __all__ = [
     "AlphaOrder",
     "Autodiff",
     "Backend",
+    "BackendFault",
     "Boundary",
     "Box",
     "Bundle",
@@ -102,13 +105,17 @@ __all__ = [
     "Surrogate",
     "Triangular",
     "VarianceTraining",
+    "as_batch",
     "backend_names",
     "compare_backends",
     "differentiable",
+    "evaluate",
     "fit_surrogate",
     "join_processes",
     "load_surrogate",
     "make_backend",
     "progress_bar",
+    "register",
     "smoothed_jacobian",
+    "unregister",
 ]

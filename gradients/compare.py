@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import torch
 
 from ..plain import plain_numbers
+from .core.arrays import as_theta
+from .core.checked import checked_estimate
 from .core.errors import GradientError
 from .core.interface import Backend, Estimate, Objective
 
@@ -40,11 +43,14 @@ class ComparisonRow:
     seconds: float = 0.0
     diagnostics: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
-    """Reason for which the backend cannot differentiate this objective; the other fields are then empty."""
+    """Reason for which there is no gradient: a refusal, an exception (type, message, line), or an answer that is none;
+    the other fields are then empty."""
+    trace: str | None = field(default=None, compare=False)
+    """Traceback of an exception that was not a refusal; not among the numbers."""
 
     def as_dict(self) -> dict[str, Any]:
         """Numbers, strings and lists that ``json.dump`` takes; numbers that are not finite become None."""
-        return {key: _jsonable(entry) for key, entry in asdict(self).items()}
+        return {key: _jsonable(entry) for key, entry in asdict(self).items() if key != "trace"}
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,14 @@ def compare_backends(
     """Estimates of all ``backends`` at one ``theta`` [parameters], held against ``reference``.
 
     ``progress(name, done, total)`` is called before each estimate, the reference first under the name
-    ``"reference"``, and once more with ``done == total``. A :class:`GradientError` of a backend goes into its row's
-    ``error``; one of the reference, and any other exception, is raised. All get the same ``seed``; each kind of
-    backend has noise of its own under it, independent of the reference's.
+    ``"reference"``, and once more with ``done == total``. Any exception of a backend, and an answer that is no
+    estimate at theta, goes into its row's ``error`` and ends nothing; one of the reference is raised. All get the same
+    ``seed``; each kind of backend has noise of its own under it, independent of the reference's.
     """
-    if not isinstance(theta, torch.Tensor) or theta.ndim != 1:
-        shape = list(theta.shape) if isinstance(theta, torch.Tensor) else type(theta).__name__
+    theta = as_theta(theta)
+    if theta.ndim != 1:
         raise GradientError(
-            f"compare_backends takes one theta, shape [parameters], not {shape}: call it once per theta"
+            f"compare_backends takes one theta, shape [parameters], not {list(theta.shape)}: call it once per theta"
         )
     total = len(backends) + 1
 
@@ -95,13 +101,20 @@ def compare_backends(
     for done, (name, backend) in enumerate(backends.items(), start=1):
         report(name, done)
         try:
-            estimate = backend.estimate(objective, theta, seed=seed)
+            estimate = checked_estimate(backend, objective, theta, seed=seed)
         except GradientError as error:
-            rows.append(ComparisonRow(name=name, error=str(error)))
+            rows.append(ComparisonRow(name=name, error=str(error), trace=_trace(error)))
         else:
             rows.append(_row(name, estimate, truth))
     report("done", total)
     return Comparison(_row("reference", truth, truth), tuple(rows))
+
+
+def _trace(error: GradientError) -> str | None:
+    cause = error.__cause__
+    if cause is None:
+        return None
+    return "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))
 
 
 def _row(name: str, estimate: Estimate, truth: Estimate) -> ComparisonRow:
@@ -109,6 +122,8 @@ def _row(name: str, estimate: Estimate, truth: Estimate) -> ComparisonRow:
     norm, length = float(gradient.norm()), float(target.norm())
     distance = float((gradient - target).norm())
     error = None if estimate.standard_error is None else estimate.standard_error.double().cpu()
+    if error is not None and not bool(torch.isfinite(error).all()):
+        error = None  # a backend's way to say that it has none
     noise = 0.0 if truth.standard_error is None else float(truth.standard_error.double().norm())
     both = None if error is None else math.hypot(float(error.norm()), noise)
     return ComparisonRow(

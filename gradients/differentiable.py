@@ -6,6 +6,8 @@ import torch
 
 from ..first_order import eager, refuse_transforms
 from ..plain import plain_numbers
+from .core.arrays import as_theta
+from .core.checked import checked_answer
 from .core.errors import GradientError
 from .core.estimated import LIMITS, Estimated
 from .core.interface import Backend, Estimate, Objective
@@ -58,6 +60,7 @@ class Differentiable:
     @eager
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Value at ``theta``, with the backend's gradient behind it."""
+        theta = as_theta(theta)
         refuse_transforms(LIMITS, theta)
         value: torch.Tensor = Estimated.apply(self._estimate, theta)[0]
         return value
@@ -65,7 +68,8 @@ class Differentiable:
     def _estimate(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Value and gradient of one more call."""
         call_seed = derive_seed(self.seed, "differentiable", self.calls)
-        estimate = self.backend.estimate(self.objective, theta, seed=call_seed)
+        # Exceptions pass as they are: torch's checkpoints end a pass by one.
+        estimate = checked_answer(self.backend.estimate(self.objective, theta, seed=call_seed), theta)
         self.calls += 1
         self.last_estimate = estimate
         if not bool(torch.isfinite(estimate.gradient).all()):

@@ -20,7 +20,7 @@ LAYERS = {
     "carom.gradients": (
         ("core",), ("statistics",), ("noise",), ("estimators",),
         ("learned", "control_variates", "policy", "categorical", "diagnosis"), ("parallel",),
-        ("compare", "differentiable", "progress_bar", "registry", ""),
+        ("plugins",), ("compare", "differentiable", "progress_bar", "registry", ""),
     ),
     "carom.sim": (
         ("errors", "state", "devices", "validate", "streams"), ("scene",), ("stepping",),

@@ -56,7 +56,7 @@ class CompareResult(ComparisonResult):
         return render_fragment(self)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``report.html``, ``results.json``, ``table.csv`` and the figures (PNG and SVG) to a folder; returns its path.
+        """Write ``report.html``, ``results.json``, ``table.csv`` and the figures to a folder; returns its path.
 
         The folder is new or empty. The page holds everything that it shows, and lists what it does not show.
 
@@ -84,6 +84,9 @@ class CompareResult(ComparisonResult):
                 pictures = {kind: folder / kind for kind in self.figure_kinds if kind != MAIN}
                 (folder / PAGE).write_text(render_page(self, pictures), encoding="utf-8")
             (folder / TABLE).write_text(self.csv(), encoding="utf-8")
+            traces = [f"{row.name}\n\n{row.trace}" for row in self.comparison.rows if row.trace is not None]
+            if traces:
+                (folder / ERRORS).write_text("\n".join(traces), encoding="utf-8")
             write_json(folder / LAST, self.as_dict())
         except OSError as error:
             raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
@@ -91,10 +94,13 @@ class CompareResult(ComparisonResult):
 
 PAGE = "report.html"
 TABLE = "table.csv"
+ERRORS = "errors.txt"
+"""Tracebacks of the backends that raised what is no refusal; only where there are any."""
 FILES = (
     LAST,
     PAGE,
     TABLE,
+    ERRORS,
     "recording-*.npz",
     *(f"{kind}.{ending}" for kind in (MAIN, *MISSING) for ending in ("png", "svg")),
 )
@@ -124,10 +130,13 @@ def compare(
     differences with common random numbers: values only, and no formula in common with any backend.
 
     Args:
-        objective: A task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch].
-        theta: Point at which to differentiate [parameters]; by default ``objective.initial_parameters()``.
+        objective: A task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch], of tensors or of
+            NumPy arrays.
+        theta: Point at which to differentiate [parameters], a tensor, or a list or array (then float64); by default
+            ``objective.initial_parameters()``.
         backends: Names (see ``carom.gradients.backend_names``), or a mapping from names of your own to backends. By
-            default autodiff, smoothing and surrogate, and softened where the objective has softened contacts.
+            default autodiff, smoothing and surrogate, softened where the objective has softened contacts, and those
+            that were registered (``carom.gradients.register``). One that raises gets a row with its error.
         scale: Standard deviation of the noise, one number or one per parameter; by default the objective's
             ``smoothing_scale``, else 0.02.
         samples: Rollouts for each backend that samples.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..comparison.variance import VarianceResult, compute_variance
 from ..files.output_folder import LAST, OutputError
 from ..files.results import write_json
+from ..gradients import Backend
 from ..gradients.noise.distributions import DISTRIBUTIONS
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ class VarianceStudy(VarianceResult):
     """Result of ``compare_variance``."""
 
     def tables(self) -> list[Table]:
-        """``rich`` tables, one per distribution."""
-        from ..report.variance_table import variance_table
+        """``rich`` tables: one per distribution, and one of the other backends where there are any."""
+        from ..report.variance_table import backend_table, variance_table
 
-        return [variance_table(self, distribution) for distribution in self.distributions]
+        tables = [variance_table(self, distribution) for distribution in self.distributions]
+        return [*tables, backend_table(self)] if self.backends else tables
 
     def figure(self) -> Figure:
         """A matplotlib figure: a panel per distribution, the error of every combination."""
@@ -61,6 +63,7 @@ def compare_variance(
     reference_samples: int = 2**19,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    backends: Sequence[str] | Mapping[str, Backend] | None = None,
 ) -> VarianceStudy:
     """Error of the smoothed Jacobian of a black box, for all combinations of baseline, pairs and sampling.
 
@@ -77,12 +80,15 @@ def compare_variance(
         reference_samples: Samples of the reference (scrambled Sobol' points in 16 replications), rounded to suit.
         seed: Seed of all randomness.
         progress: Called with the name of each stage before it begins.
+        backends: Other backends beside them, under Gaussian noise: names, or a mapping from names of your own. Each
+            gives the Jacobian an output at a time. By default those that were registered
+            (``carom.gradients.register``). One that raises gets a row with its error.
 
     Raises:
         GradientError: An unknown name or a bad number.
     """
     found = compute_variance(
         problem, size=size, samples=samples, distributions=distributions, scale=scale, inputs=inputs, repeats=repeats,
-        reference_samples=reference_samples, seed=seed, progress=progress,
+        reference_samples=reference_samples, seed=seed, progress=progress, backends=backends,
     )  # fmt: skip
     return VarianceStudy(**{one.name: getattr(found, one.name) for one in fields(found)})

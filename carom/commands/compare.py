@@ -40,8 +40,8 @@ class Compare:
     scale: Annotated[float | None, option("FLOAT")] = None
     """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
     backends: Annotated[str | None, option("NAME,...")] = None
-    """Names of backends, separated by commas. By default autodiff, smoothing and surrogate, and softened where the task
-    has contacts to soften."""
+    """Names of backends, separated by commas. By default autodiff, smoothing and surrogate, softened where the task has
+    contacts to soften, and those that installed packages add."""
     start: Annotated[str | None, option("touching|apart")] = None
     """Start of a push: touching or apart. By default the task's own."""
     options: Annotated[str | None, option("NAME=VALUE,...")] = None
@@ -68,7 +68,7 @@ class Compare:
                 import torch
 
                 from ..api.compare import FILES, PAGE, compare
-                from ..gradients import make_backend
+                from ..gradients.registry import check_names
                 from ..report.table import verdict_lines
 
                 init_warp()
@@ -79,8 +79,7 @@ class Compare:
                 backends = None
                 if self.backends is not None:
                     backends = [backend.strip() for backend in self.backends.split(",") if backend.strip()]
-                for backend in backends or ():
-                    make_backend(backend)  # refuses an unknown name before anything is computed
+                    check_names(backends)  # before anything is computed
                 staging = stack.enter_context(output_folder(folder, overwrite=self.overwrite, ours=FILES))
                 result = compare(
                     task,

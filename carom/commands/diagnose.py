@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -28,6 +29,8 @@ class Diagnose:
     """Seed of all randomness."""
     samples: int = 256
     """Samples of either order of smoothing; a quarter of them for the contacts."""
+    backends: Annotated[str | None, option("NAME,...")] = None
+    """Further backends to judge, separated by commas. By default those that installed packages add."""
     scale: Annotated[float | None, option("FLOAT")] = None
     """Standard deviation of the noise, in the units of the parameters. By default the task's own."""
     start: Annotated[str | None, option("touching|apart")] = None
@@ -45,12 +48,18 @@ class Diagnose:
             say("loading")
             from ..capabilities import smoothing_scale
             from ..gradients.diagnosis import diagnose
+            from ..gradients.registry import added_names, check_names, make_backends
 
             init_warp()
+            names: Sequence[str] = added_names()
+            if self.backends is not None:
+                names = [name.strip() for name in self.backends.split(",") if name.strip()]
+            check_names(names)  # before anything is computed
             task, theta = make_task(self.task, task_options(self.options, self.start), self.device, self.dtype)
             say("looking into the gradient (compiling kernels takes about a minute the first time)")
             scale = smoothing_scale(task, 0.02) if self.scale is None else self.scale
-            found = diagnose(task, theta, scale=scale, samples=self.samples, seed=self.seed)
+            others = make_backends([name for name in names if name != "autodiff"], scale=scale, samples=self.samples)
+            found = diagnose(task, theta, scale=scale, samples=self.samples, backends=others, seed=self.seed)
         table = Table.grid(padding=(0, 2))
         for name, verdict in found.verdicts.items():
             table.add_row(Text(name, "bold"), verdict.text)

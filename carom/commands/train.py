@@ -35,7 +35,7 @@ class Train:
     task: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="TASK", help_behavior_hint="")] = None
     """Name of the closed-loop task: push, push_t, ... May be left out with --resume."""
     gradient: Annotated[str | None, option("NAME")] = None
-    """autodiff (default), softened, smoothing, mixed, lax or ppo."""
+    """autodiff (default), softened, smoothing, mixed, lax or ppo; or a backend that an installed package adds."""
     steps: Annotated[int | None, option("INT")] = None
     """Control intervals to simulate, over all worlds. By default 2000000; carrots, where one takes 200 times as long,
     20000; search 100000."""

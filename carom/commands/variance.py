@@ -31,6 +31,8 @@ class Variance:
     """Approximate number of samples of each estimate; each sampling takes the nearest count that suits it."""
     distributions: Annotated[str | None, option("NAME,...")] = None
     """Names of noise distributions, separated by commas. By default all six."""
+    backends: Annotated[str | None, option("NAME,...")] = None
+    """Other backends to set beside them, under Gaussian noise. By default those that installed packages add."""
     scale: float = 0.5
     """Scale of the noise; the inputs are drawn from the unit normal distribution."""
     inputs: int = 8
@@ -57,6 +59,9 @@ class Variance:
                 from ..report.variance_table import published_lines
 
                 torch.set_num_threads(1)  # small matrices: more threads would wait for each other
+                backends = None
+                if self.backends is not None:
+                    backends = [name.strip() for name in self.backends.split(",") if name.strip()]
                 names = [name.strip() for name in (self.distributions or ",".join(DISTRIBUTIONS)).split(",")]
                 staging = stack.enter_context(output_folder(folder, overwrite=self.overwrite, ours=FILES))
                 study = compare_variance(
@@ -69,6 +74,7 @@ class Variance:
                     repeats=self.repeats,
                     seed=self.seed,
                     progress=say,
+                    backends=backends,
                 )
             for table in study.tables():
                 out.print(table)

@@ -1,4 +1,4 @@
-"""Advice: three questions about the backends, each with an answer, its evidence, its runner-up and whether it was close.
+"""Advice: three questions about the backends, each with an answer, its evidence, its runner-up and if it was close.
 
 - *To descend from here*: the winner of the race at equal work (``carom.comparison.race``).
 - *To know the slope of the averaged cost*: of the backends that agree with the reference, the one that takes the fewest

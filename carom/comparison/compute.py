@@ -10,11 +10,13 @@ from typing import Any
 import torch
 
 from ..capabilities import can_soften, has_scene, landscape_axes, parameter_names, smoothing_scale, start_of
-from ..gradients import Backend, Comparison, GradientError, Objective, compare_backends, make_backend
+from ..gradients import Backend, Comparison, GradientError, Objective, compare_backends
+from ..gradients.core.arrays import as_theta
 from ..gradients.core.checks import check_count
 from ..gradients.core.objective import evaluate, evaluate_with_gradient, objective_name
 from ..gradients.core.optional import optional
 from ..gradients.diagnosis.slope_reference import SlopeReference, slope_reference
+from ..gradients.registry import added_names, make_backends
 from .budget import Budget, budget_of
 from .cost_slice import cost_along_slice
 from .given import Given, given_reference
@@ -24,13 +26,15 @@ from .result import ComparisonResult
 from .rollouts import rollouts_of
 from .slopes import SlopePlan, Slopes, measure_slopes
 from .studies.all import study
+from .studies.backend_options import in_words
 from .studies.plan import plan_for
 from .trust import trust_of
 
 __all__ = ["compute"]
 
 BACKENDS = ("autodiff", "smoothing", "surrogate")
-"""Backends that are compared by default; ``SOFTENED`` too where the objective can soften its contacts."""
+"""Backends that are compared by default; ``SOFTENED`` too where the objective can soften its contacts, and those that
+are registered."""
 
 SOFTENED = "softened"
 
@@ -64,16 +68,16 @@ def compute(
         scale = smoothing_scale(objective, _SCALE)
     scale = scale.tolist() if isinstance(scale, torch.Tensor) else scale
     if backends is None:
-        backends = (*BACKENDS, SOFTENED) if can_soften(objective) else BACKENDS
+        backends = (*BACKENDS, *((SOFTENED,) if can_soften(objective) else ()), *added_names())
     if not isinstance(backends, Mapping):
-        backends = {name: make_backend(name, scale=scale, samples=samples) for name in backends}
+        backends = make_backends(backends, scale=scale, samples=samples)
     if not backends:
         raise GradientError("no backend to compare: name at least one, e.g. autodiff")
     say("compiling kernels (about a minute the first time)")
     _warm_up(objective, theta)
     for backend in backends.values():
         if warm_up := optional(backend, "warm_up"):
-            with suppress(GradientError):  # a backend that does not apply here gets a row with the error
+            with suppress(Exception):  # a backend that fails here gets a row with the error
                 warm_up(objective, theta)
     timings["compile"] = time.perf_counter() - began
 
@@ -82,7 +86,7 @@ def compute(
         budget = budget_of(objective)
     else:
         check_count("rollouts", rollouts, _LEAST_ROLLOUTS, " (so that slice and reference have points enough)")
-        budget = Budget(rollouts)
+        budget = Budget(rollouts, simulated=budget_of(objective).simulated)
     clock = time.perf_counter()
     slopes = _slopes(
         objective,
@@ -165,7 +169,7 @@ def compute(
             "settle": settle,
             "rollouts": budget.rollouts,
             "scale": scale,
-            "backends": {name: repr(backend) for name, backend in backends.items()},
+            "backends": {name: in_words(backend) for name, backend in backends.items()},
             "device": str(theta.device),
             "dtype": str(theta.dtype).removeprefix("torch."),
             **(settings or {}),
@@ -182,7 +186,7 @@ def _theta(objective: object, theta: torch.Tensor | None) -> torch.Tensor:
             f"objective {objective_name(objective)!r} has no initial_parameters(): say where to differentiate, "
             "compare(objective, theta)"
         )
-    return theta.detach()
+    return as_theta(theta).detach()
 
 
 def _slopes(

@@ -24,7 +24,7 @@ class Given:
     """A backend whose answer is known: an estimate, or an error."""
 
     known: Estimate | None
-    error: str | None = None
+    error: GradientError | None = None
 
     def estimate(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """The answer.
@@ -32,8 +32,10 @@ class Given:
         Raises:
             GradientError: The answer is an error.
         """
-        if self.known is None or self.error is not None:
-            raise GradientError(self.error or "no estimate was made")
+        if self.error is not None:
+            raise self.error
+        if self.known is None:
+            raise GradientError("no estimate was made")
         return self.known
 
 

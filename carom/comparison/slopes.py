@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from ..gradients.core.checked import checked_estimate
+from ..gradients.core.errors import GradientError
 from ..gradients.core.interface import Backend, Estimate, Objective
 from ..gradients.diagnosis.slope import SlopeVerdict, failed_slope, slope_verdict
 from ..gradients.diagnosis.slope_reference import SlopeReference, slope_reference
@@ -46,7 +48,7 @@ class Slopes:
     """Gradients over seeds, [seeds, parameters], by backend; those that gave any."""
     first: dict[str, Estimate]
     """The estimate of the first seed by backend."""
-    errors: dict[str, str]
+    errors: dict[str, GradientError]
     rollouts: int
     """Spent in all."""
     settled_with: int = 0
@@ -122,7 +124,7 @@ class _Seeds:
     def __init__(self, objective: Objective, theta: torch.Tensor, backend: Backend, seed: int) -> None:
         self.objective, self.theta, self.backend, self.seed = objective, theta, backend, seed
         self.estimates: list[Estimate] = []
-        self.error: str | None = None
+        self.error: GradientError | None = None
 
     @property
     def gradients(self) -> torch.Tensor:
@@ -149,28 +151,17 @@ class _Seeds:
             number = len(self.estimates)
             seed = self.seed if number == 0 else derive_seed(self.seed, "slope", number)
             try:
-                estimate = self.backend.estimate(self.objective, self.theta, seed=seed)
-                if estimate.gradient.shape != self.theta.shape:
-                    raise ValueError(  # noqa: TRY301 - told like any other fault of a backend
-                        f"its gradient has shape {list(estimate.gradient.shape)} for theta of shape "
-                        f"{list(self.theta.shape)}"
-                    )
-            except Exception as error:  # noqa: BLE001 - a backend that fails is a row with its error
-                self.error = _message(error)
+                estimate = checked_estimate(self.backend, self.objective, self.theta, seed=seed)
+            except GradientError as error:
+                self.error = error
                 return
             self.estimates.append(estimate)
 
     def verdict(self, truth: SlopeReference, level: float = LEVEL) -> SlopeVerdict:
         """Verdict on what there is."""
         if not self.estimates or self.error is not None:
-            return failed_slope(self.error or "no estimate was made")
+            return failed_slope(str(self.error or "no estimate was made"))
         return slope_verdict(self.gradients, truth, rollouts=self.estimates[0].evaluations, level=level)
-
-
-def _message(error: Exception) -> str:
-    from ..gradients.core.errors import GradientError
-
-    return str(error) if isinstance(error, GradientError) else f"{type(error).__name__}: {error}"
 
 
 def _settle(

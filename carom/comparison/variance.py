@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import Any
@@ -13,18 +13,23 @@ import torch
 
 from ..envs.testbeds.blackbox import Ranks, ShortestPath, SortingPermutation
 from ..files.results import versions
-from ..gradients import SAMPLINGS, GradientError, Smoothing, smoothed_jacobian
+from ..gradients import SAMPLINGS, Backend, GradientError, Smoothing, smoothed_jacobian
+from ..gradients.core.checked import checked_estimate
 from ..gradients.core.checks import check_count, suggest
 from ..gradients.noise.counter_random import draw_uniforms
 from ..gradients.noise.distributions import resolve_distribution
 from ..gradients.noise.sampling import resolve_sampling
+from ..gradients.registry import added_names, make_backends
 
-__all__ = ["PROBLEMS", "VarianceResult", "VarianceRow", "compute_variance"]
+__all__ = ["NOISE", "PROBLEMS", "BackendRow", "VarianceResult", "VarianceRow", "compute_variance"]
 
 PROBLEMS: dict[str, Callable[..., Any]] = {
     problem.name: problem for problem in (SortingPermutation, Ranks, ShortestPath)
 }
 """Black boxes by name."""
+
+NOISE = "gaussian"
+"""Noise over which the Jacobian is averaged that other backends than ``Smoothing`` are held against."""
 
 BASELINES = ("none", "value", "leave_one_out")
 _REFERENCE_REPLICATIONS = 16
@@ -51,6 +56,20 @@ class VarianceRow:
 
 
 @dataclass(frozen=True)
+class BackendRow:
+    """The error of a backend, which gives the Jacobian an output at a time; None where it fails."""
+
+    name: str
+    samples: int | None = None
+    """Rows of the black box that one output's gradient takes at one input; the outputs share their seed."""
+    error: float | None = None
+    """As of ``VarianceRow``, against the Jacobian under Gaussian noise."""
+    error_standard_error: float | None = None
+    failure: str | None = None
+    """Reason for which there is none."""
+
+
+@dataclass(frozen=True)
 class VarianceResult:
     """The errors of all combinations; ``VarianceStudy`` adds methods to show and to keep them."""
 
@@ -60,6 +79,8 @@ class VarianceResult:
     references: dict[str, dict[str, float]]
     """Per distribution: root mean square ``norm`` and ``standard_error`` of the reference, for theta and for scale."""
     timings: dict[str, float] = field(default_factory=dict)
+    backends: tuple[BackendRow, ...] = ()
+    """The errors of other backends."""
 
     @property
     def distributions(self) -> tuple[str, ...]:
@@ -80,6 +101,7 @@ class VarianceResult:
             "settings": self.settings,
             "references": self.references,
             "rows": [asdict(row) for row in self.rows],
+            "backends": [asdict(row) for row in self.backends],
             "versions": versions(),
             "timings": self.timings,
         }
@@ -97,6 +119,7 @@ def compute_variance(
     reference_samples: int,
     seed: int,
     progress: Callable[[str], None] | None,
+    backends: Sequence[str] | Mapping[str, Backend] | None = None,
 ) -> VarianceResult:
     """All numbers of ``carom.api.variance.compare_variance``, which describes the arguments."""
     if problem not in PROBLEMS:
@@ -106,10 +129,16 @@ def compute_variance(
     box = PROBLEMS[problem](size=size)
     for name in distributions:
         resolve_distribution(name)
+    others = added_names() if backends is None else backends
+    if not isinstance(others, Mapping):
+        others = make_backends(others, scale=scale, samples=samples)
+    if backends and NOISE not in distributions:
+        raise GradientError(f"backends are held against the Jacobian under {NOISE} noise: add {NOISE} to distributions")
     began, say = time.perf_counter(), progress or (lambda stage: None)
     uniforms = draw_uniforms(seed, "variance inputs", first=0, rows=inputs, columns=box.inputs)
     theta = torch.special.ndtri(uniforms)
     rows, references = [], {}
+    named: list[BackendRow] = []
     for place, distribution in enumerate(distributions):
         say(f"{distribution} ({place + 1} of {len(distributions)}): reference")
         each = 2 ** round(math.log2(reference_samples / _REFERENCE_REPLICATIONS))
@@ -153,6 +182,10 @@ def compute_variance(
             error, scale_error = squares.mean(0).sqrt().tolist()
             spread = float(squares[:, 0].std()) / len(squares) ** 0.5 / (2.0 * error) if random and error else None
             rows.append(VarianceRow(distribution, sampling, antithetic, baseline, count, error, spread, scale_error))
+        if distribution == NOISE:
+            for name, other in others.items():
+                say(f"{distribution} ({place + 1} of {len(distributions)}): {name}")
+                named.append(_backend_row(name, other, box, theta, truth[0].gradient, repeats=repeats, seed=seed))
     settings = {
         "size": size,
         "samples": samples,
@@ -162,7 +195,40 @@ def compute_variance(
         "reference_samples": reference_samples,
         "seed": seed,
     }
-    return VarianceResult(problem, settings, tuple(rows), references, {"total": time.perf_counter() - began})
+    seconds = {"total": time.perf_counter() - began}
+    return VarianceResult(problem, settings, tuple(rows), references, seconds, tuple(named))
+
+
+def _backend_row(
+    name: str, backend: Backend, box: Any, theta: torch.Tensor, truth: torch.Tensor, *, repeats: int, seed: int
+) -> BackendRow:
+    """The error of a backend over ``repeats`` seeds; ``truth`` is [inputs, outputs, parameters]."""
+
+    def output(k: int) -> Any:
+        def one(rows: torch.Tensor) -> torch.Tensor:
+            column: torch.Tensor = box(rows).flatten(1)[:, k]
+            return column
+
+        one.name = f"{box.name}, output {k}"  # type: ignore[attr-defined]
+        return one
+
+    squares, count = [], 0
+    try:
+        for repeat in range(repeats):
+            estimates = [
+                checked_estimate(backend, output(k), theta, seed=seed + 1 + repeat) for k in range(truth.shape[1])
+            ]
+            found = torch.stack([estimate.gradient for estimate in estimates], dim=1)
+            if not bool(torch.isfinite(found).all()):
+                raise GradientError("a gradient is not finite")
+            squares.append(_norm(found - truth) ** 2)
+            count = estimates[0].evaluations // len(theta)
+    except GradientError as failure:
+        return BackendRow(name, failure=str(failure))
+    several = torch.tensor(squares, dtype=torch.float64, device="cpu")
+    error = float(several.mean().sqrt())
+    spread = float(several.std()) / len(several) ** 0.5 / (2.0 * error) if error > 0.0 else None
+    return BackendRow(name, count, error, spread)
 
 
 def _combinations(distribution: str) -> Iterator[tuple[str, bool, str]]:

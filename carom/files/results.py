@@ -31,7 +31,9 @@ def plain(entry: Any) -> Any:
         return None
     if entry is None or isinstance(entry, (bool, int, float, str)):
         return entry
-    return str(entry)
+    # the default text of an object has its address in memory, which is another in every process
+    bare = type(entry).__repr__ is object.__repr__ and type(entry).__str__ is object.__str__
+    return type(entry).__name__ if bare else str(entry)
 
 
 def versions() -> dict[str, str]:

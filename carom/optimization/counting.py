@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from ..gradients.core.arrays import as_numbers
+
 __all__ = ["Counted", "Tally"]
 
 
@@ -41,9 +43,9 @@ class Counted:
         self._objective, self._tally, self._remember = objective, tally, remember
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
-        """Costs [batch] of ``theta`` [batch, parameters]."""
-        self._count(theta)
+        """Costs [batch] of ``theta`` [batch, parameters]; arrays where the objective has arrays."""
         costs: torch.Tensor = self._objective(theta)
+        self._count(theta)  # afterwards: an objective that is written for arrays fails with a tensor first
         self._note(theta, costs)
         return costs
 
@@ -60,17 +62,21 @@ class Counted:
 
     def _count(self, theta: torch.Tensor, backward: bool | None = None) -> None:
         self._tally.forward += len(theta)
-        if theta.requires_grad and torch.is_grad_enabled() if backward is None else backward:
+        graph = isinstance(theta, torch.Tensor) and theta.requires_grad and torch.is_grad_enabled()
+        if graph if backward is None else backward:
             self._tally.backward += len(theta)
 
     def _note(self, theta: torch.Tensor, costs: torch.Tensor) -> None:
-        if self._remember and len(theta) == 1 and isinstance(costs, torch.Tensor) and costs.shape == (1,):
-            self._tally.seen.append((theta.detach(), costs.detach()))
+        if not self._remember or len(theta) != 1:
+            return
+        rows, numbers = torch.as_tensor(theta), as_numbers(costs)
+        if numbers is not None and numbers.shape == (1,):
+            self._tally.seen.append((rows.detach(), numbers.detach()))
 
     def _with_gradient(self, method: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
         def value_and_gradient(theta: torch.Tensor) -> Any:
-            self._count(theta, backward=True)
             answer = method(theta)
+            self._count(theta, backward=True)
             if isinstance(answer, tuple) and answer:
                 self._note(theta, answer[0])
             return answer

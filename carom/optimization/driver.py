@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..gradients import Backend, GradientError, Objective
+from ..gradients.core.arrays import as_theta
 from ..gradients.core.checks import as_batch, check_count
 from ..plain import plain_numbers
 from ..runs import Advance, Progress, RunFolder, iterate, refuse_not_finite
@@ -98,6 +99,7 @@ def minimize(
     check_count("rollouts", rollouts, 1)
     if iterations is not None:
         check_count("iterations", iterations, 1)
+    theta = as_theta(theta)
     rows, single = as_batch(theta)
     if not single:
         raise GradientError(f"theta has shape {list(theta.shape)}: an optimization begins at one theta [parameters]")

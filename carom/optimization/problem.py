@@ -9,6 +9,7 @@ import torch
 
 from ..capabilities import bounds_of, parameter_names, smoothing_scale
 from ..gradients import Backend, Estimate, GradientError, Objective
+from ..gradients.core.checked import checked_estimate
 from ..gradients.core.objective import evaluate, objective_name
 from ..gradients.noise.counter_random import derive_seed
 from ..runs import refuse_not_finite
@@ -93,7 +94,7 @@ class Problem:
         """
         if self.backend is None:
             raise GradientError("this optimizer follows a gradient: give a backend, e.g. Smoothing(scale=0.02)")
-        estimate = self.backend.estimate(self.objective, theta, seed=seed)
+        estimate = checked_estimate(self.backend, self.objective, theta, seed=seed)
         refuse_not_finite(f"the value of {self.name!r}", estimate.value)
         names = parameter_names(self.objective, estimate.gradient.shape[-1])
         bad = (~torch.isfinite(estimate.gradient)).nonzero().reshape(-1).tolist()

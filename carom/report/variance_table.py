@@ -11,7 +11,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from ..comparison.variance import VarianceResult
 
-__all__ = ["published_lines", "variance_table"]
+__all__ = ["backend_table", "published_lines", "variance_table"]
 
 HEADS = {"none": "none", "value": "f(x)", "leave_one_out": "l-o-o"}
 
@@ -49,6 +49,29 @@ def variance_table(study: VarianceResult, distribution: str) -> Table:
                     counts.append(row.samples)
                     cells.append(Text(f"{row.error:.3g}", "bold green" if row.error == best else ""))
         table.add_row(sampling, ", ".join(str(count) for count in dict.fromkeys(counts)), *cells)
+    return table
+
+
+def backend_table(study: VarianceResult) -> Table:
+    """Error of the Jacobian of the other backends; the reason where one gave none."""
+    table = Table(
+        title=f"{study.problem}, size {study.settings['size']}: error of the Jacobian by other backends",
+        caption=(
+            "an output at a time, against the Jacobian under gaussian noise; samples: rows for each output, which "
+            "share their noise as far as a backend draws the same from the same seed"
+        ),
+        title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True,
+    )  # fmt: skip
+    table.add_column("backend", no_wrap=True)
+    for name in ("samples", "error", "± s.e."):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for row in study.backends:
+        if row.error is None:
+            table.add_row(row.name, "-", "-", "-", Text(f"no Jacobian: {row.failure}", "red"))
+        else:
+            spread = "-" if row.error_standard_error is None else f"{row.error_standard_error:.1g}"
+            table.add_row(row.name, str(row.samples), f"{row.error:.3g}", spread, "")
     return table
 
 

@@ -2,6 +2,7 @@
 
 from .actor_critic import ActorCritic
 from .analytic import Analytic
+from .by_backend import ByBackend
 from .errors import PolicyFileError, TrainingError
 from .evaluation import Evaluation, evaluate, unseen, wilson_interval
 from .lax import LAX
@@ -16,6 +17,7 @@ __all__ = [
     "LAX",
     "ActorCritic",
     "Analytic",
+    "ByBackend",
     "Evaluation",
     "Method",
     "Mixture",

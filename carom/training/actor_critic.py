@@ -43,7 +43,8 @@ class ActorCritic:
     """
 
     gradient: ActorGradient = field(default_factory=Analytic)
-    """``Analytic()``, ``Analytic(Softplus(...))``, ``ScoreFunction()``, ``Mixture()`` or ``LAX()``."""
+    """``Analytic()``, ``Analytic(Softplus(...))``, ``ScoreFunction()``, ``Mixture()``, ``LAX()`` or
+    ``ByBackend(...)``."""
     worlds: int = 128
     """W. Fewer of them make a gradient noisier and leave more steps of the policy for as many intervals."""
     window: int | None = None
@@ -80,7 +81,9 @@ class ActorCritic:
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", check_hidden(self.hidden))
         if not has_methods(self.gradient, "estimate"):
-            raise TrainingError(f"gradient is {self.gradient!r}: give Analytic(), ScoreFunction(), Mixture() or LAX()")
+            raise TrainingError(
+                f"gradient is {self.gradient!r}: give Analytic(), ScoreFunction(), Mixture(), LAX() or ByBackend(...)"
+            )
         check_count("worlds", self.worlds, getattr(self.gradient, "least_worlds", 2))
         check_count("critic_epochs", self.critic_epochs)
         if self.window is not None:
@@ -98,7 +101,12 @@ class ActorCritic:
 
     def steps(self, task: ControlTask) -> int:
         """Control intervals simulated in an iteration, over all worlds."""
-        return self.worlds * self.length(task)
+        windows = 1
+        if has_methods(self.gradient, "windows"):  # each of a gradient's rollouts is a window
+            with seeded(0):
+                policy = Policy.of(task, self.hidden)
+            windows = self.gradient.windows(sum(p.numel() for p in policy.parameters()))  # type: ignore[attr-defined]
+        return windows * self.worlds * self.length(task)
 
     def length(self, task: ControlTask) -> int:
         """Control intervals of a window on this task."""

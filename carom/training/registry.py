@@ -9,9 +9,12 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+from ..gradients import make_backend
+from ..gradients.registry import added_names
 from ..sim.stepping.contact_functions import Softplus
 from .actor_critic import ActorCritic
 from .analytic import Analytic
+from .by_backend import ByBackend
 from .errors import TrainingError
 from .lax import LAX
 from .method import Method
@@ -19,7 +22,7 @@ from .mixture import Mixture
 from .proximal import ProximalPolicy
 from .score_function import ScoreFunction
 
-__all__ = ["METHODS", "make_method"]
+__all__ = ["METHODS", "make_method", "methods"]
 
 
 def _softened(width: float = 4e-3, **options: Any) -> ActorCritic:
@@ -39,21 +42,41 @@ METHODS: dict[str, tuple[Callable[..., Method], str]] = {
 }
 """Methods by name: the function that makes each from options, and a description."""
 
+_WORLDS = 16
+"""Worlds of a training with a registered backend, whose every rollout is a window in all of them."""
+
+
+def methods() -> dict[str, tuple[Callable[..., Method], str]]:
+    """``METHODS``, and one for each backend that was registered with ``carom.gradients.register``."""
+    return {**{name: (_by_backend(name), f"actor-critic, gradient by {name}") for name in added_names()}, **METHODS}
+
+
+def _by_backend(name: str) -> Callable[..., Method]:
+    def make(scale: float = 0.05, samples: int = 32, worlds: int = _WORLDS, **options: Any) -> ActorCritic:
+        backend = make_backend(name, scale=scale, samples=samples)
+        return ActorCritic(gradient=ByBackend(backend), worlds=worlds, **options)
+
+    return make
+
 
 def make_method(name: str, **options: Any) -> Method:
     """The way of training called ``name``; options are the fields of :class:`ActorCritic` or :class:`ProximalPolicy`.
 
+    A backend that was registered is one too (:class:`ByBackend`); it also takes ``scale``, the standard deviation of
+    noise on the policy's parameters, and ``samples``.
+
     Raises:
         TrainingError: There is none of this name, or it does not take one of the options.
     """
-    if name not in METHODS:
-        close = difflib.get_close_matches(name, METHODS, n=1)
+    known = methods()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise TrainingError(f"unknown gradient {name!r} to train with; {hint}there are {', '.join(METHODS)}")
+        raise TrainingError(f"unknown gradient {name!r} to train with; {hint}there are {', '.join(known)}")
     try:
-        return METHODS[name][0](**options)
+        return known[name][0](**options)
     except TypeError as error:
-        taken = _settings(METHODS[name][0])
+        taken = _settings(known[name][0])
         found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         close = difflib.get_close_matches(found[1], taken, n=1) if found else []
         hint = f"did you mean {close[0]!r}? " if close else ""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ..files.run_folder import LoadedRun, load_run
-from ..render.style import looks
 from .curves import CurveChart, plain, square
 from .playback import Playback
 from .scene import Scene
@@ -204,5 +203,5 @@ class Viewer:
             view for i, view in enumerate(self.scene.views) if not overlaid or self.scene.titles[i] == self._front.value
         ]
         names = dict.fromkeys(name for view in seen for name in view.entry.gradients)
-        marks = [f"{square(look.color)} {plain(name)}" for name, look in looks(names).items()]
+        marks = [f"{square(self.scene.styles[name].color)} {plain(name)}" for name in names]
         return [f"gradients: {', '.join(marks)}"] if marks else []

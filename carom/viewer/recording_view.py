@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from ..render.colors import DRIVEN, FORCE, GOAL, body_color
 from ..render.contact_forces import contact_forces, typical_force
 from ..render.meshes import body_meshes
-from ..render.style import looks
+from ..render.style import Look
 
 if TYPE_CHECKING:
     import viser
@@ -57,6 +58,7 @@ class RecordingView:
         colors: Colours of bodies by name.
         goal: Outline of a goal [n, 2], m.
         size: Size of the whole scene [m]; arrows are scaled by it.
+        styles: Looks by backend.
     """
 
     def __init__(
@@ -68,10 +70,11 @@ class RecordingView:
         colors: dict[str, str],
         goal: np.ndarray | None,
         size: float,
+        styles: Mapping[str, Look],
     ):
         self.entry, self.recording, self.name = entry, entry.recording, name
         self._scene, self._colors, self._size = server.scene, colors, size
-        self._style = Style()
+        self._style, self._styles = Style(), styles
         self._world = -1
         self._shown: tuple[int, int] | None = None
         self._meshes: dict[int, Any] = {}
@@ -166,14 +169,13 @@ class RecordingView:
         )  # fmt: skip
         drawn: list[Any] = [pins]
         longest = max((float(np.linalg.norm(g, axis=1).max()) for g in self.entry.gradients.values()), default=0.0)
-        styles = looks(self.entry.gradients)
         for name, gradient in self.entry.gradients.items():
             ends = lifted.copy()
             ends[:, :2] -= gradient * (_LONGEST * self._size / (longest or 1.0))
             seen = np.linalg.norm(gradient, axis=1) > 1e-3 * longest
             if seen.any():
                 arrows = np.stack([lifted, ends], axis=1)[seen]
-                drawn.append(self._arrows(f"gradients/{name}", arrows, styles[name].color))
+                drawn.append(self._arrows(f"gradients/{name}", arrows, self._styles[name].color))
         return drawn
 
     def _arrows(self, what: str, points: np.ndarray, color: str) -> Any:

@@ -42,14 +42,17 @@ class Scene:
         self.titles = unique_labels(runs)
         own = [entry.label for _, entry in entries]
         named = own if len(set(own)) == len(own) else self.titles  # a backend's own colour, where that tells them apart
-        styles = looks(named)
-        self.tints = [styles[name].color for name in named]
+        self.styles = looks([*(name for _, entry in entries for name in entry.gradients), *named])
+        """A look for each backend with a gradient, and for each recording."""
+        self.tints = [self.styles[name].color for name in named]
         """A colour for each recording."""
         bounds = np.array([scene_bounds(entry.recording, body_meshes(entry.recording)) for _, entry in entries])
         self._low, self._high = bounds[:, 0].min(axis=0), bounds[:, 1].max(axis=0)
         self.size = float((self._high - self._low)[:2].max())
         self.views = [
-            RecordingView(server, f"/runs/{i}", entry, self.titles[i], dict(run.colors), run.goal, self.size)
+            RecordingView(
+                server, f"/runs/{i}", entry, self.titles[i], dict(run.colors), run.goal, self.size, self.styles
+            )
             for i, (run, entry) in enumerate(entries)
         ]
         self._surroundings()

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from ..core.arrays import as_numbers, called
 from ..core.checks import as_batch, check_count
 from ..core.errors import GradientError
 from ..core.objective import objective_name
@@ -88,8 +89,9 @@ def evaluate_choices(objective: CategoricalObjective, choices: torch.Tensor, chu
 def _checked(objective: CategoricalObjective, choices: torch.Tensor) -> torch.Tensor:
     name = objective_name(objective)
     with torch.no_grad():
-        costs = objective(choices)
-    costs = _check_shape(costs, choices, name, "choices").double()
+        given = called(objective, choices)
+    found = as_numbers(given)
+    costs = _check_shape(given if found is None else found, choices, name, "choices").double()
     _refuse_non_finite(costs, choices, name, "cost")
     return costs
 
@@ -121,7 +123,9 @@ def evaluate_relaxed(objective: object, weights: torch.Tensor, dtype: torch.dtyp
 
 def _check_shape(costs: object, rows: torch.Tensor, name: str, what: str) -> torch.Tensor:
     if not isinstance(costs, torch.Tensor):
-        raise GradientError(f"objective {name!r} returned a {type(costs).__name__}: return a torch tensor [batch]")
+        raise GradientError(
+            f"objective {name!r} returned a {type(costs).__name__}: return a torch tensor or a NumPy array [batch]"
+        )
     if costs.shape != rows.shape[:1]:
         raise GradientError(
             f"objective {name!r} returned shape {list(costs.shape)} for {what} of shape {list(rows.shape)}: return one "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
+from ..core.arrays import as_theta
 from ..core.checks import check_count
 from ..core.errors import GradientError
 from ..core.interface import Estimate
@@ -55,6 +56,7 @@ class Concrete:
     def estimate(self, objective: CategoricalObjective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """Value and gradient of the relaxed cost at logits ``theta`` ([factors * categories], or a batch)."""
         start = time.perf_counter()
+        theta = as_theta(theta)
         logits, single = split_logits(theta, self.categories)
         thetas, factors, _ = logits.shape
         gumbels = draw_gumbels(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
+from ..core.arrays import as_theta
 from ..core.checks import check_count
 from ..core.errors import GradientError
 from ..core.interface import Estimate
@@ -45,6 +46,7 @@ class Enumeration:
     def estimate(self, objective: CategoricalObjective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """Value and gradient at logits ``theta`` ([factors * categories], or a batch); ``seed`` has no effect."""
         start = time.perf_counter()
+        theta = as_theta(theta)
         logits, single = split_logits(theta, self.categories)
         factors = logits.shape[1]
         count = self.categories**factors

@@ -9,6 +9,7 @@ import torch
 
 from ...plain import plain_numbers
 from ..control_variates.terms import BASELINES, Terms, check_baseline, mean_and_variance
+from ..core.arrays import as_theta
 from ..core.checks import check_count
 from ..core.interface import Estimate
 from .choices import CategoricalObjective, check_categories, split_logits
@@ -53,6 +54,7 @@ class REINFORCE:
     def estimate(self, objective: CategoricalObjective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """Value and gradient at logits ``theta`` ([factors * categories], or a batch [batch, factors * categories])."""
         start = time.perf_counter()
+        theta = as_theta(theta)
         logits, single = split_logits(theta, self.categories)
         drawn = sample_choices(objective, logits, seed, first=0, count=self.samples, chunk=self.chunk)
         kind = "none" if self.baseline == "none" else "leave_one_out"

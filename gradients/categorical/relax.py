@@ -13,6 +13,7 @@ from ..control_variates.lax import check_hidden, check_state
 from ..control_variates.state import ControlVariateState
 from ..control_variates.terms import check_baseline
 from ..control_variates.training import VarianceTraining
+from ..core.arrays import as_theta
 from ..core.checks import check_count
 from ..core.errors import GradientError
 from ..core.interface import Estimate
@@ -79,6 +80,7 @@ class RELAX:
 
     def estimate(self, objective: CategoricalObjective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """Value and gradient at logits ``theta`` ([factors * categories], or a batch [batch, factors * categories])."""
+        theta = as_theta(theta)
         logits, single = split_logits(theta, self.categories)
         thetas, factors, categories = logits.shape
         state = ControlVariateState() if self.state is None else self.state

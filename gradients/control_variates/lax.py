@@ -151,7 +151,7 @@ class LAX:
             trainable=self.variate is None,
         )
         return assemble(
-            theta,
+            batch,
             single,
             value=moments.costs.mean(1),
             gradient=moments.gradient,

@@ -6,10 +6,12 @@ import difflib
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 
 from ...first_order import inside_transform
 from ...plain import plain
+from .arrays import as_theta
 from .errors import GradientError
 
 __all__ = ["Scale", "as_batch", "check_count", "check_scale", "expand_scale", "suggest"]
@@ -28,10 +30,12 @@ def suggest(kind: str, given: object, known: Iterable[str]) -> str:
     return f"unknown {kind} {given!r}.{hint} Known: {', '.join(names)}"
 
 
-def as_batch(theta: torch.Tensor) -> tuple[torch.Tensor, bool]:
-    """Theta as a detached batch [batch, parameters], and whether it was a single [parameters]."""
-    if not isinstance(theta, torch.Tensor):
-        raise GradientError(f"theta is a {type(theta).__name__}: give a torch tensor, e.g. torch.as_tensor(theta)")
+def as_batch(theta: torch.Tensor | np.ndarray | Sequence) -> tuple[torch.Tensor, bool]:
+    """Theta as a detached batch [batch, parameters], and whether it was a single [parameters].
+
+    Lists and arrays become float64 tensors on the CPU.
+    """
+    theta = as_theta(theta)
     if not theta.is_floating_point():
         raise GradientError(f"theta has dtype {theta.dtype}: give a real floating type, e.g. theta.double()")
     if inside_transform(theta):

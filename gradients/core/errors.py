@@ -1,8 +1,8 @@
-"""The one exception class of the gradient backends."""
+"""The exception classes of the gradient backends."""
 
 from __future__ import annotations
 
-__all__ = ["GradientError"]
+__all__ = ["BackendFault", "GradientError"]
 
 
 class GradientError(ValueError):
@@ -11,3 +11,7 @@ class GradientError(ValueError):
     Every refusal of ``carom.gradients`` is of this class: bad options, bad theta, an objective that returns the wrong
     shape or is not finite, a backend that the objective does not support.
     """
+
+
+class BackendFault(GradientError):  # noqa: N818 - it is the backend's, not of whoever catches it
+    """A backend failed with an error that is no refusal, or answered with something that is no estimate."""

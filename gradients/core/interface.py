@@ -12,7 +12,11 @@ __all__ = ["Backend", "DifferentiableObjective", "Estimate", "Objective"]
 
 @runtime_checkable
 class Objective(Protocol):
-    """A cost to be minimized: any callable from parameters [batch, parameters] to costs [batch]."""
+    """A cost to be minimized: any callable from parameters [batch, parameters] to costs [batch].
+
+    It gets a tensor. It may return a NumPy array or a list; one that is written for arrays, and fails with a tensor by
+    TypeError or AttributeError, gets an array.
+    """
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Cost of each row of ``theta``; smaller is better."""
@@ -57,5 +61,8 @@ class Backend(Protocol):
     """A way to get a gradient of an objective: a small frozen dataclass with this one method."""
 
     def estimate(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
-        """Estimate value and gradient of ``objective`` at ``theta`` ([parameters] or [batch, parameters])."""
+        """Estimate value and gradient of ``objective`` at ``theta`` ([parameters] or [batch, parameters]).
+
+        The backends of carom take lists and arrays for ``theta`` too, as float64.
+        """
         ...

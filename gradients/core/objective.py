@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from .arrays import as_numbers, called, takes_arrays
 from .errors import GradientError
 from .interface import Estimate, Objective
 from .optional import optional
@@ -33,13 +34,17 @@ def objective_name(objective: object) -> str:
 
 
 def evaluate(objective: Objective, rows: torch.Tensor, *, finite: bool = True) -> torch.Tensor:
-    """Costs of ``rows`` [n, parameters], shape [n], in theta's dtype and on its device; refused if not ``finite``."""
+    """Costs of ``rows`` [n, parameters], shape [n], in theta's dtype and on its device; refused if not ``finite``.
+
+    The objective may be written for NumPy: it may return an array or a list, and takes an array where it fails with a
+    tensor.
+    """
     if not callable(objective):
         raise GradientError(
             f"the objective is a {type(objective).__name__}: give a callable [batch, parameters] -> [batch]"
         )
     with torch.no_grad():
-        values = objective(rows)
+        values = called(objective, rows)
     return _checked_values(objective, rows, values, finite)
 
 
@@ -68,13 +73,14 @@ def evaluate_with_gradient(
     """
     gradient_method = optional(objective, "value_and_gradient")
     if callable(gradient_method):
-        answer = gradient_method(rows)
-        if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], torch.Tensor)):
+        answer = called(gradient_method, rows)
+        slopes = as_numbers(answer[1]) if isinstance(answer, tuple) and len(answer) == 2 else None
+        if slopes is None:
             raise GradientError(
                 f"value_and_gradient of {objective_name(objective)!r} must return (values [batch], gradients "
                 "[batch, parameters])"
             )
-        values, gradients = _checked_values(objective, rows, answer[0], finite), answer[1].detach()
+        values, gradients = _checked_values(objective, rows, answer[0], finite), slopes.detach()
         if gradients.shape != rows.shape:
             raise GradientError(
                 f"value_and_gradient of {objective_name(objective)!r} returned gradients of shape "
@@ -91,6 +97,10 @@ def evaluate_with_gradient(
             costs = objective(leaf.clone())  # an objective may work in place, which a leaf refuses
         except RuntimeError as error:
             if "call numpy() on Tensor that requires grad" not in str(error):
+                raise
+            raise _without_gradient(objective) from error
+        except (TypeError, AttributeError) as error:
+            if not takes_arrays(objective, rows):
                 raise
             raise _without_gradient(objective) from error
         values = _checked_values(objective, rows, costs, finite)
@@ -114,8 +124,11 @@ def _without_gradient(objective: Objective) -> GradientError:
 
 def _checked_values(objective: object, rows: torch.Tensor, values: object, finite: bool) -> torch.Tensor:
     name = objective_name(objective)
-    if not isinstance(values, torch.Tensor):
-        raise GradientError(f"objective {name!r} returned a {type(values).__name__}: return a torch tensor [batch]")
+    given, values = values, as_numbers(values)
+    if values is None:
+        raise GradientError(
+            f"objective {name!r} returned a {type(given).__name__}: return a torch tensor or a NumPy array [batch]"
+        )
     if values.shape != rows.shape[:1]:
         raise GradientError(
             f"objective {name!r} returned shape {list(values.shape)} for theta of shape {list(rows.shape)}: "

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ...plain import plain_numbers
+from ..core.arrays import as_theta
 from ..core.checks import Scale, as_batch, check_count, check_scale, expand_scale
 from ..core.errors import GradientError
 from ..core.interface import Objective
@@ -70,6 +71,7 @@ def contact_changes(
     Raises:
         GradientError: theta is a batch, or the objective has no ``contact_history``.
     """
+    theta = as_theta(theta)
     batch, single = as_batch(theta)
     if not single:
         raise GradientError(f"contact_changes takes one theta, shape [parameters], not {list(theta.shape)}")

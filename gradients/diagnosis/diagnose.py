@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from ...plain import plain_numbers
+from ..core.arrays import as_theta
+from ..core.checked import checked_estimate
 from ..core.checks import Scale, as_batch
 from ..core.errors import GradientError
 from ..core.interface import Backend, Estimate, Objective
@@ -94,6 +96,7 @@ def diagnose(
     Raises:
         GradientError: A bad argument, or an objective that fails where theta is.
     """
+    theta = as_theta(theta)
     _, single = as_batch(theta)
     if not single:
         raise GradientError(f"diagnose takes one theta, shape [parameters], not {list(theta.shape)}")
@@ -104,7 +107,7 @@ def diagnose(
     errors: dict[str, str] = {}
     for name, backend in asked.items():
         try:
-            estimates[name] = backend.estimate(objective, theta, seed=seed)
+            estimates[name] = checked_estimate(backend, objective, theta, seed=seed)
         except GradientError as error:
             errors[name] = str(error)
     if "zeroth" not in estimates:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ...plain import plain_numbers
+from ..core.arrays import as_theta
 from ..core.checks import as_batch, check_count
 from ..core.errors import GradientError
 from ..core.interface import Objective
@@ -71,6 +72,7 @@ def nearby_kinks(
         grid: Intervals.
         most: Kinks returned.
     """
+    theta = as_theta(theta)
     batch, single = as_batch(theta)
     if not single or direction.shape != theta.shape:
         raise GradientError(

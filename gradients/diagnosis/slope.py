@@ -7,7 +7,7 @@ Both sides are independent units: estimates over seeds, and difference gradients
 - *differs*: the whole interval is above it.
 - *cannot tell*: neither, or the units are too few: fewer than three degrees of freedom, or fewer than ten units of the
   reference that differ from its most common one. How many rollouts would settle it is part of the answer.
-- *nothing seen*: every unit of the reference is exactly 0. An event rarer than about 3 in all rollouts may be missed, so
+- *nothing seen*: every unit of the reference is exactly 0. An event rarer than about 3 in all rollouts may be missed:
   this is no agreement, whatever the backend says.
 - *not finite*, *failed*: an entry of a gradient is not finite; the backend gave no gradient.
 

@@ -1,10 +1,10 @@
 """Step lengths for which a gradient predicts the decrease of the cost: how far a linear model can be trusted.
 
 Along steepest descent in units of the noise, a step of L noise scales should lower the cost by L |g|. It is *right*
-where the actual decrease is within 25 % of that, in the median over the backend's estimates. The cost as it is needs one
-rollout a step; the averaged cost is averaged over antithetic draws, the same for all lengths, and "right" and "wrong"
-then have to hold with two standard errors to spare. Where rounding of the cost is larger than the decrease, a length is
-neither.
+where the actual decrease is within 25 % of that, in the median over the backend's estimates. The cost as it is needs
+one rollout a step; the averaged cost is averaged over antithetic draws, the same for all lengths, and "right" and
+"wrong" then have to hold with two standard errors to spare. Where rounding of the cost is larger than the decrease, a
+length is neither.
 """
 
 from __future__ import annotations

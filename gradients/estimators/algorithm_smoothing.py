@@ -84,7 +84,7 @@ class AlgorithmSmoothing:
                 value, gradient = corrected(value, values), better
         signs = 2 if self.smoothing.antithetic else 1
         return assemble(
-            theta,
+            batch,
             single,
             value=value,
             gradient=gradient,

@@ -33,7 +33,7 @@ class Autodiff:
         batch, single = as_batch(theta)
         values, gradients = evaluate_with_gradient(objective, batch)
         return assemble(
-            theta,
+            batch,
             single,
             value=values,
             gradient=gradients,

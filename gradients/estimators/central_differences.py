@@ -103,7 +103,7 @@ class CentralDifferences:
         gradient = shift + sums / units
         variance = (squares - sums.square() / units).clamp_min(0.0) / (units * max(units - 1, 1))
         return assemble(
-            theta,
+            batch,
             single,
             value=total / units,
             gradient=gradient,

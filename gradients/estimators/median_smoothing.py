@@ -104,7 +104,7 @@ class MedianSmoothing:
         values, gradients = self._without_each_group(cost, score, centre)
         variance = jackknife_variance(gradients)
         return assemble(
-            theta,
+            batch,
             single,
             value=value,
             gradient=gradient,

@@ -84,7 +84,7 @@ class Mixed:
             for e in firsts + zeroths
         ]
         return assemble(
-            theta,
+            batch,
             single,
             value=torch.stack([e.value.double() for e in firsts + zeroths]).mean(0),
             gradient=mixture.gradient,

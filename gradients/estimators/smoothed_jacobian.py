@@ -78,7 +78,7 @@ def smoothed_jacobian(
         gradient, variance = part
         whole = (thetas, len(value) // thetas)
         return assemble(
-            theta,
+            batch,
             single,
             value=value.view(whole),
             gradient=gradient.view(*whole, *shape),

@@ -160,7 +160,7 @@ class Surrogate:
         spread_over_members = gradients.std(1)
         inside = bool(((noise[tested:].amin(0) < 0) & (noise[tested:].amax(0) > 0)).all())
         return assemble(
-            theta,
+            batch,
             single,
             value=torch.where(constant, costs[:, 0], value),
             gradient=gradients.mean(1),

@@ -118,7 +118,7 @@ class ControlVariate:
         trace = variance.sum(1)
         gradient = rest.gradient + control.gradient
         return assemble(
-            theta,
+            batch,
             single,
             value=rest.value + control.value,
             gradient=gradient,

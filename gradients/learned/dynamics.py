@@ -183,7 +183,7 @@ class DynamicsSurrogate:
         spread, gradient = gradients.std(0), gradients.mean(0)
         one_step, multi_step = self.errors.relative
         return assemble(
-            theta,
+            batch,
             single,
             value=values.mean(0),
             gradient=gradient,

@@ -174,7 +174,7 @@ class FittedSurrogate:
         spread = gradients.std(0).to(batch.device)
         gradient = gradients.mean(0).to(batch.device)
         return assemble(
-            theta,
+            batch,
             single,
             value=values.mean(0).to(batch.device),
             gradient=gradient,

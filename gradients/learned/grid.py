@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ...plain import plain_numbers
+from ..core.arrays import as_theta
 from ..core.checks import as_batch, check_count
 from ..core.errors import GradientError
 from ..core.interface import Objective
@@ -88,6 +89,7 @@ def cost_on_grid(
     Raises:
         GradientError: A bad range; a file that holds another grid or is damaged.
     """
+    theta = as_theta(theta)
     batch, single = as_batch(theta)
     check_count("points", points, 2)
     check_count("chunk", chunk, 1)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from ..core.arrays import as_theta
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from .processes import Processes
@@ -80,6 +81,7 @@ class Distributed:
         problem: Exception | None = None
         call = ""
         try:
+            theta = as_theta(theta)
             run = self.backend.start_run(objective, theta, seed=seed)
             _check_run(self.backend, run)
             call = _fingerprint(self.backend, theta, seed)

@@ -32,8 +32,7 @@ def joint_degrees_of_freedom(a: UnitSummary, b: UnitSummary) -> float:
 
 
 def length_of_difference(a: UnitSummary, b: UnitSummary, level: float = LEVEL) -> tuple[float, float]:
-    """Lower and upper bound of |E a - E b|, each at the one-sided ``level``; (0, inf) for fewer than two degrees of
-    freedom."""
+    """Lower and upper bound of |E a - E b|, each at the one-sided ``level``; (0, inf) below two degrees of freedom."""
     difference = a.mean - b.mean
     squared, trace = float(difference.square().sum()), a.trace + b.trace
     if trace == 0.0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,7 +27,9 @@ def square(theta):
 @pytest.mark.parametrize(
     ("theta", "words"),
     [
-        ([1.0, 2.0], "list.*as_tensor"),
+        ([1.0, [2.0]], "list that is no array of real numbers"),
+        ("1.0, 2.0", "str that is no array of real numbers"),
+        (np.array([1.0, 2j]), "ndarray that is no array of real numbers"),
         (torch.ones(2, dtype=torch.int64), r"int64.*double\(\)"),
         (torch.ones(2, dtype=torch.complex64), "complex64"),
         (torch.ones(2, 2, 2), r"\[2, 2, 2\].*\[batch, parameters\]"),

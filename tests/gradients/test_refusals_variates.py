@@ -51,7 +51,7 @@ def zeros(count):
         (torch.zeros(2, 2, 2), r"shape \[2, 2, 2\]"),
         (torch.tensor([0.0, math.nan]), r"theta\[1\] = nan"),
         (torch.zeros(2, dtype=torch.int64), "int64"),
-        ([0.0, 0.0], "list"),
+        (["a", "b"], "list that is no array of real numbers"),
     ],
 )
 def test_logits(backend, theta, words):

@@ -69,7 +69,7 @@ class _Field:
                 groups.setdefault((arm.backend, arm.samples), []).append(self.descents[arm, start])
             for group in groups.values():
                 advance(self.objective, self.theta, group, budget)
-            self._evaluate([arm for arm in arms], start)
+            self._evaluate(list(arms), start)
 
     def _evaluate(self, arms: list[Arm], start: int) -> None:
         rows, places = [], []

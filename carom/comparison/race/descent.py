@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from ...gradients.core.checked import checked_estimate
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 from ...gradients.core.objective import evaluate_in_calls
@@ -136,20 +138,14 @@ def _gradients(
     backend, seed = descents[0].backend, derive_seed(descents[0].seed, "race", step)
     points = torch.stack([descent.path[-1] for descent in descents]).to(theta)
     if len(descents) > 1:
-        try:
-            gradients = backend.estimate(objective, points, seed=seed).gradient.double().cpu()
-            if gradients.shape == points.shape:
-                return list(gradients)
-        except Exception:  # noqa: BLE001, S110 - one of them may be at fault, or the backend takes a single theta
-            pass
+        with suppress(GradientError):  # one of them may be at fault, or the backend takes a single theta
+            return list(checked_estimate(backend, objective, points, seed=seed).gradient.double().cpu())
     found: list[torch.Tensor | str] = []
     for point in points:
         try:
-            found.append(backend.estimate(objective, point, seed=seed).gradient.double().cpu())
+            found.append(checked_estimate(backend, objective, point, seed=seed).gradient.double().cpu())
         except GradientError as error:
             found.append(str(error))
-        except Exception as error:  # noqa: BLE001 - a backend that fails loses the race and does not end it
-            found.append(f"{type(error).__name__}: {error}")
     return found
 
 

@@ -179,7 +179,13 @@ def _gradient_field(work: _Work) -> GradientField:
 
 
 def _single_samples(work: _Work) -> SingleSamples:
-    exact = {name: backend for name, backend in work.backends.items() if not has_option(backend, "samples")}
+    # a backend that is not ours may sample without an option that says so
+    single = {row.name for row in work.comparison.rows if row.evaluations <= 1}
+    exact = {
+        name: backend
+        for name, backend in work.backends.items()
+        if name in single and not has_option(backend, "samples")
+    }
     return single_samples(
         work.objective,
         work.theta,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,12 +48,13 @@ def downhill_steps(
     Args:
         objective: Objective with ``record(theta)``.
         theta: [parameters].
-        gradients: Gradients by name.
+        gradients: Gradients by name; those that are not finite are left out.
         scale: Standard deviation of the noise [parameters].
         seed: Seed of the random directions.
         chances: Number of random directions.
     """
     unit = scale.double().cpu().expand(len(theta))
+    gradients = {name: gradient for name, gradient in gradients.items() if all(map(math.isfinite, gradient))}
     noise = torch.special.ndtri(draw_uniforms(seed, "nudges", first=0, rows=chances, columns=len(theta)))
     slopes = [torch.tensor(gradient, dtype=torch.float64, device="cpu") * unit for gradient in gradients.values()]
     steps = [-slope / float(slope.norm()) if float(slope.norm()) > 0.0 else 0.0 * slope for slope in slopes]

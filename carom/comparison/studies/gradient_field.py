@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ...gradients.core.checked import checked_estimate
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 from .backend_options import with_option
@@ -76,7 +77,8 @@ def gradient_field(
     gradients, evaluations, notes = {}, {}, []
     for name, backend in backends.items():
         try:
-            estimate = (with_option(backend, "samples", samples) or backend).estimate(objective, batch, seed=seed)
+            chosen = with_option(backend, "samples", samples) or backend
+            estimate = checked_estimate(chosen, objective, batch, seed=seed)
         except GradientError as error:
             notes.append(f"{name}: {error}")
             continue

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...gradients.core.checked import checked_estimate
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Estimate, Objective
 from ...gradients.noise.counter_random import derive_seed
@@ -120,7 +121,7 @@ def measure(
     """
     estimates: list[Estimate] = []
     for k in range(repeats):
-        estimates.append(backend.estimate(objective, theta, seed=derive_seed(seed, "repeat", k)))
+        estimates.append(checked_estimate(backend, objective, theta, seed=derive_seed(seed, "repeat", k)))
         first = estimates[0]
         if k == 1 and first.standard_error is None and torch.equal(first.gradient, estimates[1].gradient):
             estimates = estimates[:1]

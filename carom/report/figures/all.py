@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ...comparison.figure_kinds import MAIN, kinds, omitted
 from ...gradients.core.errors import GradientError
-from ...render.style import RC
+from ...render.style import RC, looks
 from .bodies import draw_bodies
 from .cost_slice import draw_slice
 from .gradient_field import draw_gradient_field, gradient_field_size
@@ -55,7 +55,8 @@ def _draw_scene(figure: FigureBase, result: ComparisonResult) -> None:
     rows = [result.comparison.reference, *result.comparison.rows]
     gradients = {row.name: row.gradient for row in rows if row.gradient is not None}
     assert result.recording is not None
-    draw_scene(figure, result.objective, result.recording, result.theta, gradients)
+    styles = looks(row.name for row in result.comparison.rows)
+    draw_scene(figure, result.objective, result.recording, result.theta, gradients, styles)
 
 
 def _sweep(name: str) -> Kind:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...render.style import REFERENCE, looks
+from ...render.style import REFERENCE, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,9 @@ _CAP = 1.6
 """No arrow is longer than this many times the reference's longest."""
 
 
-def draw_arrows(axes: Axes, points: np.ndarray, moves: Mapping[str, np.ndarray], longest: float) -> None:
+def draw_arrows(
+    axes: Axes, points: np.ndarray, moves: Mapping[str, np.ndarray], longest: float, styles: Mapping[str, Look]
+) -> None:
     """One arrow per point and backend, on one scale; a mark where a backend is exactly zero everywhere.
 
     Args:
@@ -26,11 +28,13 @@ def draw_arrows(axes: Axes, points: np.ndarray, moves: Mapping[str, np.ndarray],
         points: Starts of the arrows, [n, 2].
         moves: Direction and relative size of the arrows [n, 2] by backend; "reference" sets the scale if it is there.
         longest: Length of the reference's longest arrow, in the units of ``points``.
+        styles: Looks by backend.
     """
     lengths = {name: float(np.linalg.norm(move, axis=1).max()) for name, move in moves.items()}
     unit = lengths.get("reference") or max(lengths.values(), default=0.0) or 1.0
-    styles = looks(name for name in moves if name != "reference")
     for rank, (name, move) in enumerate(moves.items()):
+        if not np.isfinite(move).all():
+            continue  # its verdict says so
         broad = name == "reference"
         if lengths[name] == 0.0:
             axes.plot(

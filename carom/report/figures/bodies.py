@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.patches import Circle
 
 from ...capabilities import scene_of
+from ...render.style import looks
 from ...render.topdown import TopDown
 from .arrows import draw_arrows
 from .scene import legend_entry
@@ -35,7 +36,7 @@ def draw_bodies(figure: FigureBase, result: ComparisonResult) -> None:
     points = 100.0 * result.recording.body_q[-1, 0, :, :2].astype(float)
     view = max(float(np.ptp(axes.get_xlim())), float(np.ptp(axes.get_ylim())))
     longest = _LONGEST * view
-    draw_arrows(axes, points, found.moves, longest)
+    draw_arrows(axes, points, found.moves, longest, looks(row.name for row in result.comparison.rows))
     usual = max(float(np.linalg.norm(move, axis=1).max()) for move in found.moves.values()) or 1.0
     reference = found.moves.get("reference")
     unit = float(np.linalg.norm(reference, axis=1).max()) if reference is not None else usual

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
+from ...render.style import looks
 from .arrows import draw_arrows
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def draw_landscape(figure: FigureBase, result: ComparisonResult) -> None:
     moves = {
         row.name: -np.array([[row.gradient[i] for i in plane.axes]]) for row in rows if row.gradient is not None
     }  # fmt: skip
+    styles = looks(row.name for row in result.comparison.rows)
     left, right = figure.subplots(1, 2, sharey=True)
     low = float(min(plane.hard.min(), plane.smooth.min()))
     high = float(max(plane.hard.max(), plane.smooth.max()))
@@ -54,7 +56,7 @@ def draw_landscape(figure: FigureBase, result: ComparisonResult) -> None:
         axes.set_xlim(x * factor - reach[0], x * factor + reach[0])
         axes.set_ylim(y * factor - reach[1], y * factor + reach[1])
         view = min(reach)
-        draw_arrows(axes, np.array([[x * factor, y * factor]]), moves, _LONGEST * float(view))
+        draw_arrows(axes, np.array([[x * factor, y * factor]]), moves, _LONGEST * float(view), styles)
         axes.plot([x * factor], [y * factor], "o", color="black", ms=4, mec="white", mew=0.8, zorder=20)
         axes.set_aspect("equal" if plane.scale[0] == plane.scale[1] else "auto")
         axes.grid(False)

@@ -29,7 +29,7 @@ def draw_parameters(axes: Axes, result: ComparisonResult, *, legend_columns: int
     axes.axhline(0.0, color="#999999", lw=0.8)
     axes.bar(at, 2 * error, 0.84, target - error, color="#C8C8C8", alpha=0.7, lw=0, label="reference (±2 s.e.)")
     axes.hlines(target, at - 0.42, at + 0.42, color=REFERENCE.color, lw=1.4)
-    styles = looks(row.name for row in rows)
+    styles = looks(row.name for row in result.comparison.rows)
     limit = _limit(target, error, [np.array(row.gradient) for row in rows])
     for index, row in enumerate(rows):
         shift = 0.6 * ((index + 0.5) / len(rows) - 0.5)

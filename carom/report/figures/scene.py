@@ -12,6 +12,7 @@ from matplotlib.patches import Patch, Polygon
 
 from ...capabilities import goal_outline, scene_of
 from ...comparison.way_points import descent
+from ...render.style import Look
 from ...render.topdown import DRIVEN, GOAL, TopDown
 from ...sim import Recording
 from .arrows import coincident, draw_arrows
@@ -45,7 +46,12 @@ def aspect(recording: Recording) -> float:
 
 
 def draw_scene(
-    figure: FigureBase, task: Any, recording: Recording, theta: torch.Tensor, gradients: Mapping[str, Sequence[float]]
+    figure: FigureBase,
+    task: Any,
+    recording: Recording,
+    theta: torch.Tensor,
+    gradients: Mapping[str, Sequence[float]],
+    styles: Mapping[str, Look],
 ) -> None:
     """Draw the rollout of ``theta`` [parameters], and the descent directions of ``gradients`` at its way-points."""
     if is_crowded(recording):
@@ -55,7 +61,7 @@ def draw_scene(
         after.show(recording.steps)
         left.set_title("Before, and which way each gradient moves the way-points")
         right.set_title("After")
-        handles = _way_points(left, task, theta, gradients) + _goal(task)
+        handles = _way_points(left, task, theta, gradients, styles) + _goal(task)
     else:
         left = figure.subplots()
         scene = TopDown(left, recording, **scene_of(task))
@@ -65,7 +71,7 @@ def draw_scene(
             *_start(left, scene, recording),
             *_paths(left, recording),
             *_goal(task),
-            *_way_points(left, task, theta, gradients),
+            *_way_points(left, task, theta, gradients, styles),
         ]
     figure.legend(
         handles=handles, loc="outside lower center", ncols=6 if is_crowded(recording) else 3, title_fontsize=8.0,
@@ -95,7 +101,7 @@ def _goal(task: Any) -> list[Artist]:
 
 
 def _way_points(
-    axes: Axes, task: Any, theta: torch.Tensor, gradients: Mapping[str, Sequence[float]]
+    axes: Axes, task: Any, theta: torch.Tensor, gradients: Mapping[str, Sequence[float]], styles: Mapping[str, Look]
 ) -> list[Artist]:  # fmt: skip
     """The way-points and the arrows at them; returns what the legend shows."""
     points = 100.0 * task.way_points(theta[None])[0].double().cpu().numpy()
@@ -112,7 +118,7 @@ def _way_points(
         move = descent(task, theta, gradient)
         moves[name] = np.array([move[group].mean(axis=0) for group in groups])
     view = max(float(np.ptp(axes.get_xlim())), float(np.ptp(axes.get_ylim())))
-    draw_arrows(axes, origins, moves, _LONGEST * view)
+    draw_arrows(axes, origins, moves, _LONGEST * view, styles)
     _hold(axes)
     return [legend_entry(handle, label) for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)]
 

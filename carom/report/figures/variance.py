@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import matplotlib
 from matplotlib.figure import Figure
 
-from ...render.style import RC
+from ...comparison.variance import NOISE
+from ...render.style import RC, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,8 +37,10 @@ def draw_variance(study: VarianceResult) -> Figure:
             axes.set_visible(False)
         for row in grid:
             row[0].set_ylabel("L2 error of the Jacobian")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        shown = {
+            label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=4)
         figure.suptitle(
             f"{study.problem}, size {study.settings['size']}, about {study.settings['samples']} samples",
             fontsize=10.0,
@@ -51,6 +54,12 @@ def _panel(axes: Axes, study: VarianceResult, distribution: str) -> None:
     for place, (baseline, color) in enumerate(_COLORS.items()):
         _marks(axes, mine, samplings, baseline, False, 0.2 * place - 0.3, (_NAMES[baseline], "o", color))
     _marks(axes, mine, samplings, "leave_one_out", True, 0.3, ("antithetic pairs (baselines cancel)", "D", "#009E73"))
+    if distribution == NOISE:
+        styles = looks(row.name for row in study.backends)
+        for row in study.backends:
+            if row.error:
+                look = styles[row.name]
+                axes.axhline(row.error, color=look.color, dashes=look.dashes or (None, None), lw=1.4, label=row.name)
     axes.set_yscale("log")
     axes.set_xticks(range(len(samplings)), [name.replace("_", " ") for name in samplings], rotation=40, ha="right")
     axes.grid(False, axis="x")

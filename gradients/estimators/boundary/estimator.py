@@ -184,7 +184,7 @@ class Boundary:
         units = jumps + continuous
         gradient, variance = units.mean(1), self._variance(units)
         return assemble(
-            theta,
+            batch,
             single,
             value=values.mean(1),
             gradient=gradient,

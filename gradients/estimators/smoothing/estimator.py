@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from ....plain import plain_numbers
+from ...core.arrays import as_theta
 from ...core.checks import as_batch, check_count, suggest
 from ...core.errors import GradientError
 from ...core.interface import Estimate, Objective
@@ -161,6 +162,7 @@ class Smoothing:
         self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, with_scale: bool = False
     ) -> SmoothingRun:
         """The work of an estimate, not yet done: ``measure`` any ranges of its units, ``merge``, and ``finish``."""
+        theta = as_theta(theta)
         batch, _ = as_batch(theta)
         columns = chosen_columns(self.parameters, objective, batch)
         some = len(columns) < batch.shape[1]
