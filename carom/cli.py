@@ -16,6 +16,7 @@ from .commands.diagnose import Diagnose
 from .commands.optimize import Optimize
 from .commands.render import Render
 from .commands.run import Run
+from .commands.selftest import Selftest
 from .commands.tasks import Tasks
 from .commands.train import Train
 from .commands.variance import Variance
@@ -33,6 +34,7 @@ Command = (
     | Annotated[Optimize, tyro.conf.subcommand("optimize")]
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Selftest, tyro.conf.subcommand("selftest")]
     | Annotated[Tasks, tyro.conf.subcommand("tasks")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Variance, tyro.conf.subcommand("variance")]

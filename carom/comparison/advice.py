@@ -12,7 +12,7 @@ No answer depends on a clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,7 @@ def advise(
     *,
     scale: float | None = None,
     unit: str = "",
+    notes: Sequence[str] = (),
 ) -> Advice:
     """The three answers.
 
@@ -89,6 +90,7 @@ def advise(
         trust: Bands of trusted step lengths by backend.
         scale: Standard deviation of the noise, where it is the same for all parameters.
         unit: Unit of theta.
+        notes: Sentences that come first among the reasons.
     """
     descend, estimate = _descend(race, slopes), _estimate(slopes)
     trusted = _trust(trust, scale, unit)
@@ -111,7 +113,7 @@ def advise(
     ]
     if race is not None:
         reasons += [f"{name} was not raced: {reason}." for name, reason in race.failed.items() if name in slopes]
-    return Advice(descend, estimate, trusted, headline, tuple(reasons))
+    return Advice(descend, estimate, trusted, headline, (*notes, *reasons))
 
 
 def _descend(race: Race | None, slopes: Mapping[str, SlopeVerdict]) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -40,6 +41,7 @@ SOFTENED = "softened"
 
 _SCALE = 0.02
 _LEAST_ROLLOUTS = 100
+_REPEATS = 1e-5  # relative difference of two calls below which they are the same
 _SETTLE = 10  # times the rollouts of the reference that ``settle=True`` allows
 
 
@@ -74,7 +76,7 @@ def compute(
     if not backends:
         raise GradientError("no backend to compare: name at least one, e.g. autodiff")
     say("compiling kernels (about a minute the first time)")
-    _warm_up(objective, theta)
+    notes = _warm_up(objective, theta)
     for backend in backends.values():
         if warm_up := optional(backend, "warm_up"):
             with suppress(Exception):  # a backend that fails here gets a row with the error
@@ -175,6 +177,7 @@ def compute(
             **(settings or {}),
         },
         timings=timings,
+        notes=notes,
     )
 
 
@@ -236,8 +239,17 @@ def _steepest(slope: torch.Tensor) -> tuple[int, int]:
     return first, second
 
 
-def _warm_up(objective: Objective, theta: torch.Tensor) -> None:
-    """Run everything once, so that no backend's time holds the compiler's."""
-    evaluate(objective, theta[None])
+def _warm_up(objective: Objective, theta: torch.Tensor) -> tuple[str, ...]:
+    """Run everything once, so that no backend's time holds the compiler's; sentences on what that shows."""
+    first, again = (evaluate(objective, theta[None]) for _ in range(2))
+    notes: tuple[str, ...] = ()
+    if not torch.allclose(first, again, rtol=_REPEATS, atol=0.0):
+        notes = (
+            f"The objective gave {float(first[0]):.6g} and {float(again[0]):.6g} in two calls with the same theta: it "
+            "is no function of theta, differences of it are noise, and the same seed gives other numbers. Draw its "
+            "randomness from a generator of a fixed seed that it makes anew in every call.",
+        )
+        warnings.warn(notes[0], stacklevel=4)
     with suppress(GradientError):  # a missing exact gradient is reported in its row
         evaluate_with_gradient(objective, theta[None])
+    return notes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,10 +29,16 @@ from .trust import Trust
 if TYPE_CHECKING:
     from ..sim import Recording
 
-__all__ = ["FORMAT", "ComparisonResult"]
+__all__ = ["FORMAT", "ComparisonResult", "schema"]
 
 FORMAT = 2
 """Version of ``results.json``; ``results.schema.json`` beside this file describes it."""
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of ``results.json``, draft 2020-12."""
+    found: dict[str, Any] = json.loads((files(__package__) / "results.schema.json").read_text(encoding="utf-8"))
+    return found
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class ComparisonResult:
     """Recorded rollouts at theta and at the end of the descents; none where the objective has no ``record``."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds of each stage."""
+    notes: tuple[str, ...] = ()
+    """Sentences on the objective that change what the numbers mean."""
 
     @property
     def title(self) -> str:
@@ -106,7 +116,7 @@ class ComparisonResult:
         scale = self.settings["scale"]
         sizes = set(scale) if isinstance(scale, (list, tuple)) else {scale}
         same = float(next(iter(sizes))) if len(sizes) == 1 else None
-        return advise(self.verdicts, self.race, self.trust, scale=same, unit=self.unit)
+        return advise(self.verdicts, self.race, self.trust, scale=same, unit=self.unit, notes=self.notes)
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, as ``results.json`` has them; whatever depends on the clock is under ``timings``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +22,9 @@ __all__ = ["SlopePlan", "Slopes", "measure_slopes"]
 
 _REFERENCE_ERROR = 0.04
 """Error of the reference to aim for, relative to the slope."""
+_LOOKS = 3
+_MARGIN = 1.3  # times the rollouts that should settle it
+_LEAST_GROWTH = 0.25
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,15 @@ class _Seeds:
         return found[:1] if self.exact else found
 
     @property
+    def standard_errors(self) -> torch.Tensor | None:
+        """[seeds, parameters]; None where the backend has no error bar, but a spread of its own."""
+        errors = [estimate.standard_error for estimate in self.estimates]
+        spread = any("gradient_spread" in estimate.diagnostics for estimate in self.estimates)
+        if spread or any(error is None for error in errors):
+            return None
+        return torch.stack([error.double().cpu() for error in errors if error is not None])
+
+    @property
     def exact(self) -> bool:
         """Whether the first two seeds give the same gradient, which is then exact and not looked at again."""
         if len(self.estimates) < 2:
@@ -161,7 +173,9 @@ class _Seeds:
         """Verdict on what there is."""
         if not self.estimates or self.error is not None:
             return failed_slope(str(self.error or "no estimate was made"))
-        return slope_verdict(self.gradients, truth, rollouts=self.estimates[0].evaluations, level=level)
+        return slope_verdict(
+            self.gradients, truth, rollouts=self.estimates[0].evaluations, errors=self.standard_errors, level=level
+        )
 
 
 def _settle(
@@ -174,24 +188,24 @@ def _settle(
     allowed: int,
     seed: int,
 ) -> tuple[SlopeReference, dict[str, SlopeVerdict], int]:
-    """Look once more at what is not settled, with as many rollouts as should settle it; both looks share the level.
+    """Look again at what is not settled, each time with as many rollouts as should settle it, within the allowance.
 
-    Reference and backends grow by the same factor, the least that settles all, as far as the allowance goes.
+    Reference and backends grow by the same factor. The looks share the level, so that their number makes no statement
+    more often false.
     """
-    open_ = {name for name, found in verdicts.items() if found.label == "cannot tell"}
-    if not open_:
-        return truth, verdicts, 0
-    base = truth.rollouts + sum(samples[name].rollouts for name in open_ if not samples[name].exact)
-    needs = [(found.more or allowed) / base for name, found in verdicts.items() if name in open_]
-    factor = 1.0 + min(allowed / base, max(needs))
     before = truth.rollouts + sum(found.rollouts for found in samples.values())
-    truth = slope_reference(objective, theta, scale, rollouts=int(factor * truth.rollouts), seed=seed)
-    for name in open_:
-        samples[name].extend(math.ceil(factor * len(samples[name].estimates)))
-    level = 1.0 - (1.0 - LEVEL) / 2.0
-    again = {name: samples[name].verdict(truth, level) for name in open_}
-    again = {
-        name: replace(found, more=None) if found.label != "cannot tell" else found for name, found in again.items()
-    }
+    level = 1.0 - (1.0 - LEVEL) / (_LOOKS + 1.0)
+    for _ in range(_LOOKS):
+        open_ = {name for name, found in verdicts.items() if found.label == "cannot tell"}
+        left = allowed - (truth.rollouts + sum(found.rollouts for found in samples.values()) - before)
+        base = truth.rollouts + sum(samples[name].rollouts for name in open_ if not samples[name].exact)
+        if not open_ or left < _LEAST_GROWTH * base:
+            break
+        needs = [found.more or left for name, found in verdicts.items() if name in open_]
+        factor = 1.0 + min(left, max(_LEAST_GROWTH * base, _MARGIN * max(needs))) / base
+        truth = slope_reference(objective, theta, scale, rollouts=int(factor * truth.rollouts), seed=seed)
+        for name in open_:
+            samples[name].extend(math.ceil(factor * len(samples[name].estimates)))
+        verdicts = {**verdicts, **{name: samples[name].verdict(truth, level) for name in open_}}
     after = truth.rollouts + sum(found.rollouts for found in samples.values())
-    return truth, {**verdicts, **again}, after - before
+    return truth, verdicts, after - before

@@ -27,7 +27,7 @@ from ..statistics.bias_interval import LEVEL, joint_degrees_of_freedom, length_i
 from ..statistics.units import UnitSummary, summarize
 from .slope_reference import SlopeReference
 
-__all__ = ["MARGIN", "SLOPE_LABELS", "SlopeVerdict", "failed_slope", "slope_verdict"]
+__all__ = ["MARGIN", "SLOPE_LABELS", "SlopeVerdict", "count_text", "failed_slope", "slope_verdict"]
 
 MARGIN = 0.25
 """Relative bias that decides."""
@@ -37,6 +37,7 @@ SLOPE_LABELS = ("agrees", "differs", "cannot tell", "nothing seen", "not finite"
 
 _LEAST_FREEDOM, _LEAST_DISTINCT = 3.0, 10
 _FLOOR = 0.005  # bias of the differences themselves, of the slope
+_WIDER = 4.0  # spread over seeds, over the backend's own variance, at which the latter is not believed
 _PRECISION = 4.2  # standard errors of the difference within the margin at which an unbiased backend is told to agree
 _TARGET = 0.1
 _MOST = 1e7  # rollouts beyond which no number is named
@@ -92,7 +93,12 @@ def failed_slope(error: str) -> SlopeVerdict:
 
 
 def slope_verdict(
-    gradients: torch.Tensor, reference: SlopeReference, *, rollouts: int, level: float = LEVEL
+    gradients: torch.Tensor,
+    reference: SlopeReference,
+    *,
+    rollouts: int,
+    errors: torch.Tensor | None = None,
+    level: float = LEVEL,
 ) -> SlopeVerdict:
     """The verdict on estimates over seeds.
 
@@ -100,6 +106,8 @@ def slope_verdict(
         gradients: Estimates [seeds, parameters]; a single one counts as exact.
         reference: Units of the reference.
         rollouts: Rollouts of one estimate.
+        errors: Standard errors of the estimates, [seeds, parameters], where the backend gives them. Their mean square
+            is the variance of one estimate unless the spread over seeds is more than twice as wide: it is known better.
         level: One-sided level of each bound.
     """
     if not bool(torch.isfinite(gradients).all()):
@@ -114,7 +122,7 @@ def slope_verdict(
         return SlopeVerdict("nothing seen", _nothing_seen(reference, zero), **known)
     length = length_interval(truth, level)
     low, high = _relative(length_of_difference(found, truth, level), length, reference)
-    variance = found.trace * found.count / max(norm, 1e-300) ** 2
+    variance = _variance(found, reference, errors) / max(norm, 1e-300) ** 2
     known.update(low=low, high=high if math.isfinite(high) else None, variance=variance)
     few = _too_few(found, truth)
     if few is None and high < MARGIN:
@@ -123,6 +131,16 @@ def slope_verdict(
         return SlopeVerdict("differs", _difference(low, high, zero, found.exact), **known)
     more = _to_settle(found, truth, reference, rollouts, few is not None)
     return SlopeVerdict("cannot tell", _undecided(low, high, few, zero, length[0] > 0.0, more), more=more, **known)
+
+
+def _variance(found: UnitSummary, reference: SlopeReference, errors: torch.Tensor | None) -> float:
+    """Variance of one estimate, summed over directions."""
+    spread = found.trace * found.count
+    if errors is None or found.exact or not bool(torch.isfinite(errors).all()):
+        return spread
+    squares = (errors.double().cpu() * reference.scale).square()
+    own = float((squares @ reference.directions.square().T).sum(1).mean())
+    return own if spread <= _WIDER * own else spread
 
 
 def _relative(bias: tuple[float, float], length: tuple[float, float], reference: SlopeReference) -> tuple[float, float]:
@@ -140,6 +158,8 @@ def _too_few(found: UnitSummary, truth: UnitSummary) -> str | None:
     """Reason why no statement is made; None where there are units enough."""
     if not truth.exact and truth.distinct < _LEAST_DISTINCT:
         return f"only {truth.distinct} of the reference's {truth.count} differences saw the cost change otherwise"
+    if not found.exact and found.distinct < min(_LEAST_DISTINCT, found.count // 2):
+        return f"only {found.distinct} of its {found.count} estimates saw the cost change otherwise"
     if min(found.degrees_of_freedom, truth.degrees_of_freedom, joint_degrees_of_freedom(found, truth)) < _LEAST_FREEDOM:
         return "a few rare values decide, so that no error bar can be trusted"
     return None
@@ -151,8 +171,10 @@ def _agreement(found: UnitSummary, truth: UnitSummary, known: dict[str, Any], lo
     bias = max(0.0, unbiased) / norm**2 if low > 0.0 else 0.0
     room = _TARGET**2 - bias
     work = None
-    if room > 0.0:
-        work = float(known["rollouts"]) if found.exact else max(1.0, known["rollouts"] * known["variance"] / room)
+    if found.exact and high < _TARGET:  # its bias does not average out, so it has to be known
+        work = float(known["rollouts"])
+    elif not found.exact and room > 0.0:
+        work = max(1.0, known["rollouts"] * known["variance"] / room)
     text = f"agrees: its bias is at most {_percent(high)} of the slope of the averaged cost"
     return SlopeVerdict("agrees", text, rollouts_to_tenth=work, well_known=high < _TARGET, **known)
 

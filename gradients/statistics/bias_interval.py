@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from .units import UnitSummary
 
@@ -44,8 +44,8 @@ def length_of_difference(a: UnitSummary, b: UnitSummary, level: float = LEVEL) -
     nu = max(1.0, min(trace**2 / square, float(len(difference))))
     along = sum(float((side.residuals @ difference).square().sum()) for side in (a, b))
     variance = max(trace / nu, along / squared if squared > 0.0 else 0.0)
-    quantile = float(stats.t.isf(1.0 - level, freedom))
-    alpha = float(stats.norm.sf(quantile))
+    quantile = float(special.stdtrit(freedom, level) if math.isfinite(freedom) else special.ndtri(level))
+    alpha = float(special.ndtr(-quantile))
     ratio = squared / variance
     root, scale = math.sqrt(ratio), math.sqrt(variance)
     if root > _FAR + 3.0 * quantile:  # far out it is a normal score about the root, less the bias of the square
@@ -55,8 +55,7 @@ def length_of_difference(a: UnitSummary, b: UnitSummary, level: float = LEVEL) -
 
     def bound(probability: float) -> float:
         def excess(noncentrality: float) -> float:
-            law = stats.ncx2.cdf(ratio, nu, noncentrality) if noncentrality > 0.0 else stats.chi2.cdf(ratio, nu)
-            return float(law) - probability
+            return float(special.chndtr(ratio, nu, noncentrality)) - probability
 
         return 0.0 if excess(0.0) < 0.0 else float(optimize.brentq(excess, 0.0, most, rtol=3e-4, xtol=1e-4))
 

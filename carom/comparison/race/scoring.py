@@ -21,7 +21,6 @@ TIE = 1.5
 """Factor of work within which two are equal."""
 
 _LEAST_WORK = 3.0
-_POINTS = 40
 _CHANGE = 1e-9
 
 
@@ -39,18 +38,16 @@ def log_work(
     low = min(best[-1] for _, best in curves.values())
     if not (math.isfinite(start) and start - low > _CHANGE * max(abs(start), abs(low), 1e-300)):
         return None
-    points = [least * (budget / least) ** (i / (_POINTS - 1)) for i in range(_POINTS)]
-    span = math.log(budget / least)
     found = {}
     for arm, (work, best) in curves.items():
-        excess = [(best[_last(work, point)] - low) / (start - low) for point in points]
-        found[arm] = math.log(least) + span * sum(excess) / _POINTS
+        ends = [min(max(end, least), budget) for end in (*work[1:], budget)]
+        begins = [least, *ends[:-1]]
+        area = sum(
+            (cost - low) / (start - low) * math.log(end / begin)
+            for cost, begin, end in zip(best, begins, ends, strict=True)
+        )
+        found[arm] = math.log(least) + area
     return found
-
-
-def _last(work: Sequence[float], point: float) -> int:
-    """Index of the last entry that is no greater than ``point``."""
-    return sum(entry <= point for entry in work) - 1
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,10 @@ def test_gap_push_gradients_are_the_closed_form_ones(gap_push: Run) -> None:
 
 
 def test_exact_gradient_before_contact_is_called_blind_and_smoothing_is_not(gap_push: Run) -> None:
-    assert row(gap_push.results, "autodiff")["verdict"]["label"] == "blind"
-    assert "travel" in row(gap_push.results, "autodiff")["verdict"]["text"]
-    assert row(gap_push.results, "smoothing")["verdict"]["label"] != "blind"
+    exact, smoothed = (row(gap_push.results, name)["verdict"] for name in ("autodiff", "smoothing"))
+    assert (exact["label"], exact["zero"]) == ("differs", True)
+    assert exact["text"].startswith("exactly 0")
+    assert (smoothed["label"], smoothed["zero"]) != ("differs", True)
 
 
 def test_quadratic_all_agree_with_its_closed_form() -> None:
@@ -60,7 +61,8 @@ def test_quadratic_all_agree_with_its_closed_form() -> None:
     assert np.abs(z).max() < ALARM
     np.testing.assert_allclose(rows["surrogate"].gradient, truth, atol=0.05 * np.linalg.norm(truth))
     assert result.verdicts["autodiff"].label == "agrees"
-    assert result.verdicts["surrogate"].label in ("agrees", "differs")
+    assert result.verdicts["surrogate"].label in ("agrees", "cannot tell")
+    assert result.advice.estimate.backend == "autodiff"
 
 
 def test_the_slice_is_the_cost_along_the_reference(gap_push: Run) -> None:
@@ -130,14 +132,17 @@ def test_a_plain_function_and_own_backends() -> None:
     assert [entry.name for entry in result.comparison.rows] == ["mine"]
     assert result.names == ("theta0", "theta1", "theta2")
     np.testing.assert_allclose(result.comparison.reference.gradient, [2.0, 4.0, 6.0], rtol=1e-4)
-    assert result.figure_kinds == ("compare", "slice", "parameters")
+    assert result.figure_kinds == ("compare", "slice", "parameters", "trust", "curves")
     with pytest.raises(GradientError, match="initial_parameters"):
         carom.compare(cost)
 
 
 def test_a_cost_that_never_changes_is_no_failure(tmp_path) -> None:
     result = carom.compare(lambda theta: 0.0 * theta.sum(-1), torch.zeros(2))
-    assert all(found.label == "agrees" for found in result.verdicts.values()), result.verdicts
+    assert all(found.label == "nothing seen" for found in result.verdicts.values()), result.verdicts
+    assert result.advice.descend.backend is None
+    assert result.advice.estimate.backend is None
+    assert "no slope of zero" in result.advice.headline
     result.save(tmp_path / "flat")
     assert load(tmp_path / "flat")["backends"][0]["cosine"] is None
 

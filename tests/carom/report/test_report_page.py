@@ -92,7 +92,7 @@ def test_what_is_missing_is_listed_with_its_reason(tmp_path: Path) -> None:
     result = carom.compare(carom.envs.make("gap_push"), backends=["autodiff"], rollouts=200)
     result.save(tmp_path / "out")
     results = load(tmp_path / "out")
-    assert {"scene", "landscape", "samples", "curves"} <= set(results["omitted"])
+    assert {"scene", "landscape", "samples"} <= set(results["omitted"])
     assert set(results["omitted"]).isdisjoint(results["figures"])
     named = [text for _, text in read(tmp_path / "out").all("dt")]
     assert all(kind in named for kind in results["omitted"])
@@ -122,7 +122,7 @@ def test_recordings_are_the_rollouts_that_the_entries_describe(reported: Run) ->
         if label != "start":
             best = min(cost for _, cost in entry["curve"])  # torch's atan2 rounds otherwise in a larger batch
             assert entry["cost"] == pytest.approx(best, rel=1e-5)
-            assert entry["curve"][0] == [0.0, pytest.approx(entries["start"]["cost"])]
+            assert entry["curve"][0] == [0.0, pytest.approx(entries["start"]["cost"], abs=1e-4)]
     assert [one.label for one in load_run(reported.folder).entries] == list(entries)  # what carom view opens
     exact = reported.results["backends"][0]
     assert exact["name"] == "autodiff"
@@ -163,7 +163,8 @@ def test_summary_says_what_results_say(reported: Run) -> None:
     assert lead == reported.results["advice"]["headline"]
     shown = [text for _, text in page.all("li")]
     assert shown == reported.results["advice"]["reasons"]
-    assert reported.results["advice"]["backend"] in [entry["name"] for entry in reported.results["backends"]]
+    names = [entry["name"] for entry in reported.results["backends"]]
+    assert reported.results["advice"]["descend"]["backend"] in names
 
 
 def test_nothing_is_loaded_from_elsewhere_and_the_size_is_bounded(reported: Run) -> None:
@@ -221,7 +222,7 @@ def test_an_objective_of_ones_own_without_an_exact_gradient() -> None:
     result = carom.compare(steps, theta, backends=["autodiff", "smoothing"], scale=0.1, rollouts=400)
     words = next(cell for cell in Page(result._repr_html_()).all("td") if "no exact gradient" in cell[1])[1]
     assert "'steps'" in words
-    assert result.advice.backend == "smoothing"
+    assert result.advice.descend.backend == "smoothing"
 
 
 def test_no_report_leaves_the_rest(tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_no_report_leaves_the_rest(tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert "report.html" not in names
     assert {"results.json", "compare.png", "slice.svg"} <= names
-    assert load(tmp_path / "out")["advice"]["backend"] == "autodiff"
+    assert load(tmp_path / "out")["advice"]["descend"]["backend"] == "autodiff"
 
 
 @pytest.mark.parametrize(
