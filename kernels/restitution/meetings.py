@@ -32,7 +32,7 @@ NO_PART = 1.0e-6
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """The struct ``Motion`` and the functions ``at``, ``event``, ``reach``, ``takes_part``, ``touches``. Forward only."""
+    """``Motion``, ``at``, ``event``, ``reach``, ``takes_part`` and ``touches`` for one precision. Forward only."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     geo, dyn, path, close = contacts.make(dtype), motion.make(dtype), paths.make(dtype), struck.make(dtype)
@@ -65,8 +65,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def at(world: int, c: int, a: int, b: int, t: dtype, f: FeatureTable, m: Motion, h: dtype):
-        """Gap of a contact [m], its rate [m/s], the rate of that [m/s^2] but for what turns, and the gap's rounding [m].
-        """
+        """Gap of a contact [m], its rate [m/s], that of its rate [m/s^2] but for what turns, and its rounding [m]."""
         xa, va = state(world, a, t, m, h)
         xb, vb = state(world, b, t, m, h)
         gap, n, point = geo.locate(world, c, xa, xb, f)
