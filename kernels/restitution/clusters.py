@@ -83,11 +83,13 @@ def make(dtype: Any) -> SimpleNamespace:
                         other = a
                     late = other >= 0 and time_of(m, world, other) > begun + dtype(SAME) * h
                     if c == first or not late or together != 0:
-                        gap, u, _pull = meet.at(world, c, a, b, time, f, m, h)
-                        closes = c == first or gap <= meet.touches(world, a, b, m)
+                        gap, u, _pull, rounding = meet.at(world, c, a, b, time, f, m, h)
+                        closes = c == first or gap <= meet.touches(rounding)
                         if together != 0 and gap <= reach:
                             if gap + wp.min(u, dtype(0.0)) * (h - time) * dtype(1.5) <= dtype(0.0):
                                 closes = True
+                        if closes and c != first:
+                            closes = meet.takes_part(world, c, a, b, time, f, m, h)
                         if closes:
                             if other >= 0:
                                 if label[world, other] >= 0:
@@ -132,7 +134,7 @@ def make(dtype: Any) -> SimpleNamespace:
                                 shape_restitution[world, f.shape_b[world, c]],
                             )
                             if e == dtype(0.0):
-                                gap, u, _pull = meet.at(world, c, a, b, time, f, m, h)
+                                gap, u, _pull, _rounding = meet.at(world, c, a, b, time, f, m, h)
                                 speed = dtype(WIDER) * (fastest + wp.abs(u))
                                 touched = gap <= speed * (h - time)
                         if touched:

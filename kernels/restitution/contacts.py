@@ -16,9 +16,9 @@ __all__ = ["make", "threads"]
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """``FeatureTable``, ``locate``, ``part_of`` and ``pose_of`` for one precision."""
+    """``FeatureTable``, ``locate``, ``part_of``, ``pose_of`` and ``rounding`` for one precision."""
     p = precision(dtype)
-    transform = p.transform
+    vec3, transform, epsilon = p.vec3, p.transform, p.epsilon
     geo, rows, hand = contact_geometry.make(dtype), contact_rows.make(dtype), edge_blend.make(dtype)
     FeatureTable = features.make(dtype)
 
@@ -47,7 +47,15 @@ def make(dtype: Any) -> SimpleNamespace:
             )
         return part
 
-    return SimpleNamespace(FeatureTable=FeatureTable, locate=locate, part_of=part_of, pose_of=geo.body_pose)
+    @wp.func
+    def rounding(point: vec3, arm_a: vec3, arm_b: vec3, u: vec3, h: dtype):
+        """Unit of rounding of a gap [m]: that of the contact's place, of its arms [m], and of times in a step [s]."""
+        size = wp.length(point) + wp.length(arm_a) + wp.length(arm_b) + h * wp.length(u)
+        return dtype(epsilon) * size
+
+    return SimpleNamespace(
+        FeatureTable=FeatureTable, locate=locate, part_of=part_of, pose_of=geo.body_pose, rounding=rounding
+    )  # fmt: skip
 
 
 def threads(table: features.Features) -> tuple[int, int]:

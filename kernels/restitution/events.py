@@ -99,8 +99,8 @@ def make(dtype: Any) -> SimpleNamespace:
                 tau = next_event
                 source = c0
                 reach = dtype(0.0)
-                deep, _u, _pull = meet.at(world, c0, a, b, tau, f, m, h)
-                if together != 0 or deep <= -meet.touches(world, a, b, m):  # at once
+                deep, _u, _pull, rounding = meet.at(world, c0, a, b, tau, f, m, h)
+                if together != 0 or deep <= -meet.touches(rounding):  # at once
                     tau = wp.max(time_of(m, world, a), time_of(m, world, b))
                     source = -2 - leader
                     if time_of(m, world, wp.min(a, b)) == tau and wp.min(a, b) >= 0:

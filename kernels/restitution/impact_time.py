@@ -12,6 +12,7 @@ from typing import Any
 
 import warp as wp
 
+from ..bodies import motion
 from ..collision.features import Features
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
@@ -21,8 +22,8 @@ from .round_arrays import Round, RoundAdjoints, Rounds
 
 __all__ = ["make", "time_adjoint"]
 
-TOGETHER = {wp.float64: 1.0e-13, wp.float32: 1.0e-6}
-"""Gap [m] up to which contacts close at one time but for rounding."""
+TOGETHER, TOGETHER_UNITS = 1.0e-13, 4.0
+"""Gap up to which contacts close at one time but for rounding: at least [m], and in units of the rounding of a gap."""
 
 
 @functools.cache
@@ -31,7 +32,7 @@ def make(dtype: Any) -> SimpleNamespace:
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     geo, path = contacts.make(dtype), paths.make(dtype)
-    FeatureTable, together = geo.FeatureTable, TOGETHER[dtype]
+    dyn, FeatureTable = motion.make(dtype), geo.FeatureTable
 
     @wp.func
     def pose_at(
@@ -105,7 +106,7 @@ def make(dtype: Any) -> SimpleNamespace:
     def weigh_kernel(
         f: FeatureTable, shape_body: wp.array(dtype=int), going: wp.array(dtype=int),
         trigger: wp.array2d(dtype=int), label: wp.array2d(dtype=int), pose1: wp.array2d(dtype=transform),
-        load: wp.array2d(dtype=dtype),
+        before: wp.array2d(dtype=spatial), load: wp.array2d(dtype=dtype), h: dtype,
         # out
         seed: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -119,13 +120,17 @@ def make(dtype: Any) -> SimpleNamespace:
             if leader >= 0:
                 first = trigger[world, leader]
                 if first >= 0:
-                    gap, _n, _point = geo.locate(
-                        world, c, geo.pose_of(pose1, world, shape_body[f.shape_a[world, c]]),
-                        geo.pose_of(pose1, world, shape_body[f.shape_b[world, c]]), f,
-                    )  # fmt: skip
+                    a = shape_body[f.shape_a[world, c]]
+                    b = shape_body[f.shape_b[world, c]]
+                    xa = geo.pose_of(pose1, world, a)
+                    xb = geo.pose_of(pose1, world, b)
+                    gap, _n, point = geo.locate(world, c, xa, xb, f)
+                    ra = point - wp.transform_get_translation(xa)
+                    rb = point - wp.transform_get_translation(xb)
+                    unit = geo.rounding(point, ra, rb, dyn.relative_velocity(before, world, a, b, ra, rb), h)
                     if c == first:
                         seed[world, c] = wp.max(load[world, c], dtype(1.0e-30))
-                    elif wp.abs(gap) <= dtype(together):
+                    elif wp.abs(gap) <= wp.max(dtype(TOGETHER), dtype(TOGETHER_UNITS) * unit):
                         seed[world, c] = load[world, c]
 
     @wp.kernel(enable_backward=False, module="unique")
@@ -180,7 +185,7 @@ def time_adjoint(
 
     wp.launch(
         k.weigh, dim=r.going.shape,
-        inputs=[features.struct, model.shape_body, r.going, r.trigger, r.law, p.pose[1], r.load[0]],
+        inputs=[features.struct, model.shape_body, r.going, r.trigger, r.law, p.pose[1], r.before, r.load[0], h],
         outputs=[own.seed], device=device,
     )  # fmt: skip
     launch(time=own.slope, gaps=own.seed)

@@ -37,7 +37,6 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     FeatureTable, Motion, Rows = geo.FeatureTable, meet.Motion, row_arrays.make(dtype, resists)
     arrays = model_arrays.make(dtype)
     Bodies, Shapes, Surfaces = arrays.Bodies, arrays.Shapes, arrays.Surfaces
-    leaves = 0.1 * struck.TOUCHING[dtype]
 
     @wp.kernel(enable_backward=False, module="unique")
     def leave_out_kernel(
@@ -130,8 +129,8 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             if changed == 1 and e > dtype(0.0):
                 free[world, c] = 0
                 if round_number[0] + 1 < most:
-                    gap, u, pull = meet.at(world, c, a, b, t, f, m, h)
-                    if gap <= dtype(leaves) and u >= dtype(0.0):
+                    gap, u, pull, rounding = meet.at(world, c, a, b, t, f, m, h)
+                    if gap <= dtype(0.1) * meet.touches(rounding) and u >= dtype(0.0):
                         free[world, c] = int(u > threshold)
                     else:
                         free[world, c] = int(close.is_free(gap, u, pull, h - t, threshold, u))

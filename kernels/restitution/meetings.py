@@ -14,27 +14,30 @@ from .round_arrays import Path
 
 __all__ = ["make", "motion_of"]
 
+TOUCHING = 1.0e-9
+"""Gap up to which contacts close at one time, at least [m]."""
+
 NEWTON = 8
 """Evaluations of the gap in search of its root, at most: its rate is that between the last two."""
 
-CLOSED = {wp.float64: 1.0e-14, wp.float32: 5.0e-7}
-"""Gap [m] that is zero but for rounding, near the origin."""
+CLOSED = 1.0e-14
+"""Gap [m] that is zero but for rounding, at least."""
 
-CLOSED_UNITS, TOUCHING_UNITS = 4.0, 8.0
-"""Far from it: gaps that are zero, and that close at one time, in units of rounding of a body's coordinates."""
+CLOSED_UNITS, TOUCHING_UNITS = 4.0, 4.0
+"""Gaps that are zero, and that close at one time, in units of the rounding of a gap."""
+
+NO_PART = 1.0e-6
+"""Share of a contact in the stiffness of its pair [1] up to which it has no impact: another one has the pair's."""
 
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """The struct ``Motion``, functions ``at``, ``event``, ``reach``, ``touches``, for one precision. Forward only."""
+    """``Motion``, ``at``, ``event``, ``reach``, ``takes_part`` and ``touches`` for one precision. Forward only."""
     p = precision(dtype)
     vec3, mat33, spatial, transform = p.vec3, p.mat33, p.spatial, p.transform
     geo, dyn, path, close = contacts.make(dtype), motion.make(dtype), paths.make(dtype), struck.make(dtype)
     FeatureTable = geo.FeatureTable
-    touching = struck.TOUCHING[dtype]
     late = 1.0 + 8.0 * p.epsilon if dtype is wp.float32 else 1.0 + 1.0e-12
-    closed, closed_units = CLOSED[dtype], CLOSED_UNITS * p.epsilon
-    touching_units = TOUCHING_UNITS * p.epsilon
     small = 256.0 * p.epsilon if dtype is wp.float64 else 4.0 * p.epsilon
 
     @wp.struct
@@ -62,7 +65,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func
     def at(world: int, c: int, a: int, b: int, t: dtype, f: FeatureTable, m: Motion, h: dtype):
-        """Gap of a contact [m], its rate [m/s], and the rate of that [m/s^2] but for what turns."""
+        """Gap of a contact [m], its rate [m/s], that of its rate [m/s^2] but for what turns, and its rounding [m]."""
         xa, va = state(world, a, t, m, h)
         xb, vb = state(world, b, t, m, h)
         gap, n, point = geo.locate(world, c, xa, xb, f)
@@ -74,34 +77,34 @@ def make(dtype: Any) -> SimpleNamespace:
             pull += m.pull[world, b]
         if a >= 0:
             pull -= m.pull[world, a]
-        return gap, wp.dot(n, u), wp.dot(n, pull)
+        return gap, wp.dot(n, u), wp.dot(n, pull), geo.rounding(point, ra, rb, u, h)
 
     @wp.func
-    def distance(world: int, a: int, b: int, m: Motion):
-        """Greatest distance of two bodies from the origin [m]: gaps have the rounding of their coordinates."""
-        far = dtype(0.0)
-        if a >= 0:
-            far = wp.max(far, wp.length(wp.transform_get_translation(m.pose[world, a])))
-        if b >= 0:
-            far = wp.max(far, wp.length(wp.transform_get_translation(m.pose[world, b])))
-        return far
+    def takes_part(world: int, c: int, a: int, b: int, t: dtype, f: FeatureTable, m: Motion, h: dtype):
+        """Whether a contact has a part in the stiffness of its pair at a time: the corners of a polygon may have none.
+
+        The gap of such a contact says nothing of the distance of its shapes.
+        """
+        xa, _va = state(world, a, t, m, h)
+        xb, _vb = state(world, b, t, m, h)
+        return geo.part_of(world, c, xa, xb, f) > dtype(NO_PART)
 
     @wp.func
-    def touches(world: int, a: int, b: int, m: Motion):
-        """Gap up to which contacts of two bodies close at one time [m]."""
-        return wp.max(dtype(touching), dtype(touching_units) * distance(world, a, b, m))
+    def touches(rounding: dtype):
+        """Gap up to which contacts close at one time [m], by the rounding of a gap [m]."""
+        return wp.max(dtype(TOUCHING), dtype(TOUCHING_UNITS) * rounding)
 
     @wp.func
-    def event(world: int, c: int, a: int, b: int, f: FeatureTable, m: Motion, h: dtype):
-        """Time of the next event of a contact in this step [s]; infinity for none."""
+    def closing(world: int, c: int, a: int, b: int, f: FeatureTable, m: Motion, h: dtype):
+        """Time at which the gap of a contact closes next in this step [s]; infinity for never."""
         t = dtype(0.0)
         if a >= 0:
             t = wp.max(t, m.start[world, a])
         if b >= 0:
             t = wp.max(t, m.start[world, b])
-        gap, u, pull = at(world, c, a, b, t, f, m, h)
-        same = touches(world, a, b, m)
-        zero = wp.max(dtype(closed), dtype(closed_units) * distance(world, a, b, m))
+        gap, u, pull, rounding = at(world, c, a, b, t, f, m, h)
+        same = touches(rounding)
+        zero = wp.max(dtype(CLOSED), dtype(CLOSED_UNITS) * rounding)
         result = dtype(wp.inf)
         if gap <= dtype(0.1) * same and u >= dtype(0.0):  # leaves; comes back if pulled
             s = close.root(wp.max(gap, dtype(0.0)), u, pull)
@@ -125,7 +128,7 @@ def make(dtype: Any) -> SimpleNamespace:
                             looking = int(0)
                         else:
                             old = gap
-                            gap, u, pull = at(world, c, a, b, t, f, m, h)
+                            gap, u, pull, _rounding = at(world, c, a, b, t, f, m, h)
                             # corners of a face slide along edges, so that the gap changes by more than their motion
                             slope = (gap - old) / s + dtype(0.5) * pull * s
                             if wp.abs(gap) <= zero:  # the slope would be that of rounding
@@ -142,6 +145,15 @@ def make(dtype: Any) -> SimpleNamespace:
         return result
 
     @wp.func
+    def event(world: int, c: int, a: int, b: int, f: FeatureTable, m: Motion, h: dtype):
+        """Time of the next event of a contact in this step [s]; infinity for none."""
+        t = closing(world, c, a, b, f, m, h)
+        if t < dtype(wp.inf):
+            if not takes_part(world, c, a, b, t, f, m, h):
+                t = dtype(wp.inf)
+        return t
+
+    @wp.func
     def reach(world: int, a: int, b: int, m: Motion):
         """Speed by which bodies of a cluster that is taken all at once may come near [m/s]."""
         speed = dtype(0.0)
@@ -151,7 +163,9 @@ def make(dtype: Any) -> SimpleNamespace:
             speed = wp.max(speed, wp.length(dyn.linear(m.mean[world, b])))
         return dtype(2.0) * speed
 
-    return SimpleNamespace(Motion=Motion, at=at, event=event, reach=reach, touches=touches)
+    return SimpleNamespace(
+        Motion=Motion, at=at, event=event, reach=reach, takes_part=takes_part, touches=touches
+    )  # fmt: skip
 
 
 def motion_of(dtype: Any, model: ModelArrays, path: Path, k: int) -> Any:

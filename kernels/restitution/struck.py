@@ -14,10 +14,7 @@ import warp as wp
 from ..bodies import motion
 from ..core.precision import precision
 
-__all__ = ["TOUCHING", "make"]
-
-TOUCHING = {wp.float64: 1.0e-9, wp.float32: 1.0e-6}
-"""Gap [m] up to which contacts close at one time."""
+__all__ = ["make"]
 
 SLOWEST = 0.01
 """Threshold where there is no gravity, in parts of the option."""

@@ -47,8 +47,7 @@ def test_ball_of_any_size_bounces_in_single_precision(radius):
         final = simulator.rollout(model.state(), steps=60).final
         found[dtype] = torch.cat([final.body_q[0, 0, :3] / radius, final.body_v[0, 0, :3] / math.sqrt(radius)]).double()
     assert float(found["float64"][5]) > 1.0  # upwards
-    # half of the error is that of the touching distance, 1e-6 m whatever the size
-    np.testing.assert_allclose(found["float32"], found["float64"], rtol=0, atol=2e-3 if radius > 1e-4 else 0.1)
+    np.testing.assert_allclose(found["float32"], found["float64"], rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("depth", [-3e-7, -6e-8, 0.0, 6e-8, 3e-7])
