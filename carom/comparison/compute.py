@@ -13,10 +13,12 @@ import torch
 from ..capabilities import can_soften, has_scene, landscape_axes, parameter_names, smoothing_scale, start_of
 from ..gradients import Backend, Comparison, GradientError, Objective, compare_backends
 from ..gradients.core.arrays import as_theta
+from ..gradients.core.backend_options import in_words
 from ..gradients.core.checks import check_count
 from ..gradients.core.objective import evaluate, evaluate_with_gradient, objective_name
 from ..gradients.core.optional import optional
 from ..gradients.diagnosis.slope_reference import SlopeReference, slope_reference
+from ..gradients.diagnosis.slopes import SlopePlan, Slopes, measure_slopes
 from ..gradients.registry import added_names, make_backends
 from .budget import Budget, budget_of
 from .cost_slice import cost_along_slice
@@ -25,9 +27,7 @@ from .landscape import cost_over_plane
 from .race import RacePlan, race
 from .result import ComparisonResult
 from .rollouts import rollouts_of
-from .slopes import SlopePlan, Slopes, measure_slopes
 from .studies.all import study
-from .studies.backend_options import in_words
 from .studies.plan import plan_for
 from .trust import trust_of
 
@@ -139,6 +139,7 @@ def compute(
             theta,
             backends,
             comparison,
+            slope=slopes.reference,
             scale=scales,
             axes=axes,
             samples=samples,

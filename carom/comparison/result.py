@@ -16,13 +16,13 @@ from ..files.run_folder import scene_entry
 from ..gradients import Comparison, Objective
 from ..gradients.core.objective import objective_name
 from ..gradients.diagnosis.slope import SlopeVerdict
+from ..gradients.diagnosis.slopes import Slopes
 from .advice import Advice, advise
 from .cost_slice import Slice
 from .figure_kinds import kinds, omitted
 from .landscape import Landscape
 from .race import Race
 from .rollouts import Rollout
-from .slopes import Slopes
 from .studies.all import Studies
 from .trust import Trust
 

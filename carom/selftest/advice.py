@@ -22,8 +22,8 @@ import torch
 
 from ..comparison.race import Race, RacePlan, race
 from ..comparison.race.scoring import TIE
-from ..comparison.slopes import SlopePlan, Slopes, measure_slopes
 from ..gradients.diagnosis.slope import MARGIN
+from ..gradients.diagnosis.slopes import SlopePlan, Slopes, measure_slopes
 from ..gradients.noise.counter_random import derive_seed
 from ..gradients.registry import make_backends
 from ..gradients.statistics.bias_interval import length_of_difference

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.arrays import as_theta
+from ..core.backend_options import with_option
 from ..core.checked import checked_estimate
 from ..core.checks import Scale, as_batch
 from ..core.errors import GradientError
@@ -21,10 +23,16 @@ from .contacts import ContactChanges, contact_changes
 from .horizon import HorizonVariance, variance_by_horizon
 from .kinks import Kink, nearby_kinks
 from .linearized_rollout import steps_of, supports
+from .slope import failed_slope
+from .slope_reference import SlopeReference
+from .slopes import SlopePlan, measure_slopes
 from .spectrum import Spectrum, spectrum
 from .verdicts import DiagnosisVerdict, Evidence, verdict
 
 __all__ = ["Diagnosis", "diagnose"]
+
+_SEEDS, _REFERENCE = 8, 8
+_LEAST_SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -75,13 +83,15 @@ def diagnose(
     horizons: Sequence[int] | None = None,
     leading: int = 8,
     seed: int = 0,
+    reference: SlopeReference | None = None,
 ) -> Diagnosis:
     """Diagnose the gradient of an objective at one theta.
 
     Uses the capabilities of the objective: an exact gradient; ``unroll(theta)`` for Jacobians step by step;
     ``contact_history(theta)`` for contacts; ``at_horizon(steps)`` for shorter versions of itself. Tasks made with
-    ``carom.sim`` have the first three. The costs are about ``3 samples`` rollouts, half of them with a gradient; each
-    horizon as much again.
+    ``carom.sim`` have the first three. The verdicts on the slope, by the rules of ``slope.py``, take estimates over
+    eight seeds with a quarter of ``samples`` each and a reference of eight times as many rollouts: about ``14 samples``
+    rollouts in all; each horizon another three.
 
     Args:
         objective: Objective to differentiate.
@@ -92,6 +102,7 @@ def diagnose(
         horizons: Steps at which to compare the variances; None leaves it out.
         leading: Number of singular values and of exponents.
         seed: Seed of all noise.
+        reference: Units of the slope of the averaged cost, if they are known.
 
     Raises:
         GradientError: A bad argument, or an objective that fails where theta is.
@@ -112,6 +123,11 @@ def diagnose(
             errors[name] = str(error)
     if "zeroth" not in estimates:
         raise GradientError(errors["zeroth"])
+    slopes = measure_slopes(
+        objective, theta, {name: _fewer(asked[name], samples // 4) for name in estimates}, scale,
+        plan=SlopePlan(rollouts=_REFERENCE * samples, seeds=_SEEDS, fitted_seeds=_SEEDS), seed=seed,
+        reference=reference,
+    )  # fmt: skip
     notes: list[str] = []
     norms, growth, contacts, curve = None, None, None, None
     kinks: tuple[Kink, ...] = ()
@@ -130,22 +146,17 @@ def diagnose(
     if horizons is not None and "first" in estimates:
         curve = variance_by_horizon(objective, theta, horizons, first=first, zeroth=zeroth, seed=seed)
     ratio = _variance_ratio(estimates)
-    evidence = Evidence(
-        zeroth=estimates["zeroth"],
-        samples=samples,
-        variance_ratio=ratio,
-        spectrum=growth,
-        contacts=contacts,
-        kinks=kinks,
-        norm_by_step=norms,
-    )
-    verdicts = {
-        name: verdict(name, estimates[name], evidence)
-        if name in estimates
-        else DiagnosisVerdict("no gradient", f": {errors[name]}")
-        for name in asked
-    }
+    evidence = Evidence(variance_ratio=ratio, spectrum=growth, contacts=contacts, kinks=kinks, norm_by_step=norms)
+    judged = {**{name: failed_slope(error) for name, error in errors.items()}, **slopes.verdicts}
+    verdicts = {name: verdict(name, judged[name], estimates.get(name), evidence) for name in asked}
     return Diagnosis(estimates, errors, verdicts, ratio, norms, growth, contacts, kinks, curve, tuple(notes))
+
+
+def _fewer(backend: Backend, samples: int) -> Backend:
+    """The backend with so many samples, if it takes that many."""
+    with suppress(GradientError):
+        return with_option(backend, "samples", max(_LEAST_SAMPLES, samples)) or backend
+    return backend
 
 
 def _kinks(objective: Any, theta: torch.Tensor, scale: Scale, zeroth: Estimate) -> tuple[Kink, ...]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import torch
 
+from ...gradients.core.backend_options import has_option, with_option
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 from ...gradients.noise.counter_random import derive_seed, draw_uniforms
 from ...gradients.noise.distributions import Gaussian
-from ..studies.backend_options import has_option, with_option
 from .descent import Arm, Descent, advance, costs_of
 from .outcome import Race, RaceCurve, RaceEntry
 from .scoring import log_work, relation

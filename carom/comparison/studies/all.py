@@ -11,13 +11,14 @@ import torch
 
 from ...capabilities import horizons_of, stiffnesses_of
 from ...gradients.compare import Comparison
+from ...gradients.core.backend_options import has_option, with_option
 from ...gradients.core.checks import suggest
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 from ...gradients.core.optional import has_methods, optional
 from ...gradients.diagnosis import Diagnosis, diagnose
+from ...gradients.diagnosis.slope_reference import SlopeReference
 from ...gradients.estimators.central_differences import CentralDifferences
-from .backend_options import has_option, with_option
 from .downhill_steps import DownhillSteps, downhill_steps
 from .gradient_field import GradientField, gradient_field
 from .plan import Plan
@@ -64,6 +65,7 @@ class _Work:
     theta: torch.Tensor
     backends: Mapping[str, Backend]
     comparison: Comparison
+    slope: SlopeReference
     scale: torch.Tensor
     axes: tuple[int, int] | None
     samples: int
@@ -109,6 +111,7 @@ def study(
     backends: Mapping[str, Backend],
     comparison: Comparison,
     *,
+    slope: SlopeReference,
     scale: torch.Tensor,
     axes: tuple[int, int] | None,
     samples: int,
@@ -124,6 +127,7 @@ def study(
         theta: Point of the comparison [parameters].
         backends: Backends by name.
         comparison: Numbers of the comparison.
+        slope: Reference of the comparison, in units.
         scale: Standard deviation of the noise [parameters].
         axes: The two parameters of the map, if there is one.
         samples: Samples of each estimate in the comparison.
@@ -138,7 +142,7 @@ def study(
     for name in only or ():
         if name not in STUDIES:
             raise GradientError(suggest("study", name, STUDIES))
-    work = _Work(objective, theta, backends, comparison, scale.double().cpu(), axes, samples, plan, seed)
+    work = _Work(objective, theta, backends, comparison, slope, scale.double().cpu(), axes, samples, plan, seed)
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     seconds: dict[str, float] = {}
@@ -259,7 +263,13 @@ def _remade(
 
 def _diagnosis(work: _Work) -> Diagnosis:
     return diagnose(
-        work.objective, work.theta, scale=work.scale.tolist(), samples=work.plan.diagnosis, leading=4, seed=work.seed
+        work.objective,
+        work.theta,
+        scale=work.scale.tolist(),
+        samples=work.plan.diagnosis,
+        leading=4,
+        seed=work.seed,
+        reference=work.slope,
     )
 
 

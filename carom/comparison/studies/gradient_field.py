@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from ...gradients.core.backend_options import with_option
 from ...gradients.core.checked import checked_estimate
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
-from .backend_options import with_option
 
 __all__ = ["GradientField", "gradient_field"]
 

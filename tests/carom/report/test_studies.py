@@ -11,13 +11,13 @@ import torch
 
 import carom
 from carom.comparison.budget import Budget
-from carom.comparison.studies.backend_options import has_option, with_option
 from carom.comparison.studies.downhill_steps import downhill_steps
 from carom.comparison.studies.gradient_field import gradient_field
 from carom.comparison.studies.plan import plan_for
 from carom.comparison.studies.single_samples import SCORE, single_samples
 from carom.comparison.studies.sweep import Law, Point, Truth, measure, sweep
 from carom.gradients import Autodiff, CentralDifferences, GradientError, Mixed, Smoothing, Surrogate
+from carom.gradients.core.backend_options import has_option, with_option
 from carom.report.figures.all import KINDS
 
 SLOPE = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)

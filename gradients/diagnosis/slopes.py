@@ -9,19 +9,20 @@ from typing import Any
 
 import torch
 
-from ..gradients.core.checked import checked_estimate
-from ..gradients.core.errors import GradientError
-from ..gradients.core.interface import Backend, Estimate, Objective
-from ..gradients.diagnosis.slope import SlopeVerdict, failed_slope, slope_verdict
-from ..gradients.diagnosis.slope_reference import SlopeReference, slope_reference
-from ..gradients.noise.counter_random import derive_seed
-from ..gradients.statistics.bias_interval import LEVEL
-from .studies.backend_options import has_option
+from ..core.backend_options import has_option
+from ..core.checked import checked_estimate
+from ..core.errors import GradientError
+from ..core.interface import Backend, Estimate, Objective
+from ..noise.counter_random import derive_seed
+from ..statistics.bias_interval import LEVEL
+from .slope import SlopeVerdict, failed_slope, slope_verdict
+from .slope_reference import SlopeReference, slope_reference
 
 __all__ = ["SlopePlan", "Slopes", "measure_slopes"]
 
 _REFERENCE_ERROR = 0.04
 """Error of the reference to aim for, relative to the slope."""
+_LEAST_UNITS, _PILOT_UNITS = 100, 16
 _LOOKS = 3
 _MARGIN = 1.3  # times the rollouts that should settle it
 _LEAST_GROWTH = 0.25
@@ -109,16 +110,21 @@ def measure_slopes(
 
 
 def enough_reference(objective: Objective, theta: torch.Tensor, scale: Any, rollouts: int, seed: int) -> SlopeReference:
-    """A reference whose error is ``_REFERENCE_ERROR`` of the slope, as a pilot of a seventh of ``rollouts`` has it."""
+    """A reference whose error is ``_REFERENCE_ERROR`` of the slope, as a pilot of a seventh of ``rollouts`` has it.
+
+    It has a hundred units at least, however small its error seems: what one unit in thirty sees, it would else miss.
+    Along random directions, of which each sees little of a single parameter, it takes all ``rollouts``.
+    """
     pilot = slope_reference(objective, theta, scale, rollouts=rollouts // 7, seed=seed)
     found = pilot.summary
     norm = float(found.mean.norm())
     wanted: float = rollouts
-    if norm > 0.0 and found.degrees_of_freedom > 8.0:
-        wanted = pilot.rollouts * found.trace / (_REFERENCE_ERROR * norm) ** 2
-    if wanted <= pilot.rollouts and pilot.complete:
-        return pilot
-    return slope_reference(objective, theta, scale, rollouts=int(min(rollouts, max(wanted, pilot.rollouts))), seed=seed)
+    if pilot.complete and norm > 0.0 and found.count >= _PILOT_UNITS:
+        per_unit = pilot.rollouts / found.count
+        wanted = max(pilot.rollouts * found.trace / (_REFERENCE_ERROR * norm) ** 2, _LEAST_UNITS * per_unit)
+        if wanted <= pilot.rollouts:
+            return pilot
+    return slope_reference(objective, theta, scale, rollouts=int(min(rollouts, wanted)), seed=seed)
 
 
 class _Seeds:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from ...gradients.core.errors import GradientError
-from ...gradients.core.interface import Backend
+from .interface import Backend
 
 __all__ = ["has_option", "in_words", "with_option"]
 
