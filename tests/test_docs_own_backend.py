@@ -136,12 +136,13 @@ def test_a_whole_report_with_twelve_backends(package, tmp_path):
     }
     backends |= {f"other{i}": Other(lambda e, i=i: replace(e, gradient=(1 + 0.2 * i) * e.gradient)) for i in range(6)}
     assert len(backends) == 12
-    studies = ["field", "singles", "samples", "scale", "curves"]
+    studies = ["field", "singles", "samples", "scale"]
     result = carom.compare(bowl, theta, backends=backends, scale=0.05, samples=32, rollouts=100, studies=studies)
     found = result.studies
-    assert list(found.curves) == list(backends)
-    assert "ZeroDivisionError" in found.curves["fails"].stopped
-    assert "not finite" in found.curves["not_finite"].stopped
+    raced = result.race
+    assert {*raced.by_name, *raced.failed} == {*backends}
+    assert "ZeroDivisionError" in raced.failed["fails"]
+    assert "not finite" in raced.failed["not_finite"]
     assert list(found.gradient_field.gradients) == [name for name in backends if name not in ("fails", "single")]
     assert any("single: ValueError: one theta at a time" in note for note in found.gradient_field.notes)
     assert set(found.sweeps["samples"].points) == {"smoothing", package}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from carom.comparison.studies.descents import descend
+from carom.comparison.race import RacePlan, race
 from carom.comparison.studies.gradient_field import gradient_field
 from carom.comparison.studies.single_samples import single_samples
 from carom.envs.testbeds import Quadratic
@@ -138,8 +138,9 @@ def test_every_user_of_backends_says_what_failed():
     singles = single_samples(bowl, THETA, backends, 2.0 * THETA, scale, samples=8, seed=0)
     assert said in singles.notes[0]
     assert "autodiff" in singles.samples
-    curve = descend(bowl, THETA, bad, scale, rollouts=10, steps=3, seed=0)
-    assert said in curve.stopped
+    raced = race(bowl, THETA, backends, scale, plan=RacePlan(budget=40, starts=2), seed=0)
+    assert said in raced.failed["bad"]
+    assert list(raced.by_name) == ["autodiff"]
     verdict = diagnose(bowl, THETA, samples=16, backends={"bad": bad}).verdicts["bad"]
     assert said in verdict.text
     with pytest.raises(RunError, match=said):
