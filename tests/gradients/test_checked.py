@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import carom
 from carom.comparison.race import RacePlan, race
 from carom.comparison.studies.gradient_field import gradient_field
 from carom.comparison.studies.single_samples import single_samples
@@ -24,6 +25,7 @@ from carom.gradients import (
     differentiable,
 )
 from carom.gradients.core.checked import checked_estimate
+from carom.gradients.core.objective import evaluate_in_calls
 from carom.gradients.diagnosis import diagnose
 from carom.optimization import Adam, minimize
 from carom.runs import RunError
@@ -149,3 +151,24 @@ def test_every_user_of_backends_says_what_failed():
         differentiable(Quadratic(), bad)(THETA.clone().requires_grad_())
     with pytest.raises(BackendFault, match="returned a NoneType"):
         differentiable(Quadratic(), Answers(None))(THETA.clone().requires_grad_())
+
+
+def test_a_descent_out_of_the_domain_ends_nothing():
+    """Where the objective raises, a theta has no cost; the descent that got there does not take the others with it."""
+
+    def fenced(theta):
+        if bool((theta.abs() > 1.0).any()):
+            raise ValueError("outside")
+        return bowl(theta)
+
+    rows = torch.tensor([[0.5, 0.0], [2.0, 0.0], [0.0, -0.5]], dtype=torch.float64)
+    costs = evaluate_in_calls(fenced, rows, finite=False, at_once=2)
+    assert costs[[0, 2]].tolist() == [0.25, 0.25]
+    assert bool(torch.isnan(costs[1]))
+    for bad, options in ((rows, {"finite": True}), (4.0 * rows[1:2], {"finite": False})):
+        with pytest.raises(ValueError, match="outside"):
+            evaluate_in_calls(fenced, bad, **options)
+    far = Answers(lambda theta: replace(GOOD, value=torch.zeros(theta.shape[:-1]), gradient=-2.0 * theta))  # uphill
+    result = carom.compare(fenced, THETA, backends={"far": far, "autodiff": Autodiff()}, scale=0.05, rollouts=100)
+    assert [row.error for row in result.comparison.rows] == [None, None]
+    assert next(iter(result.race.by_name)) == "autodiff"
