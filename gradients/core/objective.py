@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .arrays import as_numbers, called, takes_arrays
+from .arrays import as_numbers, as_theta, called, takes_arrays
 from .errors import GradientError
 from .interface import Estimate, Objective
 from .optional import optional
@@ -37,8 +37,9 @@ def evaluate(objective: Objective, rows: torch.Tensor, *, finite: bool = True) -
     """Costs of ``rows`` [n, parameters], shape [n], in theta's dtype and on its device; refused if not ``finite``.
 
     The objective may be written for NumPy: it may return an array or a list, and takes an array where it fails with a
-    tensor.
+    tensor. Rows may be an array or a list too, as float64.
     """
+    rows = as_theta(rows)
     if not callable(objective):
         raise GradientError(
             f"the objective is a {type(objective).__name__}: give a callable [batch, parameters] -> [batch]"

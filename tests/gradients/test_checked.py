@@ -24,7 +24,7 @@ from carom.gradients import (
     compare_backends,
     differentiable,
 )
-from carom.gradients.core.checked import checked_estimate
+from carom.gradients.core.checked import checked_batch, checked_estimate
 from carom.gradients.core.objective import evaluate_in_calls
 from carom.gradients.diagnosis import diagnose
 from carom.optimization import Adam, minimize
@@ -172,3 +172,62 @@ def test_a_descent_out_of_the_domain_ends_nothing():
     result = carom.compare(fenced, THETA, backends={"far": far, "autodiff": Autodiff()}, scale=0.05, rollouts=100)
     assert [row.error for row in result.comparison.rows] == [None, None]
     assert next(iter(result.race.by_name)) == "autodiff"
+
+
+class Plane:
+    """A plane through costs at random points, all in NumPy; of one theta, without an error bar."""
+
+    def __init__(self, scale=0.02, n=64):
+        self.scale, self.n = scale, n
+
+    def estimate(self, objective, theta, seed=0):
+        moves = np.random.default_rng(seed).normal(size=(self.n, len(theta))) * self.scale
+        costs = objective(np.asarray(theta) + moves)
+        assert isinstance(costs, np.ndarray)
+        fit, *_ = np.linalg.lstsq(np.c_[np.ones(self.n), moves], costs, rcond=None)
+        return Estimate(fit[0], fit[1:], None, self.n, 0.0)
+
+
+def test_a_backend_in_numpy_takes_objectives_of_tensors_and_of_arrays():
+    def bowl_of_arrays(theta):
+        return np.sum(theta**2, axis=1)
+
+    slope = torch.tensor([3.0, -2.0], dtype=torch.float64)
+    for line in (lambda x: x @ slope.to(x), lambda x: np.asarray(x) @ slope.numpy()):  # where the fit is exact
+        assert torch.allclose(checked_estimate(Plane(), line, THETA).gradient, slope, rtol=1e-9)
+    for objective in (bowl, bowl_of_arrays):
+        single = checked_estimate(Plane(), objective, THETA.float(), seed=1)
+        assert single.gradient.dtype == torch.float32
+        best = minimize(objective, THETA, Adam(0.05), backend=Plane(), rollouts=3000)
+        assert best.cost < 0.02 * best.start_cost
+        double = Autodiff().estimate(bowl, torch.stack([THETA, 2.0 * THETA]))
+        rows = checked_batch(Plane(scale=1e-4), objective, torch.stack([THETA, 2.0 * THETA]), seed=1)
+        assert torch.allclose(rows.gradient, double.gradient, rtol=1e-3)
+        assert (rows.value.shape, rows.evaluations, rows.standard_error) == ((2,), 128, None)
+        raced = race(objective, THETA, {"plane": Plane(), "autodiff": Autodiff()}, THETA.abs(), plan=RacePlan(), seed=0)
+        assert "plane" in raced.by_name
+
+
+def test_a_backend_in_torch_calls_objectives_of_arrays_directly():
+    class Direct:
+        def estimate(self, objective, theta, *, seed=0):
+            ends = theta + 1e-4 * torch.cat([torch.eye(2), -torch.eye(2)]).to(theta)
+            plus, minus = objective(ends).view(2, 2)
+            return Estimate(objective(theta[None])[0], (plus - minus) / 2e-4, None, 5, 0.0)
+
+    found = checked_estimate(Direct(), lambda x: np.sum(x**2, axis=1), THETA)
+    assert torch.allclose(found.gradient, 2.0 * THETA, rtol=1e-7)
+
+    class Inside:
+        """One with a backend of carom inside, and torch's own derivative."""
+
+        def estimate(self, objective, theta, *, seed=0):
+            leaf = theta.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(objective(leaf[None]).sum(), leaf)
+            exact = Autodiff().estimate(objective, theta)
+            assert torch.equal(exact.gradient, slope)
+            return exact
+
+    assert torch.equal(
+        checked_estimate(Inside(), Quadratic(), THETA).gradient, Quadratic().value_and_gradient(THETA[None])[1][0]
+    )
