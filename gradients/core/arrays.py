@@ -82,13 +82,13 @@ class Bridged:
     def __init__(self, objective: Any, theta: torch.Tensor):
         self._objective, self._theta = objective, theta
 
-    def __call__(self, rows: Any) -> Any:
-        """Costs [batch] of ``rows`` [batch, parameters]; with the objective's graph for tensors."""
-        given = called(self._objective, rows if isinstance(rows, torch.Tensor) else as_theta(rows).to(self._theta))
+    def __call__(self, theta: Any) -> Any:
+        """Costs [batch] of ``theta`` [batch, parameters]; with the objective's graph for tensors."""
+        given = called(self._objective, theta if isinstance(theta, torch.Tensor) else as_theta(theta).to(self._theta))
         costs = as_numbers(given)
         if costs is None:
             return given  # no numbers: whoever called sees what it is
-        return costs.to(rows) if isinstance(rows, torch.Tensor) else costs.detach().cpu().numpy()
+        return costs.to(theta) if isinstance(theta, torch.Tensor) else costs.detach().cpu().numpy()
 
     def __getattr__(self, name: str) -> Any:
         """Attribute of the objective of this name."""
