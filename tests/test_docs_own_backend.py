@@ -21,7 +21,7 @@ FILE, USE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 (COMMANDS,) = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
 SHORT = ("--options", "duration=0.2,step=0.02")
 QUICK = {
-    "compare": ("--samples", 32, "--rollouts", 100, "--reference-samples", 8, "--no-report", *SHORT),
+    "compare": ("--samples", 32, "--rollouts", 100, "--reference-samples", 8, "--no-report", "--no-race", *SHORT),
     "optimize": ("--rollouts", 100, "--samples", 16, *SHORT),
     "train": ("--steps", 1, "--options", "horizon=2"),
     "variance": ("--repeats", 2, "--inputs", 1, "--samples", 64, "--distributions", "gaussian"),
@@ -78,7 +78,7 @@ def test_the_use_from_python(package, capsys):
     assert [row.name for row in rows] == ["autodiff", "smoothing", "spsa"]
     assert rows[2].error is None
     assert rows[2].cosine > 0.5
-    assert scope["found"].cost < 0.5 * scope["found"].start_cost
+    assert scope["found"].cost < scope["found"].start_cost - 0.002
     assert capsys.readouterr().out.strip()
 
 
@@ -111,7 +111,7 @@ def test_the_commands(package, line, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_whole_report_with_twelve_backends(package, tmp_path):
-    """Each in all of its figures; one fails, one has gradients that are not finite, one refuses batches."""
+    """Each in every figure that it belongs to; one fails, one is not finite, one takes no batches."""
     bowl = carom.envs.testbeds.Quadratic()
     theta = bowl.initial_parameters() + 0.1
     exact = carom.gradients.Autodiff()
@@ -136,15 +136,15 @@ def test_a_whole_report_with_twelve_backends(package, tmp_path):
     }
     backends |= {f"other{i}": Other(lambda e, i=i: replace(e, gradient=(1 + 0.2 * i) * e.gradient)) for i in range(6)}
     assert len(backends) == 12
-    studies = ["field", "singles", "samples", "scale", "curves"]
+    studies = ["field", "singles", "samples", "scale"]
     result = carom.compare(bowl, theta, backends=backends, scale=0.05, samples=32, rollouts=100, studies=studies)
     found = result.studies
-    working = [name for name in backends if name not in ("fails", "not_finite")]
-    assert list(found.curves) == list(backends)
-    assert "ZeroDivisionError" in found.curves["fails"].stopped
-    assert "not finite" in found.curves["not_finite"].stopped
-    assert [name for name in found.gradient_field.gradients if name in working] == [n for n in working if n != "single"]
-    assert any("single: ValueError: one theta at a time" in note for note in found.gradient_field.notes)
+    raced = result.race
+    assert {*raced.by_name, *raced.failed} == {*backends}
+    assert "ZeroDivisionError" in raced.failed["fails"]
+    assert "not finite" in raced.failed["not_finite"]
+    assert list(found.gradient_field.gradients) == [name for name in backends if name != "fails"]
+    assert torch.equal(found.gradient_field.gradients["single"], found.gradient_field.gradients["autodiff"])
     assert set(found.sweeps["samples"].points) == {"smoothing", package}
     assert set(found.sweeps["scale"].points) == {"smoothing", package}
     folder = result.save(tmp_path / "out")
@@ -164,7 +164,8 @@ def test_one_that_fails_is_a_row_and_its_traceback_a_file(package, tmp_path, cap
         def estimate(self, objective, theta, *, seed=0):
             return Estimate(0.0, [], None, 0, 0.0)
 
-    main(["compare", "gap_push", "--no-report", "--samples", "64", "--rollouts", "200", "--out", str(tmp_path / "out")])
+    quick = ("--no-report", "--no-race", "--samples", "64", "--rollouts", "200", "--out", str(tmp_path / "out"))
+    main(["compare", "gap_push", *quick])
     shown = " ".join(capsys.readouterr().out.split())
     assert "ZeroDivisionError: too bad (test_docs_own_backend.py, line" in shown
     assert "a gradient of shape [0] for theta of shape [1]" in shown
@@ -177,8 +178,7 @@ def test_one_that_fails_is_a_row_and_its_traceback_a_file(package, tmp_path, cap
     assert 'raise ZeroDivisionError("too bad")' in trace
     assert "empty" not in trace
     # The same folder again, without it: the file of the traceback is gone.
-    again = ("--backends", "autodiff,spsa", "--samples", "64", "--rollouts", "200", "--overwrite")
-    main(["compare", "gap_push", "--no-report", *again, "--out", str(tmp_path / "out")])
+    main(["compare", "gap_push", *quick, "--backends", "autodiff,spsa", "--overwrite"])
     assert not (tmp_path / "out" / "errors.txt").exists()
     with pytest.raises(SystemExit) as stop:
         main(["compare", "gap_push", "--backends", "autodiff,spas", "--out", str(tmp_path / "none")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +33,8 @@ class Optimize:
     task: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="TASK", help_behavior_hint="")] = None
     """Name of the task; `carom tasks` lists them. Not needed with --resume."""
     gradient: Annotated[str | None, option("BACKEND")] = None
-    """Backend of the gradient: smoothing (the default), autodiff, softened, surrogate, smoothing-first, mixed, ..."""
+    """Backend of the gradient: smoothing (the default), autodiff, softened, surrogate, smoothing-first, mixed, ..., or
+    one that an installed package adds."""
     optimizer: Annotated[str | None, option("adam|lbfgs|cmaes|mppi")] = None
     """Optimizer. By default adam. cmaes and mppi need no gradient."""
     rollouts: Annotated[int | None, option("INT")] = None
@@ -261,7 +262,9 @@ class _Parts:
 
 def _options_of(strategy: Any) -> dict[str, Any]:
     """A backend or an optimizer, for results.json."""
-    return {"type": type(strategy).__name__, **asdict(strategy)}
+    # a backend that is not ours need not be a dataclass
+    options = asdict(strategy) if is_dataclass(strategy) and not isinstance(strategy, type) else {}
+    return {"type": type(strategy).__name__, **options}
 
 
 def _table(identity: dict[str, Any], result: Any) -> Table:

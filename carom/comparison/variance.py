@@ -14,7 +14,7 @@ import torch
 from ..envs.testbeds.blackbox import Ranks, ShortestPath, SortingPermutation
 from ..files.results import versions
 from ..gradients import SAMPLINGS, Backend, GradientError, Smoothing, smoothed_jacobian
-from ..gradients.core.checked import checked_estimate
+from ..gradients.core.checked import checked_batch
 from ..gradients.core.checks import check_count, suggest
 from ..gradients.noise.counter_random import draw_uniforms
 from ..gradients.noise.distributions import resolve_distribution
@@ -216,7 +216,7 @@ def _backend_row(
     try:
         for repeat in range(repeats):
             estimates = [
-                checked_estimate(backend, output(k), theta, seed=seed + 1 + repeat) for k in range(truth.shape[1])
+                checked_batch(backend, output(k), theta, seed=seed + 1 + repeat) for k in range(truth.shape[1])
             ]
             found = torch.stack([estimate.gradient for estimate in estimates], dim=1)
             if not bool(torch.isfinite(found).all()):

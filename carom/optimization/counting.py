@@ -69,7 +69,8 @@ class Counted:
     def _note(self, theta: torch.Tensor, costs: torch.Tensor) -> None:
         if not self._remember or len(theta) != 1:
             return
-        rows, numbers = torch.as_tensor(theta), as_numbers(costs)
+        rows = theta if isinstance(theta, torch.Tensor) else torch.from_numpy(theta)
+        numbers = as_numbers(costs)
         if numbers is not None and numbers.shape == (1,):
             self._tally.seen.append((rows.detach(), numbers.detach()))
 

@@ -12,7 +12,7 @@ import torch
 
 from .errors import GradientError
 
-__all__ = ["as_numbers", "as_theta", "called", "takes_arrays"]
+__all__ = ["Bridged", "as_numbers", "as_theta", "called", "takes_arrays"]
 
 _written_for_arrays: weakref.WeakSet[Any] = weakref.WeakSet()
 """Functions that failed with a tensor and not with an array."""
@@ -47,7 +47,7 @@ def as_numbers(values: Any) -> torch.Tensor | None:
         return None
     if array.ndim == 0 or array.dtype.kind not in "fiubc":
         return None
-    return torch.tensor(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64))
+    return torch.tensor(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64), device="cpu")
 
 
 def called(function: Callable[[Any], Any], rows: torch.Tensor) -> Any:
@@ -71,6 +71,30 @@ def called(function: Callable[[Any], Any], rows: torch.Tensor) -> Any:
 def takes_arrays(function: Callable[[Any], Any], rows: torch.Tensor) -> bool:
     """Whether ``function``, which has failed with a tensor of these rows, gives numbers for an array of them."""
     return _known(function) or _with_array(function, rows) is not None
+
+
+class Bridged:
+    """An objective for a backend that is not ours: tensors give tensors and arrays give arrays, whatever it is made of.
+
+    It has the attributes of the objective, which gets all rows in the type and on the device of ``theta``.
+    """
+
+    def __init__(self, objective: Any, theta: torch.Tensor):
+        self._objective, self._theta = objective, theta
+
+    def __call__(self, theta: Any) -> Any:
+        """Costs [batch] of ``theta`` [batch, parameters]; with the objective's graph for tensors."""
+        given = called(self._objective, theta if isinstance(theta, torch.Tensor) else as_theta(theta).to(self._theta))
+        costs = as_numbers(given)
+        if costs is None:
+            return given  # no numbers: whoever called sees what it is
+        return costs.to(theta) if isinstance(theta, torch.Tensor) else costs.detach().cpu().numpy()
+
+    def __getattr__(self, name: str) -> Any:
+        """Attribute of the objective of this name."""
+        if name in ("_objective", "_theta"):  # of a copy that is not yet filled
+            raise AttributeError(name)
+        return getattr(self._objective, name)
 
 
 def _with_array(function: Callable[[Any], Any], rows: torch.Tensor) -> Any:

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from ...plain import plain
+from .arrays import Bridged
 from .errors import BackendFault, GradientError
 from .interface import Backend, Estimate, Objective
 
-__all__ = ["checked_answer", "checked_estimate", "fault"]
+__all__ = ["checked_answer", "checked_batch", "checked_estimate", "fault"]
 
 _LOG = logging.getLogger("carom.gradients")
 _INSIDE = ("carom", "numpy", "scipy", "torch", "warp")
@@ -26,7 +27,8 @@ _INSIDE = ("carom", "numpy", "scipy", "torch", "warp")
 def checked_estimate(backend: Backend, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
     """The estimate of ``backend``, its tensors of theta's type and on its device, of the shapes of an ``Estimate``.
 
-    Numbers, lists and arrays in its place become tensors. A gradient and a standard error need not be finite: an exact
+    A backend that is not ours may be written for NumPy: its objective takes arrays too, and gives arrays for them, and
+    numbers, lists and arrays in its answer become tensors. A gradient and a standard error need not be finite: an exact
     gradient that is not is a finding about the objective.
 
     Raises:
@@ -35,12 +37,33 @@ def checked_estimate(backend: Backend, objective: Objective, theta: torch.Tensor
             debug under the name "carom.gradients"; or its answer is no estimate for this theta.
     """
     try:
-        answer = backend.estimate(objective, theta, seed=seed)
+        ours = type(backend).__module__.partition(".")[0] == "carom"
+        answer = backend.estimate(objective if ours else Bridged(objective, theta), theta, seed=seed)
     except GradientError:
         raise
     except Exception as error:
         raise fault(error) from error
     return checked_answer(answer, theta)
+
+
+def checked_batch(backend: Backend, objective: Objective, rows: torch.Tensor, *, seed: int = 0) -> Estimate:
+    """Estimates at thetas ``rows`` [batch, parameters]; a row at a time by a backend that takes single thetas only.
+
+    Raises:
+        GradientError: As of :func:`checked_estimate`.
+    """
+    try:
+        return checked_estimate(backend, objective, rows, seed=seed)
+    except BackendFault:
+        single = [checked_estimate(backend, objective, row, seed=seed) for row in rows]
+    errors = [one.standard_error for one in single if one.standard_error is not None]
+    return Estimate(
+        value=torch.stack([one.value for one in single]),
+        gradient=torch.stack([one.gradient for one in single]),
+        standard_error=torch.stack(errors) if len(errors) == len(single) else None,
+        evaluations=sum(one.evaluations for one in single),
+        seconds=sum(one.seconds for one in single),
+    )
 
 
 def fault(error: Exception) -> BackendFault:
@@ -101,7 +124,7 @@ def checked_answer(answer: object, theta: torch.Tensor) -> Estimate:
 def _tensor(what: str, given: Any, theta: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """``given`` of this shape, like theta and without a graph."""
     try:
-        tensor = given if isinstance(given, torch.Tensor) else torch.tensor(np.asarray(given))
+        tensor = given if isinstance(given, torch.Tensor) else torch.tensor(np.asarray(given), device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise BackendFault(f"the backend returned a {what} of type {type(given).__name__}: return a tensor") from None
     if tensor.dtype == torch.bool or tensor.is_complex():

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .arrays import as_numbers, called, takes_arrays
+from .arrays import as_numbers, as_theta, called, takes_arrays
 from .errors import GradientError
 from .interface import Estimate, Objective
 from .optional import optional
@@ -37,8 +37,9 @@ def evaluate(objective: Objective, rows: torch.Tensor, *, finite: bool = True) -
     """Costs of ``rows`` [n, parameters], shape [n], in theta's dtype and on its device; refused if not ``finite``.
 
     The objective may be written for NumPy: it may return an array or a list, and takes an array where it fails with a
-    tensor.
+    tensor. Rows may be an array or a list too, as float64.
     """
+    rows = as_theta(rows)
     if not callable(objective):
         raise GradientError(
             f"the objective is a {type(objective).__name__}: give a callable [batch, parameters] -> [batch]"
@@ -55,12 +56,32 @@ def evaluate_in_calls(
 
     The last call is filled up with copies of its last row: a simulator keeps a set of buffers for every number of
     worlds, and makes each once, which takes longer than a few further worlds.
+
+    Without ``finite``, a row for which the objective raises (a theta outside of its domain) is nan too, as long as
+    another row has a cost.
     """
     calls = []
+    failure: Exception | None = None
     for part in rows.split(at_once):
         filled = torch.cat([part, part[-1:].expand(at_once - len(part), -1)])
-        calls.append(evaluate(objective, filled, finite=finite)[: len(part)])
-    return torch.cat(calls)
+        try:
+            calls.append(evaluate(objective, filled, finite=finite)[: len(part)])
+        except Exception as error:
+            if finite:
+                raise
+            failure = error
+            calls.append(torch.cat([_cost_or_nan(objective, row) for row in part[:, None]]))
+    costs = torch.cat(calls)
+    if failure is not None and bool(torch.isnan(costs).all()):
+        raise failure
+    return costs
+
+
+def _cost_or_nan(objective: Objective, row: torch.Tensor) -> torch.Tensor:
+    try:
+        return evaluate(objective, row, finite=False)
+    except Exception:
+        return torch.full_like(row[:, 0], torch.nan)
 
 
 def evaluate_with_gradient(

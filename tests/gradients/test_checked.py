@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from carom.comparison.studies.descents import descend
+import carom
+from carom.comparison.race import RacePlan, race
 from carom.comparison.studies.gradient_field import gradient_field
 from carom.comparison.studies.single_samples import single_samples
 from carom.envs.testbeds import Quadratic
@@ -23,7 +24,8 @@ from carom.gradients import (
     compare_backends,
     differentiable,
 )
-from carom.gradients.core.checked import checked_estimate
+from carom.gradients.core.checked import checked_batch, checked_estimate
+from carom.gradients.core.objective import evaluate_in_calls
 from carom.gradients.diagnosis import diagnose
 from carom.optimization import Adam, minimize
 from carom.runs import RunError
@@ -138,8 +140,9 @@ def test_every_user_of_backends_says_what_failed():
     singles = single_samples(bowl, THETA, backends, 2.0 * THETA, scale, samples=8, seed=0)
     assert said in singles.notes[0]
     assert "autodiff" in singles.samples
-    curve = descend(bowl, THETA, bad, scale, rollouts=10, steps=3, seed=0)
-    assert said in curve.stopped
+    raced = race(bowl, THETA, backends, scale, plan=RacePlan(budget=40, starts=2), seed=0)
+    assert said in raced.failed["bad"]
+    assert list(raced.by_name) == ["autodiff"]
     verdict = diagnose(bowl, THETA, samples=16, backends={"bad": bad}).verdicts["bad"]
     assert said in verdict.text
     with pytest.raises(RunError, match=said):
@@ -148,3 +151,83 @@ def test_every_user_of_backends_says_what_failed():
         differentiable(Quadratic(), bad)(THETA.clone().requires_grad_())
     with pytest.raises(BackendFault, match="returned a NoneType"):
         differentiable(Quadratic(), Answers(None))(THETA.clone().requires_grad_())
+
+
+def test_a_descent_out_of_the_domain_ends_nothing():
+    """Where the objective raises, a theta has no cost; the descent that got there does not take the others with it."""
+
+    def fenced(theta):
+        if bool((theta.abs() > 1.0).any()):
+            raise ValueError("outside")
+        return bowl(theta)
+
+    rows = torch.tensor([[0.5, 0.0], [2.0, 0.0], [0.0, -0.5]], dtype=torch.float64)
+    costs = evaluate_in_calls(fenced, rows, finite=False, at_once=2)
+    assert costs[[0, 2]].tolist() == [0.25, 0.25]
+    assert bool(torch.isnan(costs[1]))
+    for bad, options in ((rows, {"finite": True}), (4.0 * rows[1:2], {"finite": False})):
+        with pytest.raises(ValueError, match="outside"):
+            evaluate_in_calls(fenced, bad, **options)
+    far = Answers(lambda theta: replace(GOOD, value=torch.zeros(theta.shape[:-1]), gradient=-2.0 * theta))  # uphill
+    result = carom.compare(fenced, THETA, backends={"far": far, "autodiff": Autodiff()}, scale=0.05, rollouts=100)
+    assert [row.error for row in result.comparison.rows] == [None, None]
+    assert next(iter(result.race.by_name)) == "autodiff"
+
+
+class Plane:
+    """A plane through costs at random points, all in NumPy; of one theta, without an error bar."""
+
+    def __init__(self, scale=0.02, n=64):
+        self.scale, self.n = scale, n
+
+    def estimate(self, objective, theta, seed=0):
+        moves = np.random.default_rng(seed).normal(size=(self.n, len(theta))) * self.scale
+        costs = objective(np.asarray(theta) + moves)
+        assert isinstance(costs, np.ndarray)
+        fit, *_ = np.linalg.lstsq(np.c_[np.ones(self.n), moves], costs, rcond=None)
+        return Estimate(fit[0], fit[1:], None, self.n, 0.0)
+
+
+def test_a_backend_in_numpy_takes_objectives_of_tensors_and_of_arrays():
+    def bowl_of_arrays(theta):
+        return np.sum(theta**2, axis=1)
+
+    slope = torch.tensor([3.0, -2.0], dtype=torch.float64)
+    for line in (lambda x: x @ slope.to(x), lambda x: np.asarray(x) @ slope.numpy()):  # where the fit is exact
+        assert torch.allclose(checked_estimate(Plane(), line, THETA).gradient, slope, rtol=1e-9)
+    for objective in (bowl, bowl_of_arrays):
+        single = checked_estimate(Plane(), objective, THETA.float(), seed=1)
+        assert single.gradient.dtype == torch.float32
+        best = minimize(objective, THETA, Adam(0.05), backend=Plane(), rollouts=3000)
+        assert best.cost < 0.02 * best.start_cost
+        double = Autodiff().estimate(bowl, torch.stack([THETA, 2.0 * THETA]))
+        rows = checked_batch(Plane(scale=1e-4), objective, torch.stack([THETA, 2.0 * THETA]), seed=1)
+        assert torch.allclose(rows.gradient, double.gradient, rtol=1e-3)
+        assert (rows.value.shape, rows.evaluations, rows.standard_error) == ((2,), 128, None)
+        raced = race(objective, THETA, {"plane": Plane(), "autodiff": Autodiff()}, THETA.abs(), plan=RacePlan(), seed=0)
+        assert "plane" in raced.by_name
+
+
+def test_a_backend_in_torch_calls_objectives_of_arrays_directly():
+    class Direct:
+        def estimate(self, objective, theta, *, seed=0):
+            ends = theta + 1e-4 * torch.cat([torch.eye(2), -torch.eye(2)]).to(theta)
+            plus, minus = objective(ends).view(2, 2)
+            return Estimate(objective(theta[None])[0], (plus - minus) / 2e-4, None, 5, 0.0)
+
+    found = checked_estimate(Direct(), lambda x: np.sum(x**2, axis=1), THETA)
+    assert torch.allclose(found.gradient, 2.0 * THETA, rtol=1e-7)
+
+    class Inside:
+        """One with a backend of carom inside, and torch's own derivative."""
+
+        def estimate(self, objective, theta, *, seed=0):
+            leaf = theta.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(objective(leaf[None]).sum(), leaf)
+            exact = Autodiff().estimate(objective, theta)
+            assert torch.equal(exact.gradient, slope)
+            return exact
+
+    assert torch.equal(
+        checked_estimate(Inside(), Quadratic(), THETA).gradient, Quadratic().value_and_gradient(THETA[None])[1][0]
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ...gradients.core.backend_options import with_option
-from ...gradients.core.checked import checked_estimate
+from ...gradients.core.checked import checked_batch
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 
@@ -78,7 +78,7 @@ def gradient_field(
     for name, backend in backends.items():
         try:
             chosen = with_option(backend, "samples", samples) or backend
-            estimate = checked_estimate(chosen, objective, batch, seed=seed)
+            estimate = checked_batch(chosen, objective, batch, seed=seed)
         except GradientError as error:
             notes.append(f"{name}: {error}")
             continue

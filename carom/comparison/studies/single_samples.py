@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ...gradients.core.checked import checked_estimate
+from ...gradients.core.checked import checked_batch
 from ...gradients.core.errors import GradientError
 from ...gradients.core.interface import Backend, Objective
 from ...gradients.core.objective import evaluate
@@ -81,7 +81,7 @@ def single_samples(
     notes = []
     for name, backend in backends.items():
         try:
-            gradient = checked_estimate(backend, objective, rows, seed=seed).gradient.double().cpu()
+            gradient = checked_batch(backend, objective, rows, seed=seed).gradient.double().cpu()
         except GradientError as error:
             notes.append(f"{name}: {error}")
             continue
