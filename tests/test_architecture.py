@@ -32,7 +32,7 @@ LAYERS = {
     ),
     "carom": (
         ("quiet", "capabilities"), ("files",), ("render",), ("runs",), ("optimization", "training"),
-        ("comparison",), ("report",), ("api",), ("viewer",), ("commands",), ("cli", "__main__", ""),
+        ("comparison",), ("report", "selftest"), ("api",), ("viewer",), ("commands",), ("cli", "__main__", ""),
     ),
 }  # fmt: skip
 """Of each part, from below to above: a folder imports from its own group and from those before it."""

@@ -175,22 +175,51 @@ def _estimate(slopes: Mapping[str, SlopeVerdict]) -> Answer:
         text = next(iter(known.values())).text
         return Answer(None, None, False, f"{text[0].upper()}{text[1:]}.", evidence)
     agreeing = {name: found for name, found in known.items() if found.label == "agrees"}
-    if not agreeing:
-        return Answer(None, None, False, _none_agrees(known), evidence)
-    ranked = sorted(agreeing, key=lambda name: (_work(agreeing[name]), agreeing[name].high or math.inf))
+    ranked = sorted(
+        (name for name in agreeing if math.isfinite(_work(agreeing[name]))), key=lambda n: _work(agreeing[n])
+    )
+    if not ranked:
+        return Answer(None, None, False, _none_known(known, agreeing), evidence)
     best = agreeing[ranked[0]]
+    rivals = {name: found for name, found in known.items() if found.label == "cannot tell" and _may_beat(found, best)}
+    if rivals:
+        return Answer(None, None, False, _rivalled(ranked[0], best, rivals), evidence)
+    rollouts = count_text(_work(best))
+    times = "1 rollout gives" if rollouts == "1" else f"about {rollouts} rollouts give"
     text = f"For the slope of the averaged cost take {ranked[0]}: {_bias(best)}"
-    if math.isfinite(_work(best)):
-        rollouts = count_text(_work(best))
-        times = "1 rollout gives" if rollouts == "1" else f"about {rollouts} rollouts give"
-        text += f", and {times} it to a tenth" if best.well_known else f"; {times} it to a tenth, if its bias is small"
+    text += f", and {times} it to a tenth" if best.well_known else f"; {times} it to a tenth, if its bias is small"
     if len(ranked) == 1:
-        return Answer(ranked[0], None, False, f"{text}. No other backend is known to agree.", evidence)
-    second = agreeing[ranked[1]]
-    factor = _work(second) / _work(best) if math.isfinite(_work(second)) else math.inf
-    if math.isfinite(factor):
-        text += f". {ranked[1]} takes {_factor(factor)} times as many"
+        return Answer(ranked[0], None, False, f"{text}. No other backend is known to.", evidence)
+    factor = _work(agreeing[ranked[1]]) / _work(best)
+    text += f". {ranked[1]} takes {_factor(factor)} times as many"
     return Answer(ranked[0], ranked[1], factor < TIE, f"{text}.", evidence)
+
+
+def _may_beat(found: SlopeVerdict, best: SlopeVerdict) -> bool:
+    """Whether a backend that is not settled may, for all we know, take fewer rollouts to a tenth than the best."""
+    if found.zero or found.low is None or found.low > 0.1 or found.variance is None:
+        return False
+    noise = float(found.rollouts) if found.exact else found.rollouts * found.variance / 0.1**2
+    return TIE * max(1.0, noise) < _work(best)
+
+
+def _rivalled(name: str, best: SlopeVerdict, rivals: Mapping[str, SlopeVerdict]) -> str:
+    needs = [found.more for found in rivals.values() if found.more is not None]
+    more = f": about {count_text(max(needs))} more rollouts would settle it (--settle, or settle=True)" if needs else ""
+    return (
+        f"{name} gives the slope of the averaged cost ({_bias(best)}), but {' and '.join(rivals)}, not settled yet, "
+        f"may take fewer rollouts{more}."
+    )
+
+
+def _none_known(known: Mapping[str, SlopeVerdict], agreeing: Mapping[str, SlopeVerdict]) -> str:
+    if not agreeing:
+        return _none_agrees(known)
+    name = min(agreeing, key=lambda one: agreeing[one].high or math.inf)
+    return (
+        f"{name} gives the slope of the averaged cost to 25 % ({_bias(agreeing[name])}); whether to a tenth is not "
+        "settled for any backend."
+    )
 
 
 def _none_agrees(known: Mapping[str, SlopeVerdict]) -> str:

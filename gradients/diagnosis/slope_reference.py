@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..core.checks import Scale, expand_scale
+from ..core.checks import Scale, check_scale, expand_scale
 from ..core.interface import Objective
 from ..core.objective import evaluate_in_calls
 from ..noise.counter_random import draw_uniforms
@@ -77,7 +77,7 @@ def slope_reference(
         all_coordinates: Whether to take all coordinates however few the units are.
     """
     batch = theta.detach()[None]
-    spread = expand_scale(scale, batch).double().cpu().reshape(-1).expand(len(theta))
+    spread = expand_scale(check_scale(scale), batch).double().cpu().reshape(-1).expand(len(theta))
     parameters = len(theta)
     directions = torch.eye(parameters, dtype=torch.float64, device="cpu")
     if not all_coordinates and rollouts // (_SIDES * parameters) < _LEAST_UNITS:

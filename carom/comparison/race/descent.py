@@ -19,7 +19,7 @@ from ...gradients.noise.counter_random import derive_seed
 from ...optimization.counting import Counted, Tally
 from ...optimization.problem import BACKWARD_ROLLOUTS
 
-__all__ = ["Arm", "Descent", "costs_of"]
+__all__ = ["Arm", "Descent", "advance", "costs_of"]
 
 _MOST_STEPS = 400
 _IDLE_STEPS = 8
