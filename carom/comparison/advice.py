@@ -25,6 +25,10 @@ from .trust import Trust
 __all__ = ["Advice", "Answer", "advise"]
 
 
+_POSSIBLE = 0.2
+"""Lower bound of the bias up to which it may still be below a tenth."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """Answer to one question."""
@@ -181,7 +185,7 @@ def _estimate(slopes: Mapping[str, SlopeVerdict]) -> Answer:
     if not ranked:
         return Answer(None, None, False, _none_known(known, agreeing), evidence)
     best = agreeing[ranked[0]]
-    rivals = {name: found for name, found in known.items() if found.label == "cannot tell" and _may_beat(found, best)}
+    rivals = {name: found for name, found in known.items() if found is not best and _may_beat(found, best)}
     if rivals:
         return Answer(None, None, False, _rivalled(ranked[0], best, rivals), evidence)
     rollouts = count_text(_work(best))
@@ -196,8 +200,11 @@ def _estimate(slopes: Mapping[str, SlopeVerdict]) -> Answer:
 
 
 def _may_beat(found: SlopeVerdict, best: SlopeVerdict) -> bool:
-    """Whether a backend that is not settled may, for all we know, take fewer rollouts to a tenth than the best."""
-    if found.zero or found.low is None or found.low > 0.1 or found.variance is None:
+    """Whether a backend whose bias is not certainly above a tenth would, by its noise alone, beat the best.
+
+    A bound of 99 % fails once in a hundred, and one of several backends more often: hence twice a tenth.
+    """
+    if found.zero or found.low is None or found.low > _POSSIBLE or found.variance is None:
         return False
     noise = float(found.rollouts) if found.exact else found.rollouts * found.variance / 0.1**2
     return TIE * max(1.0, noise) < _work(best)
@@ -207,8 +214,8 @@ def _rivalled(name: str, best: SlopeVerdict, rivals: Mapping[str, SlopeVerdict])
     needs = [found.more for found in rivals.values() if found.more is not None]
     more = f": about {count_text(max(needs))} more rollouts would settle it (--settle, or settle=True)" if needs else ""
     return (
-        f"{name} gives the slope of the averaged cost ({_bias(best)}), but {' and '.join(rivals)}, not settled yet, "
-        f"may take fewer rollouts{more}."
+        f"{name} gives the slope of the averaged cost ({_bias(best)}), but {' and '.join(rivals)}, whose bias is not known "
+        f"well enough, may take fewer rollouts{more}."
     )
 
 
