@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import torch
 
+from ..core.error_bars import skewed
 from .leave_one_out import leave_one_out
 
-__all__ = ["CovarianceMoments", "MeanMoments"]
+__all__ = ["CovarianceMoments", "MeanMoments", "central"]
 
 
 def _first_kept(samples: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
@@ -40,13 +41,16 @@ class MeanMoments:
     """Sum of y - shift, shape [R, T, C]."""
     second: torch.Tensor
     """Sum of (y - shift)^2, shape [R, T, C]."""
+    third: torch.Tensor
+    """Sum of (y - shift)^3, shape [R, T, C]."""
+    nonzero: torch.Tensor
+    """Samples other than exactly zero, shape [R, T, C]."""
 
     @classmethod
     def zeros(cls, replications: int, thetas: int, components: int, device: torch.device | str = "cpu") -> MeanMoments:
         """Moments of no samples."""
         count = torch.zeros(replications, thetas, dtype=torch.float64, device=device)
-        shift, first, second = (count.new_zeros(replications, thetas, components) for _ in range(3))
-        return cls(count, shift, first, second)
+        return cls(count, *(count.new_zeros(replications, thetas, components) for _ in range(5)))
 
     def add(self, replication: int, samples: torch.Tensor, keep: torch.Tensor | None = None) -> None:
         """Add samples [n, T, C] of one replication; ``keep`` [n, T] says which count."""
@@ -59,24 +63,35 @@ class MeanMoments:
         if keep is not None:
             moved = torch.where(keep[..., None], moved, torch.zeros_like(moved))
         self.count[r] += len(samples) if keep is None else keep.double().sum(0)
+        squares = moved.square()
         self.first[r] += moved.sum(0)
-        self.second[r] += moved.square().sum(0)
+        self.second[r] += squares.sum(0)
+        self.third[r] += (squares * moved).sum(0)
+        other = samples != 0
+        self.nonzero[r] += (other if keep is None else other & keep[..., None]).double().sum(0)
 
     def merge(self, other: MeanMoments) -> MeanMoments:
         """Moments of both."""
         shift = torch.where((self.count > 0)[..., None], self.shift, other.shift)
         mine, theirs = self._about(shift), other._about(shift)
-        return MeanMoments(self.count + other.count, shift, mine.first + theirs.first, mine.second + theirs.second)
+        return MeanMoments(
+            self.count + other.count,
+            shift,
+            mine.first + theirs.first,
+            mine.second + theirs.second,
+            mine.third + theirs.third,
+            mine.nonzero + theirs.nonzero,
+        )
 
     def _about(self, shift: torch.Tensor) -> MeanMoments:
         count = self.count[..., None]
         by = torch.where(count > 0, shift - self.shift, torch.zeros_like(shift))
-        second = self.second - 2.0 * by * self.first + count * by.square()
-        return MeanMoments(self.count, shift, self.first - count * by, second)
+        sums = _shifted(torch.stack([count.expand_as(by), self.first, self.second, self.third]), by)
+        return MeanMoments(self.count, shift, *sums[1:], self.nonzero)
 
     def tensors(self) -> list[torch.Tensor]:
         """All sums as tensors, in a fixed order."""
-        return [self.count, self.shift, self.first, self.second]
+        return [self.count, self.shift, self.first, self.second, self.third, self.nonzero]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> MeanMoments:
         """Moments like these from what ``tensors`` gave elsewhere."""
@@ -98,6 +113,18 @@ class MeanMoments:
         variance = (self.second[0] - self.first[0].square() / n).clamp_min(0.0) / (n * (n - 1.0))
         return means[0], variance
 
+    def degrees(self) -> torch.Tensor:
+        """Degrees of freedom of that variance, [T, C]: of independent samples by their skewness, else replications - 1."""
+        if len(self.count) > 1:
+            return _of_replications(self.first)
+        n = self.count[0][:, None]
+        mean = self.first[0] / n
+        return skewed(n, *central(n, mean, self.second[0], self.third[0]))
+
+    def events(self) -> torch.Tensor | None:
+        """Samples other than zero, [T, C]; None with replications, which are judged by their spread."""
+        return self.nonzero[0] if len(self.count) == 1 else None
+
 
 @dataclass
 class CovarianceMoments:
@@ -113,6 +140,10 @@ class CovarianceMoments:
     """Sums of (w - shift)^p, p = 0, 1, 2, shape [3, R, T]; the first is the count."""
     table: torch.Tensor
     """Sums of (w - shift)^p y^q, p = 0, 1, 2, q = 1, 2 (stored at q - 1), shape [3, 2, R, T, C]."""
+    cubes: torch.Tensor
+    """Sums of (w - shift)^p y^3, p = 0, 1, 2, 3, shape [4, R, T, C]; where not ``centred`` of p = 3 alone."""
+    nonzero: torch.Tensor
+    """Weights other than exactly zero, shape [R, T]."""
     centred: bool
     """Whether the mean of the other weights is subtracted (leave-one-out)."""
 
@@ -132,6 +163,8 @@ class CovarianceMoments:
             torch.zeros(replications, thetas, **kind),  # type: ignore[call-overload]
             torch.zeros(3, replications, thetas, **kind),  # type: ignore[call-overload]
             torch.zeros(3, 2, replications, thetas, components, **kind),  # type: ignore[call-overload]
+            torch.zeros(4, replications, thetas, components, **kind),  # type: ignore[call-overload]
+            torch.zeros(replications, thetas, **kind),  # type: ignore[call-overload]
             centred,
         )
 
@@ -157,29 +190,41 @@ class CovarianceMoments:
         powers = torch.stack([kept, moved, moved.square()], dim=1)  # [n, 3, T]
         self.base[:, r] += powers.sum(0)
         rows = powers.reshape(n, 3 * thetas).T
+        squares, cubes = factors.square(), powers[:, 2] * moved
         self.table[:, 0, r] += (rows @ factors).view(3, thetas, -1)
-        self.table[:, 1, r] += (rows @ factors.square()).view(3, thetas, -1)
+        self.table[:, 1, r] += (rows @ squares).view(3, thetas, -1)
+        third = squares * factors
+        if self.centred:
+            self.cubes[:3, r] += (rows @ third).view(3, thetas, -1)
+        self.cubes[3, r] += cubes.T @ third
+        self.nonzero[r] += ((weights != 0) & (kept != 0)).double().sum(0)
 
     def merge(self, other: CovarianceMoments) -> CovarianceMoments:
         """Moments of both."""
         shift = torch.where(self.count > 0, self.shift, other.shift)
         mine, theirs = self.about(shift), other.about(shift)
-        return CovarianceMoments(shift, mine.base + theirs.base, mine.table + theirs.table, self.centred)
+        return CovarianceMoments(
+            shift,
+            mine.base + theirs.base,
+            mine.table + theirs.table,
+            mine.cubes + theirs.cubes,
+            mine.nonzero + theirs.nonzero,
+            self.centred,
+        )
 
     def about(self, shift: torch.Tensor) -> CovarianceMoments:
         """The same moments about another shift [R, T]."""
         by = torch.where(self.count > 0, shift - self.shift, torch.zeros_like(shift))
         base, table = _shifted(self.base, by), _shifted(self.table, by[..., None])
-        return CovarianceMoments(shift, base, table, self.centred)
+        return CovarianceMoments(shift, base, table, _shifted(self.cubes, by[..., None]), self.nonzero, self.centred)
 
     def tensors(self) -> list[torch.Tensor]:
         """All sums as tensors, in a fixed order."""
-        return [self.shift, self.base, self.table]
+        return [self.shift, self.base, self.table, self.cubes, self.nonzero]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> CovarianceMoments:
         """Moments like these from what ``tensors`` gave elsewhere."""
-        shift, base, table = tensors
-        return CovarianceMoments(shift, base, table, self.centred)
+        return CovarianceMoments(*tensors, self.centred)
 
     def estimate(self, *, independent: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Mean of (w - b) y, shape [T, C], and its variance [T, C] or None.
@@ -200,10 +245,47 @@ class CovarianceMoments:
             return mean, variance.clamp_min(0.0) / (count - 1.0)
         return leave_one_out(self.table[:, :, 0], self.base[:, 0], count, independent)
 
+    def degrees(self) -> torch.Tensor:
+        """Degrees of freedom of that variance, [T, C]: of independent samples by their skewness, else replications - 1.
+
+        With ``centred`` the skewness is that of (w - mean w) y, without the mean of y, which is 0 but for chance.
+        """
+        if self.count.shape[0] > 1:
+            return _of_replications(self.table[0, 0])
+        count = self.count[0][:, None]
+        sums = self
+        if self.centred:
+            mean = torch.where(self.count > 0, self.base[1] / self.count.clamp_min(1.0), 0.0)
+            sums = self.about(self.shift + mean)
+        first, second, third = sums.table[1, 0, 0], sums.table[2, 1, 0], sums.cubes[3, 0]
+        return skewed(count, *central(count, first / count, second, third))
+
+    def events(self) -> torch.Tensor | None:
+        """Weights other than zero, [T, 1]; None with replications, and where a mean is subtracted from weights."""
+        return None if self.centred or self.count.shape[0] > 1 else self.nonzero[0][:, None]
+
+
+def central(
+    count: torch.Tensor, mean: torch.Tensor, second: torch.Tensor, third: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums of squared and cubed deviations from the mean, from plain sums of squares and cubes."""
+    return (
+        (second - count * mean.square()).clamp_min(0.0),
+        third - 3.0 * mean * second + 2.0 * count * mean**3,
+    )
+
+
+def _of_replications(like: torch.Tensor) -> torch.Tensor:
+    """Replications - 1 for ``like`` [R, T, C], shape [T, C]."""
+    return torch.full_like(like[0], len(like) - 1.0)
+
 
 def _shifted(sums: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-    """Sums of powers 0, 1, 2 (leading dimension) about a shift moved by ``by``."""
-    return torch.stack([sums[0], sums[1] - by * sums[0], sums[2] - 2.0 * by * sums[1] + by.square() * sums[0]])
+    """Sums of powers 0, 1, 2 and, where there, 3 (leading dimension) about a shift moved by ``by``."""
+    moved = [sums[0], sums[1] - by * sums[0], sums[2] - 2.0 * by * sums[1] + by.square() * sums[0]]
+    if len(sums) > 3:
+        moved.append(sums[3] - 3.0 * by * sums[2] + 3.0 * by.square() * sums[1] - by**3 * sums[0])
+    return torch.stack(moved)
 
 
 def _spread(means: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
