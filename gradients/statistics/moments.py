@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 import torch
 
@@ -43,6 +44,8 @@ class MeanMoments:
     """Sum of (y - shift)^2, shape [R, T, C]."""
     third: torch.Tensor
     """Sum of (y - shift)^3, shape [R, T, C]."""
+    fourth: torch.Tensor
+    """Sum of (y - shift)^4, shape [R, T, C]."""
     nonzero: torch.Tensor
     """Samples other than exactly zero, shape [R, T, C]."""
 
@@ -50,7 +53,7 @@ class MeanMoments:
     def zeros(cls, replications: int, thetas: int, components: int, device: torch.device | str = "cpu") -> MeanMoments:
         """Moments of no samples."""
         count = torch.zeros(replications, thetas, dtype=torch.float64, device=device)
-        return cls(count, *(count.new_zeros(replications, thetas, components) for _ in range(5)))
+        return cls(count, *(count.new_zeros(replications, thetas, components) for _ in range(6)))
 
     def add(self, replication: int, samples: torch.Tensor, keep: torch.Tensor | None = None) -> None:
         """Add samples [n, T, C] of one replication; ``keep`` [n, T] says which count."""
@@ -67,6 +70,7 @@ class MeanMoments:
         self.first[r] += moved.sum(0)
         self.second[r] += squares.sum(0)
         self.third[r] += (squares * moved).sum(0)
+        self.fourth[r] += squares.square().sum(0)
         other = samples != 0
         self.nonzero[r] += (other if keep is None else other & keep[..., None]).double().sum(0)
 
@@ -80,18 +84,19 @@ class MeanMoments:
             mine.first + theirs.first,
             mine.second + theirs.second,
             mine.third + theirs.third,
+            mine.fourth + theirs.fourth,
             mine.nonzero + theirs.nonzero,
         )
 
     def _about(self, shift: torch.Tensor) -> MeanMoments:
         count = self.count[..., None]
         by = torch.where(count > 0, shift - self.shift, torch.zeros_like(shift))
-        sums = _shifted(torch.stack([count.expand_as(by), self.first, self.second, self.third]), by)
+        sums = _shifted(torch.stack([count.expand_as(by), self.first, self.second, self.third, self.fourth]), by)
         return MeanMoments(self.count, shift, *sums[1:], self.nonzero)
 
     def tensors(self) -> list[torch.Tensor]:
         """All sums as tensors, in a fixed order."""
-        return [self.count, self.shift, self.first, self.second, self.third, self.nonzero]
+        return [self.count, self.shift, self.first, self.second, self.third, self.fourth, self.nonzero]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> MeanMoments:
         """Moments like these from what ``tensors`` gave elsewhere."""
@@ -114,12 +119,12 @@ class MeanMoments:
         return means[0], variance
 
     def degrees(self) -> torch.Tensor:
-        """Degrees of freedom of that variance, [T, C]: of independent samples by their skewness, else replications - 1."""
+        """Degrees of freedom of that variance, [T, C]: by the skewness of independent samples, or replications - 1."""
         if len(self.count) > 1:
             return _of_replications(self.first)
         n = self.count[0][:, None]
         mean = self.first[0] / n
-        return skewed(n, *central(n, mean, self.second[0], self.third[0]))
+        return skewed(n, *central(n, mean, self.second[0], self.third[0], self.fourth[0]))
 
     def events(self) -> torch.Tensor | None:
         """Samples other than zero, [T, C]; None with replications, which are judged by their spread."""
@@ -141,7 +146,9 @@ class CovarianceMoments:
     table: torch.Tensor
     """Sums of (w - shift)^p y^q, p = 0, 1, 2, q = 1, 2 (stored at q - 1), shape [3, 2, R, T, C]."""
     cubes: torch.Tensor
-    """Sums of (w - shift)^p y^3, p = 0, 1, 2, 3, shape [4, R, T, C]; where not ``centred`` of p = 3 alone."""
+    """Sums of (w - shift)^p y^3, p = 0 to 3, shape [4, R, T, C]; where not ``centred`` of p = 3 alone."""
+    fourths: torch.Tensor
+    """Sums of (w - shift)^p y^4, p = 0 to 4, shape [5, R, T, C]; where not ``centred`` of p = 4 alone."""
     nonzero: torch.Tensor
     """Weights other than exactly zero, shape [R, T]."""
     centred: bool
@@ -164,6 +171,7 @@ class CovarianceMoments:
             torch.zeros(3, replications, thetas, **kind),  # type: ignore[call-overload]
             torch.zeros(3, 2, replications, thetas, components, **kind),  # type: ignore[call-overload]
             torch.zeros(4, replications, thetas, components, **kind),  # type: ignore[call-overload]
+            torch.zeros(5, replications, thetas, components, **kind),  # type: ignore[call-overload]
             torch.zeros(replications, thetas, **kind),  # type: ignore[call-overload]
             centred,
         )
@@ -190,14 +198,23 @@ class CovarianceMoments:
         powers = torch.stack([kept, moved, moved.square()], dim=1)  # [n, 3, T]
         self.base[:, r] += powers.sum(0)
         rows = powers.reshape(n, 3 * thetas).T
-        squares, cubes = factors.square(), powers[:, 2] * moved
+        squares = factors.square()
         self.table[:, 0, r] += (rows @ factors).view(3, thetas, -1)
         self.table[:, 1, r] += (rows @ squares).view(3, thetas, -1)
-        third = squares * factors
-        if self.centred:
-            self.cubes[:3, r] += (rows @ third).view(3, thetas, -1)
-        self.cubes[3, r] += cubes.T @ third
+        self._add_high(r, powers, squares * factors, squares.square())
         self.nonzero[r] += ((weights != 0) & (kept != 0)).double().sum(0)
+
+    def _add_high(self, r: int, powers: torch.Tensor, third: torch.Tensor, fourth: torch.Tensor) -> None:
+        """Add to the sums for skewness and kurtosis, from powers [n, 3, T] of weights and y^3, y^4 [n, C]."""
+        square = powers[:, 2]
+        high = torch.stack([square * powers[:, 1], square.square()], dim=1)
+        if self.centred:
+            high = torch.cat([powers, high], dim=1)  # [n, 5, T]
+            self.cubes[:, r] += torch.einsum("npt,nc->ptc", high[:, :4], third)
+            self.fourths[:, r] += torch.einsum("npt,nc->ptc", high, fourth)
+        else:
+            self.cubes[3, r] += high[:, 0].T @ third
+            self.fourths[4, r] += high[:, 1].T @ fourth
 
     def merge(self, other: CovarianceMoments) -> CovarianceMoments:
         """Moments of both."""
@@ -208,6 +225,7 @@ class CovarianceMoments:
             mine.base + theirs.base,
             mine.table + theirs.table,
             mine.cubes + theirs.cubes,
+            mine.fourths + theirs.fourths,
             mine.nonzero + theirs.nonzero,
             self.centred,
         )
@@ -215,12 +233,12 @@ class CovarianceMoments:
     def about(self, shift: torch.Tensor) -> CovarianceMoments:
         """The same moments about another shift [R, T]."""
         by = torch.where(self.count > 0, shift - self.shift, torch.zeros_like(shift))
-        base, table = _shifted(self.base, by), _shifted(self.table, by[..., None])
-        return CovarianceMoments(shift, base, table, _shifted(self.cubes, by[..., None]), self.nonzero, self.centred)
+        sums = (_shifted(part, by[..., None]) for part in (self.table, self.cubes, self.fourths))
+        return CovarianceMoments(shift, _shifted(self.base, by), *sums, self.nonzero, self.centred)
 
     def tensors(self) -> list[torch.Tensor]:
         """All sums as tensors, in a fixed order."""
-        return [self.shift, self.base, self.table, self.cubes, self.nonzero]
+        return [self.shift, self.base, self.table, self.cubes, self.fourths, self.nonzero]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> CovarianceMoments:
         """Moments like these from what ``tensors`` gave elsewhere."""
@@ -246,7 +264,7 @@ class CovarianceMoments:
         return leave_one_out(self.table[:, :, 0], self.base[:, 0], count, independent)
 
     def degrees(self) -> torch.Tensor:
-        """Degrees of freedom of that variance, [T, C]: of independent samples by their skewness, else replications - 1.
+        """Degrees of freedom of that variance, [T, C]: by the skewness of independent samples, or replications - 1.
 
         With ``centred`` the skewness is that of (w - mean w) y, without the mean of y, which is 0 but for chance.
         """
@@ -257,8 +275,8 @@ class CovarianceMoments:
         if self.centred:
             mean = torch.where(self.count > 0, self.base[1] / self.count.clamp_min(1.0), 0.0)
             sums = self.about(self.shift + mean)
-        first, second, third = sums.table[1, 0, 0], sums.table[2, 1, 0], sums.cubes[3, 0]
-        return skewed(count, *central(count, first / count, second, third))
+        mean = sums.table[1, 0, 0] / count
+        return skewed(count, *central(count, mean, sums.table[2, 1, 0], sums.cubes[3, 0], sums.fourths[4, 0]))
 
     def events(self) -> torch.Tensor | None:
         """Weights other than zero, [T, 1]; None with replications, and where a mean is subtracted from weights."""
@@ -266,12 +284,13 @@ class CovarianceMoments:
 
 
 def central(
-    count: torch.Tensor, mean: torch.Tensor, second: torch.Tensor, third: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums of squared and cubed deviations from the mean, from plain sums of squares and cubes."""
+    count: torch.Tensor, mean: torch.Tensor, second: torch.Tensor, third: torch.Tensor, fourth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sums of the powers 2, 3, 4 of deviations from the mean, from the plain sums of these powers."""
     return (
         (second - count * mean.square()).clamp_min(0.0),
         third - 3.0 * mean * second + 2.0 * count * mean**3,
+        fourth - 4.0 * mean * third + 6.0 * mean.square() * second - 3.0 * count * mean**4,
     )
 
 
@@ -281,11 +300,10 @@ def _of_replications(like: torch.Tensor) -> torch.Tensor:
 
 
 def _shifted(sums: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-    """Sums of powers 0, 1, 2 and, where there, 3 (leading dimension) about a shift moved by ``by``."""
-    moved = [sums[0], sums[1] - by * sums[0], sums[2] - 2.0 * by * sums[1] + by.square() * sums[0]]
-    if len(sums) > 3:
-        moved.append(sums[3] - 3.0 * by * sums[2] + 3.0 * by.square() * sums[1] - by**3 * sums[0])
-    return torch.stack(moved)
+    """Sums of powers 0, 1, 2 ... (leading dimension) about a shift moved by ``by``."""
+    return torch.stack(
+        [sum(comb(p, k) * (-by) ** (p - k) * sums[k] for k in range(p + 1)) for p in range(len(sums))]  # type: ignore[misc]
+    )
 
 
 def _spread(means: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

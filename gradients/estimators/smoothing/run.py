@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ...core.error_bars import ErrorBar, judged, spread_bar
+from ...core.error_bars import DEPENDENT, ErrorBar, judged, spread_bar
 from ...core.errors import GradientError
 from ...core.interface import Estimate, Objective
 from ...core.objective import assemble, evaluate, evaluate_with_gradient, objective_name, refuse_non_finite
@@ -191,8 +191,7 @@ class SmoothingRun:
         """How well the standard error is known."""
         replications = self.perturbation.replications
         if variance is None:
-            why = "its points depend on each other, and only replications= of them, 3 or more, show a spread"
-            return ErrorBar(None, why)
+            return ErrorBar(None, DEPENDENT)
         if self.infinite_variance:
             why = "the score of this noise has no variance in the zeroth order, so that no spread measures the error"
             return ErrorBar(torch.zeros_like(mean), why)
