@@ -76,6 +76,7 @@ class SmoothingRun:
         chunk: int | None,
         with_scale: bool,
         infinite_variance: bool = False,
+        tilt: torch.Tensor | None = None,
     ) -> None:
         self.started = time.perf_counter()
         self.objective = objective
@@ -90,6 +91,7 @@ class SmoothingRun:
         self.chunk = chunk
         self.with_scale = with_scale
         self.infinite_variance = infinite_variance
+        self.tilt = tilt
         all_columns = torch.arange(batch.shape[1], device=batch.device)
         self._subset = not torch.equal(columns, all_columns)
         self._centre: torch.Tensor | None = None
@@ -270,6 +272,9 @@ class SmoothingRun:
                 rows = part[:, None] + signs[:, None] * moves[:, None, None]  # [units, thetas, signs, parameters]
                 number = (low - first) * thetas * len(signs) + left * len(signs)
                 value, gradient = self._roll_out(rows, number, count * thetas * len(signs))
+                if self.tilt is not None:
+                    slopes = self.tilt[left : left + theta_step, None].double()
+                    value = value - ((rows - part[:, None]).double() * slopes).sum(-1)
                 values.append(value)
                 gradients.append(gradient)
             yield self._block(low, draw, values, gradients)
