@@ -35,8 +35,8 @@ __all__ = [
 ]
 
 FEW = 5
-"""Samples other than zero below which there is no error bar. A higher number would leave bars that cover too much: those
-left out are the ones that lie too low."""
+"""Samples other than zero below which there is no error bar. A higher number would leave bars that cover too much:
+those left out are the ones that lie too low."""
 
 DEPENDENT = "its points depend on each other, and only replications= of them, 3 or more, show a spread"
 """Why an estimate by one table of dependent points has no error bar."""

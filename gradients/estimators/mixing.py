@@ -115,8 +115,9 @@ class Remainder:
     the noise is less than that of either order (pairs take out the curvature, too). The error bar is that of the second
     term, at the F1 found: valid, as the mean is right for each.
 
-    a = max(0, 1 - V1/|F1|^2), with V1 the trace variance of F1: of an F1 that is noise (a chaotic cost), or
-    of which too few samples are not zero for an error bar, nothing is used. What F1 is off by, E = grad F - a F1, adds about (d + 1)|E|^2/samples to the variance.
+    a = max(0, 1 - V1/|F1|^2), with V1 the trace variance of F1: nothing is used of an F1 that is noise (a chaotic
+    cost), or of which too few samples are not zero for an error bar. What F1 is off by, E = grad F - a F1, adds about
+    (d + 1)|E|^2/samples to the variance.
     """
 
     def share(self, first: Estimate) -> torch.Tensor:
@@ -224,13 +225,13 @@ class AlphaOrder:
         if bool(used.any()):
             degrees = torch.where(used[:, None], 0.0, degrees)
             reason = (
-                f"the first order enters with a weight of up to {float(alpha.max()):.2g}, and a bias of it at jumps, of "
-                f"up to {float(measures['bias_bound'].max()):.2g}, is not in the spread"
+                f"the first order enters with a weight of up to {float(alpha.max()):.2g}, and its bias at jumps, of up "
+                f"to {float(measures['bias_bound'].max()):.2g}, is not in the spread"
             )
         return Mixture(f0 + alpha[:, None] * gap, variance, measures, degrees, reason)
 
 
-_OWN_WEIGHTS = "the weights come from the variances of the samples that they weigh; split=True makes them independent"
+_OWN_WEIGHTS = "its weights come from the variances of the samples that they weigh: split=True makes them independent"
 _NO_NOISE = "the first order has no variance in its samples, which says no more than that they saw no change"
 
 

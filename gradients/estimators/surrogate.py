@@ -120,7 +120,7 @@ class Surrogate:
             if name != "no_error_bar"
         }
         return assemble(
-            theta,
+            batch,
             single,
             value=torch.stack([fit.value.double() for fit in fits]).mean(0),
             gradient=gradient,

@@ -143,8 +143,8 @@ class DynamicsSurrogate:
     Prefer it over a surrogate of the objective where the parameters are many: one-step models do not depend on how many
     parameters an episode has, and every episode gives a transition for each step. Its limit is the
     accuracy of the steps: errors grow along the rollout, and the gradient is a product of the models' Jacobians,
-    which were not fitted. Read ``errors``. There is no error bar; ``gradient_spread``, the spread of the gradient over the
-    ensemble, is none. For a gradient without bias use it in a :class:`ControlVariate`.
+    which were not fitted. Read ``errors``. There is no error bar; ``gradient_spread``, the spread of the gradient
+    over the ensemble, is none. For a gradient without bias use it in a :class:`ControlVariate`.
 
     Diagnostics: ``one_step_error`` and ``multi_step_error``, relative to the better baseline; ``gradient_spread``;
     ``inside_data``; ``finite``.
