@@ -125,7 +125,8 @@ class Remainder:
         square, variance = first.gradient.double().square().sum(1), _variance(first)
         share = torch.where(square > 0, 1.0 - variance.sum(1) / square.clamp_min(1e-300), 0.0).clamp_min(0.0)
         if first.degrees_of_freedom is not None:
-            few = ((first.degrees_of_freedom <= 0) & (variance > 0)).any(1)
+            rounding = 16.0 * torch.finfo(first.gradient.dtype).eps * square.sqrt()
+            few = ((first.degrees_of_freedom <= 0) & (variance > rounding[:, None].square())).any(1)
             share = torch.where(few, 0.0, share)
         return share
 

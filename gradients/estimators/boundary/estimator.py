@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -185,6 +186,10 @@ class Boundary:
             values = values.view(thetas, self.samples, -1).mean(2)
         units = jumps + continuous
         gradient, variance = units.mean(1), self._variance(units)
+        if variance is not None:
+            # of jumps beyond the reach, which no spread shows: their density relative to that at the middle
+            unseen = math.exp(-0.5 * self.reach**2) * jumps.mean(1).abs()
+            variance = variance + unseen.square()
         bar = self._bar(units, gradient, variance, torch.finfo(batch.dtype).eps)
         if self.continuous == "pathwise" and variance is not None and len(found.smooth[0]):
             bar = self._checked(bar, gradient, lines.slopes(found.smooth, thetas) - continuous)
@@ -227,7 +232,9 @@ class Boundary:
         mean, variance = gap.mean(1), self._variance(gap)
         assert variance is not None
         freedom = self.replications - 1.0 if self.replications > 1 else of_samples(gap)
-        chance = student_t(_SURE, torch.as_tensor(freedom).to(mean).expand_as(mean), variance.sqrt())
+        chance = student_t(
+            _SURE, torch.as_tensor(freedom, dtype=mean.dtype, device=mean.device).expand_as(mean), variance.sqrt()
+        )
         largest = gradient.abs().amax(1, keepdim=True)
         missed = mean.abs() > chance + _INTERPOLATION * largest
         if not bool(missed.any()):
