@@ -11,7 +11,7 @@ import torch
 
 from ....plain import plain_numbers
 from ...core.checks import as_batch, check_count, suggest
-from ...core.error_bars import DEPENDENT, ErrorBar, judged, of_samples, spread_bar, student_t
+from ...core.error_bars import DEPENDENT, ErrorBar, judged, of_samples, student_t
 from ...core.errors import GradientError
 from ...core.events import evaluate_events, supports_events
 from ...core.interface import Estimate, Objective
@@ -218,9 +218,13 @@ class Boundary:
         """How well the standard error is known; units [thetas, samples, parameters]."""
         if variance is None:
             return ErrorBar(None, DEPENDENT)
-        if self.replications > 1:
-            return spread_bar(gradient, variance, self.replications, epsilon=epsilon)
-        return judged(gradient, variance, of_samples(units), self.samples, epsilon=epsilon)
+        degrees = of_samples(units)
+        if self.replications == 1:
+            return judged(gradient, variance, degrees, self.samples, epsilon=epsilon)
+        # A table's mean has at most the skewness of as many independent samples: that of one over their number.
+        skewness = (self.samples - 1.0) / degrees - 1.0
+        degrees = (self.replications - 1.0) / (1.0 + skewness * self.replications / self.samples)
+        return judged(gradient, variance, degrees, self.replications, epsilon=epsilon, what="replications")
 
     def _checked(self, bar: ErrorBar, gradient: torch.Tensor, gap: torch.Tensor) -> ErrorBar:
         """No error bar where jumps were missed.
