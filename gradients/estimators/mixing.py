@@ -111,9 +111,9 @@ class Remainder:
 
     F0[.] is the zeroth-order estimate of a function, from samples independent of F1. The averaged slope of the plane
     a F1.(x - theta) is a F1 for every noise, so that g has the mean of F0 whatever F1 and a are: F1 is a control
-    variate. Where it misses jumps, F0 has them; where the cost is near its plane, hardly anything is left for F0
-    (pairs take out the curvature, too), and the noise is nearer to that of the first order. The error bar is that of the second
-    term, at the F1 found: valid, as the mean is right for each.
+    variate. Where it misses jumps, F0 has them; where the cost is near its plane, hardly anything is left for F0, and
+    with pairs, which take out the curvature, the noise is nearer to that of the first order. The error bar is that of
+    the second term, at the F1 found: valid, as the mean is right for each.
 
     a = max(0, 1 - V1/|F1|^2), with V1 the trace variance of F1: nothing is used of an F1 that is noise (a chaotic
     cost), or of which too few samples are not zero for an error bar. What F1 is off by, E = grad F - a F1, adds about
