@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from common import heading, table
@@ -27,6 +28,7 @@ from carom.gradients import (
     InverseVariance,
     Mixed,
     RelaxedObjective,
+    Remainder,
     Smoothing,
     VarianceTraining,
 )
@@ -81,6 +83,8 @@ def mixed() -> None:
             "inverse variance": Mixed(first, zeroth, InverseVariance(split=False)),
             "AoBG, gamma F0/4": Mixed(first, zeroth, AlphaOrder(gamma=0.25, unit="zeroth")),
             "AoBG, gamma 1.5 eps": Mixed(first, zeroth, AlphaOrder()),
+            "remainder": Mixed(first, zeroth, Remainder()),
+            "remainder, pairs": Mixed(replace(first, antithetic=True), replace(zeroth, antithetic=True)),
         }
         for name, backend in backends.items():
             found = [backend.estimate(objective, theta, seed=seed) for seed in range(SEEDS)]

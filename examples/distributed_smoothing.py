@@ -17,10 +17,11 @@ def main(samples: int = 4096) -> Estimate:
         estimate = backend.estimate(task, task.initial_parameters(), seed=0)
         if processes.rank == 0:
             print(f"{processes.size} process(es), {estimate.evaluations} rollouts, {estimate.seconds:.2f} s")
-            for name, slope, error in zip(
-                task.parameter_names, estimate.gradient.tolist(), estimate.standard_error.tolist(), strict=True
+            low, high = estimate.interval(0.95)
+            for name, *numbers in zip(
+                task.parameter_names, estimate.gradient.tolist(), low.tolist(), high.tolist(), strict=True
             ):
-                print(f"{name:>4} {slope:9.3f} +- {error:.3f}")
+                print("{:>4} {:9.3f}, 95 % interval {:9.3f} to {:9.3f}".format(name, *numbers))
     return estimate
 
 

@@ -59,9 +59,9 @@ def main() -> None:
         "boundary": Boundary(scale=scale, samples=24, continuous="line"),
     }
     found = compare_backends(Throw(), theta, backends, CentralDifferences(scale=scale, samples=1024), seed=0)
-    print(f"{'':<14} {'d/dvx':>8} {'d/dvz':>8}   standard errors    rollouts")
+    print(f"{'':<14} {'d/dvx':>8} {'d/dvz':>8}   +- (95 %)          rollouts")
     for row in (found.reference, *found.rows):
-        errors = "" if row.standard_error is None else "  ".join(f"{error:7.4f}" for error in row.standard_error)
+        errors = "-" if row.error_bar is None else "  ".join(f"{half:7.4f}" for half in row.error_bar)
         print(f"{row.name:<14} {row.gradient[0]:8.4f} {row.gradient[1]:8.4f}   {errors:<17}  {row.evaluations:>7}")
 
 

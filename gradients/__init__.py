@@ -20,7 +20,7 @@ from .estimators.bundles import Bundle, Bundling
 from .estimators.central_differences import CentralDifferences
 from .estimators.median_smoothing import MedianSmoothing
 from .estimators.mixed import Mixed
-from .estimators.mixing import AlphaOrder, InverseVariance
+from .estimators.mixing import AlphaOrder, InverseVariance, Remainder
 from .estimators.smoothed_jacobian import smoothed_jacobian
 from .estimators.smoothing.estimator import Smoothing
 from .estimators.softened import GeometricWidth, Softened
@@ -97,6 +97,7 @@ __all__ = [
     "QuasiMonteCarlo",
     "RandomizedQMC",
     "RelaxedObjective",
+    "Remainder",
     "Sampling",
     "Shareable",
     "Smoothing",

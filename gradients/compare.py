@@ -35,6 +35,11 @@ class ComparisonRow:
     standard_error: tuple[float, ...] | None = None
     standard_error_norm: float | None = None
     """Length of the standard error: the expected distance from the backend's own mean."""
+    error_bar: tuple[float, ...] | None = None
+    """Half the length of the 95 % interval of each parameter, by Student's t; infinite (None in json) where the samples
+    say too little; None where the backend has no error bar at all, with a reason in ``no_error_bar``, or is exact."""
+    no_error_bar: str | None = None
+    """Why some parameters, or all, have no error bar."""
     trace_variance: float | None = None
     """Variance of the estimate, summed over coordinates: the square of ``standard_error_norm``."""
     z_norm: float | None = None
@@ -126,6 +131,10 @@ def _row(name: str, estimate: Estimate, truth: Estimate) -> ComparisonRow:
         error = None  # a backend's way to say that it has none
     noise = 0.0 if truth.standard_error is None else float(truth.standard_error.double().norm())
     both = None if error is None else math.hypot(float(error.norm()), noise)
+    ends = estimate.interval(0.95)
+    spread = estimate.diagnostics.get("gradient_spread")
+    if error is None and isinstance(spread, torch.Tensor):
+        error = spread.double().cpu()  # of an ensemble: no error bar, and marked as that by ``gradient_spread``
     return ComparisonRow(
         name=name,
         value=float(estimate.value),
@@ -135,6 +144,8 @@ def _row(name: str, estimate: Estimate, truth: Estimate) -> ComparisonRow:
         relative_error=distance / length if length > 0.0 else None,
         standard_error=None if error is None else tuple(error.tolist()),
         standard_error_norm=None if error is None else float(error.norm()),
+        error_bar=None if ends is None else tuple((0.5 * (ends[1] - ends[0])).double().tolist()),
+        no_error_bar=estimate.no_error_bar,
         trace_variance=None if error is None else float(error.square().sum()),
         z_norm=distance / both if both else None,
         evaluations=estimate.evaluations,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..gradients.core.error_bars import of_samples
 from ..gradients.core.errors import GradientError
 from ..gradients.core.interface import Estimate, Objective
 from ..gradients.core.objective import evaluate_in_calls
@@ -62,5 +63,6 @@ def given_reference(
             evaluations=reference.rollouts + len(rows),
             seconds=0.0,
             diagnostics={"trace_variance": float(error.square().sum()), "units": len(units)},
+            degrees_of_freedom=of_samples(units[None])[0],
         )
     )

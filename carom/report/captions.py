@@ -57,8 +57,8 @@ def _landscape(result: ComparisonResult) -> Caption:
 def _parameters(result: ComparisonResult) -> Caption:
     return Caption(
         "Gradient by parameter.",
-        "Black line and grey band: the reference and twice its standard error. Marks: the backends, with twice their "
-        "standard error where they have one. A mark whose bar misses the grey band differs by more than chance; a mark "
+        "Black line and grey band: the reference and its 95 % interval. Marks: the backends, with theirs "
+        "where they have one. A mark whose bar misses the grey band differs by more than chance; a mark "
         "at exactly zero where the band is not is blind. Numbers at the edge are out of the picture.",
         f"Derivatives with respect to {len(result.names)} parameters by {_listed(_shown(result))}, with error bars.",
     )

@@ -6,6 +6,8 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+from .table import no_bar
+
 if TYPE_CHECKING:
     from ..comparison.result import ComparisonResult
 
@@ -32,7 +34,7 @@ def render_csv(result: ComparisonResult) -> str:
             "norm": row.norm,
             "cosine": row.cosine,
             "relative_error": row.relative_error,
-            "standard_error_norm": row.standard_error_norm,
+            "standard_error_norm": None if no_bar(row) else row.standard_error_norm,
             "rollouts": row.evaluations,
             "seconds": row.seconds,
             "error": row.error,

@@ -15,7 +15,7 @@ from ..gradients.core.optional import optional
 from .captions import describe
 from .figures.all import draw
 from .html import Cell, data_uri, definitions, document, element, figure, items, table
-from .table import HEADS, comparison_caption, row_texts
+from .table import HEADS, comparison_caption, no_bar, row_texts
 
 if TYPE_CHECKING:
     from ..comparison.result import ComparisonResult
@@ -95,8 +95,8 @@ def _row(row: ComparisonRow, verdict: str, *, compared: bool = True) -> list[Cel
         row.norm,
         row.cosine if compared else None,
         row.relative_error if compared else None,
-        row.standard_error_norm,
-        row.trace_variance,
+        None if no_bar(row) else row.standard_error_norm,
+        None if no_bar(row) else row.trace_variance,
         None if row.error is not None else row.evaluations,
         None if row.error is not None else row.seconds,
     )

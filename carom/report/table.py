@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from rich import box
@@ -11,7 +12,7 @@ from rich.text import Text
 from ..gradients.compare import Comparison, ComparisonRow
 from ..gradients.diagnosis.slope import SlopeVerdict
 
-__all__ = ["HEADS", "comparison_caption", "comparison_table", "row_texts", "verdict_lines"]
+__all__ = ["HEADS", "comparison_caption", "comparison_table", "no_bar", "row_texts", "verdict_lines"]
 
 HEADS = ("value", "|grad|", "cosine", "rel.err", "std.err", "var", "rollouts", "sec")
 """Columns after the backend's name."""
@@ -63,8 +64,23 @@ def comparison_caption(comparison: Comparison, noise: str) -> str:
         "contact forces that act before the shapes touch: other quantities, and where they differ, neither need be "
         "wrong. cosine and "
         "rel.err: against the reference. var: variance of the estimate, summed over "
-        "parameters; std.err: its root (of an ensemble, the spread of its members)."
+        f"parameters; std.err: its root.{_without_bars(comparison)}"
     )
+
+
+def _without_bars(comparison: Comparison) -> str:
+    """A sentence for each row that has no error bar, or not in every parameter."""
+    return "".join(
+        f" {row.name}: {'no error bar' if no_bar(row) else 'not every parameter has an error bar'}, as "
+        f"{row.no_error_bar}."
+        for row in (comparison.reference, *comparison.rows)
+        if row.no_error_bar is not None
+    )
+
+
+def no_bar(row: ComparisonRow) -> bool:
+    """Whether the samples say too little for an error bar in any parameter; False of exact numbers."""
+    return row.no_error_bar is not None and not any(math.isfinite(half) for half in row.error_bar or ())
 
 
 def row_texts(row: ComparisonRow, *, compared: bool = True) -> tuple[str, ...]:
@@ -76,8 +92,8 @@ def row_texts(row: ComparisonRow, *, compared: bool = True) -> tuple[str, ...]:
         _number(row.norm, 4),
         f"{row.cosine:.3f}" if compared and row.cosine is not None else "-",
         _percent(row.relative_error) if compared and row.relative_error is not None else "-",
-        _number(row.standard_error_norm, 2),
-        _number(row.trace_variance, 2),
+        "-" if no_bar(row) else _number(row.standard_error_norm, 2),
+        "-" if no_bar(row) else _number(row.trace_variance, 2),
         str(row.evaluations),
         f"{row.seconds:.2f}",
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from .table import no_bar
+
 if TYPE_CHECKING:
     from ..comparison.result import ComparisonResult
 
@@ -35,6 +37,10 @@ def render_text(result: ComparisonResult) -> str:
         cosine = "-" if row.cosine is None else f"{row.cosine:.3f}"
         lines.append(f"{_short(row.name, width)}  |grad| {norm:>9}  cosine {cosine:>6}  {row.evaluations:>7} rollouts")
         lines += _filled(f"{found.text}.", "    ")
+        if row.no_error_bar is not None:
+            lines += _filled(
+                f"{'No' if no_bar(row) else 'Not every parameter has an'} error bar: {row.no_error_bar}.", "    "
+            )
     if result.race is not None:
         race = result.race
         lines += ["", f"RACE ({race.optimizer}, {race.starts} starts, {race.budget:.0f} rollouts each)"]

@@ -11,6 +11,7 @@ import torch
 from ...plain import plain_numbers
 from ..core.arrays import as_theta
 from ..core.checks import check_count
+from ..core.error_bars import of_samples
 from ..core.errors import GradientError
 from ..core.interface import Estimate
 from .choices import CategoricalObjective, check_categories, evaluate_relaxed, split_logits
@@ -75,6 +76,7 @@ class Concrete:
             costs.detach(),
             slopes.mean(1),
             slopes.var(1) / self.samples,
+            of_samples(slopes),
             start,
             {"sharpness": sharpness},
         )

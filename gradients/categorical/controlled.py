@@ -103,4 +103,6 @@ def controlled_estimate(
         trainable=settings.trainable,
     )
     extra = {"variance_ratio": moments.variance_ratio, **measures(state.parameters)}
-    return finish(theta, single, logits, moments.costs, moments.gradient, moments.variance, start, extra)
+    return finish(
+        theta, single, logits, moments.costs, moments.gradient, moments.variance, moments.degrees, start, extra
+    )

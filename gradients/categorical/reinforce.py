@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ...plain import plain_numbers
-from ..control_variates.terms import BASELINES, Terms, check_baseline, mean_and_variance
+from ..control_variates.terms import BASELINES, Terms, check_baseline, degrees_of_freedom, mean_and_variance
 from ..core.arrays import as_theta
 from ..core.checks import check_count
 from ..core.interface import Estimate
@@ -58,8 +58,9 @@ class REINFORCE:
         logits, single = split_logits(theta, self.categories)
         drawn = sample_choices(objective, logits, seed, first=0, count=self.samples, chunk=self.chunk)
         kind = "none" if self.baseline == "none" else "leave_one_out"
-        gradient, variance = mean_and_variance(Terms(drawn["costs"], drawn["score"]), kind)
+        terms = Terms(drawn["costs"], drawn["score"])
+        gradient, variance = mean_and_variance(terms, kind)
         if self.baseline == "mean":
             shrink = (self.samples - 1) / self.samples
             gradient, variance = gradient * shrink, variance * shrink**2
-        return finish(theta, single, logits, drawn["costs"], gradient, variance, start)
+        return finish(theta, single, logits, drawn["costs"], gradient, variance, degrees_of_freedom(terms, kind), start)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
+from ..core.error_bars import judged
 from ..core.interface import Estimate
 from ..core.objective import assemble
 from .choices import CategoricalObjective, evaluate_choices
@@ -39,10 +40,14 @@ def finish(
     costs: torch.Tensor,
     gradient: torch.Tensor,
     variance: torch.Tensor,
+    degrees: torch.Tensor,
     start: float,
     extra: Mapping[str, torch.Tensor] | None = None,
 ) -> Estimate:
-    """The estimate of costs [thetas, samples] and a gradient with its variance, both [thetas, factors * categories]."""
+    """The estimate of costs [thetas, samples] and a gradient with its variance and the degrees of freedom of that.
+
+    The last three are [thetas, factors * categories].
+    """
     log_p = logits.log_softmax(-1)
     return assemble(
         theta,
@@ -59,4 +64,5 @@ def finish(
             "entropy": -(log_p.exp() * log_p).sum((1, 2)),
             **(extra or {}),
         },
+        bar=judged(gradient, variance, degrees, costs.shape[1], epsilon=torch.finfo(theta.dtype).eps),
     )

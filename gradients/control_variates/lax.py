@@ -10,6 +10,7 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.checks import as_batch, check_count
+from ..core.error_bars import judged
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble, evaluate
@@ -164,6 +165,13 @@ class LAX:
                 "value_standard_error": moments.costs.std(1) / self.samples**0.5,
                 "variance_ratio": moments.variance_ratio,
             },
+            bar=judged(
+                moments.gradient,
+                moments.variance,
+                moments.degrees,
+                self.samples,
+                epsilon=torch.finfo(batch.dtype).eps,
+            ),
         )
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import torch
 
+from ..core.error_bars import joined
 from .state import ControlVariateState
-from .terms import Terms, contributions, mean_and_variance
+from .terms import Terms, contributions, degrees_of_freedom, mean_and_variance
 from .training import VarianceTraining, fit
 
 __all__ = ["Moments", "Samples", "estimate_in_rounds"]
@@ -24,6 +25,8 @@ class Moments(NamedTuple):
     """[thetas, parameters]"""
     variance: torch.Tensor
     """Variance of the gradient, [thetas, parameters]."""
+    degrees: torch.Tensor
+    """Degrees of freedom of that variance, [thetas, parameters]."""
     costs: torch.Tensor
     """[thetas, samples]"""
     variance_ratio: torch.Tensor
@@ -49,14 +52,16 @@ def estimate_in_rounds(
     sizes = training.sizes(samples) if trainable else [samples]
     gathered: dict[str, torch.Tensor] = {}
     gradient: torch.Tensor | float = 0.0
-    variance: torch.Tensor | float = 0.0
+    variances: list[torch.Tensor] = []
+    degrees: list[torch.Tensor | None] = []
     first = 0
     for size in sizes:
         new = draw(first, size)
         terms = terms_of(new, state.parameters, False)
         mean, mean_variance = mean_and_variance(terms, baseline)
         gradient = gradient + mean * (size / samples)
-        variance = variance + mean_variance * (size / samples) ** 2
+        variances.append(mean_variance * (size / samples) ** 2)
+        degrees.append(degrees_of_freedom(terms, baseline))
         first += size
         gathered = {name: torch.cat([gathered[name], part], 1) if gathered else part for name, part in new.items()}
         if trainable and training.steps and (carried or first < samples):
@@ -65,8 +70,9 @@ def estimate_in_rounds(
     plain = contributions(Terms(new["costs"], new["score"]), baseline).var(1).sum(-1)
     ratio = torch.where(plain > 0, with_variate / plain, torch.nan)
     assert isinstance(gradient, torch.Tensor)
-    assert isinstance(variance, torch.Tensor)
-    return Moments(gradient, variance, gathered["costs"], ratio)
+    together = joined(variances, degrees)
+    assert together is not None
+    return Moments(gradient, torch.stack(variances).sum(0), together, gathered["costs"], ratio)
 
 
 def _train(

@@ -15,9 +15,10 @@ from typing import NamedTuple
 import torch
 
 from ..core.checks import suggest
+from ..core.error_bars import of_samples
 from ..core.errors import GradientError
 
-__all__ = ["BASELINES", "Terms", "check_baseline", "contributions", "mean_and_variance"]
+__all__ = ["BASELINES", "Terms", "check_baseline", "contributions", "degrees_of_freedom", "mean_and_variance"]
 
 BASELINES = ("leave_one_out", "none")
 
@@ -73,3 +74,8 @@ def mean_and_variance(terms: Terms, baseline: str) -> tuple[torch.Tensor, torch.
     if path is not None:
         gradient = gradient + path.mean(1)
     return gradient, contributions(terms, baseline).var(1) / samples
+
+
+def degrees_of_freedom(terms: Terms, baseline: str) -> torch.Tensor:
+    """Degrees of freedom of that variance by the skewness of the contributions, [thetas, parameters]."""
+    return of_samples(contributions(terms, baseline))

@@ -102,6 +102,13 @@ def checked_answer(answer: object, theta: torch.Tensor) -> Estimate:
         error = _tensor("standard error", answer.standard_error, theta, shape)
         if bool((error < 0.0).any()):
             raise BackendFault(f"the backend returned a standard error of {float(error.min()):.3g}: it is a root")
+    degrees = None
+    if answer.degrees_of_freedom is not None:
+        degrees = _tensor("degrees of freedom", answer.degrees_of_freedom, theta, shape)
+        if not bool((degrees >= 0.0).all()):
+            raise BackendFault(
+                "the backend returned degrees of freedom that are negative or nan: return 0 where there is no error bar"
+            )
     if not bool(torch.isfinite(value).all()):
         bad = value.flatten()[~torch.isfinite(value.flatten())][0]
         raise BackendFault(f"the backend returned a value of {float(bad)}: return the cost at theta, or its average")
@@ -117,7 +124,13 @@ def checked_answer(answer: object, theta: torch.Tensor) -> Estimate:
             f"the backend returned diagnostics of type {type(answer.diagnostics).__name__}: return a dict, or none"
         )
     return replace(
-        answer, value=value, gradient=gradient, standard_error=error, evaluations=evaluations, seconds=float(seconds)
+        answer,
+        value=value,
+        gradient=gradient,
+        standard_error=error,
+        evaluations=evaluations,
+        seconds=float(seconds),
+        degrees_of_freedom=degrees,
     )
 
 

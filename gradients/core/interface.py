@@ -7,6 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from .error_bars import student_t
+
 __all__ = ["Backend", "DifferentiableObjective", "Estimate", "Objective"]
 
 
@@ -47,13 +49,40 @@ class Estimate:
     gradient: torch.Tensor
     """Gradient with respect to theta, shape [parameters]."""
     standard_error: torch.Tensor | None
-    """Standard error of each coordinate of the gradient, shape [parameters]; None where the backend has none."""
+    """Standard error of each coordinate of the gradient, shape [parameters]: the root of an estimate of its variance
+    that has no bias. None where the backend has none. By itself it is no error bar: that is ``interval()``."""
     evaluations: int
     """Rollouts (rows passed to the objective) used, gradient passes counted once."""
     seconds: float
     """Wall time of the estimate [s]."""
     diagnostics: dict[str, Any] = field(default_factory=dict)
-    """Backend-specific measures, e.g. ``finite``, ``held_out_error``, ``trace_variance``."""
+    """Backend-specific measures, e.g. ``finite``, ``held_out_error``, ``trace_variance``. ``no_error_bar``, where it
+    is there, is a sentence that says why some coordinates, or all, have no error bar."""
+    degrees_of_freedom: torch.Tensor | None = None
+    """Degrees of freedom of the standard error, shape [parameters]: how well it is known. Lower than the number of
+    samples where the samples are skewed; 0 where the samples say too little for an error bar. None: known well enough
+    for the normal distribution."""
+
+    @property
+    def no_error_bar(self) -> str | None:
+        """Why some coordinates, or all, have no error bar, in a sentence; None where all have one."""
+        reason = self.diagnostics.get("no_error_bar")
+        return None if reason is None else str(reason)
+
+    def interval(self, level: float = 0.95) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Low and high end of each coordinate, by Student's t, each of the gradient's shape.
+
+        They enclose the mean of what the backend estimates (docs/gradients.md, "Error bars") with probability
+        ``level``, between 0 and 1. -inf and inf where a coordinate has no error bar; None where no coordinate can have
+        one, as there is no standard error.
+
+        Raises:
+            ValueError: ``level`` is not between 0 and 1.
+        """
+        if self.standard_error is None:
+            return None
+        half = student_t(level, self.degrees_of_freedom, self.standard_error)
+        return self.gradient - half, self.gradient + half
 
 
 @runtime_checkable

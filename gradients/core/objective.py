@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from .arrays import as_numbers, as_theta, called, takes_arrays
+from .error_bars import ErrorBar
 from .errors import GradientError
 from .interface import Estimate, Objective
 from .optional import optional
@@ -209,6 +210,7 @@ def assemble(
     evaluations: int,
     seconds: float,
     diagnostics: dict[str, Any],
+    bar: ErrorBar | None = None,
 ) -> Estimate:
     """An estimate from batched tensors, in theta's dtype; the batch dimension goes where theta had none."""
 
@@ -229,5 +231,7 @@ def assemble(
         standard_error=None if standard_error is None else finish(standard_error),
         evaluations=evaluations,
         seconds=seconds,
-        diagnostics={name: plain(measure) for name, measure in diagnostics.items()},
+        diagnostics={name: plain(measure) for name, measure in diagnostics.items()}
+        | ({} if bar is None or bar.reason is None else {"no_error_bar": bar.reason}),
+        degrees_of_freedom=None if bar is None or bar.degrees is None else finish(bar.degrees),
     )

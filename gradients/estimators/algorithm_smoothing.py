@@ -13,6 +13,7 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.checks import as_batch, check_count
+from ..core.error_bars import DEPENDENT, ErrorBar, spread_bar
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble, objective_name, refuse_non_finite
@@ -75,6 +76,7 @@ class AlgorithmSmoothing:
         sums, centre = self._measure(objective, outputs, batch, seed)
         value, gradient, mean = (part[0] for part in self._chain(objective, loss, sums.total(), centre))
         variance = value_variance = bias = None
+        bar = ErrorBar(None, DEPENDENT)
         if len(sums.count) > 1:
             values, gradients, _ = self._chain(objective, loss, sums.without_each(), centre)
             variance, value_variance = jackknife_variance(gradients), jackknife_variance(values)
@@ -82,6 +84,7 @@ class AlgorithmSmoothing:
             bias = gradient - better
             if self.bias_correction:
                 value, gradient = corrected(value, values), better
+            bar = spread_bar(gradient, variance, len(gradients), epsilon=torch.finfo(batch.dtype).eps)
         signs = 2 if self.smoothing.antithetic else 1
         return assemble(
             batch,
@@ -98,6 +101,7 @@ class AlgorithmSmoothing:
                 "outputs": mean,
                 "bias": bias,
             },
+            bar=bar,
         )
 
     def _groups(self, points: int, replications: int) -> list[int]:

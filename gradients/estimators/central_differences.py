@@ -9,11 +9,13 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.checks import Scale, as_batch, check_count, check_scale, expand_scale
+from ..core.error_bars import judged
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble, evaluate
 from ..noise.counter_random import draw_uniforms
 from ..noise.distributions import Gaussian
+from ..statistics.moments import MeanMoments
 
 __all__ = ["CentralDifferences"]
 
@@ -83,7 +85,7 @@ class CentralDifferences:
         units = self.samples // len(signs) if noisy else 1
         unit_rows = thetas * len(signs) * (2 * parameters + 1)
         count = units if self.chunk is None else max(1, self.chunk // unit_rows)
-        shift, sums, squares, zeros = (torch.zeros_like(steps) for _ in range(4))
+        moments, zeros = MeanMoments.zeros(1, thetas, parameters, batch.device), torch.zeros_like(steps)
         total = torch.zeros_like(steps[:, 0])
         for low in range(0, units, count):
             high = min(low + count, units)
@@ -94,28 +96,35 @@ class CentralDifferences:
             sides = values[centres[..., 0].numel() :].view(rows.shape[:-1])
             # [units, thetas, signs, parameters]: one difference quotient per coordinate
             slopes = (sides[..., 0] - sides[..., 1]) / distance
-            means = slopes.mean(2)
             zeros += (slopes == 0).all(2).double().sum(0)
-            if low == 0:
-                shift = means[0]
-            sums += (means - shift).sum(0)
-            squares += (means - shift).square().sum(0)
-        gradient = shift + sums / units
-        variance = (squares - sums.square() / units).clamp_min(0.0) / (units * max(units - 1, 1))
+            moments.add(0, slopes.mean(2))
+        gradient, variance = moments.estimate(independent=noisy)
+        bar = None
+        if variance is not None:
+            bar = judged(
+                gradient,
+                variance,
+                moments.degrees(),
+                units,
+                epsilon=torch.finfo(batch.dtype).eps,
+                events=units - zeros,
+                what="differences",
+            )
         return assemble(
             batch,
             single,
             value=total / units,
             gradient=gradient,
-            standard_error=variance.sqrt() if noisy else None,
+            standard_error=None if variance is None else variance.sqrt(),
             evaluations=units * unit_rows,
             seconds=time.perf_counter() - start,
             diagnostics={
                 "finite": torch.isfinite(gradient).all(1),
-                "trace_variance": variance.sum(1) if noisy else None,
+                "trace_variance": None if variance is None else variance.sum(1),
                 "zero_share": zeros / units,
                 "step": steps,
             },
+            bar=bar,
         )
 
     def _steps(self, batch: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

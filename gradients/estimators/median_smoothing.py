@@ -11,6 +11,7 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.checks import as_batch, check_count
+from ..core.error_bars import spread_bar
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble, evaluate
@@ -116,6 +117,7 @@ class MedianSmoothing:
                 "trace_variance": variance.sum(1),
                 "value_standard_error": jackknife_variance(values).sqrt(),
             },
+            bar=spread_bar(gradient, variance, len(gradients), epsilon=torch.finfo(batch.dtype).eps),
         )
 
     def _without_each_group(

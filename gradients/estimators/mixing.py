@@ -11,21 +11,25 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.checks import suggest
+from ..core.error_bars import joined
 from ..core.errors import GradientError
 from ..core.interface import Estimate
 
-__all__ = ["AlphaOrder", "InverseVariance", "Mixture", "Rule"]
+__all__ = ["AlphaOrder", "InverseVariance", "Mixture", "Remainder", "Rule"]
 
 UNITS = ("zeroth", "eps", "absolute")
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """A gradient and the variance of it, both [batch, parameters], float64."""
+    """A gradient, the variance of it and the degrees of freedom of that, all [batch, parameters], float64."""
 
     gradient: torch.Tensor
     variance: torch.Tensor
     diagnostics: dict[str, torch.Tensor] = field(default_factory=dict)
+    degrees: torch.Tensor | None = None
+    reason: str | None = None
+    """Why some coordinates, or all, have no error bar."""
 
 
 @runtime_checkable
@@ -78,10 +82,18 @@ class InverseVariance:
             gradients.append(alpha * first.gradient.double() + (1 - alpha) * zeroth.gradient.double())
             variances.append(alpha.square() * _variance(first) + (1 - alpha).square() * _variance(zeroth))
         alpha = torch.stack(alphas).mean(0)
+        variance = torch.stack(variances).sum(0) / len(variances) ** 2
+        degrees, reason = _degrees(firsts, zeroths, list(reversed(alphas)))
+        if not self.split:
+            degrees, reason = torch.zeros_like(variance), _OWN_WEIGHTS
+        elif bool(((alpha > 0) & (variance == 0)).any()):
+            degrees, reason = torch.where((alpha > 0) & (variance == 0), 0.0, degrees), _NO_NOISE
         return Mixture(
             torch.stack(gradients).mean(0),
-            torch.stack(variances).sum(0) / len(variances) ** 2,
+            variance,
             {"alpha": alpha if self.per == "coordinate" else alpha[:, 0]},
+            degrees,
+            reason,
         )
 
     def _alpha(self, first: Estimate, zeroth: Estimate) -> torch.Tensor:
@@ -89,6 +101,34 @@ class InverseVariance:
         if self.per == "gradient":
             v1, v0 = v1.sum(1, keepdim=True), v0.sum(1, keepdim=True)
         return _inverse_variance(v1, v0)
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """The first order, and the zeroth order of what it leaves: unbiased for every cost, with a valid error bar.
+
+        g = a F1 + F0[f(x) - a F1.(x - theta)]                                                              (1)
+
+    F0[.] is the zeroth-order estimate of a function, from samples independent of F1. The averaged slope of the plane
+    a F1.(x - theta) is a F1 for every noise, so that g has the mean of F0 whatever F1 and a are: F1 is a control
+    variate. Where it misses jumps, F0 has them; where the cost is near its plane, hardly anything is left for F0, and
+    with pairs, which take out the curvature, the noise is nearer to that of the first order. The error bar is that of
+    the second term, at the F1 found: valid, as the mean is right for each.
+
+    a = max(0, 1 - V1/|F1|^2), with V1 the trace variance of F1: nothing is used of an F1 that is noise (a chaotic
+    cost), or of which too few samples are not zero for an error bar. What F1 is off by, E = grad F - a F1, adds about
+    (d + 1)|E|^2/samples to the variance.
+    """
+
+    def share(self, first: Estimate) -> torch.Tensor:
+        """a, shape [batch], of a batched first order."""
+        square, variance = first.gradient.double().square().sum(1), _variance(first)
+        share = torch.where(square > 0, 1.0 - variance.sum(1) / square.clamp_min(1e-300), 0.0).clamp_min(0.0)
+        if first.degrees_of_freedom is not None:
+            rounding = 16.0 * torch.finfo(first.gradient.dtype).eps * square.sqrt()
+            few = ((first.degrees_of_freedom <= 0) & (variance > rounding[:, None].square())).any(1)
+            share = torch.where(few, 0.0, share)
+        return share
 
 
 @plain_numbers
@@ -180,7 +220,36 @@ class AlphaOrder:
         variance = (of_zeroth.square() @ v0[:, :, None] + of_first.square() @ v1[:, :, None]).squeeze(-1)
         measures = {"alpha": alpha, "eps": eps, "gamma": gamma, "admitted": admitted, "capped": capped}
         measures["bias_bound"] = alpha * (length + eps)
-        return Mixture(f0 + alpha[:, None] * gap, variance, measures)
+        degrees = torch.full_like(variance, 1e9) if zeroth.degrees_of_freedom is None else zeroth.degrees_of_freedom
+        degrees, reason = degrees.double(), zeroth.no_error_bar
+        used = alpha > 0
+        if bool(used.any()):
+            degrees = torch.where(used[:, None], 0.0, degrees)
+            reason = (
+                f"the first order enters with a weight of up to {float(alpha.max()):.2g}, and its bias at jumps, of up "
+                f"to {float(measures['bias_bound'].max()):.2g}, is not in the spread"
+            )
+        return Mixture(f0 + alpha[:, None] * gap, variance, measures, degrees, reason)
+
+
+_OWN_WEIGHTS = "its weights come from the variances of the samples that they weigh: split=True makes them independent"
+_NO_NOISE = "the first order has no variance in its samples, which says no more than that they saw no change"
+
+
+def _degrees(
+    firsts: Sequence[Estimate], zeroths: Sequence[Estimate], alphas: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, str | None]:
+    """Degrees of freedom of the mean over parts at their weights, and the reasons that parts have."""
+    variances, degrees, reasons = [], [], []
+    for first, zeroth, alpha in zip(firsts, zeroths, alphas, strict=True):
+        for part, weight in ((first, alpha), (zeroth, 1.0 - alpha)):
+            variances.append(weight.square() * _variance(part))
+            degrees.append(part.degrees_of_freedom)
+            reasons.append(part.no_error_bar)
+    found = joined(variances, degrees)
+    if found is None:
+        return torch.full_like(variances[0], 1e9), None
+    return found, next((reason for reason in reasons if reason), None) if bool((found == 0).any()) else None
 
 
 def _number(value: object) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
 
 from ...plain import plain_numbers
 from ..core.checks import as_batch
+from ..core.error_bars import DEPENDENT, ErrorBar, judged
 from ..core.errors import GradientError
 from ..core.interface import Estimate
 from ..core.objective import assemble, objective_name, refuse_non_finite
+from ..statistics.moments import CovarianceMoments, MeanMoments
 from ..statistics.smoothing_moments import SmoothingMoments
 from .smoothing.estimator import Smoothing
 from .smoothing.run import CountCallback, in_calls, rows_at_once
@@ -74,9 +77,21 @@ def smoothed_jacobian(
     independent = smoothing.independent
     value, spread = moments.value.estimate(independent=independent)
 
-    def estimate(part: tuple[torch.Tensor, torch.Tensor | None], shape: tuple[int, ...]) -> Estimate:
-        gradient, variance = part
+    def estimate(sums: MeanMoments | CovarianceMoments, shape: tuple[int, ...]) -> Estimate:
+        gradient, variance = sums.estimate(independent=independent)
         whole = (thetas, len(value) // thetas)
+        bar = ErrorBar(None, DEPENDENT)
+        if variance is not None:
+            bar = judged(
+                gradient,
+                variance,
+                sums.degrees(),
+                perturbation.units if perturbation.replications == 1 else perturbation.replications,
+                epsilon=torch.finfo(batch.dtype).eps,
+                events=sums.events(),
+            )
+            assert bar.degrees is not None
+            bar = replace(bar, degrees=bar.degrees.view(*whole, *shape))
         return assemble(
             batch,
             single,
@@ -86,12 +101,12 @@ def smoothed_jacobian(
             evaluations=total + (thetas if order.wants_centre else 0),
             seconds=time.perf_counter() - started,
             diagnostics={"value_standard_error": None if spread is None else spread[:, 0].sqrt().view(whole)},
+            bar=bar,
         )
 
-    scale = None if moments.scale is None else moments.scale.estimate(independent=independent)
     return (
-        estimate(moments.gradient.estimate(independent=independent), (parameters,)),
-        None if scale is None else estimate(scale, perturbation.scale.shape),
+        estimate(moments.gradient, (parameters,)),
+        None if moments.scale is None else estimate(moments.scale, perturbation.scale.shape),
     )
 
 

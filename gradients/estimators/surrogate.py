@@ -10,6 +10,7 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.checks import Scale, as_batch, check_count, check_scale, expand_scale, suggest
+from ..core.error_bars import SHARED_BY_FITS, ErrorBar, spread_bar
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble, evaluate
@@ -39,10 +40,11 @@ class Surrogate:
     the cost; near 1 the network explains nothing, and the gradient is no better than that of the plane. Prefer it
     where rollouts are expensive and the parameters few: on smooth costs it was 15 to 100 times closer than the zeroth
     order at equal rollouts. It does not suit many parameters (at least 4 (d + 1) samples, for a good fit many
-    more), and has no error bars. Its ``standard_error`` is the spread (standard deviation) of the gradient over an
-    ensemble whose members differ in their start and in the points they train on: a spread, **not** a confidence bound.
-    It does
-    not include the error that all members share, and on the step above it was a tenth of the true error.
+    more). One fit has no error bar: the spread of the gradient over the ensemble (``gradient_spread``), whose members
+    differ in their start and in the points they train on, leaves out the error that all members share, and on the step
+    above it was a tenth of the true error. With ``repeats`` the data are drawn and fitted that many times, and the
+    standard error is that of the mean of these fits, with repeats - 1 degrees of freedom: an error bar of what the fit
+    gives on the average, which is off the slope of the smoothed cost by the fit's bias.
 
     Each member stops where its error is least on the ``validation`` share of the data, drawn anew for each; the share
     ``held_out`` is used by none and measures the ensemble's mean. A cost that is the same at every point has gradient
@@ -77,6 +79,8 @@ class Surrogate:
     """Place of differentiation: ``"cloud"``, averaged over its points, or ``"theta"``."""
     chunk: int | None = None
     """Most rollouts in one call of the objective; None for all at once."""
+    repeats: int = 1
+    """Fits of ``samples`` rollouts each, of which the mean is given: 1, without an error bar, or at least 3."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", check_scale(self.scale))
@@ -91,6 +95,9 @@ class Surrogate:
         check_count("ensemble", self.ensemble, 2, " (one network has no spread)")
         check_count("steps", self.steps, 1)
         check_count("patience", self.patience, 1)
+        check_count("repeats", self.repeats, 1)
+        if self.repeats == 2:
+            raise GradientError("repeats is 2: give 1 (no error bar), or at least 3, better 4 to 8")
         if not 0.0 < self.learning_rate < float("inf"):
             raise GradientError(f"learning_rate is {self.learning_rate!r}: give a positive number, e.g. 0.01")
         for name in ("validation", "held_out"):
@@ -101,6 +108,35 @@ class Surrogate:
 
     def estimate(self, objective: Objective, theta: torch.Tensor, *, seed: int = 0) -> Estimate:
         """Value and slope of the fit around ``theta`` ([parameters] or [batch, parameters]); same seed, same result."""
+        if self.repeats == 1:
+            return self._fitted(objective, theta, seed)
+        batch, single = as_batch(theta)
+        fits = [self._fitted(objective, batch, derive_seed(seed, "surrogate repeat", k)) for k in range(self.repeats)]
+        gradients = torch.stack([fit.gradient.double() for fit in fits])
+        gradient, variance = gradients.mean(0), gradients.var(0) / self.repeats
+        measures = {
+            name: torch.stack([torch.as_tensor(fit.diagnostics[name], device=batch.device) for fit in fits])
+            for name in fits[0].diagnostics
+            if name != "no_error_bar"
+        }
+        return assemble(
+            batch,
+            single,
+            value=torch.stack([fit.value.double() for fit in fits]).mean(0),
+            gradient=gradient,
+            standard_error=variance.sqrt(),
+            evaluations=sum(fit.evaluations for fit in fits),
+            seconds=sum(fit.seconds for fit in fits),
+            diagnostics={
+                name: measure.all(0) if measure.dtype == torch.bool else measure.double().mean(0)
+                for name, measure in measures.items()
+                if name != "gradient_spread"
+            },
+            bar=spread_bar(gradient, variance, self.repeats, epsilon=torch.finfo(batch.dtype).eps),
+        )
+
+    def _fitted(self, objective: Objective, theta: torch.Tensor, seed: int) -> Estimate:
+        """The estimate by one set of data."""
         start = time.perf_counter()
         batch, single = as_batch(theta)
         thetas, parameters = batch.shape
@@ -164,7 +200,7 @@ class Surrogate:
             single,
             value=torch.where(constant, costs[:, 0], value),
             gradient=gradients.mean(1),
-            standard_error=spread_over_members,
+            standard_error=None,
             evaluations=thetas * self.samples,
             seconds=time.perf_counter() - start,
             diagnostics={
@@ -176,6 +212,7 @@ class Surrogate:
                 "inside_data": torch.full((thetas,), inside, dtype=torch.bool, device="cpu"),
                 "best_step": best_step.view(thetas, self.ensemble).double().mean(1),
             },
+            bar=ErrorBar(None, f"{SHARED_BY_FITS}; repeats=, 4 or more, shows it"),
         )
 
     def _costs(self, objective: Objective, batch: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:

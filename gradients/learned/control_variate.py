@@ -9,6 +9,7 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.checks import Scale, as_batch, check_count, check_scale
+from ..core.error_bars import ErrorBar, joined
 from ..core.errors import GradientError
 from ..core.interface import DifferentiableObjective, Estimate, Objective
 from ..core.objective import assemble, evaluate, evaluate_with_gradient, objective_name
@@ -134,6 +135,10 @@ class ControlVariate:
                 "value_standard_error": torch.hypot(*value_error),
             }
             | ({"inside_data": inside(batch)} if callable(inside) else {}),
+            bar=ErrorBar(
+                joined([_variance(rest), _variance(control)], [rest.degrees_of_freedom, control.degrees_of_freedom]),
+                "; ".join(filter(None, [rest.no_error_bar, control.no_error_bar])) or None,
+            ),
         )
 
 

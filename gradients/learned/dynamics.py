@@ -11,6 +11,7 @@ import torch
 from ...first_order import numbers_only
 from ...plain import plain_numbers
 from ..core.checks import as_batch, check_count
+from ..core.error_bars import SHARED_BY_FITS, ErrorBar
 from ..core.errors import GradientError
 from ..core.estimated import NUMBERS
 from ..core.interface import Estimate, Objective
@@ -142,8 +143,8 @@ class DynamicsSurrogate:
     Prefer it over a surrogate of the objective where the parameters are many: one-step models do not depend on how many
     parameters an episode has, and every episode gives a transition for each step. Its limit is the
     accuracy of the steps: errors grow along the rollout, and the gradient is a product of the models' Jacobians,
-    which were not fitted. Read ``errors``. ``standard_error`` is the spread of the gradient over the ensemble, **not**
-    a confidence bound. For a gradient without bias use it in a :class:`ControlVariate`.
+    which were not fitted. Read ``errors``. There is no error bar; ``gradient_spread``, the spread of the gradient
+    over the ensemble, is none. For a gradient without bias use it in a :class:`ControlVariate`.
 
     Diagnostics: ``one_step_error`` and ``multi_step_error``, relative to the better baseline; ``gradient_spread``;
     ``inside_data``; ``finite``.
@@ -187,7 +188,7 @@ class DynamicsSurrogate:
             single,
             value=values.mean(0),
             gradient=gradient,
-            standard_error=spread,
+            standard_error=None,
             evaluations=0,
             seconds=time.perf_counter() - start,
             diagnostics={
@@ -197,6 +198,7 @@ class DynamicsSurrogate:
                 "inside_data": self.inside(batch),
                 "finite": torch.isfinite(gradient).all(1),
             },
+            bar=ErrorBar(None, SHARED_BY_FITS),
         )
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,6 +12,7 @@ import torch
 from ...first_order import numbers_only, refuse_transforms
 from ...plain import plain_numbers
 from ..core.checks import Scale, as_batch, check_scale
+from ..core.error_bars import SHARED_BY_FITS, ErrorBar
 from ..core.errors import GradientError
 from ..core.estimated import LIMITS, NUMBERS, Estimated
 from ..core.interface import Estimate, Objective
@@ -99,9 +100,9 @@ class FittedSurrogate:
     exact gradient where the networks can follow the cost and, across a jump, nothing definite. Prefer it where the
     same neighbourhood or box is evaluated many times.
 
-    Its error is an unknown bias: read ``held_out_error`` (0: explains all, 1: nothing). ``standard_error`` is the
-    spread (standard deviation) of the gradient over the ensemble, **not** a confidence bound: it does not include the
-    error that all networks share. For a gradient without bias use it in a :class:`ControlVariate`.
+    Its error is an unknown bias: read ``held_out_error`` (0: explains all, 1: nothing). There is no
+    error bar, and ``gradient_spread``, the standard deviation of the gradient over the ensemble, is none: it does not
+    include the error that all networks share. For a gradient without bias use it in a :class:`ControlVariate`.
 
     As an *objective* (call, ``value_and_gradient``) it is the fit at theta and nothing else: not averaged, never
     refitted, evaluated outside its region without an error.
@@ -178,7 +179,7 @@ class FittedSurrogate:
             single,
             value=values.mean(0).to(batch.device),
             gradient=gradient,
-            standard_error=spread,
+            standard_error=None,
             evaluations=spent,
             seconds=time.perf_counter() - start,
             diagnostics={
@@ -191,6 +192,7 @@ class FittedSurrogate:
                 "extensions": self.extensions,
                 "rollouts": self.rollouts,
             },
+            bar=ErrorBar(None, SHARED_BY_FITS),
         )
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,6 +9,7 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.checks import Scale, check_count, check_scale
+from ..core.error_bars import judged
 from ..core.errors import GradientError
 from ..core.interface import Estimate
 from ..core.optional import optional
@@ -116,6 +117,16 @@ class PolicyGradient:
         moments = self._moments(policy, parameters, rollouts, pulls, stretches, scale)
         gradient, variance = moments.estimate(independent=True)
         assert variance is not None
+        bar = judged(
+            gradient,
+            variance,
+            moments.degrees(),
+            self.trajectories,
+            epsilon=torch.finfo(gradient.dtype).eps,
+            events=moments.events(),
+            what="trajectories",
+        )
+        assert bar.degrees is not None
         powers = problem.discount ** torch.arange(problem.horizon, dtype=torch.float64, device=weights.device)
         totals = (powers[:, None] * rollouts.costs).sum(0)
         like = next(iter(parameters.values()))
@@ -130,7 +141,9 @@ class PolicyGradient:
                 "trace_variance": float(variance.sum()),
                 "value_standard_error": float(totals.std()) / self.trajectories**0.5,
                 "explained_variance": explained,
-            },
+            }
+            | ({} if bar.reason is None else {"no_error_bar": bar.reason}),
+            degrees_of_freedom=bar.degrees[0].to(like),
         )
 
     def backward(self, problem: ControlProblem, policy: torch.nn.Module, *, seed: int = 0) -> Estimate:

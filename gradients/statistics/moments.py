@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 import torch
 
+from ..core.error_bars import skewed
 from .leave_one_out import leave_one_out
 
-__all__ = ["CovarianceMoments", "MeanMoments"]
+__all__ = ["CovarianceMoments", "MeanMoments", "central"]
 
 
 def _first_kept(samples: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
@@ -40,13 +42,18 @@ class MeanMoments:
     """Sum of y - shift, shape [R, T, C]."""
     second: torch.Tensor
     """Sum of (y - shift)^2, shape [R, T, C]."""
+    third: torch.Tensor
+    """Sum of (y - shift)^3, shape [R, T, C]."""
+    fourth: torch.Tensor
+    """Sum of (y - shift)^4, shape [R, T, C]."""
+    nonzero: torch.Tensor
+    """Samples other than exactly zero, shape [R, T, C]."""
 
     @classmethod
     def zeros(cls, replications: int, thetas: int, components: int, device: torch.device | str = "cpu") -> MeanMoments:
         """Moments of no samples."""
         count = torch.zeros(replications, thetas, dtype=torch.float64, device=device)
-        shift, first, second = (count.new_zeros(replications, thetas, components) for _ in range(3))
-        return cls(count, shift, first, second)
+        return cls(count, *(count.new_zeros(replications, thetas, components) for _ in range(6)))
 
     def add(self, replication: int, samples: torch.Tensor, keep: torch.Tensor | None = None) -> None:
         """Add samples [n, T, C] of one replication; ``keep`` [n, T] says which count."""
@@ -59,24 +66,37 @@ class MeanMoments:
         if keep is not None:
             moved = torch.where(keep[..., None], moved, torch.zeros_like(moved))
         self.count[r] += len(samples) if keep is None else keep.double().sum(0)
+        squares = moved.square()
         self.first[r] += moved.sum(0)
-        self.second[r] += moved.square().sum(0)
+        self.second[r] += squares.sum(0)
+        self.third[r] += (squares * moved).sum(0)
+        self.fourth[r] += squares.square().sum(0)
+        other = samples != 0
+        self.nonzero[r] += (other if keep is None else other & keep[..., None]).double().sum(0)
 
     def merge(self, other: MeanMoments) -> MeanMoments:
         """Moments of both."""
         shift = torch.where((self.count > 0)[..., None], self.shift, other.shift)
         mine, theirs = self._about(shift), other._about(shift)
-        return MeanMoments(self.count + other.count, shift, mine.first + theirs.first, mine.second + theirs.second)
+        return MeanMoments(
+            self.count + other.count,
+            shift,
+            mine.first + theirs.first,
+            mine.second + theirs.second,
+            mine.third + theirs.third,
+            mine.fourth + theirs.fourth,
+            mine.nonzero + theirs.nonzero,
+        )
 
     def _about(self, shift: torch.Tensor) -> MeanMoments:
         count = self.count[..., None]
         by = torch.where(count > 0, shift - self.shift, torch.zeros_like(shift))
-        second = self.second - 2.0 * by * self.first + count * by.square()
-        return MeanMoments(self.count, shift, self.first - count * by, second)
+        sums = _shifted(torch.stack([count.expand_as(by), self.first, self.second, self.third, self.fourth]), by)
+        return MeanMoments(self.count, shift, *sums[1:], self.nonzero)
 
     def tensors(self) -> list[torch.Tensor]:
         """All sums as tensors, in a fixed order."""
-        return [self.count, self.shift, self.first, self.second]
+        return [self.count, self.shift, self.first, self.second, self.third, self.fourth, self.nonzero]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> MeanMoments:
         """Moments like these from what ``tensors`` gave elsewhere."""
@@ -98,6 +118,18 @@ class MeanMoments:
         variance = (self.second[0] - self.first[0].square() / n).clamp_min(0.0) / (n * (n - 1.0))
         return means[0], variance
 
+    def degrees(self) -> torch.Tensor:
+        """Degrees of freedom of that variance, [T, C]: by the skewness of independent samples, or replications - 1."""
+        if len(self.count) > 1:
+            return _of_replications(self.first)
+        n = self.count[0][:, None]
+        mean = self.first[0] / n
+        return skewed(n, *central(n, mean, self.second[0], self.third[0], self.fourth[0]))
+
+    def events(self) -> torch.Tensor | None:
+        """Samples other than zero, [T, C]; None with replications, which are judged by their spread."""
+        return self.nonzero[0] if len(self.count) == 1 else None
+
 
 @dataclass
 class CovarianceMoments:
@@ -113,6 +145,12 @@ class CovarianceMoments:
     """Sums of (w - shift)^p, p = 0, 1, 2, shape [3, R, T]; the first is the count."""
     table: torch.Tensor
     """Sums of (w - shift)^p y^q, p = 0, 1, 2, q = 1, 2 (stored at q - 1), shape [3, 2, R, T, C]."""
+    cubes: torch.Tensor
+    """Sums of (w - shift)^p y^3, p = 0 to 3, shape [4, R, T, C]; where not ``centred`` of p = 3 alone."""
+    fourths: torch.Tensor
+    """Sums of (w - shift)^p y^4, p = 0 to 4, shape [5, R, T, C]; where not ``centred`` of p = 4 alone."""
+    nonzero: torch.Tensor
+    """Weights other than exactly zero, shape [R, T]."""
     centred: bool
     """Whether the mean of the other weights is subtracted (leave-one-out)."""
 
@@ -132,6 +170,9 @@ class CovarianceMoments:
             torch.zeros(replications, thetas, **kind),  # type: ignore[call-overload]
             torch.zeros(3, replications, thetas, **kind),  # type: ignore[call-overload]
             torch.zeros(3, 2, replications, thetas, components, **kind),  # type: ignore[call-overload]
+            torch.zeros(4, replications, thetas, components, **kind),  # type: ignore[call-overload]
+            torch.zeros(5, replications, thetas, components, **kind),  # type: ignore[call-overload]
+            torch.zeros(replications, thetas, **kind),  # type: ignore[call-overload]
             centred,
         )
 
@@ -157,29 +198,51 @@ class CovarianceMoments:
         powers = torch.stack([kept, moved, moved.square()], dim=1)  # [n, 3, T]
         self.base[:, r] += powers.sum(0)
         rows = powers.reshape(n, 3 * thetas).T
+        squares = factors.square()
         self.table[:, 0, r] += (rows @ factors).view(3, thetas, -1)
-        self.table[:, 1, r] += (rows @ factors.square()).view(3, thetas, -1)
+        self.table[:, 1, r] += (rows @ squares).view(3, thetas, -1)
+        self._add_high(r, powers, squares * factors, squares.square())
+        self.nonzero[r] += ((weights != 0) & (kept != 0)).double().sum(0)
+
+    def _add_high(self, r: int, powers: torch.Tensor, third: torch.Tensor, fourth: torch.Tensor) -> None:
+        """Add to the sums for skewness and kurtosis, from powers [n, 3, T] of weights and y^3, y^4 [n, C]."""
+        square = powers[:, 2]
+        high = torch.stack([square * powers[:, 1], square.square()], dim=1)
+        if self.centred:
+            high = torch.cat([powers, high], dim=1)  # [n, 5, T]
+            self.cubes[:, r] += torch.einsum("npt,nc->ptc", high[:, :4], third)
+            self.fourths[:, r] += torch.einsum("npt,nc->ptc", high, fourth)
+        else:
+            self.cubes[3, r] += high[:, 0].T @ third
+            self.fourths[4, r] += high[:, 1].T @ fourth
 
     def merge(self, other: CovarianceMoments) -> CovarianceMoments:
         """Moments of both."""
         shift = torch.where(self.count > 0, self.shift, other.shift)
         mine, theirs = self.about(shift), other.about(shift)
-        return CovarianceMoments(shift, mine.base + theirs.base, mine.table + theirs.table, self.centred)
+        return CovarianceMoments(
+            shift,
+            mine.base + theirs.base,
+            mine.table + theirs.table,
+            mine.cubes + theirs.cubes,
+            mine.fourths + theirs.fourths,
+            mine.nonzero + theirs.nonzero,
+            self.centred,
+        )
 
     def about(self, shift: torch.Tensor) -> CovarianceMoments:
         """The same moments about another shift [R, T]."""
         by = torch.where(self.count > 0, shift - self.shift, torch.zeros_like(shift))
-        base, table = _shifted(self.base, by), _shifted(self.table, by[..., None])
-        return CovarianceMoments(shift, base, table, self.centred)
+        sums = (_shifted(part, by[..., None]) for part in (self.table, self.cubes, self.fourths))
+        return CovarianceMoments(shift, _shifted(self.base, by), *sums, self.nonzero, self.centred)
 
     def tensors(self) -> list[torch.Tensor]:
         """All sums as tensors, in a fixed order."""
-        return [self.shift, self.base, self.table]
+        return [self.shift, self.base, self.table, self.cubes, self.fourths, self.nonzero]
 
     def load(self, tensors: Sequence[torch.Tensor]) -> CovarianceMoments:
         """Moments like these from what ``tensors`` gave elsewhere."""
-        shift, base, table = tensors
-        return CovarianceMoments(shift, base, table, self.centred)
+        return CovarianceMoments(*tensors, self.centred)
 
     def estimate(self, *, independent: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Mean of (w - b) y, shape [T, C], and its variance [T, C] or None.
@@ -200,10 +263,47 @@ class CovarianceMoments:
             return mean, variance.clamp_min(0.0) / (count - 1.0)
         return leave_one_out(self.table[:, :, 0], self.base[:, 0], count, independent)
 
+    def degrees(self) -> torch.Tensor:
+        """Degrees of freedom of that variance, [T, C]: by the skewness of independent samples, or replications - 1.
+
+        With ``centred`` the skewness is that of (w - mean w) y, without the mean of y, which is 0 but for chance.
+        """
+        if self.count.shape[0] > 1:
+            return _of_replications(self.table[0, 0])
+        count = self.count[0][:, None]
+        sums = self
+        if self.centred:
+            mean = torch.where(self.count > 0, self.base[1] / self.count.clamp_min(1.0), 0.0)
+            sums = self.about(self.shift + mean)
+        mean = sums.table[1, 0, 0] / count
+        return skewed(count, *central(count, mean, sums.table[2, 1, 0], sums.cubes[3, 0], sums.fourths[4, 0]))
+
+    def events(self) -> torch.Tensor | None:
+        """Weights other than zero, [T, 1]; None with replications, and where a mean is subtracted from weights."""
+        return None if self.centred or self.count.shape[0] > 1 else self.nonzero[0][:, None]
+
+
+def central(
+    count: torch.Tensor, mean: torch.Tensor, second: torch.Tensor, third: torch.Tensor, fourth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sums of the powers 2, 3, 4 of deviations from the mean, from the plain sums of these powers."""
+    return (
+        (second - count * mean.square()).clamp_min(0.0),
+        third - 3.0 * mean * second + 2.0 * count * mean**3,
+        fourth - 4.0 * mean * third + 6.0 * mean.square() * second - 3.0 * count * mean**4,
+    )
+
+
+def _of_replications(like: torch.Tensor) -> torch.Tensor:
+    """Replications - 1 for ``like`` [R, T, C], shape [T, C]."""
+    return torch.full_like(like[0], len(like) - 1.0)
+
 
 def _shifted(sums: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-    """Sums of powers 0, 1, 2 (leading dimension) about a shift moved by ``by``."""
-    return torch.stack([sums[0], sums[1] - by * sums[0], sums[2] - 2.0 * by * sums[1] + by.square() * sums[0]])
+    """Sums of powers 0, 1, 2 ... (leading dimension) about a shift moved by ``by``."""
+    return torch.stack(
+        [sum(comb(p, k) * (-by) ** (p - k) * sums[k] for k in range(p + 1)) for p in range(len(sums))]  # type: ignore[misc]
+    )
 
 
 def _spread(means: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ...comparison.result import ComparisonResult
+    from ...gradients.compare import ComparisonRow
 
 __all__ = ["draw_parameters"]
 
@@ -24,17 +25,18 @@ def draw_parameters(axes: Axes, result: ComparisonResult, *, legend_columns: int
     reference, rows = result.comparison.reference, [r for r in result.comparison.rows if r.gradient is not None]
     at = np.arange(len(result.names))
     target = np.array(reference.gradient)
-    error = 2.0 * np.array(reference.standard_error or [0.0] * len(at))
+    bars = _bars(reference)
+    error = np.zeros(len(at)) if bars is None else bars
     axes.use_sticky_edges = False  # bars do not end on the frame
     axes.axhline(0.0, color="#999999", lw=0.8)
-    axes.bar(at, 2 * error, 0.84, target - error, color="#C8C8C8", alpha=0.7, lw=0, label="reference (±2 s.e.)")
+    axes.bar(at, 2 * error, 0.84, target - error, color="#C8C8C8", alpha=0.7, lw=0, label="reference (95 %)")
     axes.hlines(target, at - 0.42, at + 0.42, color=REFERENCE.color, lw=1.4)
     styles = looks(row.name for row in result.comparison.rows)
     limit = _limit(target, error, [np.array(row.gradient) for row in rows])
     for index, row in enumerate(rows):
         shift = 0.6 * ((index + 0.5) / len(rows) - 0.5)
-        bar = None if row.standard_error is None else 2.0 * np.array(row.standard_error)
-        kind = "" if bar is None else " (±2 spread)" if "gradient_spread" in row.diagnostics else " (±2 s.e.)"
+        bar = _bars(row)
+        kind = " (95 %)" if bar is not None else "" if row.no_error_bar is None else " (no error bar)"
         axes.errorbar(
             at + shift, np.array(row.gradient), bar, fmt=styles[row.name].marker, color=styles[row.name].color, ms=5,
             mec="white", mew=0.6, elinewidth=1.3, label=row.name + kind,
@@ -48,6 +50,14 @@ def draw_parameters(axes: Axes, result: ComparisonResult, *, legend_columns: int
     axes.set_ylabel(f"derivative of the cost{f' [1/{unit}]' if unit else ''}")
     axes.set_title("Gradient by parameter")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=legend_columns)
+
+
+def _bars(row: ComparisonRow) -> np.ndarray | None:
+    """Half the 95 % interval of each parameter, 0 where there is none; None where no parameter has one."""
+    if row.error_bar is None:
+        return None
+    half = np.array(row.error_bar)
+    return np.where(np.isfinite(half), half, 0.0) if np.isfinite(half).any() else None
 
 
 def _limit(target: np.ndarray, error: np.ndarray, gradients: list[np.ndarray]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import torch
 
 from ....plain import plain_numbers
 from ...core.checks import as_batch, check_count, suggest
+from ...core.error_bars import DEPENDENT, ErrorBar, judged, of_samples, student_t
 from ...core.errors import GradientError
 from ...core.events import evaluate_events, supports_events
 from ...core.interface import Estimate, Objective
@@ -22,6 +24,9 @@ from ...noise.scale import PlainScale, ScaleMap, check_scale_map, scale_map
 from .crossings import ask_grid, density, search_events, search_values
 
 __all__ = ["Boundary"]
+
+_SURE = 0.999  # of a gap between two continuous parts that it is no chance
+_INTERPOLATION = 0.05  # error of linear interpolation on the grid, relative to the gradient, that passes
 
 CONTINUOUS = ("pathwise", "line")
 DIRECTIONS = ("axes", "random")
@@ -175,14 +180,19 @@ class Boundary:
             values, continuous = self._pathwise(objective, batch, draw.moves)
             evaluations += values.numel()
         else:
-            line, left, right, change = found.smooth
-            slope = change * (torch.special.ndtr(right) - torch.special.ndtr(left)) / (right - left)
-            continuous = lines.sum_per_unit(line, slope, thetas)
+            continuous = lines.slopes(found.smooth, thetas)
             mass = torch.special.ndtr(nodes).diff(dim=1)
             values = (0.5 * (grid[:, 1:] + grid[:, :-1]) * mass).sum(1) / mass.sum(1)
             values = values.view(thetas, self.samples, -1).mean(2)
         units = jumps + continuous
         gradient, variance = units.mean(1), self._variance(units)
+        if variance is not None:
+            # of jumps beyond the reach, which no spread shows: their density relative to that at the middle
+            unseen = math.exp(-0.5 * self.reach**2) * jumps.mean(1).abs()
+            variance = variance + unseen.square()
+        bar = self._bar(units, gradient, variance, torch.finfo(batch.dtype).eps)
+        if self.continuous == "pathwise" and variance is not None and len(found.smooth[0]):
+            bar = self._checked(bar, gradient, lines.slopes(found.smooth, thetas) - continuous)
         return assemble(
             batch,
             single,
@@ -199,7 +209,47 @@ class Boundary:
                 "boundary": jumps.mean(1),
                 "event_evaluations": found.event_evaluations,
             },
+            bar=bar,
         )
+
+    def _bar(
+        self, units: torch.Tensor, gradient: torch.Tensor, variance: torch.Tensor | None, epsilon: float
+    ) -> ErrorBar:
+        """How well the standard error is known; units [thetas, samples, parameters]."""
+        if variance is None:
+            return ErrorBar(None, DEPENDENT)
+        degrees = of_samples(units)
+        if self.replications == 1:
+            return judged(gradient, variance, degrees, self.samples, epsilon=epsilon)
+        # A table's mean has at most the skewness of as many independent samples: that of one over their number.
+        skewness = (self.samples - 1.0) / degrees - 1.0
+        degrees = (self.replications - 1.0) / (1.0 + skewness * self.replications / self.samples)
+        return judged(gradient, variance, degrees, self.replications, epsilon=epsilon, what="replications")
+
+    def _checked(self, bar: ErrorBar, gradient: torch.Tensor, gap: torch.Tensor) -> ErrorBar:
+        """No error bar where jumps were missed.
+
+        ``gap`` [thetas, samples, parameters] is the continuous part by the change of the cost between the jumps found,
+        less that by exact gradients: more than chance and interpolation only where the cost changes otherwise.
+        """
+        assert bar.degrees is not None
+        mean, variance = gap.mean(1), self._variance(gap)
+        assert variance is not None
+        freedom = self.replications - 1.0 if self.replications > 1 else of_samples(gap)
+        chance = student_t(
+            _SURE, torch.as_tensor(freedom, dtype=mean.dtype, device=mean.device).expand_as(mean), variance.sqrt()
+        )
+        largest = gradient.abs().amax(1, keepdim=True)
+        missed = mean.abs() > chance + _INTERPOLATION * largest
+        if not bool(missed.any()):
+            return bar
+        share = float((mean.abs() / largest)[missed].max())
+        reason = (
+            f"exact gradients and the jumps found leave out {share:.0%} of the cost's change along the lines: jumps "
+            'were missed, or a steep ramp was counted twice. Use continuous="line", a smaller smallest_jump or a finer '
+            "grid"
+        )
+        return ErrorBar(torch.where(missed, 0.0, bar.degrees), "; ".join(filter(None, [bar.reason, reason])))
 
     def _variance(self, units: torch.Tensor) -> torch.Tensor | None:
         """Variance of the mean over samples of units [thetas, samples, parameters]; None without an estimate."""
@@ -293,6 +343,12 @@ class _Lines:
     def rows(self, line: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Parameters at the coordinates ``t`` [n] of the lines with the numbers ``line`` [n], shape [n, parameters]."""
         return (self.base[line] + t[:, None] * self.direction[line]).to(self.dtype)
+
+    def slopes(self, smooth: tuple[torch.Tensor, ...], thetas: int) -> torch.Tensor:
+        """Gradients [thetas, samples, parameters] of the cost interpolated over intervals (``Found.smooth``)."""
+        line, left, right, change = smooth
+        slope = change * (torch.special.ndtr(right) - torch.special.ndtr(left)) / (right - left)
+        return self.sum_per_unit(line, slope, thetas)
 
     def sum_per_unit(self, line: torch.Tensor, amounts: torch.Tensor, thetas: int) -> torch.Tensor:
         """Gradients [thetas, samples, parameters] from derivatives with respect to t [n] on lines [n]."""

@@ -159,9 +159,19 @@ class Smoothing:
         return main, scale
 
     def start_run(
-        self, objective: Objective, theta: torch.Tensor, *, seed: int = 0, with_scale: bool = False
+        self,
+        objective: Objective,
+        theta: torch.Tensor,
+        *,
+        seed: int = 0,
+        with_scale: bool = False,
+        tilt: torch.Tensor | None = None,
     ) -> SmoothingRun:
-        """The work of an estimate, not yet done: ``measure`` any ranges of its units, ``merge``, and ``finish``."""
+        """The work of an estimate, not yet done: ``measure`` any ranges of its units, ``merge``, and ``finish``.
+
+        ``tilt`` [batch, parameters] is a slope that is taken out of the cost, about each theta: the estimate is that
+        of f(x) - tilt.(x - theta).
+        """
         theta = as_theta(theta)
         batch, _ = as_batch(theta)
         columns = chosen_columns(self.parameters, objective, batch)
@@ -186,6 +196,7 @@ class Smoothing:
             chunk=self.chunk,
             with_scale=with_scale,
             infinite_variance=self.order == "zeroth" and self._information == math.inf,
+            tilt=tilt,
         )
 
     @property

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 
+from ...core.error_bars import DEPENDENT, ErrorBar, judged, spread_bar
 from ...core.errors import GradientError
 from ...core.interface import Estimate, Objective
 from ...core.objective import assemble, evaluate, evaluate_with_gradient, objective_name, refuse_non_finite
 from ...noise.perturbation import Draw, Perturbation
+from ...statistics.moments import CovarianceMoments, MeanMoments
 from ...statistics.smoothing_moments import SmoothingMoments
 from .orders import Order
 
@@ -74,6 +76,7 @@ class SmoothingRun:
         chunk: int | None,
         with_scale: bool,
         infinite_variance: bool = False,
+        tilt: torch.Tensor | None = None,
     ) -> None:
         self.started = time.perf_counter()
         self.objective = objective
@@ -88,6 +91,7 @@ class SmoothingRun:
         self.chunk = chunk
         self.with_scale = with_scale
         self.infinite_variance = infinite_variance
+        self.tilt = tilt
         all_columns = torch.arange(batch.shape[1], device=batch.device)
         self._subset = not torch.equal(columns, all_columns)
         self._centre: torch.Tensor | None = None
@@ -130,13 +134,21 @@ class SmoothingRun:
         thetas, parameters = self.batch.shape
         value, value_variance = moments.value.estimate(independent=self.independent)
         main, variance = moments.gradient.estimate(independent=self.independent)
+        bar = self._bar(moments.gradient, main, variance)
         gradient, error = self._placed(main, parameters), self._placed(variance, parameters)
+        degrees = None if bar is None else self._placed(bar.degrees, parameters, fill=torch.inf)
         if moments.others is not None:
             rest = self._others(parameters)
             mean, spread = moments.others.estimate(independent=self.independent)
             gradient[:, rest] = mean
             if error is not None and spread is not None:
                 error[:, rest] = spread
+                theirs = self._bar(moments.others, mean, spread)
+                if degrees is not None and bar is not None and theirs is not None:
+                    degrees[:, rest] = theirs.degrees
+                    bar = replace(bar, reason="; ".join(filter(None, [bar.reason, theirs.reason])) or None)
+        if bar is not None:
+            bar = replace(bar, degrees=degrees)
         scale = None if moments.scale is None else moments.scale.estimate(independent=self.independent)
         shared = {
             "value_standard_error": None if value_variance is None else value_variance[:, 0].sqrt(),
@@ -147,7 +159,11 @@ class SmoothingRun:
         smoothed = torch.zeros(parameters, dtype=torch.bool, device=self.batch.device)
         smoothed[self.columns] = True
 
-        def estimate(gradient: torch.Tensor, variance: torch.Tensor | None, shape: tuple[int, ...]) -> Estimate:
+        def estimate(
+            gradient: torch.Tensor, variance: torch.Tensor | None, shape: tuple[int, ...], bar: ErrorBar | None
+        ) -> Estimate:
+            if bar is not None and bar.degrees is not None:
+                bar = replace(bar, degrees=bar.degrees.view(thetas, *shape))
             return assemble(
                 self.theta,
                 self.theta.ndim == 1,
@@ -162,16 +178,37 @@ class SmoothingRun:
                     **shared,
                     "smoothed": smoothed.expand(thetas, parameters),
                 },
+                bar=bar,
             )
 
-        main_estimate = estimate(gradient, error, (parameters,))
-        return main_estimate, None if scale is None else estimate(*scale, self.perturbation.scale.shape)
+        main_estimate = estimate(gradient, error, (parameters,), bar)
+        if scale is None:
+            return main_estimate, None
+        assert moments.scale is not None
+        return main_estimate, estimate(*scale, self.perturbation.scale.shape, self._bar(moments.scale, *scale))
 
-    def _placed(self, part: Any, parameters: int) -> Any:
-        """Columns of the perturbed parameters put where they belong among all; zero elsewhere."""
+    def _bar(
+        self, moments: MeanMoments | CovarianceMoments, mean: torch.Tensor, variance: torch.Tensor | None
+    ) -> ErrorBar | None:
+        """How well the standard error is known."""
+        replications = self.perturbation.replications
+        if variance is None:
+            return ErrorBar(None, DEPENDENT)
+        if self.infinite_variance:
+            why = "the score of this noise has no variance in the zeroth order, so that no spread measures the error"
+            return ErrorBar(torch.zeros_like(mean), why)
+        epsilon = torch.finfo(self.batch.dtype).eps
+        if replications > 1:
+            return spread_bar(mean, variance, replications, epsilon=epsilon)
+        pairs = "antithetic pairs" if len(self.signs) > 1 else "samples"
+        degrees, events = moments.degrees(), moments.events()
+        return judged(mean, variance, degrees, self.units, epsilon=epsilon, events=events, what=pairs)
+
+    def _placed(self, part: Any, parameters: int, fill: float = 0.0) -> Any:
+        """Columns of the perturbed parameters put where they belong among all; ``fill`` elsewhere."""
         if part is None or not self.order.by_columns or not self._subset:
             return part
-        whole = torch.zeros(len(part), parameters, dtype=part.dtype, device=part.device)
+        whole = torch.full((len(part), parameters), fill, dtype=part.dtype, device=part.device)
         whole[:, self.columns] = part
         return whole
 
@@ -235,6 +272,9 @@ class SmoothingRun:
                 rows = part[:, None] + signs[:, None] * moves[:, None, None]  # [units, thetas, signs, parameters]
                 number = (low - first) * thetas * len(signs) + left * len(signs)
                 value, gradient = self._roll_out(rows, number, count * thetas * len(signs))
+                if self.tilt is not None:
+                    slopes = self.tilt[left : left + theta_step, None].double()
+                    value = value - ((rows - part[:, None]).double() * slopes).sum(-1)
                 values.append(value)
                 gradients.append(gradient)
             yield self._block(low, draw, values, gradients)
