@@ -17,7 +17,7 @@ def test_the_script_of_the_report_page(tmp_path: Path, monkeypatch: pytest.Monke
     names: dict = {}
     exec(compile(block, "report.md", "exec"), names)
     # the step lies at theta: only values see it, and its smoothed slope is 1 / (0.1 sqrt(2 pi)) = 3.99
-    assert names["result"].advice.backend == "smoothing"
+    assert names["result"].advice.estimate.backend == "smoothing"
     assert names["result"].comparison.reference.gradient[0] == pytest.approx(3.99, rel=0.1)
     assert (tmp_path / "out" / "report.html").exists()
 

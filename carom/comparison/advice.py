@@ -213,9 +213,10 @@ def _may_beat(found: SlopeVerdict, best: SlopeVerdict) -> bool:
 def _rivalled(name: str, best: SlopeVerdict, rivals: Mapping[str, SlopeVerdict]) -> str:
     needs = [found.more for found in rivals.values() if found.more is not None]
     more = f": about {count_text(max(needs))} more rollouts would settle it (--settle, or settle=True)" if needs else ""
+    others = " and ".join(rivals)
     return (
-        f"{name} gives the slope of the averaged cost ({_bias(best)}), but {' and '.join(rivals)}, whose bias is not known "
-        f"well enough, may take fewer rollouts{more}."
+        f"{name} gives the slope of the averaged cost ({_bias(best)}), but {others}, whose bias is not known well "
+        f"enough, may take fewer rollouts{more}."
     )
 
 
