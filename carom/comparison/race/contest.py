@@ -33,6 +33,7 @@ _JITTER = 0.25
 _KEPT = 2  # arms of each backend that run to the end
 _LEAST_STEPS = 3
 _DRAWS = 16
+_SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -194,8 +195,9 @@ def _grow(field: _Field, arms: dict[str, dict[Arm, Backend]], starts: range, bud
     for group in arms.values():
         best = min(group, key=lambda arm: (_mean(scores[arm]), arm.samples, arm.rate))
         rates = [arm.rate for arm in group if arm.samples == best.samples]
-        if not math.isfinite(_mean(scores[best])):
-            continue
+        reached = [_mean(scores[arm]) for arm in group]
+        if not math.isfinite(min(reached)) or max(reached) - min(reached) < _SAME:
+            continue  # nothing to gain by another rate
         if best.rate == min(rates):
             rate = best.rate / _FACTOR
         elif best.rate == max(rates):

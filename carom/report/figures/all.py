@@ -67,6 +67,10 @@ def _size(width: float, height: float) -> Callable[[ComparisonResult], tuple[flo
     return lambda result: (width, height)
 
 
+def _parameters_size(result: ComparisonResult) -> tuple[float, float]:
+    return (8.0 if len(result.names) <= 16 else 12.0, 3.4)
+
+
 def _scene_size(result: ComparisonResult) -> tuple[float, float]:
     """One panel, or two beside each other as high as the scene needs."""
     assert result.recording is not None
@@ -84,7 +88,7 @@ KINDS: dict[str, Kind] = {
     "slice": Kind(_draw_slice, _size(5.6, 4.0)),
     "landscape": Kind(draw_landscape, _size(8.4, 4.0)),
     "field": Kind(draw_gradient_field, gradient_field_size),
-    "parameters": Kind(_draw_parameters, _size(8.0, 3.4)),
+    "parameters": Kind(_draw_parameters, _parameters_size),
     "singles": Kind(draw_single_samples, single_samples_size),
     "samples": _sweep("samples"),
     "scale": _sweep("scale"),

@@ -20,6 +20,10 @@ _FAR = 8.0
 """A backend with a derivative this many times the reference's largest does not set the scale."""
 
 
+_MANY = 16
+"""Parameters beyond which not all are named and marks are small."""
+
+
 def draw_parameters(axes: Axes, result: ComparisonResult, *, legend_columns: int = 4) -> None:
     """One column per parameter: the reference as a bar across it, the backends side by side as points."""
     reference, rows = result.comparison.reference, [r for r in result.comparison.rows if r.gradient is not None]
@@ -27,6 +31,7 @@ def draw_parameters(axes: Axes, result: ComparisonResult, *, legend_columns: int
     target = np.array(reference.gradient)
     bars = _bars(reference)
     error = np.zeros(len(at)) if bars is None else bars
+    many = len(at) > _MANY
     axes.use_sticky_edges = False  # bars do not end on the frame
     axes.axhline(0.0, color="#999999", lw=0.8)
     axes.bar(at, 2 * error, 0.84, target - error, color="#C8C8C8", alpha=0.7, lw=0, label="reference (95 %)")
@@ -37,14 +42,22 @@ def draw_parameters(axes: Axes, result: ComparisonResult, *, legend_columns: int
         shift = 0.6 * ((index + 0.5) / len(rows) - 0.5)
         bar = _bars(row)
         kind = " (95 %)" if bar is not None else "" if row.no_error_bar is None else " (no error bar)"
-        axes.errorbar(
-            at + shift, np.array(row.gradient), bar, fmt=styles[row.name].marker, color=styles[row.name].color, ms=5,
-            mec="white", mew=0.6, elinewidth=1.3, label=row.name + kind,
+        drawn = axes.errorbar(
+            at + shift, np.array(row.gradient), bar, fmt=styles[row.name].marker, color=styles[row.name].color,
+            ms=3.2 if many else 5, mec="white", mew=0.3 if many else 0.6, elinewidth=1.3, label=row.name + kind,
         )  # fmt: skip
-        _beyond(axes, at + shift, np.array(row.gradient), limit, styles[row.name].color)
+        if many:  # bars of so many would hide the points
+            for line in drawn.lines[2]:
+                line.set(linewidth=0.6, alpha=0.35)
+        _beyond(axes, at + shift, np.array(row.gradient), limit, styles[row.name].color, numbers=not many)
     if limit is not None:
         axes.set_ylim(-limit, limit)
-    axes.set_xticks(at, result.names)
+    elif many:
+        points = np.concatenate([target - error, target + error, *(np.array(row.gradient) for row in rows)])
+        reach = 1.15 * float(np.abs(points[np.isfinite(points)]).max(initial=0.0))
+        axes.set_ylim(-reach or -1.0, reach or 1.0)
+    named = at[:: -(-len(at) // _MANY)]
+    axes.set_xticks(named, [result.names[i] for i in named])
     axes.grid(False, axis="x")
     unit = result.unit
     axes.set_ylabel(f"derivative of the cost{f' [1/{unit}]' if unit else ''}")
@@ -67,12 +80,16 @@ def _limit(target: np.ndarray, error: np.ndarray, gradients: list[np.ndarray]) -
     return 1.3 * max([usual, *near]) if len(near) < len(gradients) and usual > 0.0 else None
 
 
-def _beyond(axes: Axes, at: np.ndarray, gradient: np.ndarray, limit: float | None, color: str) -> None:
-    """A triangle and the number at the edge for each point that is out of the picture."""
+def _beyond(
+    axes: Axes, at: np.ndarray, gradient: np.ndarray, limit: float | None, color: str, *, numbers: bool
+) -> None:
+    """A triangle at the edge, and the number, for each point that is out of the picture."""
     for x, value in zip(at, gradient, strict=True):
         if limit is not None and abs(value) > limit:
             edge, up = np.sign(value) * 0.94 * limit, value > 0.0
-            axes.plot([x], [edge], "^" if up else "v", color=color, ms=6)
+            axes.plot([x], [edge], "^" if up else "v", color=color, ms=6 if numbers else 3)
+            if not numbers:
+                continue
             axes.annotate(
                 f"{value:.3g}", (x, edge), (6, 0), textcoords="offset points", va="center", fontsize=8.0, color=color
             )
