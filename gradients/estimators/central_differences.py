@@ -98,7 +98,7 @@ class CentralDifferences:
             slopes = (sides[..., 0] - sides[..., 1]) / distance
             zeros += (slopes == 0).all(2).double().sum(0)
             moments.add(0, slopes.mean(2))
-        gradient, variance = moments.estimate(independent=noisy)
+        gradient, variance = moments.estimate(independent=bool(noisy))
         bar = None
         if variance is not None:
             bar = judged(

@@ -53,7 +53,10 @@ class MeanMoments:
     def zeros(cls, replications: int, thetas: int, components: int, device: torch.device | str = "cpu") -> MeanMoments:
         """Moments of no samples."""
         count = torch.zeros(replications, thetas, dtype=torch.float64, device=device)
-        return cls(count, *(count.new_zeros(replications, thetas, components) for _ in range(6)))
+        shift, first, second, third, fourth, other = (
+            count.new_zeros(replications, thetas, components) for _ in range(6)
+        )
+        return cls(count, shift, first, second, third, fourth, other)
 
     def add(self, replication: int, samples: torch.Tensor, keep: torch.Tensor | None = None) -> None:
         """Add samples [n, T, C] of one replication; ``keep`` [n, T] says which count."""
@@ -92,7 +95,8 @@ class MeanMoments:
         count = self.count[..., None]
         by = torch.where(count > 0, shift - self.shift, torch.zeros_like(shift))
         sums = _shifted(torch.stack([count.expand_as(by), self.first, self.second, self.third, self.fourth]), by)
-        return MeanMoments(self.count, shift, *sums[1:], self.nonzero)
+        _, first, second, third, fourth = sums
+        return MeanMoments(self.count, shift, first, second, third, fourth, self.nonzero)
 
     def tensors(self) -> list[torch.Tensor]:
         """All sums as tensors, in a fixed order."""
@@ -233,8 +237,8 @@ class CovarianceMoments:
     def about(self, shift: torch.Tensor) -> CovarianceMoments:
         """The same moments about another shift [R, T]."""
         by = torch.where(self.count > 0, shift - self.shift, torch.zeros_like(shift))
-        sums = (_shifted(part, by[..., None]) for part in (self.table, self.cubes, self.fourths))
-        return CovarianceMoments(shift, _shifted(self.base, by), *sums, self.nonzero, self.centred)
+        table, cubes, fourths = (_shifted(part, by[..., None]) for part in (self.table, self.cubes, self.fourths))
+        return CovarianceMoments(shift, _shifted(self.base, by), table, cubes, fourths, self.nonzero, self.centred)
 
     def tensors(self) -> list[torch.Tensor]:
         """All sums as tensors, in a fixed order."""
@@ -242,7 +246,8 @@ class CovarianceMoments:
 
     def load(self, tensors: Sequence[torch.Tensor]) -> CovarianceMoments:
         """Moments like these from what ``tensors`` gave elsewhere."""
-        return CovarianceMoments(*tensors, self.centred)
+        shift, base, table, cubes, fourths, nonzero = tensors
+        return CovarianceMoments(shift, base, table, cubes, fourths, nonzero, self.centred)
 
     def estimate(self, *, independent: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Mean of (w - b) y, shape [T, C], and its variance [T, C] or None.

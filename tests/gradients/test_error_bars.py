@@ -126,7 +126,7 @@ def test_coverage_of_the_zeroth_order(title):
 @pytest.mark.parametrize("backend", ["smoothing", "smoothing-first", "mixed", "boundary"])
 def test_coverage_of_all_problems(backend):
     """As docs/gradients.md has it: 93 to 97 % in most, named exceptions below, few events above."""
-    low = {"mixed": 0.86, "boundary": 0.86}.get(backend, 0.91)
+    low = {"mixed": 0.86, "boundary": 0.82}.get(backend, 0.91)
     right = 0
     for title, problem in study.PROBLEMS.items():
         found = study.measured(backend, problem, 400)
