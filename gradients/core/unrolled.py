@@ -28,10 +28,10 @@ _FORM = "stepwise() -> UnrolledObjective(start, step, cost, horizon)"
 class UnrolledObjective:
     """f(theta) = sum over t < T of cost(x_t, x_(t+1), theta, t).
 
-    With x_0 = start(theta) and x_(t+1) = step(x_t, theta, t). It is an objective as any other, and one that backends can look
-    into: theta may differ from step to step, the adjoint can be seen between steps, and every cost has its step. Rows
-    of a batch do not affect each other. The three are torch functions, differentiable where a backend wants exact
-    gradients.
+    With x_0 = start(theta) and x_(t+1) = step(x_t, theta, t). It is an objective as any other, and one that backends
+    can look into: theta may differ from step to step, the adjoint can be seen between steps, and every cost has its
+    step. Rows of a batch do not affect each other. The three are torch functions, differentiable where a backend wants
+    exact gradients.
 
     A cost of the last state alone is zero for all steps but the last. Parameters that enter the first state alone, or
     one step alone (a control), are parameters like others.

@@ -96,7 +96,9 @@ class DDCG:
         costs = values.double().reshape(self.samples, thetas)
         first = gradients.double().reshape(self.samples, thetas, parameters)
         left = (costs - costs.mean(0)) * (self.samples / (self.samples - 1.0))
-        zeroth = left[..., None] * noise.scores()[:, None]
+        scores = noise.scores()
+        # the mean of the scores drops out of the sum; less it, the terms spread as the jackknife of their sum says
+        zeroth = left[..., None] * (scores - scores.mean(0))[:, None]
         v1, v0 = first.var(0), zeroth.var(0)
         slopes = (v1 + 2.0 * first.mean(0).square()) @ scale.square()
         spread = 2.0 * costs.var(0)

@@ -106,11 +106,13 @@ class IVWH:
         mixed = torch.zeros(shape, dtype=torch.float64, device=batch.device)
         alphas = torch.zeros(steps.horizon, thetas, dtype=torch.float64, device=batch.device)
         for step in range(steps.horizon):
-            scores = noise.window(step)[1][:, None]
+            scores = noise.window(step)[1].reshape(halves, size, 1, -1)
+            # the mean of the scores drops out of the sum; less it, the terms spread as the jackknife of their sum says
+            scores = scores - scores.mean(1, keepdim=True)
             left = to_go[step].reshape(halves, size, thetas)
             left = (left - left.mean(1, keepdim=True)) * (size / (size - 1.0))
             first = slopes[step].reshape(halves, size, *shape[1:])
-            zeroth = left[..., None] * scores.reshape(halves, size, 1, -1)
+            zeroth = left[..., None] * scores
             alpha = inverse_variance(first.var(1), zeroth.var(1))
             weight = alpha.flip(0)[:, None]
             mixed += (weight * first + (1.0 - weight) * zeroth).reshape(shape)
