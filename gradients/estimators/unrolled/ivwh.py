@@ -82,8 +82,12 @@ class IVWH:
         batch, single = as_batch(theta)
         steps = unrolled(objective)
         thetas, shape = len(batch), (self.samples, len(batch), batch.shape[1])
-        noise = WindowNoise.of(  # type: ignore[arg-type]
-            self.scale, batch, windows=steps.horizon, rows=self.samples, seed=seed
+        noise = WindowNoise.of(
+            self.scale,  # type: ignore[arg-type]
+            batch,
+            windows=steps.horizon,
+            rows=self.samples,
+            seed=seed,
         )
 
         def theta_at(step: int) -> torch.Tensor:

@@ -117,7 +117,7 @@ def sweep_backward(
     rollout: Rollout,
     theta_at: AtTime,
     change: Change,
-    collect: Callable[[int, torch.Tensor], None],
+    collect: Callable[[int, torch.Tensor], object],
 ) -> None:
     """Carry the adjoint from the last state to the first.
 
