@@ -8,7 +8,7 @@ import torch
 import carom
 from carom.envs.errors import TaskError
 from carom.envs.testbeds import Curling, DiscPacking, DoublePendulum, DragByFriction, Horizon, TentMap
-from carom.gradients import Autodiff, Clipped, PersistentES, Smoothing, Truncated
+from carom.gradients import Autodiff, Clipped, PersistentES, Smoothing, Truncated, unrolled_controls
 
 TESTBEDS = [
     TentMap(steps=9),
@@ -96,3 +96,24 @@ def test_the_push_has_its_exact_gradient_and_persistent_noise_over_all_of_it_is_
     found = PersistentES(scale=0.01, samples=8, window=4).estimate(push, theta, seed=2)
     known = Smoothing(scale=0.01, samples=8).estimate(push, theta, seed=2)
     assert torch.allclose(found.gradient, known.gradient, rtol=1e-10)
+
+
+def test_a_step_of_the_simulator_rolled_out_has_the_gradient_of_the_rollout(push):
+    # By its Jacobians, step by step, against the adjoint of the whole rollout; three steps of the touching pusher.
+    step = carom.sim.SimulatorStep(push.simulator)
+    start = step.coordinates.vector(push.model.state(1))[0]
+    weights = torch.linspace(-1.0, 1.0, len(start), dtype=start.dtype)
+    objective = unrolled_controls(
+        step, start, lambda x, u: 0.0 * u.sum(1), 3, controls=2, final_cost=lambda x: x @ weights
+    )
+    theta = torch.tensor([-0.068, -0.01, -0.067, -0.011, -0.066, -0.012], dtype=torch.float64, requires_grad=True)
+    final = push.simulator.rollout(push.model.state(1), theta.reshape(3, 1, 2)).final
+    whole = step.coordinates.vector(final, near=start[None]) @ weights
+    (expected,) = torch.autograd.grad(whole.sum(), theta)
+    found = Truncated(window=3).estimate(objective, theta.detach())
+    assert float(found.value) == pytest.approx(float(whole.detach()), rel=1e-12)
+    assert torch.allclose(found.gradient, expected, rtol=1e-9, atol=1e-12)
+    assert float(expected.norm()) > 1.0
+    one = Truncated(window=1).estimate(objective, theta.detach()).gradient
+    assert one[:4].tolist() == [0.0] * 4
+    assert torch.allclose(one[4:], expected[4:], rtol=1e-9)
