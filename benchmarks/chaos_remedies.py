@@ -177,11 +177,13 @@ def descend(problem: Problem, backend: Backend) -> float:
     return averaged(problem, theta.detach())
 
 
-def rows(problem: Problem) -> list[list[str]]:
-    """Lines of the table of one horizon."""
+def rows(problem: Problem, only: tuple[str, ...]) -> list[list[str]]:
+    """Lines of the table of one horizon, of the backends whose names begin so."""
     truth, doubt = reference(problem)
     found = []
     for name, backend in backends(problem).items():
+        if not name.startswith(only):
+            continue
         begin = time.process_time()
         repeats = 1 if name == "autodiff" else problem.seeds
         g = torch.stack([backend.estimate(problem.objective, problem.theta, seed=i).gradient for i in range(repeats)])
@@ -204,11 +206,13 @@ def main() -> None:
     """Print a table for each problem."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("problems", nargs="*", default=list(PROBLEMS), help=f"some of {', '.join(PROBLEMS)}")
+    parser.add_argument("--only", nargs="*", default=[""], help="backends, by the beginnings of their names")
+    given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    for name in parser.parse_args().problems:
+    for name in given.problems:
         heading(name)
-        lines = [line for problem in PROBLEMS[name]() for line in rows(problem)]
+        lines = [line for problem in PROBLEMS[name]() for line in rows(problem, tuple(given.only))]
         table(["T", "backend", "bias (its noise)", "noise", "end", "seconds"], lines)
 
 

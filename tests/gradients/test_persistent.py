@@ -95,7 +95,7 @@ def test_ivwh_is_unbiased_with_an_honest_error(running):
             return sum(0.5 * moment(2, theta, SCALE) ** t for t in range(1, 5))
         return theta**4
 
-    runs = repeat(IVWH(scale=SCALE, samples=256), growing(4, running=running), THETA, 150)
+    runs = repeat(IVWH(scale=SCALE, samples=256, split=True), growing(4, running=running), THETA, 150)
     assert float(runs.z_of_mean(slope(averaged)).abs().max()) < Z
     assert 0.65 < runs.honesty() < 1.5
 
@@ -105,7 +105,7 @@ def test_ivwh_of_controls_is_unbiased_for_smoothing_of_them():
     objective, theta = driven(matrix, start, 3), torch.tensor([0.2, -0.1, 0.3], dtype=torch.float64)
     last = states_of(matrix, start, theta)[-1]
     expected = torch.cat([1.3 ** (2 - t) * last for t in range(3)])  # smoothing leaves the slope of a square as it is
-    runs = repeat(IVWH(scale=0.3, samples=128), objective, theta, 150)
+    runs = repeat(IVWH(scale=0.3, samples=128, split=True), objective, theta, 150)
     assert float(runs.z_of_mean(expected).abs().max()) < Z
     for order in ("first", "zeroth"):
         alone = Smoothing(order=order, scale=0.3, samples=128, antithetic=False)
@@ -115,7 +115,7 @@ def test_ivwh_of_controls_is_unbiased_for_smoothing_of_them():
 def test_ivwh_weights_are_those_of_its_formula():
     # Two steps, no split: both estimates, their variances and the weights, written out anew.
     objective = growing(2, running=True)
-    found = IVWH(scale=SCALE, samples=50, split=False).estimate(objective, THETA, seed=11)
+    found = IVWH(scale=SCALE, samples=50).estimate(objective, THETA, seed=11)
     from carom.gradients.estimators.unrolled.window_noise import WindowNoise
 
     noise = WindowNoise.of(SCALE, THETA[None], windows=2, rows=50, seed=11)
@@ -137,6 +137,10 @@ def test_ivwh_leaves_chaos_to_the_zeroth_order():
     found = IVWH(scale=0.1, samples=256).estimate(TentMap(steps=20), TentMap().initial_parameters())
     assert found.diagnostics["alpha"][0] < 1e-6
     assert float(found.standard_error) < 1.0
+    halves = repeat(IVWH(scale=0.1, samples=8, split=True), TentMap(steps=20), TentMap().initial_parameters(), 64)
+    whole = repeat(IVWH(scale=0.1, samples=64), TentMap(steps=20), TentMap().initial_parameters(), 64)
+    # four slopes of +-2^20 with one sign have no variance, in one half of eight: then the other half is all noise
+    assert float(halves.variance()) > 1e6 > 10.0 > float(whole.variance())
     # a stable system: the reverse
     found = IVWH(scale=0.1, samples=256).estimate(Horizon(growth=0.5), Horizon().initial_parameters())
     assert float(found.diagnostics["alpha"].min()) > 0.8

@@ -218,7 +218,7 @@ def test_options_are_checked():
         (lambda: Clipped(backend=Autodiff), "give an instance"),
         (lambda: PersistentES(samples=5), "samples is 5"),
         (lambda: PersistentES(window=0), "window is 0"),
-        (lambda: IVWH(samples=7), "samples is 7"),
+        (lambda: IVWH(samples=7, split=True), "samples is 7"),
         (lambda: DDCG(slack=1.0), "slack is 1.0"),
         (lambda: UnrolledObjective(None, print, print, 3), "start is a NoneType"),
         (lambda: unrolled_controls(3, START, cost, 2, controls=2), "step is a int"),

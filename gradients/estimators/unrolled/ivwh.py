@@ -48,9 +48,12 @@ class IVWH:
     to go with a leave-one-out baseline in the place of the critic, and ``split``. (Their text was at hand in part
     only: abstract, reviews, and accounts of others.)
 
-    ``split`` (default): weights are taken from one half of the rollouts and applied to the other, and the reverse, so
-    that the estimate is unbiased wherever the cost is continuous. Without, as published, each is weighed by its own
-    variances. The standard error takes the weights as they are.
+    Weights taken from the rollouts that they weigh, as published, bias the estimate: a sample mean and a sample
+    variance of one skewed quantity are low together, and the low one gets the weight. With ``split`` the weights of one
+    half of the rollouts are applied to the other, and the reverse: the estimate is then unbiased wherever the cost is
+    continuous. But a half that has an exploding gradient is weighed by one that may have none, and gets no warning:
+    under chaos that is the noise of the first order again (docs/chaos.md), so it is not the default. The standard error
+    takes the weights as they are.
 
     The objective must be unrolled (``stepwise``), with exact gradients. Memory: steps x samples x parameters.
 
@@ -65,7 +68,7 @@ class IVWH:
     """Noise scale L in the units of theta: one number, one per coordinate, or a matrix. Kept as plain numbers."""
     samples: int = 256
     """Rollouts per theta; with ``split`` an even number."""
-    split: bool = True
+    split: bool = False
     """Whether each half of the rollouts is weighed by the variances of the other."""
 
     def __post_init__(self) -> None:
