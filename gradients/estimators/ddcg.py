@@ -107,7 +107,7 @@ class DDCG:
         mixed = alpha[:, None] * first + (1.0 - alpha)[:, None] * zeroth
         gradient, variance = mixed.mean(0), mixed.var(0) / self.samples
         return assemble(
-            theta,
+            batch,
             single,
             value=costs.mean(0),
             gradient=gradient,

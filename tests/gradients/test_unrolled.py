@@ -124,11 +124,12 @@ def test_over_noise_it_is_the_mean_of_its_gradients_at_the_samples(wrapped):
     assert found.evaluations == 128
 
 
-def test_a_batch_equals_single_calls():
+def test_a_batch_equals_single_calls_and_lists_are_taken():
     theta = torch.stack([parameters(14), -parameters(14)])
     for backend in (Truncated(window=2), Clipped(limit=0.8), PersistentES(samples=8), IVWH(samples=8), DDCG(samples=8)):
         objective = driven(MATRIX, START, 7, running=True)
         both = backend.estimate(objective, theta, seed=5)
+        assert torch.equal(backend.estimate(objective, theta.tolist(), seed=5).gradient, both.gradient)
         for i in range(2):
             one = backend.estimate(objective, theta[i], seed=5)
             assert torch.allclose(both.gradient[i], one.gradient, rtol=1e-12)

@@ -127,7 +127,7 @@ class IVWH:
         gradient = mixed.mean(0)
         spread = mixed.reshape(halves, size, *shape[1:]).var(1).mean(0) / self.samples
         return assemble(
-            theta,
+            batch,
             single,
             value=to_go[0].mean(0),
             gradient=gradient,

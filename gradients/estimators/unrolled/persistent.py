@@ -95,7 +95,7 @@ class PersistentES:
         gradient, variance = odd.mean(0), odd.var(0) / pairs
         values = total.mean(0)
         return assemble(
-            theta,
+            batch,
             single,
             value=values.mean(0),
             gradient=gradient,
