@@ -4,7 +4,7 @@
     python benchmarks/chaos_remedies.py tent_map billiards    some
 
 Every estimate has about the work of 48 rollouts, a backward pass counted as two: 48 rollouts by the zeroth order and
-persistent ES, 16 with gradients by all others, 12 of each order in the mixture, one by autodiff. The reference is the
+persistent ES, 16 with gradients by all others, 12 of each order in the mixtures, one by autodiff. The reference is the
 gradient of the cost averaged over noise on theta: in closed form, or by the zeroth order with many rollouts.
 
 Bias is the length of the difference of the mean of all estimates from the reference, with the noise of both taken
@@ -32,6 +32,7 @@ from carom.envs.testbeds import DiscPacking, DoublePendulum, TentMap
 from carom.gradients import (
     DDCG,
     IVWH,
+    AlphaOrder,
     Autodiff,
     Backend,
     Clipped,
@@ -143,7 +144,8 @@ def backends(problem: Problem) -> dict[str, Backend]:
         f"truncated ({window})": Truncated(window, backend=first),
         "clipped jacobians" if problem.jacobians else "clipped adjoints": clipped,
         f"persistent ES ({window})": PersistentES(scale=scale, samples=WORK, window=window),
-        "mixed": Mixed(Smoothing(order="first", **plain), Smoothing(**plain)),
+        "alpha order": Mixed(Smoothing(order="first", **plain), Smoothing(**plain), AlphaOrder()),
+        "mixed": Mixed(Smoothing(order="first", **plain), Smoothing(scale=scale, samples=WORK // 4)),
         "DDCG": DDCG(scale=scale, samples=few),
         "IVW-H": IVWH(scale=scale, samples=few),
     }

@@ -10,6 +10,7 @@ import torch
 
 from ...plain import plain_numbers
 from ..core.checks import as_batch, check_count, check_scale, expand_scale
+from ..core.error_bars import ErrorBar, judged, of_samples
 from ..core.errors import GradientError
 from ..core.interface import Estimate, Objective
 from ..core.objective import assemble, evaluate_with_gradient, objective_name, refuse_non_finite
@@ -50,7 +51,7 @@ class DDCG:
     part only: (1) is as an implementation by others has it, without a further term that the main method leaves out.)
 
     The estimate is not unbiased: alpha depends on the samples that it weighs, as published. The standard error is that
-    of the mixture at this alpha. Noise is Gaussian, without pairs.
+    of the mixture at this alpha; an error bar there is only where alpha is zero. Noise is Gaussian, without pairs.
 
     Diagnostics: ``finite``; ``trace_variance``; ``value_standard_error``; ``alpha``; ``continuous``, whether (1) holds;
     ``ratio``, the left side of (1) over 2 Var f/scale^2: at least 1 - slack where it holds, infinite where all costs
@@ -106,6 +107,18 @@ class DDCG:
         alpha = torch.where(continuous, inverse_variance(v1.sum(1), v0.sum(1)), 0.0)
         mixed = alpha[:, None] * first + (1.0 - alpha)[:, None] * zeroth
         gradient, variance = mixed.mean(0), mixed.var(0) / self.samples
+        epsilon = torch.finfo(batch.dtype).eps
+        events = (left != 0).sum(0)[:, None]
+        bar = judged(
+            gradient, variance, of_samples(mixed.transpose(0, 1)), self.samples, epsilon=epsilon, events=events
+        )
+        if bool((alpha > 0).any()):
+            assert bar.degrees is not None
+            bar = ErrorBar(
+                torch.where(alpha[:, None] > 0, 0.0, bar.degrees),
+                f"the first order enters with a weight of up to {float(alpha.max()):.2g}, which comes from the samples "
+                "that it weighs, and the bias of a jump too small for the test is not in the spread",
+            )
         return assemble(
             batch,
             single,
@@ -124,4 +137,5 @@ class DDCG:
                 "variance_first": v1.sum(1) / self.samples,
                 "variance_zeroth": v0.sum(1) / self.samples,
             },
+            bar=bar,
         )

@@ -133,3 +133,12 @@ def test_a_constant_cost_and_faults():
         DDCG(samples=16).estimate(lambda x: (0.0 * x).sum(1).sqrt(), torch.ones(2))
     with pytest.raises(GradientError, match="samples is 2"):
         DDCG(samples=2)
+
+
+def test_an_error_bar_at_a_jump_and_none_of_a_mixture():
+    jump = DDCG(scale=0.3, samples=200).estimate(Heaviside(), ZERO)
+    assert jump.no_error_bar is None
+    assert float(jump.degrees_of_freedom) > 0.0
+    smooth = DDCG(scale=0.3, samples=200).estimate(Quadratic(), Quadratic().initial_parameters())
+    assert "jump too small for the test" in smooth.no_error_bar
+    assert smooth.degrees_of_freedom.tolist() == [0.0, 0.0]

@@ -150,3 +150,18 @@ def test_a_gradient_that_is_not_finite_is_refused():
     exploding = growing(400, 1e30)
     with pytest.raises(GradientError, match="not finite"):
         IVWH(scale=0.1, samples=8).estimate(exploding, torch.tensor([9.0], dtype=torch.float64))
+
+
+def test_error_bars_are_there_where_the_samples_can_give_one():
+    rare = PersistentES(scale=0.1, samples=40, window=1)
+    some = rare.estimate(growing(3), THETA)
+    assert 0 < float(some.degrees_of_freedom) <= 19
+    assert some.no_error_bar is None
+    nothing = rare.estimate(growing(3, start=0.0), THETA)
+    assert "equal" in nothing.no_error_bar
+    assert float(nothing.degrees_of_freedom) == 0.0
+    own, halves = (IVWH(scale=0.1, samples=40, split=split).estimate(growing(3), THETA) for split in (False, True))
+    assert "split=True" in own.no_error_bar
+    assert float(own.degrees_of_freedom) == 0.0
+    assert halves.no_error_bar is None
+    assert float(halves.degrees_of_freedom) > 0.0

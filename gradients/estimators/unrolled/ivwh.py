@@ -10,6 +10,7 @@ import torch
 
 from ....plain import plain_numbers
 from ...core.checks import as_batch, check_count
+from ...core.error_bars import ErrorBar, judged, of_samples
 from ...core.errors import GradientError
 from ...core.interface import Estimate, Objective
 from ...core.objective import assemble, refuse_non_finite
@@ -20,6 +21,8 @@ from .sweep import exact, roll_forward, sweep_backward
 from .window_noise import WindowNoise
 
 __all__ = ["IVWH"]
+
+_OWN_WEIGHTS = "its weights come from the variances of the rollouts that they weigh: split=True makes them independent"
 
 
 @plain_numbers
@@ -53,7 +56,8 @@ class IVWH:
     half of the rollouts are applied to the other, and the reverse: the estimate is then unbiased wherever the cost is
     continuous. But a half that has an exploding gradient is weighed by one that may have none, and gets no warning:
     under chaos that is the noise of the first order again (docs/chaos.md), so it is not the default. The standard error
-    takes the weights as they are.
+    takes the weights as they are; there is an error bar with ``split`` only, of the mean of the mixture: without the
+    bias from jumps.
 
     The objective must be unrolled (``stepwise``), with exact gradients. Memory: steps x samples x parameters.
 
@@ -126,6 +130,10 @@ class IVWH:
             alphas[step] = alpha.mean((0, 2))
         gradient = mixed.mean(0)
         spread = mixed.reshape(halves, size, *shape[1:]).var(1).mean(0) / self.samples
+        bar = ErrorBar(torch.zeros_like(gradient), _OWN_WEIGHTS)
+        if self.split:
+            degrees, epsilon = of_samples(mixed.transpose(0, 1)), torch.finfo(batch.dtype).eps
+            bar = judged(gradient, spread, degrees, self.samples, epsilon=epsilon, what="rollouts")
         return assemble(
             batch,
             single,
@@ -141,4 +149,5 @@ class IVWH:
                 "horizon": steps.horizon,
                 "alpha": alphas.T,
             },
+            bar=bar,
         )

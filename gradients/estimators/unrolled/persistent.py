@@ -10,6 +10,7 @@ import torch
 
 from ....plain import plain_numbers
 from ...core.checks import as_batch, check_count
+from ...core.error_bars import judged, of_samples
 from ...core.errors import GradientError
 from ...core.interface import Estimate, Objective
 from ...core.objective import assemble
@@ -111,4 +112,13 @@ class PersistentES:
                 "window": min(self.window, steps.horizon),
                 "windows": windows,
             },
+            bar=judged(
+                gradient,
+                variance,
+                of_samples(odd.transpose(0, 1)),
+                pairs,
+                epsilon=torch.finfo(batch.dtype).eps,
+                events=(odd != 0).sum(0),
+                what="pairs",
+            ),
         )
