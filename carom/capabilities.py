@@ -2,7 +2,8 @@
 
 No code here or above depends on a task: whatever has the attributes has the capability. A capability that is missing
 leaves out a figure, a study or a row, and the report says why. Gradient backends check for their own few by themselves
-(``Differentiable``, ``Softenable``, ``Eventful``, ``Split``, ``Relaxable``), since they do not import this package.
+(``Differentiable``, ``Softenable``, ``Eventful``, ``Split``, ``Relaxable``, ``Stepwise``), since they do not import
+this package.
 
 Shapes: theta is [batch, parameters] or [parameters], as said. Units are SI.
 """

@@ -85,6 +85,15 @@ class Task(ABC):
         """The evaluation of one theta [1, parameters] step by step: Jacobians, gradient by time."""
         return linearize(self.simulator, self, self.check(theta))
 
+    def _pieces_simulator(self) -> Simulator:
+        """The simulator for rollouts in pieces, which may start with the overlaps that a whole one meets on its way."""
+        kept = self.__dict__.get("_for_pieces")
+        if kept is None or kept[0] is not self.simulator:
+            options = vars(self.simulator.options) | {"allow_overlap": True}
+            kept = self.__dict__["_for_pieces"] = (self.simulator, Simulator(self.simulator.model, **options))
+        free: Simulator = kept[1]
+        return free
+
     def contact_history(self, theta: torch.Tensor) -> tuple[np.ndarray, list[str]]:
         """Pairs of shapes that exert forces over time, bool [batch, T, pairs], and the names of the pairs."""
         return contact_history(self.simulator, self, self.check(theta))

@@ -12,12 +12,15 @@ from .core.errors import BackendFault, GradientError
 from .core.interface import Backend, DifferentiableObjective, Estimate, Objective
 from .core.objective import evaluate
 from .core.step_calls import DifferentiableStep, Step
+from .core.unrolled import UnrolledObjective
+from .core.unrolled_controls import unrolled_controls
 from .differentiable import Differentiable, differentiable
 from .estimators.algorithm_smoothing import AlgorithmSmoothing
 from .estimators.autodiff import Autodiff
 from .estimators.boundary.estimator import Boundary
 from .estimators.bundles import Bundle, Bundling
 from .estimators.central_differences import CentralDifferences
+from .estimators.ddcg import DDCG
 from .estimators.median_smoothing import MedianSmoothing
 from .estimators.mixed import Mixed
 from .estimators.mixing import AlphaOrder, InverseVariance, Remainder
@@ -25,6 +28,10 @@ from .estimators.smoothed_jacobian import smoothed_jacobian
 from .estimators.smoothing.estimator import Smoothing
 from .estimators.softened import GeometricWidth, Softened
 from .estimators.surrogate import Surrogate
+from .estimators.unrolled.clipped import Clipped
+from .estimators.unrolled.ivwh import IVWH
+from .estimators.unrolled.persistent import PersistentES
+from .estimators.unrolled.truncated import Truncated
 from .learned import Box, Cloud, ControlVariate, FittedSurrogate, fit_surrogate, load_surrogate
 from .noise.distributions import DISTRIBUTIONS, Cauchy, Distribution, Gaussian, Gumbel, Laplace, Logistic, Triangular
 from .noise.sampling import (
@@ -44,7 +51,9 @@ from .progress_bar import progress_bar
 from .registry import backend_names, make_backend, register, unregister
 
 __all__ = [
+    "DDCG",
     "DISTRIBUTIONS",
+    "IVWH",
     "LAX",
     "REBAR",
     "REINFORCE",
@@ -64,6 +73,7 @@ __all__ = [
     "CategoricalObjective",
     "Cauchy",
     "CentralDifferences",
+    "Clipped",
     "Cloud",
     "Comparison",
     "ComparisonRow",
@@ -92,6 +102,7 @@ __all__ = [
     "MonteCarlo",
     "Objective",
     "OpenLoop",
+    "PersistentES",
     "PolicyGradient",
     "Processes",
     "QuasiMonteCarlo",
@@ -105,6 +116,8 @@ __all__ = [
     "Step",
     "Surrogate",
     "Triangular",
+    "Truncated",
+    "UnrolledObjective",
     "VarianceTraining",
     "as_batch",
     "backend_names",
@@ -119,4 +132,5 @@ __all__ = [
     "register",
     "smoothed_jacobian",
     "unregister",
+    "unrolled_controls",
 ]

@@ -27,7 +27,7 @@ LAYERS = {
         ("derivatives", "recordings"), ("",),
     ),
     "carom.envs": (
-        ("errors", "options", "task", "planar"), ("tasks", "testbeds", "carrots"), ("registry",),
+        ("errors", "options", "planar", "stepwise", "task"), ("tasks", "testbeds", "carrots"), ("registry",),
         ("control", "learned"), ("gym",), ("sb3", ""),
     ),
     "carom": (

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 import torch
 
+from ...gradients.core.unrolled import UnrolledObjective
 from ...gradients.noise.counter_random import derive_seed
 from ...plain import plain_numbers
 from ...sim import Diagnostics, Recording, Simulator, State, Trajectory, join_recordings, record
 from ..errors import TaskError
+from ..stepwise import EVERY, chunks, simulated_steps
 from ..task import Task
 from .blade import Blade
 from .cache import settled_pile
@@ -199,12 +201,17 @@ class Carrots(Task):
             row = int(torch.nonzero(~torch.isfinite(action.detach()).all(dim=1))[0])
             raise TaskError(f"carrots: the action of row {row} is not finite: {action[row].tolist()}")
         action = action.to(device=self.device, dtype=self.dtype)
+        parameters = self.worlds(state.worlds).parameters if parameters is None else parameters
+        start = self._with_blade(state, action)
+        return self.simulator.rollout(start, self._targets(action), parameters, record=record)
+
+    def _with_blade(self, state: State, action: torch.Tensor) -> State:
+        """The state with the blade lifted above the first point of a push."""
         n = self.blade_body
         pose = self.blade.start_pose(action)[:, None]
         q = torch.cat([state.body_q[:, :n].to(pose), pose], dim=1)
         v = torch.cat([state.body_v[:, :n].to(pose), pose.new_zeros(len(pose), 1, 6)], dim=1)
-        parameters = self.worlds(state.worlds).parameters if parameters is None else parameters
-        return self.simulator.rollout(State(q, v), self._targets(action), parameters, record=record)
+        return State(q, v)
 
     def rollout(self, theta: torch.Tensor, record: bool = True) -> Trajectory:
         """The simulated episode. ``theta`` is [batch, parameters].
@@ -218,6 +225,25 @@ class Carrots(Task):
             parts.append(self.push_trajectory(state, actions[:, i], record=record))
             state = parts[-1].final
         return _joined(parts)
+
+    def stepwise(self, every: int = EVERY) -> UnrolledObjective:
+        """The episode as an unrolled objective; ``every`` steps of the simulator within a push make one step of it."""
+        n, one = self.push_steps, chunks(self.name, self.push_steps, every)
+
+        def before(begin: int, theta: torch.Tensor, state: State) -> State:
+            push, within = divmod(begin, n)
+            return state if within else self._with_blade(state, self.actions(self.check(theta))[:, push])
+
+        return simulated_steps(
+            self.name,
+            self._pieces_simulator(),
+            [(i * n + first, i * n + last) for i in range(self.pushes) for first, last in one],
+            start=lambda theta: self.pile_state(len(theta)),
+            cost=lambda theta, final: self.cost(final),
+            controls=self.controls,
+            parameters=lambda rows: self.worlds(rows).parameters,
+            before=before,
+        )
 
     def record(self, theta: torch.Tensor) -> Recording:
         """Poses, contacts and forces of the episode; a world for each row of ``theta`` [batch, parameters]."""

@@ -7,9 +7,11 @@ from typing import ClassVar
 
 import torch
 
+from ...gradients.core.unrolled import UnrolledObjective
 from ...plain import plain_numbers
 from ...sim import ModelBuilder, Recording, Simulator, State, Trajectory, record
 from ..errors import TaskError
+from ..stepwise import EVERY, chunks, simulated_steps
 from ..task import Task
 
 __all__ = ["Billiards"]
@@ -111,13 +113,24 @@ class Billiards(Task):
 
     def rollout(self, theta: torch.Tensor, record: bool = True) -> Trajectory:
         """The simulated shot; body 0 is the cue ball. ``theta`` is [batch, 4]."""
-        theta = self.check(theta)
+        return self.simulator.rollout(self._first_state(self.check(theta)), steps=self.steps, record=record)
+
+    def stepwise(self, every: int = EVERY) -> UnrolledObjective:
+        """The shot as an unrolled objective; ``every`` steps of the simulator make one step of it."""
+        return simulated_steps(
+            self.name,
+            self._pieces_simulator(),
+            chunks(self.name, self.steps, every),
+            start=lambda theta: self._first_state(self.check(theta)),
+            cost=lambda theta, final: self.loss(final.body_q[:, self.target, :2]),
+        )
+
+    def _first_state(self, theta: torch.Tensor) -> State:
         state = self.model.state(theta.shape[0])
         q, v = state.body_q, state.body_v
         cue_q = torch.cat([theta[:, :2], q[:, 0, 2:]], dim=1)[:, None]
         cue_v = torch.cat([theta[:, 2:], v[:, 0, 2:]], dim=1)[:, None]
-        start = State(torch.cat([cue_q, q[:, 1:]], dim=1), torch.cat([cue_v, v[:, 1:]], dim=1))
-        return self.simulator.rollout(start, steps=self.steps, record=record)
+        return State(torch.cat([cue_q, q[:, 1:]], dim=1), torch.cat([cue_v, v[:, 1:]], dim=1))
 
     def record(self, theta: torch.Tensor) -> Recording:
         """Poses, contacts and forces of the shot; a world for each row of ``theta`` [batch, 4]."""

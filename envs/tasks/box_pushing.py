@@ -7,10 +7,12 @@ from typing import ClassVar
 
 import torch
 
+from ...gradients.core.unrolled import UnrolledObjective
 from ...plain import plain_numbers
-from ...sim import ModelBuilder, Recording, Simulator, Trajectory, record
+from ...sim import ModelBuilder, Recording, Simulator, State, Trajectory, record
 from ..errors import TaskError
 from ..planar import outline_at, planar_pose, wrap_angle
+from ..stepwise import chunks, simulated_steps
 from ..task import Task
 
 __all__ = ["BoxPushing"]
@@ -179,6 +181,22 @@ class BoxPushing(Task):
         error = pose - goal
         error = torch.cat([error[..., :2], wrap_angle(error[..., 2:])], dim=-1)
         return (error.new_tensor(self.weights) * error.square()).sum(-1)
+
+    def stepwise(self) -> UnrolledObjective:
+        """The push as an unrolled objective, a step of the simulator a step of it: every one has its cost."""
+
+        def state_cost(state: State) -> torch.Tensor:
+            return self.state_cost(planar_pose(state.body_q[:, 0]), state.body_q.new_tensor(self.goal))
+
+        return simulated_steps(
+            self.name,
+            self._pieces_simulator(),
+            chunks(self.name, self.steps, 1),
+            start=lambda theta: self.model.state(len(theta)),
+            cost=lambda theta, final: self.final_factor * state_cost(final),
+            controls=lambda theta: self.controls(self.check(theta)),
+            running_cost=lambda theta, state: state_cost(state),
+        )
 
     def loss(self, outputs: torch.Tensor) -> torch.Tensor:
         """Cost [batch] of ``outputs`` [batch, 3 (T + 1)]."""

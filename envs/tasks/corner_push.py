@@ -7,9 +7,11 @@ from typing import ClassVar
 
 import torch
 
+from ...gradients.core.unrolled import UnrolledObjective
 from ...plain import plain_numbers
 from ...sim import ModelBuilder, Recording, Simulator, State, Trajectory, record
 from ..errors import TaskError
+from ..stepwise import EVERY, chunks, simulated_steps
 from ..task import Task
 
 __all__ = ["CornerPush"]
@@ -110,11 +112,24 @@ class CornerPush(Task):
     def rollout(self, theta: torch.Tensor, record: bool = True) -> Trajectory:
         """The simulated push: body 0 is the box, body 1 the pusher. ``theta`` is [batch, 2]."""
         theta = self.check(theta)
+        return self.simulator.rollout(self._first_state(theta), self.controls(theta), record=record)
+
+    def _first_state(self, theta: torch.Tensor) -> State:
         state = self.model.state(theta.shape[0])
         box, pusher = state.body_q.unbind(1)
         pusher = torch.cat([pusher[:, :1], theta[:, :1], pusher[:, 2:]], dim=1)
-        start = State(torch.stack([box, pusher], dim=1), state.body_v)
-        return self.simulator.rollout(start, self.controls(theta), record=record)
+        return State(torch.stack([box, pusher], dim=1), state.body_v)
+
+    def stepwise(self, every: int = EVERY) -> UnrolledObjective:
+        """The push as an unrolled objective; ``every`` steps of the simulator make one step of it."""
+        return simulated_steps(
+            self.name,
+            self._pieces_simulator(),
+            chunks(self.name, self.steps, every),
+            start=lambda theta: self._first_state(self.check(theta)),
+            cost=lambda theta, final: self.loss(final.body_q[:, 0, :2]),
+            controls=lambda theta: self.controls(self.check(theta)),
+        )
 
     def record(self, theta: torch.Tensor) -> Recording:
         """Poses, contacts and forces of the push; a world for each row of ``theta`` [batch, 2]."""

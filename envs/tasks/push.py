@@ -7,10 +7,12 @@ from typing import ClassVar
 
 import torch
 
+from ...gradients.core.unrolled import UnrolledObjective
 from ...plain import plain_numbers
-from ...sim import ModelBuilder, Recording, Simulator, Trajectory, record
+from ...sim import ModelBuilder, Recording, Simulator, State, Trajectory, record
 from ..errors import TaskError
 from ..planar import outline_at, planar_pose, pose_cost
+from ..stepwise import EVERY, chunks, simulated_steps
 from ..task import Task
 
 __all__ = ["Push"]
@@ -212,8 +214,22 @@ class Push(Task):
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """Final pose of the box and effort: x [m], y [m], yaw [rad], effort term; [batch, 4]."""
         checked = self.check(theta)
-        pose = planar_pose(self.rollout(checked, record=False).final.body_q[:, 0])
-        return torch.cat([pose, self.effort_term(checked)[:, None]], dim=-1)
+        return self._outputs(checked, self.rollout(checked, record=False).final)
+
+    def _outputs(self, theta: torch.Tensor, final: State) -> torch.Tensor:
+        return torch.cat([planar_pose(final.body_q[:, 0]), self.effort_term(theta)[:, None]], dim=-1)
+
+    def stepwise(self, every: int = EVERY) -> UnrolledObjective:
+        """The push as an unrolled objective; ``every`` steps of the simulator make one step of it."""
+        return simulated_steps(
+            self.name,
+            self._pieces_simulator(),
+            chunks(self.name, self.steps, every),
+            start=lambda theta: self.model.state(len(theta)),
+            cost=lambda theta, final: self.loss(self._outputs(self.check(theta), final)),
+            controls=lambda theta: self.controls(self.check(theta)),
+            parameters=lambda rows: self._parameters,
+        )
 
     def effort_term(self, theta: torch.Tensor) -> torch.Tensor:
         """The part of the cost that depends on the parameters [batch, parameters] alone, [batch]."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 
+from ...gradients.core.unrolled import UnrolledObjective
 from ...gradients.diagnosis import TorchSteps
 from ...plain import plain_numbers
 from ..errors import TaskError
@@ -68,8 +69,29 @@ class TentMap(Testbed):
         """The map step by step, from one theta [1, 1]."""
         return TorchSteps(lambda x, _: 1.0 - (1.0 - 2.0 * x).abs(), theta[0] - theta[0].floor(), self.steps, _last)
 
+    def stepwise(self) -> UnrolledObjective:
+        """The map as an unrolled objective: state x, a cost at the last step alone."""
+
+        def start(theta: torch.Tensor) -> torch.Tensor:
+            return self._start_of(theta)[:, None]
+
+        def step(x: torch.Tensor, theta: torch.Tensor, t: int) -> torch.Tensor:
+            return 1.0 - (1.0 - 2.0 * x).abs()
+
+        def cost(x: torch.Tensor, after: torch.Tensor, theta: torch.Tensor, t: int) -> torch.Tensor:
+            return after[:, 0] if t == self.steps - 1 else torch.zeros_like(after[:, 0])
+
+        return UnrolledObjective(start, step, cost, self.steps, self.name)
+
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Costs of theta [batch, parameters], shape [batch]."""
+        x = self._start_of(theta)
+        for _ in range(self.steps):
+            x = 1.0 - (1.0 - 2.0 * x).abs()
+        return x
+
+    def _start_of(self, theta: torch.Tensor) -> torch.Tensor:
+        """x_0 in [0, 1)."""
         x = self._check(theta)[..., 0]
         limit = 40 if theta.dtype == torch.float64 else 16
         if self.steps > limit:
@@ -77,10 +99,7 @@ class TentMap(Testbed):
                 f"{self.name}: {self.steps} doublings leave no bit of a {theta.dtype} theta: use at most {limit} steps"
                 + ("" if theta.dtype == torch.float64 else ", or a float64 theta (40)")
             )
-        x = x - x.detach().floor()
-        for _ in range(self.steps):
-            x = 1.0 - (1.0 - 2.0 * x).abs()
-        return x
+        return x - x.detach().floor()
 
     def smoothed_value(self, theta: torch.Tensor, scale: Scale) -> torch.Tensor:
         """E f(theta + scale * w) to 1e-14, shape [batch]."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 
 from ...first_order import numbers_only
+from ...gradients.core.unrolled import UnrolledObjective
 from ...plain import plain_numbers
 from ..errors import TaskError
 from ..task import GRADIENT_LIMITS
@@ -113,17 +114,46 @@ class DiscPacking(Testbed):
         positions = self.initial_positions(diameter)
         velocity = torch.zeros_like(positions)
         for _ in range(self.steps):
-            velocity = self.momentum * velocity + self.rate * self.forces(positions, diameter)
-            positions = positions + velocity
+            positions, velocity = self._next(positions, velocity, diameter)
         return positions
+
+    def _next(
+        self, positions: torch.Tensor, velocity: torch.Tensor, diameter: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        velocity = self.momentum * velocity + self.rate * self.forces(positions, diameter)
+        return positions + velocity, velocity
+
+    def stepwise(self) -> UnrolledObjective:
+        """The settling as an unrolled objective: state positions and velocities, a cost at the last step alone."""
+
+        def start(theta: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            positions = self.initial_positions(self._diameter(theta))
+            return positions, torch.zeros_like(positions)
+
+        def step(
+            state: tuple[torch.Tensor, torch.Tensor], theta: torch.Tensor, t: int
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            return self._next(*state, self._diameter(theta))
+
+        def cost(
+            state: tuple[torch.Tensor, ...], after: tuple[torch.Tensor, ...], theta: torch.Tensor, t: int
+        ) -> torch.Tensor:
+            diameter = self._diameter(theta)
+            return self.energy(after[0], diameter) if t == self.steps - 1 else torch.zeros_like(diameter)
+
+        return UnrolledObjective(start, step, cost, self.steps, self.name)
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Costs of theta [batch, parameters], shape [batch]."""
+        diameter = self._diameter(theta)
+        rows = diameter.reshape(-1)
+        return self.energy(self.settle(rows), rows).reshape(diameter.shape)
+
+    def _diameter(self, theta: torch.Tensor) -> torch.Tensor:
         diameter = self._check(theta)[..., 0]
         if bool((diameter.detach() <= 0.0).any()):
             raise TaskError(f"{self.name}: diameters must be positive; the least is {float(diameter.min()):.3g}")
-        rows = diameter.reshape(-1)
-        return self.energy(self.settle(rows), rows).reshape(diameter.shape)
+        return diameter
 
     def value_and_gradient(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Costs [batch] and exact gradients [batch, parameters], as numbers."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 
+from ...gradients.core.unrolled import UnrolledObjective
 from ...gradients.diagnosis import TorchSteps
 from ...plain import plain_numbers
 from .testbed import Experiment, Testbed, check_count, check_positive
@@ -82,16 +83,21 @@ class DoublePendulum(Testbed):
 
     def trajectory(self, theta: torch.Tensor) -> torch.Tensor:
         """States (q1, q2, w1, w2) from theta [batch, 4], shape [steps + 1, 4, batch]; angles are not wrapped."""
-        q1, q2, w1, w2 = self._check(theta).unbind(-1)
-        states = [q1, q2, w1, w2]
+        state = self._check(theta).unbind(-1)
+        states = [*state]
         for _ in range(self.steps):
-            a1, a2 = self.acceleration(q1, q2, w1, w2)
-            w1 = w1 + self.step * a1
-            w2 = w2 + self.step * a2
-            q1 = q1 + self.step * w1
-            q2 = q2 + self.step * w2
-            states += [q1, q2, w1, w2]
+            state = self._next(*state)
+            states += state
         return torch.stack(states).unflatten(0, (self.steps + 1, 4))
+
+    def _next(self, q1: torch.Tensor, q2: torch.Tensor, w1: torch.Tensor, w2: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The state after a step."""
+        a1, a2 = self.acceleration(q1, q2, w1, w2)
+        w1 = w1 + self.step * a1
+        w2 = w2 + self.step * a2
+        q1 = q1 + self.step * w1
+        q2 = q2 + self.step * w2
+        return q1, q2, w1, w2
 
     def energy(self, states: torch.Tensor) -> torch.Tensor:
         """Kinetic and potential energy [J] of states [..., 4, batch], shape [..., batch]."""
@@ -119,11 +125,28 @@ class DoublePendulum(Testbed):
             self.step,
         )
 
+    def stepwise(self) -> UnrolledObjective:
+        """The motion as an unrolled objective: state (q1, q2, w1, w2), at each step the cost of the state before it."""
+
+        def step(x: torch.Tensor, theta: torch.Tensor, t: int) -> torch.Tensor:
+            return torch.stack(self._next(*x.unbind(1)), dim=1)
+
+        def cost(x: torch.Tensor, after: torch.Tensor, theta: torch.Tensor, t: int) -> torch.Tensor:
+            running = self._terms(x)
+            return running + self.final_weight * self._terms(after) if t == self.steps - 1 else running
+
+        return UnrolledObjective(self._check, step, cost, self.steps, self.name)
+
     def _cost(self, states: torch.Tensor) -> torch.Tensor:
         """Cost [batch] of states [steps + 1, 4, batch]."""
-        angles, speeds = states[:, :2], states[:, 2:]
-        # torch.remainder has the slope 1 almost everywhere
-        errors = torch.cat([torch.remainder(angles, 2.0 * math.pi) - math.pi, speeds], dim=1)
-        weights = torch.tensor(_WEIGHTS, dtype=states.dtype, device=states.device)
-        terms = (errors.square().movedim(1, -1) * weights).sum(-1)
+        terms = self._terms(states.movedim(1, -1))
         return terms[:-1].sum(0) + self.final_weight * terms[-1]
+
+    @staticmethod
+    def _terms(states: torch.Tensor) -> torch.Tensor:
+        """Weighted squares [...] of the distance of states [..., 4] from upright and at rest."""
+        angles, speeds = states[..., :2], states[..., 2:]
+        # torch.remainder has the slope 1 almost everywhere
+        errors = torch.cat([torch.remainder(angles, 2.0 * math.pi) - math.pi, speeds], dim=-1)
+        weights = torch.tensor(_WEIGHTS, dtype=states.dtype, device=states.device)
+        return (errors.square() * weights).sum(-1)

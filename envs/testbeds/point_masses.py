@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import torch
 
+from ...gradients.core.unrolled import UnrolledObjective
 from ...plain import plain_numbers
 from ..errors import TaskError
 from .testbed import Experiment, Testbed, check_count, check_positive
@@ -62,22 +63,46 @@ class _TwoMasses(Testbed):
         """States (x1, x2, v1, v2) of forces theta [batch, steps], shape [steps + 1, 4, batch]."""
         x1, x2, v1, v2 = (torch.full_like(self._check(theta)[..., 0], number) for number in self.start_state)
         states = [x1, x2, v1, v2]
-        gain = self.step / self.mass
         for u in theta.unbind(-1):
-            force = self._force(x2 - x1, v1, v2)
-            v1 = self.damping * v1 + gain * (u - force)
-            v2 = self.damping * v2 + gain * force
-            x1 = x1 + self.step * v1
-            x2 = x2 + self.step * v2
+            x1, x2, v1, v2 = self._next(x1, x2, v1, v2, u)
             states += [x1, x2, v1, v2]
         return torch.stack(states).unflatten(0, (self.steps + 1, 4))
+
+    def _next(
+        self, x1: torch.Tensor, x2: torch.Tensor, v1: torch.Tensor, v2: torch.Tensor, u: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The state after a step under the force u."""
+        gain = self.step / self.mass
+        force = self._force(x2 - x1, v1, v2)
+        v1 = self.damping * v1 + gain * (u - force)
+        v2 = self.damping * v2 + gain * force
+        return x1 + self.step * v1, x2 + self.step * v2, v1, v2
+
+    def stepwise(self) -> UnrolledObjective:
+        """The motion as an unrolled objective: state (x1, x2, v1, v2), at each step the cost of the state before it."""
+
+        def start(theta: torch.Tensor) -> torch.Tensor:
+            return theta.new_tensor(self.start_state).expand(len(self._check(theta)), -1)
+
+        def step(x: torch.Tensor, theta: torch.Tensor, t: int) -> torch.Tensor:
+            x1, x2, v1, v2 = x.unbind(1)
+            return torch.stack(self._next(x1, x2, v1, v2, theta[:, t]), dim=1)
+
+        def cost(x: torch.Tensor, after: torch.Tensor, theta: torch.Tensor, t: int) -> torch.Tensor:
+            running = self._error(x) + theta[:, t].square()
+            return running + self._error(after) if t == self.steps - 1 else running
+
+        return UnrolledObjective(start, step, cost, self.steps, self.name)
+
+    def _error(self, states: torch.Tensor) -> torch.Tensor:
+        """Weighted squares [...] of the distance of states [..., 4] from the goal."""
+        errors = states - states.new_tensor(self.goal_state)
+        return (errors.square() * states.new_tensor(_WEIGHTS)).sum(-1)
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Costs of theta [batch, parameters], shape [batch]."""
         states = self.trajectory(theta).movedim((0, 1), (-2, -1))
-        errors = states - torch.tensor(self.goal_state, dtype=theta.dtype, device=theta.device)
-        weights = torch.tensor(_WEIGHTS, dtype=theta.dtype, device=theta.device)
-        return (errors.square() * weights).sum((-1, -2)) + theta.square().sum(-1)
+        return self._error(states).sum(-1) + theta.square().sum(-1)
 
 
 @plain_numbers

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import torch
 
+from ...gradients.core.unrolled import UnrolledObjective
 from ...plain import plain_numbers
 from ..errors import TaskError
 from .testbed import Scale, Testbed, check_count
@@ -178,6 +179,20 @@ class Horizon(Testbed):
         for u in theta.unbind(-1):
             x = self.growth * x + u
         return x
+
+    def stepwise(self) -> UnrolledObjective:
+        """The system as an unrolled objective: state x, a cost at the last step alone."""
+
+        def start(theta: torch.Tensor) -> torch.Tensor:
+            return torch.full_like(self._check(theta)[:, :1], self.start)
+
+        def step(x: torch.Tensor, theta: torch.Tensor, t: int) -> torch.Tensor:
+            return self.growth * x + theta[:, t : t + 1]
+
+        def cost(x: torch.Tensor, after: torch.Tensor, theta: torch.Tensor, t: int) -> torch.Tensor:
+            return 0.5 * after[:, 0].square() if t == self.steps - 1 else torch.zeros_like(after[:, 0])
+
+        return UnrolledObjective(start, step, cost, self.steps, self.name)
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """Costs of theta [batch, parameters], shape [batch]."""

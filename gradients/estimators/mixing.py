@@ -15,7 +15,7 @@ from ..core.error_bars import joined
 from ..core.errors import GradientError
 from ..core.interface import Estimate
 
-__all__ = ["AlphaOrder", "InverseVariance", "Mixture", "Remainder", "Rule"]
+__all__ = ["AlphaOrder", "InverseVariance", "Mixture", "Remainder", "Rule", "inverse_variance"]
 
 UNITS = ("zeroth", "eps", "absolute")
 
@@ -100,7 +100,7 @@ class InverseVariance:
         v1, v0 = _variance(first), _variance(zeroth)
         if self.per == "gradient":
             v1, v0 = v1.sum(1, keepdim=True), v0.sum(1, keepdim=True)
-        return _inverse_variance(v1, v0)
+        return inverse_variance(v1, v0)
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class AlphaOrder:
         admitted = eps <= gamma
         gap = f1 - f0
         length = gap.norm(dim=1)
-        free = _inverse_variance(v1.sum(1), v0.sum(1))
+        free = inverse_variance(v1.sum(1), v0.sum(1))
         cap = torch.where(length > 0, (gamma - eps) / length, torch.inf)
         capped = admitted & (cap < free)
         alpha = torch.where(admitted, torch.minimum(free, cap), 0.0)
@@ -261,7 +261,7 @@ def _variance(estimate: Estimate) -> torch.Tensor:
     return estimate.standard_error.double().square()
 
 
-def _inverse_variance(first: torch.Tensor, zeroth: torch.Tensor) -> torch.Tensor:
+def inverse_variance(first: torch.Tensor, zeroth: torch.Tensor) -> torch.Tensor:
     """Weight of the first order; 0 where neither varies."""
     both = first + zeroth
     return torch.where(both > 0, zeroth / torch.where(both > 0, both, 1.0), 0.0)
