@@ -16,10 +16,15 @@ from .core.errors import BackendFault, GradientError
 from .core.interface import Backend
 from .estimators.autodiff import Autodiff
 from .estimators.boundary.estimator import Boundary
+from .estimators.ddcg import DDCG
 from .estimators.mixed import Mixed
 from .estimators.smoothing.estimator import Smoothing
 from .estimators.softened import Softened
 from .estimators.surrogate import Surrogate
+from .estimators.unrolled.clipped import Clipped
+from .estimators.unrolled.ivwh import IVWH
+from .estimators.unrolled.persistent import PersistentES
+from .estimators.unrolled.truncated import Truncated
 from .plugins import GROUP, load_plugins
 
 __all__ = [
@@ -34,7 +39,7 @@ _OWN: dict[str, Factory] = {
     "smoothing": lambda scale, samples: Smoothing(scale=scale, samples=samples, order="zeroth"),
     "smoothing-first": lambda scale, samples: Smoothing(scale=scale, samples=samples, order="first"),
     "boundary": lambda scale, samples: Boundary(
-        scale=scale, samples=max(16, samples // 32 * 4), sampling="rqmc", replications=4
+        scale=scale, samples=max(16, samples // 64 * 8), sampling="rqmc", replications=8
     ),
     "mixed": lambda scale, samples: Mixed(
         first=Smoothing(scale=scale, samples=samples, order="first"), zeroth=Smoothing(scale=scale, samples=samples)
@@ -43,6 +48,13 @@ _OWN: dict[str, Factory] = {
     "softened": lambda: Softened(),
     "softened-forward": lambda: Softened(forward=True),
     "surrogate": lambda scale, samples: Surrogate(scale=scale, samples=samples),
+    "ddcg": lambda scale, samples: DDCG(scale=scale, samples=samples),
+    "ivw-h": lambda scale, samples: IVWH(scale=scale, samples=samples),
+    "truncated": lambda scale, samples: Truncated(backend=Smoothing(scale=scale, samples=samples, order="first")),
+    "clipped": lambda scale, samples: Clipped(
+        by="adjoint", backend=Smoothing(scale=scale, samples=samples, order="first")
+    ),
+    "persistent-es": lambda scale, samples: PersistentES(scale=scale, samples=max(4, samples // 2 * 2)),
 }
 _OWN_ALIASES = {"smoothing-zeroth": "smoothing"}
 

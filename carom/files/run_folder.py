@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadedRun", "RunEntry", "RunFolderError", "load_run", "recording_entry", "scene_entry", "unique_labels"]
 
-FORMAT = 1
-"""Version of ``results.json``."""
+FORMATS = (1, 2)
+"""Versions of ``results.json`` that are read: 1 of runs, optimizations and training, 2 of comparisons; their recordings
+are listed alike."""
 
 
 class RunFolderError(ValueError):
@@ -113,10 +114,10 @@ def load_run(path: str | Path) -> LoadedRun:
     where = path / LAST
     content = _read(where, path)
     version = content.get("format")
-    if version != FORMAT:
+    if version not in FORMATS:
         raise RunFolderError(
-            f"{where} is of format {version!r}, and this carom reads format {FORMAT}: run it anew, or use the carom "
-            "that wrote it"
+            f"{where} is of format {version!r}, and this carom reads {FORMATS[0]} and {FORMATS[1]}: run it anew, or "
+            "use the carom that wrote it"
         )
     listed = content.get("recordings")
     if not isinstance(listed, list) or not listed:

@@ -115,7 +115,7 @@ def _cause(name: str, slope: SlopeVerdict, evidence: Evidence) -> tuple[str, str
 
 def _bar(estimate: Estimate) -> str:
     error, length = estimate.standard_error, float(estimate.gradient.double().norm())
-    if error is None or length == 0.0 or not bool(torch.isfinite(error).all()):
+    if error is None or estimate.no_error_bar or length == 0.0 or not bool(torch.isfinite(error).all()):
         return ""
     return f", error bar {float(error.double().norm()) / length:.1%}"
 

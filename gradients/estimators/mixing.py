@@ -103,6 +103,9 @@ class InverseVariance:
         return inverse_variance(v1, v0)
 
 
+_DOUBT = 9.0  # times the variance of a first order, over its square, at which nothing of it is used
+
+
 @dataclass(frozen=True)
 class Remainder:
     """The first order, and the zeroth order of what it leaves: unbiased for every cost, with a valid error bar.
@@ -115,15 +118,16 @@ class Remainder:
     with pairs, which take out the curvature, the noise is nearer to that of the first order. The error bar is that of
     the second term, at the F1 found: valid, as the mean is right for each.
 
-    a = max(0, 1 - V1/|F1|^2), with V1 the trace variance of F1: nothing is used of an F1 that is noise (a chaotic
-    cost), or of which too few samples are not zero for an error bar. What F1 is off by, E = grad F - a F1, adds about
+    a = max(0, 1 - 9 V1/|F1|^2), with V1 the trace variance of F1: nothing is used of an F1 within three standard errors
+    of zero, as on a chaotic cost, or of which too few samples are not zero for an error bar. With V1 instead of 9 V1 a
+    third of all F1 that are pure noise would be used. What F1 is off by, E = grad F - a F1, adds about
     (d + 1)|E|^2/samples to the variance.
     """
 
     def share(self, first: Estimate) -> torch.Tensor:
         """a, shape [batch], of a batched first order."""
         square, variance = first.gradient.double().square().sum(1), _variance(first)
-        share = torch.where(square > 0, 1.0 - variance.sum(1) / square.clamp_min(1e-300), 0.0).clamp_min(0.0)
+        share = torch.where(square > 0, 1.0 - _DOUBT * variance.sum(1) / square.clamp_min(1e-300), 0.0).clamp_min(0.0)
         if first.degrees_of_freedom is not None:
             rounding = 16.0 * torch.finfo(first.gradient.dtype).eps * square.sqrt()
             few = ((first.degrees_of_freedom <= 0) & (variance > rounding[:, None].square())).any(1)

@@ -74,7 +74,7 @@ def test_one_theta_only():
 def test_names():
     known = (
         "autodiff", "smoothing", "smoothing-first", "boundary", "mixed", "lax", "softened", "softened-forward",
-        "surrogate",
+        "surrogate", "ddcg", "ivw-h", "truncated", "clipped", "persistent-es",
     )  # fmt: skip
     assert backend_names() == known
     assert all(isinstance(make_backend(name, scale=0.1, samples=64), Backend) for name in known)

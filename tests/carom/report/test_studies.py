@@ -162,7 +162,7 @@ def test_studies_of_a_users_own_function() -> None:
     def edge(theta: torch.Tensor) -> torch.Tensor:
         return (theta[:, 0] > 0.5).to(theta)
 
-    theta = torch.tensor([0.5], dtype=torch.float64)
+    theta = torch.tensor([0.51], dtype=torch.float64)
     result = carom.compare(
         edge, theta, backends=["autodiff", "smoothing"], scale=0.1, samples=64, rollouts=400, studies=True
     )
