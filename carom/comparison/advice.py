@@ -149,8 +149,8 @@ def _descend(race: Race | None, slopes: Mapping[str, SlopeVerdict]) -> Answer:
     over = f"over {len(best.log_work)} starts"
     if relation.label == "equal":
         text = (
-            f"Descend with {best.name} {how} or {second.name}: they take the same rollouts, to a factor of "
-            f"{factors} {over}."
+            f"Descend with {best.name} {how} or {second.name}: they take the same rollouts for the same cost (factor "
+            f"{relation.low:.2f} to {relation.high:.2f}, {over})."
         )
     elif relation.label == "not told apart":
         more = f" About {relation.more_starts} more starts would decide." if relation.more_starts else ""

@@ -40,6 +40,7 @@ def render_page(result: ComparisonResult, pictures: Mapping[str, Path]) -> str:
         "</header>\n<main>",
         _summary(result),
         _section("comparison", "Backends side by side", _table(result)),
+        *([] if result.race is None else [_section("race", "Race at equal work", _race(result))]),
         '<section id="figures">\n<h2>Figures</h2>',
         *(
             _figure(result, kind, number, _picture(path))
@@ -86,6 +87,38 @@ def _table(result: ComparisonResult) -> str:
     rows = [_row(result.comparison.reference, "", compared=False)]
     rows += [_row(row, result.verdicts[row.name].text) for row in result.comparison.rows]
     return table(("backend", *HEADS, "verdict"), rows, comparison_caption(result.comparison, result.noise))
+
+
+def _race(result: ComparisonResult) -> str:
+    """One row a backend, the best first, with the seconds of a core beside the rollouts."""
+    race = result.race
+    assert race is not None
+    rows = []
+    for entry in race.entries:
+        found, seconds = entry.relation, entry.core_seconds
+        told = "best" if found is None else found.label
+        if not race.descends:
+            told = "did not lower the cost"
+        factor = "-" if found is None else f"{found.factor:.3g} ({found.low:.3g} to {found.high:.3g})"
+        against = race.entries[0].core_seconds
+        rows.append(
+            [
+                Cell(entry.name),
+                Cell(entry.arm.text, prose=True),
+                Cell(told),
+                Cell(factor, None if found is None else found.factor),
+                Cell(f"{seconds:.3g}", seconds),
+                Cell(f"{seconds / against:.3g}" if against > 0.0 else "-"),
+            ]
+        )
+    rows += [[Cell(name), Cell(reason, prose=True), *[Cell("-")] * 4] for name, reason in race.failed.items()]
+    heads = ("backend", "settings", "relation", "times the rollouts", "core s", "times the core s")
+    return table(
+        heads, rows,
+        f"{race.optimizer} from {race.starts} starts, {race.budget:.0f} rollouts each. Times the rollouts: for the "
+        "same cost, in the mean over all levels, with 95 % intervals over starts. Core seconds: of the gradients of whole "
+        "descents, as measured in this run.",
+    )  # fmt: skip
 
 
 def _row(row: ComparisonRow, verdict: str, *, compared: bool = True) -> list[Cell]:

@@ -60,9 +60,13 @@ def read(folder: Path) -> Page:
 
 
 def rows(page: Page) -> dict[str, list[float | None]]:
-    """Numbers of the table by the row's name."""
+    """Numbers of the table of the comparison, the first of the page, by the row's name."""
     found: dict[str, list[float | None]] = {}
+    tables = 0
     for tag, attributes, text, _ in page.elements:
+        tables += tag == "table"
+        if tables > 1:
+            break
         if tag == "th" and attributes.get("scope") == "row":
             found["".join(text)] = current = []
         elif tag == "td":
