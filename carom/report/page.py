@@ -116,8 +116,8 @@ def _race(result: ComparisonResult) -> str:
     return table(
         heads, rows,
         f"{race.optimizer} from {race.starts} starts, {race.budget:.0f} rollouts each. Times the rollouts: for the "
-        "same cost, in the mean over all levels, with 95 % intervals over starts. Core seconds: of the gradients of whole "
-        "descents, as measured in this run.",
+        "same cost, in the mean over all levels, with 95 % intervals over starts. Core seconds: of the gradients of "
+        "whole descents, as measured in this run.",
     )  # fmt: skip
 
 

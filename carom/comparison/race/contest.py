@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -162,18 +163,17 @@ def _arms(name: str, backend: Backend, budget: float) -> dict[Arm, Backend]:
     if not has_option(backend, "samples"):
         return {Arm(name, 0, rate): backend for rate in RATES}
     chosen: dict[int, Backend] = {}
-    for samples in SAMPLES:
-        if _LEAST_STEPS * (samples + 1) > budget / 2.0:
-            continue
-        try:
-            fewer = with_option(backend, "samples", samples)
-        except GradientError:  # too few for it
-            continue
-        if fewer is not None:
-            chosen[samples] = fewer
-    own = getattr(backend, "samples", None)
-    if not chosen or all(samples < SAMPLES[-1] for samples in chosen):
-        chosen.setdefault(own if isinstance(own, int) else 0, backend)
+    for steps in (_LEAST_STEPS, 1):  # a single step only for a backend that takes no fewer samples
+        for samples in SAMPLES if not chosen else ():
+            if steps * (samples + 1) > budget / 2.0:
+                continue
+            with suppress(GradientError):  # too few for it
+                fewer = with_option(backend, "samples", samples)
+                if fewer is not None:
+                    chosen[samples] = fewer
+    if not chosen:
+        own = getattr(backend, "samples", None)
+        chosen[own if isinstance(own, int) else 0] = backend
     return {Arm(name, samples, rate): found for samples, found in chosen.items() for rate in RATES}
 
 

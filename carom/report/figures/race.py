@@ -77,6 +77,10 @@ def _factors(axes: Axes, race: Race, styles: dict) -> None:  # type: ignore[type
     axes.set_yticks(range(len(names)), names, fontsize=7.5)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    marks = [m * 10.0**k for k in range(-3, 4) for m in (1, 2, 5) if low <= m * 10.0**k <= high]
+    axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    axes.tick_params(axis="x", which="minor", labelbottom=False)
     axes.set_xlabel("times the rollouts of the best, 95 %")
     axes.set_title("Work for the same cost")
     axes.grid(False, axis="y")
