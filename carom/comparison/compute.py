@@ -209,6 +209,7 @@ def _slopes(
     reference: SlopeReference | None = None
     if reference_samples is not None:
         check_count("reference_samples", reference_samples, 4, " (so that there is a standard error)")
+        say("reference slope")
         reference = slope_reference(
             objective, theta, scale, rollouts=2 * len(theta) * reference_samples, seed=seed, all_coordinates=True
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,12 @@ from ..statistics.bias_interval import LEVEL
 from .slope import SlopeVerdict, failed_slope, slope_verdict
 from .slope_reference import SlopeReference, slope_reference
 
-__all__ = ["SlopePlan", "Slopes", "measure_slopes"]
+__all__ = ["SlopePlan", "Slopes", "enough_reference", "measure_slopes"]
 
 _REFERENCE_ERROR = 0.04
 """Error of the reference to aim for, relative to the slope."""
 _LEAST_UNITS, _PILOT_UNITS = 100, 16
+_LONG = 60.0  # seconds after which the display says how long the reference takes
 _LOOKS = 3
 _MARGIN = 1.3  # times the rollouts that should settle it
 _LEAST_GROWTH = 0.25
@@ -86,7 +88,7 @@ def measure_slopes(
     """
     say = progress or (lambda stage: None)
     say("reference slope")
-    truth = reference or enough_reference(objective, theta, scale, plan.rollouts, seed)
+    truth = reference or enough_reference(objective, theta, scale, plan.rollouts, seed, say)
     samples = {name: _Seeds(objective, theta, backend, seed) for name, backend in backends.items()}
     spent = truth.rollouts
     for done, (name, found) in enumerate(samples.items(), start=1):
@@ -109,12 +111,21 @@ def measure_slopes(
     )
 
 
-def enough_reference(objective: Objective, theta: torch.Tensor, scale: Any, rollouts: int, seed: int) -> SlopeReference:
+def enough_reference(
+    objective: Objective,
+    theta: torch.Tensor,
+    scale: Any,
+    rollouts: int,
+    seed: int,
+    say: Callable[[str], None] = lambda stage: None,
+) -> SlopeReference:
     """A reference whose error is ``_REFERENCE_ERROR`` of the slope, as a pilot of a seventh of ``rollouts`` has it.
 
     It has a hundred units at least, however small its error seems: what one unit in thirty sees, it would else miss.
-    Along random directions, of which each sees little of a single parameter, it takes all ``rollouts``.
+    Along random directions, of which each sees little of a single parameter, it takes all ``rollouts``. ``say`` is told
+    where it takes more than a minute, by the pace of the pilot; nothing else depends on that.
     """
+    clock = time.perf_counter()
     pilot = slope_reference(objective, theta, scale, rollouts=rollouts // 7, seed=seed)
     found = pilot.summary
     norm = float(found.mean.norm())
@@ -124,7 +135,11 @@ def enough_reference(objective: Objective, theta: torch.Tensor, scale: Any, roll
         wanted = max(pilot.rollouts * found.trace / (_REFERENCE_ERROR * norm) ** 2, _LEAST_UNITS * per_unit)
         if wanted <= pilot.rollouts:
             return pilot
-    return slope_reference(objective, theta, scale, rollouts=int(min(rollouts, wanted)), seed=seed)
+    wanted = int(min(rollouts, wanted))
+    expected = (time.perf_counter() - clock) / pilot.rollouts * wanted
+    if expected > _LONG:
+        say(f"the reference takes about {expected / 60.0:.1f} min: {wanted} rollouts; give fewer for less")
+    return slope_reference(objective, theta, scale, rollouts=wanted, seed=seed)
 
 
 class _Seeds:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import time
 
-import numpy as np
 import pytest
 import torch
 
 import carom
 from carom.comparison.budget import MOST, budget_of
-from carom.comparison.compute import _enough_samples
 from carom.envs import make, tasks
 from carom.gradients import GradientError
+from carom.gradients.diagnosis.slopes import enough_reference
 
 
 class Counted:
@@ -78,15 +77,17 @@ def test_budgets_of_the_tasks():
 
 
 def test_the_pace_is_shown_and_not_used(monkeypatch):
-    """A long reference is announced with its time; its draws are those that the budget and the pilot's error give."""
+    """A long reference is announced with its time; its units are those that the budget and the pilot's error give."""
     said: list[str] = []
     objective = Counted(0.0, 0.0)
-    quick, _ = _enough_samples(objective, objective.initial_parameters(), 0.1, 0, budget_of(objective))
+    theta, rollouts = objective.initial_parameters(), budget_of(objective).rollouts
+    quick = enough_reference(objective, theta, 0.1, rollouts, 0, said.append)
+    assert said == []
     clock = time.perf_counter
     monkeypatch.setattr(time, "perf_counter", lambda: 1e6 * clock())
-    slow, pace = _enough_samples(objective, objective.initial_parameters(), 0.1, 0, budget_of(objective))
-    assert quick == slow
-    assert pace > 0.0
-    carom.compare(objective, backends=("autodiff",), samples=8, rollouts=200, progress=said.append)
+    slow = enough_reference(objective, theta, 0.1, rollouts, 0, said.append)
+    assert torch.equal(quick.units, slow.units)
+    assert said[0].startswith("the reference takes about")
+    said.clear()
+    carom.compare(objective, backends=("autodiff",), samples=8, rollouts=200, progress=said.append, race=False)
     assert any(line.startswith("the reference takes about") for line in said)
-    assert np.isfinite(pace)

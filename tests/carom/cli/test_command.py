@@ -17,7 +17,7 @@ from carom.files import output_folder
 
 from ..conftest import Run, load, run_cli
 
-FAST = ("--backends", "autodiff", "--reference-samples", "128", "--no-report")
+FAST = ("--backends", "autodiff", "--reference-samples", "128", "--no-report", "--no-race")
 
 
 def fails(*arguments: object) -> None:
@@ -53,7 +53,8 @@ def test_as_a_program_of_its_own(tmp_path: Path) -> None:
     assert "reference" in done.stdout
     assert "autodiff" in done.stdout
     assert "Warp" not in done.stdout + done.stderr
-    assert "gradient 1 of 2: reference" in done.stderr
+    assert "reference slope" in done.stderr
+    assert "gradient 1 of 1: autodiff" in done.stderr
     assert load(tmp_path / "found")["task"]["name"] == "quadratic"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["found"]
 
@@ -134,7 +135,8 @@ def test_overwrite_replaces_an_earlier_run(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == sorted(
         [
             "results.json",
-            *(f"{kind}.{end}" for kind in ("compare", "parameters", "slice") for end in ("png", "svg")),
+            "table.csv",
+            *(f"{kind}.{end}" for kind in ("compare", "parameters", "slice", "trust") for end in ("png", "svg")),
         ]
     )
 
