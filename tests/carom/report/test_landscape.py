@@ -67,8 +67,10 @@ def test_an_objective_that_names_two_parameters_gets_a_map() -> None:
         def __call__(self, theta: torch.Tensor) -> torch.Tensor:
             return theta[:, 0] ** 2 * theta[:, 1]
 
-    result = carom.compare(Objective(), torch.tensor([1.0, -0.5]).double(), backends=("autodiff",), rollouts=200)
-    assert result.figure_kinds == ("compare", "slice", "landscape", "parameters")
+    result = carom.compare(
+        Objective(), torch.tensor([1.0, -0.5]).double(), backends=("autodiff",), rollouts=200, race=False
+    )
+    assert result.figure_kinds == ("compare", "slice", "landscape", "parameters", "trust")
     stored = result.as_dict()["landscape"]
     x, y = np.array(stored["hard"]["dx"]), np.array(stored["hard"]["dy"])
     expected = (1.0 + y[:, None]) ** 2 * (x - 0.5)

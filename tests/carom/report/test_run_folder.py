@@ -83,7 +83,7 @@ def _first(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c.update(format=7), ("format 7", "reads format 1")),
+        (lambda c: c.update(format=7), ("format 7", "reads 1 and 2")),
         (lambda c: c.pop("recordings"), ("lists no recordings", "carom run")),
         (_first("file", "../other/auto.npz"), ("'../other/auto.npz'", "not in the folder")),
         (_first("file", "/etc/passwd"), ("not in the folder",)),
