@@ -69,7 +69,7 @@ class _Spread:
 
 
 def _box(box: Any) -> Problem:
-    start = torch.linspace(-0.3, 0.4, box.inputs).tolist()
+    start = torch.linspace(-0.3, 0.4, box.inputs, dtype=torch.float64, device="cpu").tolist()
     return _cost(_Spread(box), start, 0.3, backends=VALUES, rollouts=6000)
 
 

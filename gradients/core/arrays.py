@@ -47,7 +47,7 @@ def as_numbers(values: Any) -> torch.Tensor | None:
         return None
     if array.ndim == 0 or array.dtype.kind not in "fiubc":
         return None
-    return torch.tensor(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64), device="cpu")
+    return torch.from_numpy(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64))
 
 
 def called(function: Callable[[Any], Any], rows: torch.Tensor) -> Any:

@@ -137,7 +137,7 @@ def checked_answer(answer: object, theta: torch.Tensor) -> Estimate:
 def _tensor(what: str, given: Any, theta: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """``given`` of this shape, like theta and without a graph."""
     try:
-        tensor = given if isinstance(given, torch.Tensor) else torch.tensor(np.asarray(given), device="cpu")
+        tensor = given if isinstance(given, torch.Tensor) else torch.from_numpy(np.array(given))
     except (TypeError, ValueError, RuntimeError):
         raise BackendFault(f"the backend returned a {what} of type {type(given).__name__}: return a tensor") from None
     if tensor.dtype == torch.bool or tensor.is_complex():
