@@ -96,7 +96,7 @@ def advise(
         unit: Unit of theta.
         notes: Sentences that come first among the reasons.
     """
-    descend, estimate = _descend(race, slopes), _estimate(slopes)
+    descend, estimate = _descend(race), _estimate(slopes)
     trusted = _trust(trust, scale, unit)
     seen = {found.label for found in slopes.values()} - {"failed"}
     if seen == {"nothing seen"} and (race is None or not race.descends):
@@ -120,7 +120,7 @@ def advise(
     return Advice(descend, estimate, trusted, headline, (*notes, *reasons))
 
 
-def _descend(race: Race | None, slopes: Mapping[str, SlopeVerdict]) -> Answer:
+def _descend(race: Race | None) -> Answer:
     if race is None:
         return Answer(None, None, False, "No race was run, so nothing is said on which backend descends best.")
     evidence: dict[str, Any] = {
@@ -137,7 +137,7 @@ def _descend(race: Race | None, slopes: Mapping[str, SlopeVerdict]) -> Answer:
     if not race.entries or not race.descends:
         extent = f"{race.starts} starts with {race.budget:.0f} rollouts each"
         text = f"Nothing to descend: no backend lowered the cost from {extent}. Try a larger scale or another theta."
-        return Answer(None, None, False, text, evidence if race.descends else {})
+        return Answer(None, None, False, text)
     best, *others = race.entries
     how = f"({race.optimizer}, {best.arm.text})"
     if not others:

@@ -59,6 +59,7 @@ def slope_reference(
     rollouts: int,
     seed: int,
     all_coordinates: bool = False,
+    known: SlopeReference | None = None,
 ) -> SlopeReference:
     """Central differences of F(theta) = E f(theta + scale * w), w Gaussian, a gradient for each antithetic pair of w.
 
@@ -75,12 +76,16 @@ def slope_reference(
         rollouts: About how many to spend; at least four units are made.
         seed: Seed of the noise and of the directions.
         all_coordinates: Whether to take all coordinates however few the units are.
+        known: A smaller reference of the same objective, theta, scale and seed to go on from: its directions are kept,
+            and its units are not made again.
     """
     batch = theta.detach()[None]
     spread = expand_scale(check_scale(scale), batch).double().cpu().reshape(-1).expand(len(theta))
     parameters = len(theta)
     directions = torch.eye(parameters, dtype=torch.float64, device="cpu")
-    if not all_coordinates and rollouts // (_SIDES * parameters) < _LEAST_UNITS:
+    if known is not None:
+        directions = known.directions
+    elif not all_coordinates and rollouts // (_SIDES * parameters) < _LEAST_UNITS:
         count = max(_LEAST_DIRECTIONS, min(_MOST_DIRECTIONS, rollouts // (_SIDES * 2 * _LEAST_UNITS)))
         if count < parameters:
             uniforms = draw_uniforms(seed, "reference directions", first=0, rows=count, columns=parameters)
@@ -88,11 +93,13 @@ def slope_reference(
     rows_per_unit = _SIDES * len(directions)
     units = max(4, rollouts // rows_per_unit)
     most = max(1, _MOST_ROWS // rows_per_unit)
-    parts = [
+    parts = [] if known is None else [known.units]
+    parts += [
         _units(objective, theta, spread, directions, first, min(most, units - first), seed)
-        for first in range(0, units, most)
+        for first in range(sum(len(part) for part in parts), units, most)
     ]
-    return SlopeReference(torch.cat(parts), directions, spread, units * rows_per_unit)
+    found = torch.cat(parts)
+    return SlopeReference(found, directions, spread, len(found) * rows_per_unit)
 
 
 def _units(

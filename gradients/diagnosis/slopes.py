@@ -139,7 +139,8 @@ def enough_reference(
     expected = (time.perf_counter() - clock) / pilot.rollouts * wanted
     if expected > _LONG:
         say(f"the reference takes about {expected / 60.0:.1f} min: {wanted} rollouts; give fewer for less")
-    return slope_reference(objective, theta, scale, rollouts=wanted, seed=seed)
+    known = pilot if pilot.complete else None  # more rollouts have other, more numerous random directions
+    return slope_reference(objective, theta, scale, rollouts=wanted, seed=seed, known=known)
 
 
 class _Seeds:
@@ -224,7 +225,8 @@ def _settle(
             break
         needs = [found.more or left for name, found in verdicts.items() if name in open_]
         factor = 1.0 + min(left, max(_LEAST_GROWTH * base, _MARGIN * max(needs))) / base
-        truth = slope_reference(objective, theta, scale, rollouts=int(factor * truth.rollouts), seed=seed)
+        wanted = int(factor * truth.rollouts)
+        truth = slope_reference(objective, theta, scale, rollouts=wanted, seed=seed, known=truth)
         for name in open_:
             samples[name].extend(math.ceil(factor * len(samples[name].estimates)))
         verdicts = {**verdicts, **{name: samples[name].verdict(truth, level) for name in open_}}

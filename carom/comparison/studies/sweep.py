@@ -57,11 +57,6 @@ class Point:
     evaluations: int
     """Rollouts of one estimate."""
 
-    @property
-    def squared_error(self) -> float:
-        """Mean squared error of one estimate: variance, and squared bias less what chance adds to it."""
-        return self.variance + max(0.0, self.bias**2 - self.noise**2)
-
 
 @dataclass(frozen=True)
 class Law:

@@ -88,6 +88,17 @@ def test_no_agreement_by_ignorance() -> None:
     assert advice({"bad": failed_slope("no")}).estimate.text == "No backend gave a gradient."
 
 
+def test_no_answer_where_a_backend_that_is_not_settled_may_take_fewer_rollouts() -> None:
+    rival = SlopeVerdict("cannot tell", "cannot tell", low=0.15, high=0.4, variance=0.001, rollouts=100, more=300)
+    found = advice({"known": agrees(500.0), "open": rival})
+    assert found.estimate.backend is None
+    assert "open, whose bias is not known well enough, may take fewer rollouts: about 300 more" in found.estimate.text
+    biased = SlopeVerdict("differs", "differs", low=0.3, high=0.4, variance=0.001, rollouts=100)
+    assert advice({"known": agrees(500.0), "biased": biased}).estimate.backend == "known"
+    noisy = SlopeVerdict("cannot tell", "cannot tell", low=0.0, high=0.4, variance=1.0, rollouts=100)
+    assert advice({"known": agrees(500.0), "noisy": noisy}).estimate.backend == "known"
+
+
 def test_nothing_seen_is_the_headline() -> None:
     found = advice({"exact": NOTHING, "smooth": NOTHING})
     assert found.estimate.backend is None

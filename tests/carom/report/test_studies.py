@@ -15,7 +15,7 @@ from carom.comparison.studies.downhill_steps import downhill_steps
 from carom.comparison.studies.gradient_field import gradient_field
 from carom.comparison.studies.plan import plan_for
 from carom.comparison.studies.single_samples import SCORE, single_samples
-from carom.comparison.studies.sweep import Law, Point, Truth, measure, sweep
+from carom.comparison.studies.sweep import Law, Truth, measure, sweep
 from carom.gradients import Autodiff, CentralDifferences, GradientError, Mixed, Smoothing, Surrogate
 from carom.gradients.core.backend_options import has_option, with_option
 from carom.report.figures.all import KINDS
@@ -52,7 +52,6 @@ def test_variance_falls_as_one_over_samples_by_the_closed_form() -> None:
         assert point.variance == pytest.approx(closed, rel=5 * math.sqrt(2 / (39 * 4)))
         assert point.bias < 4.0 * point.noise
         assert point.evaluations == count
-        assert point.squared_error == pytest.approx(closed, rel=1.0)
     # one s.e. of the slope in logarithms over a factor of 16: 0.16 / ln 16 * sqrt(2) = 0.08
     assert found.slope("zeroth") == pytest.approx(-1.0, abs=0.35)
 
@@ -75,7 +74,6 @@ def test_a_bias_is_told_from_noise() -> None:
     wrong = SLOPE + torch.tensor([0.0, 0.0, 0.0, 2.0], dtype=torch.float64)
     point = measure(Smoothing(scale=0.1, samples=512), linear, THETA, exact(wrong), repeats=8, seed=0)
     assert point.bias == pytest.approx(2.0, abs=4 * point.noise)
-    assert point.squared_error == pytest.approx(point.variance + 4.0, rel=0.2)
     alone = measure(Autodiff(), linear, THETA, exact(wrong), repeats=8, seed=0)
     assert (alone.repeats, alone.variance, alone.bias, alone.evaluations) == (1, 0.0, 2.0, 1)
 
@@ -206,8 +204,3 @@ def test_a_downhill_step_is_one_noise_scale_downhill_and_chance_goes_every_way()
     assert not found.moves["still"].any()
     # a random direction has half of its square in each parameter
     np.testing.assert_allclose(found.chance, math.sqrt(0.5 * (0.01 + 0.04)) * np.array([1.0, 2.0]), rtol=0.05)
-
-
-def test_a_point_knows_its_squared_error() -> None:
-    assert Point(bias=3.0, noise=1.0, variance=2.0, repeats=4, evaluations=8).squared_error == 10.0
-    assert Point(bias=0.5, noise=1.0, variance=2.0, repeats=4, evaluations=8).squared_error == 2.0
