@@ -14,8 +14,17 @@ from torch.autograd import forward_ad, functional
 import carom
 from carom.envs.control import make_control
 from carom.first_order import FirstOrder, Product
-from carom.gradients import Autodiff, Box, GradientError, Smoothing, differentiable, fit_surrogate
+from carom.gradients import (
+    Autodiff,
+    Box,
+    GradientError,
+    Smoothing,
+    differentiable,
+    fit_surrogate,
+    unrolled_controls,
+)
 from carom.gradients.core.estimated import Estimated
+from carom.gradients.core.unrolled_controls import _ByJacobian
 from carom.sim import DerivativeError, Simulator, SimulatorStep, State, step_jacobian
 from carom.sim.stepping.torch_rollout import Rollout
 
@@ -68,6 +77,14 @@ def one_step(simulator):
     return lambda x: step(x, torch.full((1, 1), 2.0, dtype=torch.float64))[0], step.coordinates.vector(state)
 
 
+def unrolled_steps(simulator):
+    """The path's cost as a function of one plan of controls, by a step that is differentiated by its step_jacobian."""
+    step = SimulatorStep(simulator)
+    start = step.coordinates.vector(moving(simulator))[0]
+    objective = unrolled_controls(step, start, lambda x, u: x.square().sum(1) + u.square().sum(1), 3, controls=1)
+    return lambda plan: objective(plan[None]), torch.linspace(1.0, 2.0, 3, dtype=torch.float64)
+
+
 def push(simulator):
     task = carom.envs.make("push", dtype="float64", duration=0.1)
     return lambda theta: task(theta[None]), task.initial_parameters()
@@ -99,14 +116,16 @@ FUNCTIONS = {
     **{name: rollout_by(name) for name in ("body_q", "body_v", "control", "shape_friction", "body_mass", "gravity")},
     "final": rollout_by("body_v", record=False),
     "step": one_step,
+    "unrolled controls": unrolled_steps,
     "push": push,
     "control task": control_task,
     "differentiable": estimated,
     "fitted surrogate": fitted,
 }
 SOURCES = {
-    Rollout: {*FUNCTIONS} - {"differentiable", "fitted surrogate"},
+    Rollout: {*FUNCTIONS} - {"differentiable", "fitted surrogate", "unrolled controls"},
     Estimated: {"differentiable", "fitted surrogate"},
+    _ByJacobian: {"unrolled controls"},
 }
 
 
@@ -202,7 +221,7 @@ CALLS = {
 
 ALIKE = {"body_q", "body_mass", "gravity", "final"}
 """Functions that differ from others in an input alone: a call of each way is enough."""
-SWEPT = {"control", "push", "differentiable"}
+SWEPT = {"control", "push", "differentiable", "unrolled controls"}
 """Functions that the default run takes through all calls: one of each of the classes in SOURCES, and a task."""
 FEW = ("grad twice", "derivative by the seed", "functional.hessian", "dual", "func.hessian")
 PAIRS = [
