@@ -19,6 +19,10 @@ from .quiet import quiet_warp
 if TYPE_CHECKING:
     from . import envs, gradients, optimization, runs, sim, training, viewer
     from .api.compare import CompareResult, compare
+    from .api.diagnose import diagnose
+    from .api.optimize import optimize
+    from .api.train import train
+    from .api.variance import variance
     from .render.animation import animate
     from .sim import Model, ModelBuilder, Recording, Simulator, State, record
     from .sim.recordings import energy
@@ -33,14 +37,18 @@ __all__ = [
     "__version__",
     "animate",
     "compare",
+    "diagnose",
     "energy",
     "envs",
     "gradients",
     "optimization",
+    "optimize",
     "record",
     "runs",
     "sim",
+    "train",
     "training",
+    "variance",
     "viewer",
 ]
 
@@ -53,8 +61,12 @@ _HOME = {
     "State": ".sim",
     "animate": ".render.animation",
     "compare": ".api.compare",
+    "diagnose": ".api.diagnose",
     "energy": ".sim",
+    "optimize": ".api.optimize",
     "record": ".sim",
+    "train": ".api.train",
+    "variance": ".api.variance",
 }
 _PACKAGES = ("envs", "gradients", "optimization", "runs", "sim", "training", "viewer")
 

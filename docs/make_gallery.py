@@ -22,7 +22,7 @@ from PIL import Image
 import carom
 from carom.comparison.studies.all import STUDIES
 from carom.render.style import RC
-from carom.report.captions import describe
+from carom.report.figures.all import describe
 
 HERE = Path(__file__).resolve().parent
 IMAGES = HERE / "images"

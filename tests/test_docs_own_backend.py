@@ -188,11 +188,11 @@ def test_one_that_fails_is_a_row_and_its_traceback_a_file(package, tmp_path, cap
 
 def test_the_jacobian_of_a_backend_is_that_of_smoothing(package):
     """Plain samples by outputs, one seed for all, are the same numbers as those of the whole Jacobian at once."""
-    from carom.api.variance import compare_variance
+    from carom import variance
     from carom.gradients import Smoothing
 
     plain = Smoothing(scale=0.5, samples=64, antithetic=False, baseline="none")
-    study = compare_variance(
+    study = variance(
         distributions=["gaussian"], repeats=3, inputs=2, samples=64, reference_samples=1024,
         backends={"plain": plain, "broken": CentralDifferences(scale=(0.1, 0.1), samples=4)},
     )  # fmt: skip
@@ -203,4 +203,4 @@ def test_the_jacobian_of_a_backend_is_that_of_smoothing(package):
     assert broken.error is None
     assert "scale has 2 entries but theta has 3" in broken.failure
     with pytest.raises(carom.gradients.GradientError, match="add gaussian to distributions"):
-        compare_variance(distributions=["gumbel"], backends=[package])
+        variance(distributions=["gumbel"], backends=[package])

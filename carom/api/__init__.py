@@ -1,1 +1,1 @@
-"""The Python twins of two commands: ``carom.compare`` and ``carom.api.variance.compare_variance``."""
+"""The Python twins of the commands: ``carom.compare``, ``.diagnose``, ``.optimize``, ``.train`` and ``.variance``."""

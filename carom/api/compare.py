@@ -19,6 +19,7 @@ from ..plain import plain_numbers
 from ..report.csv_table import render_csv
 from ..report.table import comparison_table
 from ..report.text import render_text
+from .named import named_objective
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,7 +110,7 @@ FILES = (
 
 @plain_numbers
 def compare(
-    objective: Objective,
+    objective: Objective | str,
     theta: torch.Tensor | None = None,
     *,
     backends: Sequence[str] | Mapping[str, Backend] | None = None,
@@ -130,8 +131,8 @@ def compare(
     differences with common random numbers: values only, and no formula in common with any backend.
 
     Args:
-        objective: A task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch], of tensors or of
-            NumPy arrays.
+        objective: Name of a task, a task of ``carom.envs``, or any function of theta [batch, parameters] -> [batch], of
+            tensors or of NumPy arrays.
         theta: Point at which to differentiate [parameters], a tensor, or a list or array (then float64); by default
             ``objective.initial_parameters()``.
         backends: Names (see ``carom.gradients.backend_names``), or a mapping from names of your own to backends. By
@@ -157,11 +158,12 @@ def compare(
         progress: Called with the name of each stage before it begins.
 
     Raises:
+        TaskError: There is no task of this name.
         GradientError: An unknown backend, a bad option, or a theta or cost that is not finite.
     """
     found = compute(
-        objective, theta, backends=backends, scale=scale, samples=samples, reference_samples=reference_samples,
-        rollouts=rollouts, seed=seed, settings=settings, studies=studies,
+        named_objective(objective), theta, backends=backends, scale=scale, samples=samples,
+        reference_samples=reference_samples, rollouts=rollouts, seed=seed, settings=settings, studies=studies,
         with_race=race, settle=settle, progress=progress,
     )  # fmt: skip
     return CompareResult(**{one.name: getattr(found, one.name) for one in fields(found)})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
-__all__ = ["FILES", "VarianceStudy", "compare_variance"]
+__all__ = ["FILES", "VarianceStudy", "variance"]
 
 FILES = (LAST, "variance.png", "variance.svg")
 """Names of all files that a study writes."""
@@ -25,7 +25,7 @@ FILES = (LAST, "variance.png", "variance.svg")
 
 @dataclass(frozen=True)
 class VarianceStudy(VarianceResult):
-    """Result of ``compare_variance``."""
+    """Result of ``variance``."""
 
     def tables(self) -> list[Table]:
         """``rich`` tables: one per distribution, and one of the other backends where there are any."""
@@ -51,7 +51,7 @@ class VarianceStudy(VarianceResult):
             raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
-def compare_variance(
+def variance(
     problem: str = "sorting",
     *,
     size: int = 3,

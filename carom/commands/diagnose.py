@@ -46,20 +46,17 @@ class Diagnose:
         """Compute and show."""
         with stages(progress) as say:
             say("loading")
-            from ..capabilities import smoothing_scale
-            from ..gradients.diagnosis import diagnose
-            from ..gradients.registry import added_names, check_names, make_backends
+            from ..api.diagnose import diagnose
+            from ..gradients.registry import check_names
 
             init_warp()
-            names: Sequence[str] = added_names()
+            names: Sequence[str] | None = None
             if self.backends is not None:
                 names = [name.strip() for name in self.backends.split(",") if name.strip()]
-            check_names(names)  # before anything is computed
+                check_names(names)  # before anything is computed
             task, theta = make_task(self.task, task_options(self.options, self.start), self.device, self.dtype)
             say("looking into the gradient (compiling kernels takes about a minute the first time)")
-            scale = smoothing_scale(task, 0.02) if self.scale is None else self.scale
-            others = make_backends([name for name in names if name != "autodiff"], scale=scale, samples=self.samples)
-            found = diagnose(task, theta, scale=scale, samples=self.samples, backends=others, seed=self.seed)
+            found = diagnose(task, theta, backends=names, scale=self.scale, samples=self.samples, seed=self.seed)
         table = Table.grid(padding=(0, 2))
         for name, verdict in found.verdicts.items():
             table.add_row(Text(name, "bold"), verdict.text)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Optimize"]
 
 KIND, RECORDING, CURVE = "optimize", "recording.npz", "curve"
-ROLLOUTS, ITERATIONS, SAMPLES, SCALE = 10_000, 300, 64, 0.02
-GRADIENT, OPTIMIZER = "smoothing", "adam"
 
 
 @dataclass(frozen=True)
@@ -109,22 +107,14 @@ class Optimize:
 
     def _identity(self) -> dict[str, Any]:
         """All that the run depends on, with the defaults put in."""
+        from ..api.optimize import ITERATIONS, OPTIMIZER, ROLLOUTS, chosen_gradient
         from ..envs import TaskError
-        from ..gradients import GradientError
-        from ..optimization.registry import make_optimizer, taken
 
         if self.task is None:
             raise TaskError("name a task (`carom tasks` lists them), or a run to continue with --resume FOLDER")
         optimizer = self.optimizer or OPTIMIZER
-        needs = make_optimizer(optimizer).needs_gradient
-        if not needs and self.gradient is not None:
-            raise GradientError(f"{optimizer} follows no gradient: leave out --gradient, or use --optimizer adam")
-        gradient = (self.gradient or GRADIENT) if needs else None
-        for name in ("learning_rate", "samples", "scale"):
-            used = name in taken(optimizer) or (gradient is not None and name in _used_by_backend(gradient))
-            if getattr(self, name) is not None and not used:
-                who = optimizer if gradient is None else f"{optimizer} with {gradient}"
-                raise GradientError(f"{who} has no use for --{name.replace('_', '-')}: leave it out")
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        gradient = chosen_gradient(self.gradient, optimizer, options)
         place = {"device": self.device, "dtype": self.dtype}
         return {
             "task": {"name": self.task, "options": task_options(self.options, self.start), **place},
@@ -140,41 +130,23 @@ class Optimize:
 
 
 _SETTINGS = ("gradient", "optimizer", "rollouts", "iterations", "learning_rate", "samples", "scale", "seed")
-
-
-def _used_by_backend(name: str) -> set[str]:
-    """Names among scale and samples that make a difference to a backend."""
-    from ..gradients import make_backend
-
-    plain = make_backend(name, scale=0.02, samples=256)
-    changed = {"scale": make_backend(name, scale=0.03), "samples": make_backend(name, scale=0.02, samples=512)}
-    return {option for option, backend in changed.items() if backend != plain}
+_OPTIONS = ("learning_rate", "samples", "scale")
 
 
 class _Parts:
     """Task, backend and optimizer of an identity; and what is done with them."""
 
     def __init__(self, identity: dict[str, Any]):
-        from ..capabilities import smoothing_scale
-        from ..gradients import make_backend
+        from ..api.optimize import make_strategies
         from ..gradients.core.checks import check_count
-        from ..optimization import make_optimizer
 
         self.identity = identity
         check_count("rollouts", identity["rollouts"], 1)
         check_count("iterations", identity["iterations"], 1)
         where = identity["task"]
         self.task, self.theta = make_task(where["name"], dict(where["options"]), where["device"], where["dtype"])
-        scale = identity["scale"]
-        if scale is None:
-            scale = smoothing_scale(self.task, SCALE)
-        samples = SAMPLES if identity["samples"] is None else identity["samples"]
-        gradient = identity["gradient"]
-        self.backend = None if gradient is None else make_backend(gradient, scale=scale, samples=samples)
-        self.optimizer = make_optimizer(
-            identity["optimizer"],
-            **{name: identity[name] for name in ("learning_rate", "samples", "scale")},
-        )
+        options = {name: identity[name] for name in _OPTIONS}
+        self.backend, self.optimizer = make_strategies(self.task, identity["gradient"], identity["optimizer"], options)
 
     def minimize(self, folder: RunFolder, progress: Console) -> Any:
         from ..optimization import minimize

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ..files.output_folder import next_folder
-from ..gradients.core.optional import optional
 from ..quiet import init_warp
 from .common import file_name, option, refuse_twice, stages, task_options, whole_identity
 
 if TYPE_CHECKING:
     from ..envs.control import ControlTask
-    from ..training import Training
+    from ..training import Method, Training
 
 __all__ = ["Train"]
 
@@ -64,7 +62,6 @@ class Train:
             from ..runs import RunError, RunFolder
             from ..training import train
             from ..training.outcome import write_outcome
-            from ..training.registry import make_method
 
             init_warp()
             torch.set_num_threads(1)  # the networks are small; one thread gives the same bits on every machine
@@ -76,14 +73,13 @@ class Train:
                 if self.task is None:
                     raise TaskError("name a task to train on, as in `carom train push`, or a run to --resume")
                 identity = self._identity()
-                self._make(identity)  # refuses what cannot be before a folder is made
+                _parts(identity)  # refuses what cannot be before a folder is made
                 name = file_name("train", self.task, identity["gradient"])
                 folder = RunFolder.create(self.out or next_folder(name), KIND, identity)
             with folder:
                 identity = folder.identity
                 with whole_identity(folder.path):
-                    task = self._make(identity)
-                    method = make_method(identity["gradient"], **identity["settings"])
+                    task, method = _parts(identity)
                 say("compiling kernels (about a minute the first time)")
                 training = train(
                     task,
@@ -108,11 +104,9 @@ class Train:
             name: default if (value := getattr(self, name)) is None else value for name, default in DEFAULTS.items()
         }
         if chosen["steps"] is None:
-            from ..envs.control import ControlTask
-            from ..envs.control.registry import CONTROL_TASKS
+            from ..api.train import default_steps
 
-            # a task that there is not is refused by what makes it
-            chosen["steps"] = CONTROL_TASKS.get(str(self.task), ControlTask).training_steps
+            chosen["steps"] = default_steps(str(self.task))
         options = task_options(self.options)
         refuse_twice(options, places)
         return {"task": {"name": self.task, "options": {**options, **places}}, **chosen, "settings": self._settings()}
@@ -134,29 +128,13 @@ class Train:
             given[f"task.options.{name}"] = value
         return given
 
-    def _make(self, identity: Mapping[str, Any]) -> ControlTask:
-        """The task of a run, with the contact function that its method wants."""
-        from ..envs.control import make_control
-        from ..training import TrainingError
-        from ..training.registry import make_method
-        from ..training.train import check_fit
 
-        method = make_method(identity["gradient"], **identity["settings"])
-        name, options = identity["task"]["name"], identity["task"]["options"]
-        if "softening" in options:
-            raise TrainingError("contacts are softened by --gradient softened: leave softening out of --options")
-        task = make_control(name, **options)
-        if method.softening is not None:
-            if optional(task.objective, "simulator") is None:
-                raise TrainingError(
-                    f"{identity['gradient']} softens contacts, and {task.objective.name!r} has no simulator with any: "
-                    "use another --gradient"
-                )
-            own = {key: value for key, value in task.training_softening.items() if key not in identity["settings"]}
-            softening = dataclasses.replace(method.softening, **own)  # type: ignore[type-var]
-            task = make_control(name, **options, softening=softening)
-        check_fit(task, method, identity["steps"])
-        return task
+def _parts(identity: Mapping[str, Any]) -> tuple[ControlTask, Method]:
+    """Task and method of a run."""
+    from ..api.train import make_training
+
+    where = identity["task"]
+    return make_training(where["name"], where["options"], identity["gradient"], identity["settings"], identity["steps"])
 
 
 def _reporter(console: Console, say: Callable[[str], None]) -> Callable[[Any, int], None]:

@@ -54,7 +54,7 @@ class Variance:
                 say("loading")
                 import torch
 
-                from ..api.variance import FILES, compare_variance
+                from ..api.variance import FILES, variance
                 from ..gradients import DISTRIBUTIONS
                 from ..report.variance_table import published_lines
 
@@ -64,7 +64,7 @@ class Variance:
                     backends = [name.strip() for name in self.backends.split(",") if name.strip()]
                 names = [name.strip() for name in (self.distributions or ",".join(DISTRIBUTIONS)).split(",")]
                 staging = stack.enter_context(output_folder(folder, overwrite=self.overwrite, ours=FILES))
-                study = compare_variance(
+                study = variance(
                     self.problem,
                     size=self.size,
                     samples=self.samples,

@@ -121,7 +121,7 @@ def compute_variance(
     progress: Callable[[str], None] | None,
     backends: Sequence[str] | Mapping[str, Backend] | None = None,
 ) -> VarianceResult:
-    """All numbers of ``carom.api.variance.compare_variance``, which describes the arguments."""
+    """All numbers of ``carom.variance``, which describes the arguments."""
     if problem not in PROBLEMS:
         raise GradientError(suggest("problem", problem, PROBLEMS))
     for name, least in (("samples", 8), ("inputs", 1), ("repeats", 2), ("reference_samples", 1024)):

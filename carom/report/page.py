@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from ..comparison.figure_kinds import MAIN
 from ..files.results import versions
 from ..gradients.core.optional import optional
-from .captions import describe
-from .figures.all import draw
+from .figures.all import describe, draw
 from .html import Cell, data_uri, definitions, document, element, figure, items, table
 from .table import HEADS, comparison_caption, no_bar, row_texts
 

@@ -1,1 +1,1 @@
-"""Figures of a report; their captions are in ``captions.py``."""
+"""Figures of a report, each with its caption beside it."""

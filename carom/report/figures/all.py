@@ -13,22 +13,23 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from ...comparison.figure_kinds import MAIN, kinds, omitted
 from ...gradients.core.errors import GradientError
 from ...render.style import RC, looks
-from .bodies import draw_bodies
-from .cost_slice import draw_slice
-from .gradient_field import draw_gradient_field, gradient_field_size
-from .growth import draw_growth
-from .landscape import draw_landscape
-from .parameters import draw_parameters
-from .race import draw_curves
-from .scene import aspect, draw_scene, is_crowded
-from .single_samples import draw_single_samples, single_samples_size
-from .sweep import draw_sweep
-from .trust import draw_trust, trust_size
+from ..caption import Caption
+from .bodies import bodies_caption, draw_bodies
+from .cost_slice import draw_slice, slice_caption
+from .gradient_field import draw_gradient_field, gradient_field_caption, gradient_field_size
+from .growth import draw_growth, growth_caption
+from .landscape import draw_landscape, landscape_caption
+from .parameters import draw_parameters, parameters_caption
+from .race import curves_caption, draw_curves
+from .scene import aspect, draw_scene, is_crowded, scene_caption
+from .single_samples import draw_single_samples, single_samples_caption, single_samples_size
+from .sweep import draw_sweep, sweep_caption
+from .trust import draw_trust, trust_caption, trust_size
 
 if TYPE_CHECKING:
     from ...comparison.result import ComparisonResult
 
-__all__ = ["KINDS", "draw"]
+__all__ = ["KINDS", "describe", "draw"]
 
 _WIDTHS = {"scene": 1.2, "slice": 1.0, "landscape": 1.4, "parameters": 1.1}
 
@@ -41,6 +42,8 @@ class Kind:
     """Function that draws it into an empty figure."""
     size: Callable[[ComparisonResult], tuple[float, float]]
     """Size in inches."""
+    caption: Callable[[ComparisonResult], Caption]
+    """Function that writes its caption."""
 
 
 def _draw_slice(figure: FigureBase, result: ComparisonResult) -> None:
@@ -60,7 +63,11 @@ def _draw_scene(figure: FigureBase, result: ComparisonResult) -> None:
 
 
 def _sweep(name: str) -> Kind:
-    return Kind(lambda figure, result: draw_sweep(figure, result, name), _size(9.0, 3.6))
+    return Kind(
+        lambda figure, result: draw_sweep(figure, result, name),
+        _size(9.0, 3.6),
+        lambda result: sweep_caption(result, name),
+    )
 
 
 def _size(width: float, height: float) -> Callable[[ComparisonResult], tuple[float, float]]:
@@ -83,22 +90,27 @@ def _bodies_size(result: ComparisonResult) -> tuple[float, float]:
 
 
 KINDS: dict[str, Kind] = {
-    "scene": Kind(_draw_scene, _scene_size),
-    "bodies": Kind(draw_bodies, _bodies_size),
-    "slice": Kind(_draw_slice, _size(5.6, 4.0)),
-    "landscape": Kind(draw_landscape, _size(8.4, 4.0)),
-    "field": Kind(draw_gradient_field, gradient_field_size),
-    "parameters": Kind(_draw_parameters, _parameters_size),
-    "singles": Kind(draw_single_samples, single_samples_size),
+    "scene": Kind(_draw_scene, _scene_size, scene_caption),
+    "bodies": Kind(draw_bodies, _bodies_size, bodies_caption),
+    "slice": Kind(_draw_slice, _size(5.6, 4.0), slice_caption),
+    "landscape": Kind(draw_landscape, _size(8.4, 4.0), landscape_caption),
+    "field": Kind(draw_gradient_field, gradient_field_size, gradient_field_caption),
+    "parameters": Kind(_draw_parameters, _parameters_size, parameters_caption),
+    "singles": Kind(draw_single_samples, single_samples_size, single_samples_caption),
     "samples": _sweep("samples"),
     "scale": _sweep("scale"),
     "horizon": _sweep("horizon"),
     "stiffness": _sweep("stiffness"),
-    "growth": Kind(draw_growth, _size(9.0, 3.4)),
-    "trust": Kind(draw_trust, trust_size),
-    "curves": Kind(draw_curves, _size(10.0, 4.0)),
+    "growth": Kind(draw_growth, _size(9.0, 3.4), growth_caption),
+    "trust": Kind(draw_trust, trust_size, trust_caption),
+    "curves": Kind(draw_curves, _size(10.0, 4.0), curves_caption),
 }
-"""Kinds by name. A new figure is one entry here, one in ``captions``, and one in ``comparison/figure_kinds.py``."""
+"""Kinds by name. A new figure is one entry here, and one in ``comparison/figure_kinds.py``."""
+
+
+def describe(result: ComparisonResult, kind: str) -> Caption:
+    """Caption of the figure of this kind."""
+    return KINDS[kind].caption(result)
 
 
 def draw(result: ComparisonResult, kind: str) -> Figure:

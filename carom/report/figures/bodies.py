@@ -10,6 +10,7 @@ from matplotlib.patches import Circle
 from ...capabilities import scene_of
 from ...render.style import looks
 from ...render.topdown import TopDown
+from ..caption import Caption, listed
 from .arrows import draw_arrows
 from .scene import legend_entry
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ...comparison.result import ComparisonResult
 
-__all__ = ["draw_bodies"]
+__all__ = ["bodies_caption", "draw_bodies"]
 
 _LONGEST = 0.16
 """Length of the reference's longest arrow, relative to the view."""
@@ -48,3 +49,19 @@ def draw_bodies(figure: FigureBase, result: ComparisonResult) -> None:
         title=f"the reference's longest arrow is {1000.0 * unit:.2g} mm",
     )  # fmt: skip
     axes.set_title("Where a step downhill moves the bodies")
+
+
+def bodies_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    assert result.studies is not None
+    assert result.studies.downhill_steps is not None
+    return Caption(
+        "Displacement of the bodies by a step downhill.",
+        "At each body, where it ends: the arrow says how much farther it would end after a step of one noise scale "
+        "down each gradient, from rollouts of their own, all on one scale. Dotted circles: how far steps of that "
+        "length "
+        "in random directions move it. Arrows inside the circles of a pile are chance; arrows towards the goal that "
+        "leave them are what a gradient is for.",
+        f"The bodies from above at the end, with arrows of displacement by "
+        f"{listed(list(result.studies.downhill_steps.moves))}.",
+    )

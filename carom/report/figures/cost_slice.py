@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from ...render.style import CURVE, REFERENCE, looks
+from ..caption import Caption, listed, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ...comparison.result import ComparisonResult
 
-__all__ = ["draw_slice"]
+__all__ = ["draw_slice", "slice_caption"]
 
 
 def draw_slice(axes: Axes, result: ComparisonResult) -> None:
@@ -61,3 +62,16 @@ def draw_slice(axes: Axes, result: ComparisonResult) -> None:
     axes.set_ylabel("cost")
     axes.set_title(f"Cost {line.direction_name}")
     axes.legend(loc="best")
+
+
+def slice_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    return Caption(
+        "Cost along a line.",
+        f"The cost {result.slice.direction_name}, theta in the middle. Grey: as it is. Dashed black: averaged over "
+        f"{result.noise}, with two standard errors. A line through theta is the slope that a backend gives; a right "
+        "one touches the curve whose gradient it is: the dashed one for backends that average, the grey one for exact "
+        "gradients. A grey curve that is rough at a finer scale than the noise makes exact slopes useless.",
+        f"Curves of the hard and the smoothed cost along a line, and {len(shown(result))} straight lines: the slopes "
+        f"by {listed(shown(result))}.",
+    )

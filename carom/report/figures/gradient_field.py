@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...render.style import looks
+from ..caption import Caption, listed, not_there
 from .landscape import COLORS, LEVELS
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...comparison.result import ComparisonResult
 
-__all__ = ["draw_gradient_field", "gradient_field_size"]
+__all__ = ["draw_gradient_field", "gradient_field_caption", "gradient_field_size"]
 
 _COLUMNS = 3
 _LONGEST = 0.9
@@ -91,3 +92,20 @@ def draw_gradient_field(figure: FigureBase, result: ComparisonResult) -> None:
 
 def _columns(count: int) -> int:
     return 2 if count == 4 else min(_COLUMNS, count)
+
+
+def gradient_field_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    assert result.studies is not None
+    assert result.studies.gradient_field is not None
+    found = result.studies.gradient_field
+    each = ", ".join(f"{name} {count}" for name, count in found.evaluations.items())
+    return Caption(
+        "Descent directions over the plane.",
+        "One panel a backend: where it would go from each place, over the cost whose gradient it is, hard for exact "
+        f"gradients and averaged for those that sample. Rollouts of one arrow: {each}. Arrows square to the contours "
+        "are right; a panel whose arrows disagree with their neighbours shows noise or roughness; squares are exact "
+        "zeros, places that a descent never leaves. Lengths are relative to the median of a panel and cut off at the "
+        "distance between two arrows." + not_there(found.notes),
+        f"Maps of the cost with arrows of descent, a panel each for {listed(list(found.gradients))}.",
+    )

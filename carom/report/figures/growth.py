@@ -9,13 +9,14 @@ import numpy as np
 
 from ...gradients.core.optional import optional
 from ...render.style import looks
+from ..caption import Caption, not_there
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
     from ...comparison.result import ComparisonResult
 
-__all__ = ["draw_growth"]
+__all__ = ["draw_growth", "growth_caption"]
 
 _SHADES = ("#000000", "#4A4A4A", "#7A7A7A", "#A5A5A5")
 
@@ -60,3 +61,22 @@ def draw_growth(figure: FigureBase, result: ComparisonResult) -> None:
 def _time(result: ComparisonResult, at: np.ndarray) -> tuple[np.ndarray, str]:
     """Seconds for what is simulated; steps for a map."""
     return at, "s" if optional(result.objective, "simulator") is not None else "units of the objective's step"
+
+
+def growth_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    assert result.studies is not None
+    assert result.studies.diagnosis is not None
+    found = result.studies.diagnosis
+    verdicts = "; ".join(f"{name}: {text}" for name, text in found.verdicts.items())
+    return Caption(
+        "The exact gradient, step by step.",
+        "Left the length of the derivative of the cost with respect to what enters at each step: where it climbs "
+        "towards the start, early steps are multiplied by all that follows; where it is zero, nothing that is done "
+        "there "
+        "reaches the cost. Right the leading singular values of the product of the last steps' Jacobians: lines that "
+        "rise steadily are chaos, and above the red line (a factor of 100) exact gradients are usually overwhelmed; "
+        "lines that fall are a state that forgets. Short horizons mix metres with metres per second: read the ends. "
+        f"Verdicts of the diagnosis: {verdicts}." + not_there(found.notes),
+        "Curves over time: the norm of the exact gradient by step, and the growth of disturbances by horizon.",
+    )

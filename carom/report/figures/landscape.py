@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from ...render.style import looks
+from ..caption import Caption
 from .arrows import draw_arrows
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...comparison.result import ComparisonResult
 
-__all__ = ["COLORS", "LEVELS", "draw_landscape"]
+__all__ = ["COLORS", "LEVELS", "draw_landscape", "landscape_caption"]
 
 # light, so that arrows stand out; even in lightness, so that grey prints show the same
 COLORS = LinearSegmentedColormap.from_list("carom", ["#6F93B8", "#A9C2D6", "#E3E9E6", "#F6E9C9", "#E9CD92"])
@@ -64,3 +65,16 @@ def draw_landscape(figure: FigureBase, result: ComparisonResult) -> None:
         axes.set_title(title)
     left.set_ylabel(f"{result.names[plane.axes[1]]}{unit}")
     figure.colorbar(image, cax=right.inset_axes((1.05, 0.0, 0.05, 1.0)), label="cost")
+
+
+def landscape_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    assert result.landscape is not None
+    x, y = (result.names[i] for i in result.landscape.axes)
+    return Caption(
+        "Cost over two parameters.",
+        f"Left as it is, right averaged over {result.noise}, in the same colours; contours at the same costs. The "
+        "arrows point downhill, on one scale. They should stand square to the contours of the map whose gradient they "
+        "are. Steps and plateaus of the left map are what an exact gradient cannot see across.",
+        f"Two maps of the cost over {x} and {y}, with an arrow at theta for each backend and the reference.",
+    )

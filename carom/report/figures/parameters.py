@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...render.style import REFERENCE, looks
+from ..caption import Caption, listed, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ...comparison.result import ComparisonResult
     from ...gradients.compare import ComparisonRow
 
-__all__ = ["draw_parameters"]
+__all__ = ["draw_parameters", "parameters_caption"]
 
 _FAR = 8.0
 """A backend with a derivative this many times the reference's largest does not set the scale."""
@@ -93,3 +94,14 @@ def _beyond(
             axes.annotate(
                 f"{value:.3g}", (x, edge), (6, 0), textcoords="offset points", va="center", fontsize=8.0, color=color
             )
+
+
+def parameters_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    return Caption(
+        "Gradient by parameter.",
+        "Black line and grey band: the reference and its 95 % interval. Marks: the backends, with theirs "
+        "where they have one. A mark whose bar misses the grey band differs by more than chance; a mark "
+        "at exactly zero where the band is not is blind. Numbers at the edge are out of the picture.",
+        f"Derivatives with respect to {len(result.names)} parameters by {listed(shown(result))}, with error bars.",
+    )

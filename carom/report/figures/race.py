@@ -8,6 +8,7 @@ import numpy as np
 
 from ...comparison.race.scoring import TIE
 from ...render.style import looks
+from ..caption import Caption, listed, not_there
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ...comparison.race import Race
     from ...comparison.result import ComparisonResult
 
-__all__ = ["draw_curves"]
+__all__ = ["curves_caption", "draw_curves"]
 
 _POINTS = 80
 _WIDEST = 1000.0
@@ -84,3 +85,24 @@ def _factors(axes: Axes, race: Race, styles: dict) -> None:  # type: ignore[type
     axes.set_xlabel("times the rollouts of the best, 95 %")
     axes.set_title("Work for the same cost")
     axes.grid(False, axis="y")
+
+
+def curves_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    race = result.race
+    assert race is not None
+    ended = [
+        f"{entry.name} stopped {curve.stopped}"
+        for entry in race.entries
+        for curve in entry.curves
+        if curve.stopped and "no more are made" not in curve.stopped
+    ]
+    return Caption(
+        "Race at equal work.",
+        f"{race.optimizer} with each gradient from {race.starts} starts around theta, {race.budget:.0f} rollouts each. "
+        "Samples a step and rate were chosen for each backend by the same short races. Left the least cost so far, as "
+        "it is: lines are means over the starts, bands their range. Right the rollouts that each takes for the same "
+        "cost, as a multiple of the best, with 95 % intervals over the starts; within the grey band two are equal. "
+        "Core seconds are in results.json, since they change from run to run." + not_there(ended),
+        f"Curves of cost against rollouts, and factors of work, for {listed([entry.name for entry in race.entries])}.",
+    )

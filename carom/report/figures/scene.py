@@ -15,6 +15,7 @@ from ...comparison.way_points import descent
 from ...render.style import Look
 from ...render.topdown import DRIVEN, GOAL, TopDown
 from ...sim import Recording
+from ..caption import Caption, listed, shown
 from .arrows import coincident, draw_arrows
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
-__all__ = ["aspect", "draw_scene", "is_crowded", "legend_entry"]
+    from ...comparison.result import ComparisonResult
+
+__all__ = ["aspect", "draw_scene", "is_crowded", "legend_entry", "scene_caption"]
 
 _FEW = 3
 """Up to this many bodies, start and end of the rollout share one picture."""
@@ -138,3 +141,17 @@ def legend_entry(handle: Any, label: str) -> Artist:
         return handle
     color = handle.get_facecolor()[0]
     return Line2D([], [], color=color, lw=0, marker=r"$\longrightarrow$", ms=17, mew=0.4, label=label)
+
+
+def scene_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    assert result.recording is not None
+    crowded = is_crowded(result.recording)
+    before = "before and after the rollout at theta" if crowded else "at the end of the rollout at theta, start dashed"
+    return Caption(
+        "Gradients on the scene.",
+        f"From above, {before}. At each way-point an arrow per backend says how a small step downhill would move it, "
+        "all on one scale; the broad grey one is the reference. Arrows that part from it lead elsewhere; a square is "
+        "an exact zero; what is marked shortened would leave the picture.",
+        f"The scene from above, with arrows at the way-points for the reference and {listed(shown(result))}.",
+    )

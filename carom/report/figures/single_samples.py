@@ -8,13 +8,14 @@ import numpy as np
 
 from ...comparison.studies.single_samples import SCORE
 from ...render.style import REFERENCE, looks
+from ..caption import Caption, listed, not_there
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
     from ...comparison.result import ComparisonResult
 
-__all__ = ["draw_single_samples", "single_samples_size"]
+__all__ = ["draw_single_samples", "single_samples_caption", "single_samples_size"]
 
 _BINS = 41
 _CUT = 0.98
@@ -65,3 +66,23 @@ def _range(x: np.ndarray, reference: float) -> tuple[float, float]:
     low, high = float(min(ends)), float(max(ends))
     margin = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
     return low - margin, high + margin
+
+
+def single_samples_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    assert result.studies is not None
+    assert result.studies.single_samples is not None
+    found = result.studies.single_samples
+    tails = ", ".join(f"{name} {found.kurtosis(name):.2g}" for name, x in found.samples.items() if float(x.std()) > 0.0)
+    zeros = ", ".join(f"{name} {found.zero_share(name):.0%}" for name in found.samples)
+    return Caption(
+        "Single-sample gradients.",
+        "The terms of an average over noise: a gradient per perturbed theta, along the direction of the reference. "
+        "Zeroth order needs values only; the others are gradients at the perturbed points, whose mean is the "
+        "first-order estimate. The counts are on a logarithmic axis. A spike at zero (hatched) is noise that saw no "
+        "contact; long "
+        "tails make a mean slow and its error bar a guess; a mean off the dashed reference by more than its spread "
+        f"allows is a bias, as from jumps. Exactly zero: {zeros}. Kurtosis (3 for a normal distribution): {tails}."
+        + not_there(found.notes),
+        f"Histograms of single-sample gradients: {listed(list(found.samples))}.",
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...render.style import looks
+from ..caption import Caption, listed, not_there
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ...comparison.result import ComparisonResult
     from ...comparison.studies.sweep import Law, Sweep
 
-__all__ = ["draw_sweep"]
+__all__ = ["draw_sweep", "sweep_caption"]
 
 
 def draw_sweep(figure: FigureBase, result: ComparisonResult, name: str) -> None:
@@ -91,3 +92,51 @@ def _logarithmic(axes: Axes, x: np.ndarray) -> None:
     axes.set_yscale("log")
     axes.set_xticks(x, [f"{value:.3g}" for value in x])
     axes.minorticks_off()
+
+
+_BIAS = (
+    "Left the distance of the mean over seeds from the right gradient; bars are what chance adds, so that a bar that "
+    "reaches down means that no bias was seen. Right the variance of one estimate; its bars are one standard error. "
+    "Backends without noise have no variance. Both are relative to the length of the right gradient. "
+)
+
+_TEXTS = {
+    "samples": (
+        "Bias and variance by samples.",
+        "The thin lines fall as 1/samples, the law of independent samples; the power that was found is in the legend. "
+        "A fit to the samples may fall otherwise.",
+    ),
+    "scale": (
+        "Bias and variance by noise scale.",
+        "All are held against the reference at its own scale, so a bias to either side is the price of averaging over "
+        "another neighbourhood. The thin line falls as 1/scale^2, the law of the zeroth order where the cost is rough "
+        "or jumps within the noise; where it is smooth at that scale, antithetic pairs make the variance level, and "
+        "where curvature counts it rises.",
+    ),
+    "horizon": (
+        "Bias and variance by horizon.",
+        "The cost is taken after so many steps, with a reference for each. There is no general law: where disturbances "
+        "grow, averages of exact gradients get a variance that grows exponentially, and the zeroth order does not.",
+    ),
+    "stiffness": (
+        "Bias and variance by contact stiffness.",
+        "The same task with contacts of another stiffness, with a reference for each. The thin line rises as "
+        "stiffness^2, the law of averaged exact gradients through an explicit spring; level points mean that implicit "
+        "contact, or values alone, do not depend on it.",
+    ),
+}
+"""Title and explanation by the quantity that is varied."""
+
+
+def sweep_caption(result: ComparisonResult, name: str) -> Caption:
+    """Caption of the figure over the quantity ``name``."""
+    assert result.studies is not None
+    title, text = _TEXTS[name]
+    found = result.studies.sweeps[name]
+    seeds = max((p.repeats for row in found.points.values() for p in row if p is not None), default=0)
+    return Caption(
+        title,
+        f"{_BIAS}{text} Measured over {seeds} seeds.{not_there(found.notes)}",
+        f"Two panels over {found.label} from {found.values[0]:.3g} to {found.values[-1]:.3g}: bias and variance of "
+        f"{listed(list(found.points))}.",
+    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...gradients.diagnosis.trust import TRUST_LENGTHS
 from ...render.style import looks
+from ..caption import Caption, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ...comparison.result import ComparisonResult
     from ...gradients.diagnosis.trust import TrustBand
 
-__all__ = ["draw_trust", "trust_size"]
+__all__ = ["draw_trust", "trust_caption", "trust_size"]
 
 
 def trust_size(result: ComparisonResult) -> tuple[float, float]:
@@ -48,3 +49,15 @@ def _band(axes: Axes, place: int, band: TrustBand, color: str) -> None:
     axes.plot([low, high], [place, place], color=color, lw=7.0, solid_capstyle="butt")
     if band.high is None:
         axes.annotate("", (high * 1.5, place), (high, place), arrowprops={"arrowstyle": "->", "color": color})
+
+
+def trust_caption(result: ComparisonResult) -> Caption:
+    """Caption of the figure."""
+    return Caption(
+        "Trusted step lengths.",
+        "Lengths of a step down each gradient for which the predicted decrease is right within 25 %, in noise scales: "
+        "left of the cost as it is, right of its average over the noise. A band that ends early says that the cost is "
+        "not straight beyond; a band of the average alone says that the cost is rough. Lengths from 1/128 to 32 were "
+        "tried; an arrow says that the band goes on.",
+        f"Two panels with bars of trusted step lengths by {listed(list(result.trust))}.",
+    )

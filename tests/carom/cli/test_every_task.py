@@ -86,7 +86,9 @@ def test_every_way_of_training_on_every_task(name, gradient, tmp_path, monkeypat
     if (name, gradient) == ("search", "softened"):
         with pytest.raises(SystemExit):
             call("train", name, tmp_path / "out", "--gradient", gradient, "--options", "objective=heaviside")
-        assert "has no simulator with any: use another --gradient" in " ".join(capsys.readouterr().err.split())
+        assert "has no simulator with any: use another gradient (--gradient)" in " ".join(
+            capsys.readouterr().err.split()
+        )
         assert not (tmp_path / "out").exists()
         return
     call("train", name, tmp_path / "out", "--gradient", gradient)

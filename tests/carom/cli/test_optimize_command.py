@@ -130,8 +130,14 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (("push", "--gradient", "smooth"), ("unknown backend 'smooth'", "smoothing")),
         (("push", "--optimizer", "sgd"), ("unknown optimizer 'sgd'", "adam")),
         (("push", "--optimizer", "cmaes", "--gradient", "autodiff"), ("cmaes follows no gradient",)),
-        (("push", "--gradient", "autodiff", "--samples", 8), ("adam with autodiff has no use for --samples",)),
-        (("push", "--optimizer", "mppi", "--learning-rate", 0.1), ("mppi has no use for --learning-rate",)),
+        (
+            ("push", "--gradient", "autodiff", "--samples", 8),
+            ("adam with autodiff has no use for samples (--samples)",),
+        ),
+        (
+            ("push", "--optimizer", "mppi", "--learning-rate", 0.1),
+            ("mppi has no use for learning_rate (--learning-rate)",),
+        ),
         (("push", "--learning-rate", -1), ("learning_rate is -1",)),
         (("push", "--rollouts", 0), ("rollouts is 0",)),
         (("push", "--samples", 7), ("samples is 7", "even")),

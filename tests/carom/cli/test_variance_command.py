@@ -9,7 +9,7 @@ import matplotlib.image
 import pytest
 import torch
 
-from carom.api.variance import compare_variance
+from carom import variance
 from carom.gradients import GradientError
 
 from ..conftest import run_cli
@@ -54,9 +54,9 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert words in " ".join(capsys.readouterr().err.split())
         assert not (tmp_path / "v").exists()
     # Sixteen inputs: a grid has at least 65,536 points, and is left out.
-    study = compare_variance(
+    study = variance(
         "shortest-path", size=4, samples=64, repeats=2, inputs=1, distributions=["cauchy"], reference_samples=1024
     )
     assert {row.sampling for row in study.rows} == {"monte_carlo", "qmc", "rqmc", "latin_hypercube"}
     with pytest.raises(GradientError, match="repeats"):
-        compare_variance(repeats=1)
+        variance(repeats=1)

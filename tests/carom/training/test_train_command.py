@@ -69,7 +69,7 @@ def test_recorded_episodes_are_those_that_were_evaluated(finished):
         (["train", "push", "--settings", "worlds"], "is not of the form name=value, as in --settings worlds=64"),
         (["train", "push", "--settings", "worlds=4,worlds=8"], "worlds is given twice, as 4 and as 8"),
         (["train", "push", "--options", "dtype=float64", "--dtype", "float32"], "dtype is given twice"),
-        (["train", "push", "--options", "softening=3"], "contacts are softened by --gradient softened"),
+        (["train", "push", "--options", "softening=3"], "softened by the gradient softened (--gradient softened)"),
         (
             ["train", "search", "--gradient", "softened", "--options", "objective=quadratic", "--settings", "window=4"],
             "softened softens contacts, and 'quadratic' has no simulator",
