@@ -31,6 +31,12 @@ class Precision:
     spatial: Any
     transform: Any
     epsilon: float
+    same_place: float
+    """Distance up to which a corner of one shape lies in the plane of another's side, in units of their size [1].
+
+    Sixty-four units of rounding in single precision. Further out it must not count as inside: a corner beyond a face
+    has another normal at a small gap.
+    """
 
 
 @functools.cache
@@ -49,4 +55,5 @@ def precision(dtype: Any) -> Precision:
         spatial=wp.types.vector(6, dtype),
         transform=wp.types.transformation(dtype),
         epsilon=1.1920929e-07 if dtype is wp.float32 else 2.220446049250313e-16,
+        same_place=64 * 1.1920929e-07 if dtype is wp.float32 else 2.220446049250313e-16**0.5,
     )

@@ -37,7 +37,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     vec2, vec3, mat33 = p.vec2, p.vec3, p.mat33
     writer = feature_table.make(dtype)
     FeatureTable, Side = writer.FeatureTable, writer.Side
-    relative_tolerance = wp.constant(dtype(p.epsilon**0.5))
+    relative_tolerance = wp.constant(dtype(p.same_place))
     most = wp.constant(POLYGON_CORNERS)  # two rectangles meet in no more; a further corner would repeat one of them
 
     @wp.struct

@@ -44,7 +44,7 @@ def make(dtype: Any) -> types.SimpleNamespace:
     hull = hulls.make(dtype)
     with_height = edge_blend.make(dtype).with_height
     FeatureTable, Side, Hulls, Hull = writer.FeatureTable, writer.Side, hull.Hulls, hull.Hull
-    relative_tolerance = wp.constant(dtype(p.epsilon**0.5))
+    relative_tolerance = wp.constant(dtype(p.same_place))
     codes = wp.types.vector(int(MOST_CORNERS), wp.int32)
     values = wp.types.vector(int(MOST_CORNERS), dtype)
     first_angle = wp.constant(dtype(0.1))  # [rad] off the first side, so that regular polygons do not tie
