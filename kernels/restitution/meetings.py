@@ -109,42 +109,51 @@ def make(dtype: Any) -> SimpleNamespace:
         same = touches(rounding)
         zero = wp.max(dtype(CLOSED), dtype(CLOSED_UNITS) * rounding)
         result = dtype(wp.inf)
+        looking = int(1)  # 0: found, 2: not
+        first = t  # guess of the time at which one that leaves is back, where it is
+        least = t
         if gap <= dtype(0.1) * same and u >= dtype(0.0):  # leaves; comes back if pulled
             s = close.root(wp.max(gap, dtype(0.0)), u, pull)
             if s > dtype(0.0) and t + s <= h:
-                result = t + s
+                first = t + s
+                least = t + dtype(0.1) * s
+                t = first
+                gap, u, pull, _rounding = at(world, c, a, b, t, f, m, h)
+            else:
+                looking = 2
         elif gap <= -same:
             if u < dtype(0.0):
                 result = t
-        else:
-            # a contact that closed a rounding before the start of the step closes before it, or its derivative is lost
-            looking = int(1)
-            for _i in range(NEWTON):
-                if looking == 1:
-                    s = close.root(gap, u, pull)
-                    if s == dtype(-wp.inf) or t + s > h * dtype(late):
-                        looking = 2
+            looking = 2
+        # a contact that closed a rounding before the start of the step closes before it, or its derivative is lost
+        for _i in range(NEWTON):
+            if looking == 1:
+                s = close.root(gap, u, pull)
+                if s == dtype(-wp.inf) or t + s > h * dtype(late):
+                    looking = 2
+                else:
+                    before = t
+                    t += s
+                    if wp.abs(t - before) <= dtype(small) * h:
+                        looking = int(0)
                     else:
-                        before = t
-                        t += s
-                        if wp.abs(t - before) <= dtype(small) * h:
+                        old = gap
+                        gap, u, pull, _rounding = at(world, c, a, b, t, f, m, h)
+                        # corners of a face slide along edges, so that the gap changes by more than their motion
+                        slope = (gap - old) / s + dtype(0.5) * pull * s
+                        if wp.abs(gap) <= zero:  # the slope would be that of rounding
+                            rate = u + pull * s
+                            if rate < dtype(0.0):
+                                t -= gap / rate
                             looking = int(0)
+                        elif slope >= dtype(0.0) and gap > dtype(0.0):
+                            looking = 2
                         else:
-                            old = gap
-                            gap, u, pull, _rounding = at(world, c, a, b, t, f, m, h)
-                            # corners of a face slide along edges, so that the gap changes by more than their motion
-                            slope = (gap - old) / s + dtype(0.5) * pull * s
-                            if wp.abs(gap) <= zero:  # the slope would be that of rounding
-                                rate = u + pull * s
-                                if rate < dtype(0.0):
-                                    t -= gap / rate
-                                looking = int(0)
-                            elif slope >= dtype(0.0) and gap > dtype(0.0):
-                                looking = 2
-                            else:
-                                u = slope
-            if looking != 2:
-                result = wp.min(t, h)
+                            u = slope
+        if looking != 2:
+            result = wp.min(t, h)
+            if t < least:  # the search went back to where it left
+                result = first
         return result
 
     @wp.func
