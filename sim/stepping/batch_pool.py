@@ -16,6 +16,7 @@ from . import capacity
 from .launch_graphs import LaunchGraphs
 from .options import SimulatorOptions
 from .passes import Pass
+from .recording_lock import launching
 
 __all__ = ["BatchPool"]
 
@@ -95,13 +96,14 @@ class BatchPool:
             capacity.warn_of_growth(before, self.contact_capacity, worst)
 
     def _recorded(self, width: int, wanted: int, graphs: list[tuple[Pass, int]]) -> list[LaunchGraphs]:
-        """Return ``wanted`` batches in which these graphs are recorded."""
+        """Return ``wanted`` batches that are ready to run these graphs."""
         batches = self._batches.setdefault(width, [])
-        while len(batches) < wanted:
-            batches.append(LaunchGraphs(self.model, self.options, width, self.contact_capacity))
-        for graphs_ in batches[:wanted]:
-            for graph in dict.fromkeys(graphs):
-                graphs_.record(*graph)
+        with launching():
+            while len(batches) < wanted:
+                batches.append(LaunchGraphs(self.model, self.options, width, self.contact_capacity))
+            for graphs_ in batches[:wanted]:
+                for graph in dict.fromkeys(graphs):
+                    graphs_.prepare(*graph)
         return batches[:wanted]
 
     def _run(
@@ -111,7 +113,8 @@ class BatchPool:
 
         def run(graphs: LaunchGraphs, one: tuple[int, int]) -> capacity.CapacityExceeded | None:
             try:
-                block(graphs, *one)
+                with launching():  # not around the wait for other threads, one of which may want to record
+                    block(graphs, *one)
             except capacity.CapacityExceeded as outcome:
                 return outcome
             return None

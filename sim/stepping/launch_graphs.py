@@ -1,7 +1,8 @@
-"""Graphs of launches over a batch of worlds, recorded once for each pass and number of steps, and replayed."""
+"""Launches over a batch of worlds: one by one at first, later as graphs, one for each pass and number of steps."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,14 @@ from .impact_steps import ImpactSteps
 from .options import SimulatorOptions
 from .passes import Kind, Pass
 from .plain_steps import PlainSteps, find_overlap
+from .recording_lock import recording
 from .slip_steps import SlipSteps
 from .world_batch import WorldBatch
 
 __all__ = ["LaunchGraphs"]
+
+STEPS_BEFORE_RECORDING = 256
+"""Steps of a pass that are launched one by one before its graphs are recorded, on the CPU."""
 
 
 class LaunchGraphs:
@@ -34,25 +39,52 @@ class LaunchGraphs:
         self.batch = WorldBatch(model, options, width, capacity)
         self.options = options
         self.recorded: dict[tuple[Pass, int], Any] = {}
+        self._functions: dict[Pass, Callable[[int], None]] = {}
+        self._runs: Counter[tuple[Pass, int]] = Counter()
+        self._steps: Counter[Pass] = Counter()
         self._slips: dict[tuple[bool, bool], SlipSteps] = {}
         self._impacts: dict[tuple[bool, bool], ImpactSteps] = {}
 
-    def record(self, work: Pass, steps: int) -> None:
-        """Record the graph of a pass over ``steps`` steps, once. Not to be called from two threads at once."""
-        if (work, steps) in self.recorded:
-            return
-        launches = self._launches(work)
-        # loads the kernels, as a recording must not load them; writes only buffers that are filled before each run
-        launches(1)
-        with wp.ScopedCapture(device=self.batch.device) as capture:
-            launches(steps)
-        self.recorded[work, steps] = capture.graph
+    def prepare(self, work: Pass, steps: int) -> None:
+        """Make ready to run a pass over ``steps`` steps. Not to be called from two threads at once.
+
+        On CUDA its graph is recorded; on the CPU when it has run for a while (see ``run``).
+        """
+        if work not in self._functions:
+            with recording():  # alone, as another thread may be about to load the same kernels, or be recording
+                launches = self._launches(work)
+                self.batch.loads_kernels = True
+                try:
+                    launches(1)  # writes only buffers that are filled before each run
+                finally:
+                    self.batch.loads_kernels = False
+            self._functions[work] = launches
+        if self.batch.device != "cpu" and (work, steps) not in self.recorded:
+            self._record(work, steps)
 
     def run(self, work: Pass, steps: int) -> None:
-        """Replay a recorded graph."""
+        """Run a prepared pass over ``steps`` steps.
+
+        A recording costs as much as several hundred steps launched one by one. So on the CPU it waits for as many.
+        """
         hand_to_warp(self.batch.device)
-        wp.capture_launch(self.recorded[work, steps])
+        graph = self.recorded.get((work, steps))
+        if graph is None:
+            self._runs[work, steps] += 1
+            self._steps[work] += steps
+            if self._steps[work] > STEPS_BEFORE_RECORDING and self._runs[work, steps] > 1:
+                graph = self._record(work, steps)
+        if graph is None:
+            self._functions[work](steps)
+        else:
+            wp.capture_launch(graph)
         hand_to_torch(self.batch.device)
+
+    def _record(self, work: Pass, steps: int) -> Any:
+        with recording(), wp.ScopedCapture(device=self.batch.device) as capture:
+            self._functions[work](steps)
+        self.recorded[work, steps] = capture.graph
+        return capture.graph
 
     def _launches(self, work: Pass) -> Callable[[int], None]:
         """Function that launches a pass over a number of steps, with its buffers allocated."""

@@ -97,6 +97,8 @@ class WorldBatch:
         # torch views of the same memory, for copies in and out
         self.q_view, self.v_view = _view(self.q), _view(self.v)
         self.look_ahead_view = _view(self.look_ahead)
+        self.loads_kernels = False
+        """Whether conditions and repetitions are left out, so that each kernel is launched, and so loaded."""
         self.staged_view, self.any_staged_view = _view(self.staged), _view(self.any_staged)
         self.needed_view = _view(self.features.needed)
         self.control_view = _view(self.control)[..., :actuators]
@@ -190,14 +192,16 @@ class WorldBatch:
 
     def where(self, marked: wp.array, launches: Callable[[], None]) -> None:
         """Make the launches on marked worlds, if the first entry of ``marked`` says that there are any."""
-        if self.device == "cpu":
+        if self.device == "cpu" and not self.loads_kernels:
             wp.capture_if(marked, launches)
         else:  # where a launch without work costs little, and a condition needs a late driver
             launches()
 
     def repeat(self, marked: wp.array, launches: Callable[[], None], most: int) -> None:
         """Launch again while the first entry of ``marked`` says so, at most ``most`` times: then it no longer does."""
-        if self.device == "cpu":
+        if self.loads_kernels:
+            launches()
+        elif self.device == "cpu":
             wp.capture_while(marked, launches)
         elif not wp.is_conditional_graph_supported():
             for _ in range(most):
