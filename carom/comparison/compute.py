@@ -113,7 +113,8 @@ def compute(
         clock = time.perf_counter()
         raced = race(
             objective, theta, backends, scales,
-            plan=RacePlan(budget=budget.race, starts=budget.race_starts), seed=seed, progress=say,
+            plan=RacePlan(budget=budget.race, starts=budget.race_starts, more_starts=budget.race_starts),
+            seed=seed, progress=say,
         )  # fmt: skip
         timings["race"] = time.perf_counter() - clock
 

@@ -46,6 +46,8 @@ class RacePlan:
     starts: int = 5
     first_starts: int = 2
     """Starts on which arms are chosen, to half of the budget."""
+    more_starts: int = 5
+    """Further starts where the two best are not told apart."""
 
 
 @dataclass
@@ -127,7 +129,7 @@ def race(
     """
     scale = scale.double().cpu().expand(len(theta))
     centre = theta.detach().double().cpu()
-    uniforms = draw_uniforms(seed, "race starts", first=0, rows=plan.starts, columns=len(theta))
+    uniforms = draw_uniforms(seed, "race starts", first=0, rows=plan.starts + plan.more_starts, columns=len(theta))
     jitter = _JITTER * Gaussian().sample(uniforms).cpu()
     jitter[0] = 0.0
     field = _Field(objective, theta, centre + scale * jitter, scale, seed, {}, {})
@@ -155,7 +157,13 @@ def race(
         kept.update({arm: group[arm] for arm in order[:_KEPT]})
     say("race: the best settings of each")
     field.run(kept, range(plan.starts), plan.budget)
-    return _outcome(field, list(kept), plan, failed, list(backends))
+    found = _outcome(field, list(kept), plan.budget, plan.starts, failed, list(backends))
+    if plan.more_starts and found.undecided:
+        say("race: more starts, as the two best are not told apart")
+        count = plan.starts + plan.more_starts
+        field.run(kept, range(plan.starts, count), plan.budget)
+        found = _outcome(field, list(kept), plan.budget, count, failed, list(backends))
+    return found
 
 
 def _arms(name: str, backend: Backend, budget: float) -> dict[Arm, Backend]:
@@ -209,9 +217,11 @@ def _grow(field: _Field, arms: dict[str, dict[Arm, Backend]], starts: range, bud
         group.update(more)
 
 
-def _outcome(field: _Field, arms: list[Arm], plan: RacePlan, failed: dict[str, str], order: list[str]) -> Race:
-    starts = range(plan.starts)
-    scores = field.scores(arms, starts, plan.budget)
+def _outcome(
+    field: _Field, arms: list[Arm], budget: float, count: int, failed: dict[str, str], order: list[str]
+) -> Race:
+    starts = range(count)
+    scores = field.scores(arms, starts, budget)
     chosen: dict[str, Arm] = {}
     for arm in arms:
         if arm.backend not in chosen or _mean(scores[arm]) < _mean(scores[chosen[arm.backend]]):
@@ -240,7 +250,7 @@ def _outcome(field: _Field, arms: list[Arm], plan: RacePlan, failed: dict[str, s
         entries.append(RaceEntry(name, arm, tuple(curves), tuple(scores[arm]), told))
     spent = sum(descent.spent[-1] for descent in field.descents.values())
     return Race(
-        tuple(entries), plan.budget, plan.starts, descends=descends,
+        tuple(entries), budget, count, descends=descends,
         averaged_winner=_averaged_winner(averaged, best) if descends else None,
         rollouts=round(spent), failed=failed,
     )  # fmt: skip

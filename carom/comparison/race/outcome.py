@@ -101,6 +101,12 @@ class Race:
         """Entries by backend."""
         return {entry.name: entry for entry in self.entries}
 
+    @property
+    def undecided(self) -> bool:
+        """Whether the two best are not told apart."""
+        second = self.entries[1].relation if len(self.entries) > 1 else None
+        return self.descends and second is not None and second.label == "not told apart"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, without the seconds."""
         return {
