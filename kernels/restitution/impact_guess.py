@@ -31,7 +31,7 @@ LEAST = 1.0e-12
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """The kernels for one precision."""
+    """The function ``free_inverse`` and the kernels for one precision."""
     p = precision(dtype)
     vec2, vec3, mat33, spatial, transform = p.vec2, p.vec3, p.mat33, p.spatial, p.transform
     geo, dyn, impact = contacts.make(dtype), motion.make(dtype), impact_law.make(dtype)
@@ -248,7 +248,8 @@ def make(dtype: Any) -> SimpleNamespace:
                         start[world, body] = start[world, body] + dyn.join(along, turn)
 
     return SimpleNamespace(
-        part=part_kernel, share=share_kernel, share_adjoint=share_adjoint_kernel, guess=guess_kernel, start=start_kernel
+        free_inverse=free_inverse, part=part_kernel, share=share_kernel, share_adjoint=share_adjoint_kernel,
+        guess=guess_kernel, start=start_kernel,
     )
 
 
