@@ -250,7 +250,7 @@ def make(dtype: Any) -> SimpleNamespace:
     return SimpleNamespace(
         free_inverse=free_inverse, part=part_kernel, share=share_kernel, share_adjoint=share_adjoint_kernel,
         guess=guess_kernel, start=start_kernel,
-    )
+    )  # fmt: skip
 
 
 def _inputs(model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> list[Any]:

@@ -19,7 +19,7 @@ from ..contact import hard, row_arrays
 from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import contacts, impact_guess, impact_law
+from . import contacts, impact_guess
 from .round_arrays import Round, Rounds
 
 __all__ = ["make", "settle"]
@@ -45,7 +45,6 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
     arrays = model_arrays.make(dtype)
     FeatureTable, Rows = contacts.make(dtype).FeatureTable, row_arrays.make(dtype, resists)
     Bodies, Shapes, Surfaces = arrays.Bodies, arrays.Shapes, arrays.Surfaces
-    scale = impact_law.FRICTION_SCALE
     unchanged, precise = UNCHANGED * p.epsilon, 4.0 * p.epsilon
 
     @wp.func
