@@ -41,7 +41,7 @@ def test_random_scenes_gain_no_energy_and_keep_momentum(restitution):
         before = energy
         state = simulator.step(state)
         energy, momentum, angular = totals(m, state)
-        assert float((energy / before).max()) < 1 + 1e-8  # 1.2e-9: a slow contact pushed out of its overlap
+        assert float((energy / before).max()) < 1 + 1e-9  # 2e-10: a slow contact pushed out of its overlap
         struck |= (energy / before - 1).abs() > 1e-6
     scale = float((m.body_mass[..., None] * state.body_v[..., :3]).norm(dim=-1).max())
     assert float((momentum - first[1]).abs().max()) < 1e-12 * scale
