@@ -25,6 +25,9 @@ __all__ = ["IMPACT_STIFFNESS", "guess", "guess_adjoint", "make"]
 IMPACT_STIFFNESS = 1.0e3
 """Coefficient b of an impact in units of the mass that it feels: the same in both precisions, so that they agree."""
 
+SOFT = 0.003
+"""Share of a pair [1] at which a contact has half the stiffness of one that has all."""
+
 LEAST = 1.0e-12
 """Sum of parts below which contacts have no whole [1]."""
 
@@ -36,7 +39,7 @@ def make(dtype: Any) -> SimpleNamespace:
     vec2, vec3, mat33, spatial, transform = p.vec2, p.vec3, p.mat33, p.spatial, p.transform
     geo, dyn, impact = contacts.make(dtype), motion.make(dtype), impact_law.make(dtype)
     FeatureTable = geo.FeatureTable
-    stiffness = IMPACT_STIFFNESS
+    soft, whole = SOFT, IMPACT_STIFFNESS * (1.0 + SOFT)
 
     @wp.func
     def free_inverse(rotation: p.quat, inertia: mat33, m: vec3):
@@ -174,7 +177,7 @@ def make(dtype: Any) -> SimpleNamespace:
         mass = dtype(0.0)
         if light > dtype(0.0):
             mass = share[world, c] / light
-        stiff[world, c] = dtype(stiffness) * mass
+        stiff[world, c] = dtype(whole) * mass / (share[world, c] + dtype(soft))
         push = dtype(0.0)
         if u < dtype(0.0):
             push = -mass * (dtype(1.0) + impact.restitution_of(approach[world, label[world, c]])) * u

@@ -1,8 +1,9 @@
 """Pairs that rounds of impacts missed: what an impact throws may meet more than what was listed for the speeds before.
 
-After the rounds every pair is compared with the speed at which its bodies go through the rest of the step, as
-``broad_phase.py`` does after a plain solve. If a pair was missed in any world, contacts are listed anew there, for
-those speeds, and all worlds with rounds take them again from the start of the step.
+After the rounds every pair is compared with the speeds of its bodies before and after their last impact, as
+``broad_phase.py`` does after a plain solve. Where a pair was missed, contacts are listed anew, for those speeds, and
+the rounds taken again from the start of the step. Where rounds are kept, all worlds take them again: a copy is one of
+all worlds.
 """
 
 import functools
@@ -44,10 +45,28 @@ def make(dtype: Any) -> SimpleNamespace:
             gap = wp.dot(up, between)
         return gap - found.bounding_sphere[world, b][0]
 
+    @wp.func
+    def begun(world: int, body: int, start: wp.array2d(dtype=dtype)):
+        result = dtype(0.0)
+        if body >= 0:
+            result = start[world, body]
+        return result
+
+    @wp.func
+    def reach(
+        world: int, a: int, b: int, ahead: dtype, shapes: Shapes, mean: wp.array2d(dtype=spatial),
+        start: wp.array2d(dtype=dtype), found: NearPairs,
+    ):  # fmt: skip
+        """Way by which two shapes may come near each other, before and after their last impact [m]."""
+        t = wp.max(begun(world, shapes.body[a], start), begun(world, shapes.body[b], start))
+        before = near_by.pair_speed(world, a, b, shapes.body, found.bounding_sphere, found.listed_v)
+        after = near_by.pair_speed(world, a, b, shapes.body, found.bounding_sphere, mean)
+        return before * t + after * (ahead - t)
+
     @wp.kernel(enable_backward=False, module="unique")
     def missed_kernel(
-        shapes: Shapes, looks: wp.array(dtype=int), mean: wp.array2d(dtype=spatial), look_ahead: wp.array(dtype=dtype),
-        exhaustive: int, tries: wp.array(dtype=int), found: NearPairs,
+        shapes: Shapes, looks: wp.array(dtype=int), mean: wp.array2d(dtype=spatial), start: wp.array2d(dtype=dtype),
+        look_ahead: wp.array(dtype=dtype), exhaustive: int, tries: wp.array(dtype=int), found: NearPairs,
         # out
         missed: wp.array(dtype=int), again: wp.array(dtype=int),
     ):  # fmt: skip
@@ -58,8 +77,7 @@ def make(dtype: Any) -> SimpleNamespace:
         one_missed = int(0)
         for k in range(found.count[world]):
             pair = found.pairs[found.near[world, k]]
-            speed = near_by.pair_speed(world, pair[0], pair[1], shapes.body, found.bounding_sphere, mean)
-            if found.gap[world, k] < ahead * speed:
+            if found.gap[world, k] < reach(world, pair[0], pair[1], ahead, shapes, mean, start, found):
                 one_missed = int(1)
         greatest = near_by.approach_speed(world, shapes.body, found.bounding_sphere, mean)
         if exhaustive == 0 and ahead * greatest > found.radius[world]:
@@ -73,9 +91,9 @@ def make(dtype: Any) -> SimpleNamespace:
                 else:
                     a = found.pairs[i][0]
                     b = found.pairs[i][1]
-                    speed = near_by.pair_speed(world, a, b, shapes.body, found.bounding_sphere, mean)
-                    if ahead * speed > found.radius[world]:
-                        if distance(world, a, b, shapes.kind[a], found) < ahead * speed:
+                    way = reach(world, a, b, ahead, shapes, mean, start, found)
+                    if way > found.radius[world]:
+                        if distance(world, a, b, shapes.kind[a], found) < way:
                             one_missed = int(1)
         if one_missed == 1 and tries[0] + 1 < TRIES:
             missed[world] = 1
@@ -83,13 +101,17 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.kernel(enable_backward=False, module="unique")
     def again_kernel(
-        looks: wp.array(dtype=int), missed: wp.array(dtype=int), mean: wp.array2d(dtype=spatial),
-        again: wp.array(dtype=int),
+        all_worlds: int, mean: wp.array2d(dtype=spatial), again: wp.array(dtype=int),
+        # in and out
+        looks: wp.array(dtype=int), missed: wp.array(dtype=int), tries: wp.array(dtype=int),
         # out
-        tries: wp.array(dtype=int), repeat: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial),
+        pending: wp.array(dtype=int), repeat: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial),
     ):  # fmt: skip
         world = wp.tid()
-        repeat[world] = wp.where(again[0] != 0 and looks[world] != 0, ANEW, 0)
+        if again[0] == 0 or (all_worlds == 0 and missed[world] == 0):
+            looks[world] = 0
+        repeat[world] = wp.where(looks[world] != 0, ANEW, 0)
+        pending[world] = 0
         if missed[world] != 0:
             missed[world] = 0
             for body in range(mean.shape[1]):
@@ -104,10 +126,11 @@ def look_at(rounds: Rounds, marked: wp.array) -> None:
     """Rounds of the ``marked`` worlds, [W], are about to be taken for the first time in a step."""
     wp.copy(rounds.looks, marked)
     rounds.again.fill_(1)
-    rounds.tries.zero_()
 
 
-def find_missed(dtype: Any, shapes: Any, rounds: Rounds, near: broad_phase.NearArrays, *, look_ahead: wp.array) -> None:
+def find_missed(
+    dtype: Any, shapes: Any, rounds: Rounds, near: broad_phase.NearArrays, *, look_ahead: wp.array, all_worlds: bool
+) -> None:
     """Find out whether rounds are to be taken again, ``rounds.again``, and mark their worlds in ``near.repeat``.
 
     Args:
@@ -116,16 +139,17 @@ def find_missed(dtype: Any, shapes: Any, rounds: Rounds, near: broad_phase.NearA
         rounds: Of the step, all of them taken.
         near: Pairs that were listed; ``repeat``, and ``listed_v`` of worlds where one was missed, are written.
         look_ahead: Time [s] within which a contact of moving bodies can act, [W].
+        all_worlds: Whether all worlds take their rounds again if one has missed a pair.
     """
     rounds.again.zero_()
     mean, device = rounds.path.mean[0], rounds.looks.device
     for pairs in near.structs:
         wp.launch(
             make(dtype).missed, dim=rounds.looks.shape,
-            inputs=[shapes, rounds.looks, mean, look_ahead, int(near.exhaustive), rounds.tries, pairs],
+            inputs=[shapes, rounds.looks, mean, rounds.path.start[0], look_ahead, int(near.exhaustive), rounds.tries, pairs],
             outputs=[rounds.missed, rounds.again], device=device,
         )  # fmt: skip
     wp.launch(
-        make(dtype).again, dim=rounds.looks.shape, inputs=[rounds.looks, rounds.missed, mean, rounds.again],
-        outputs=[rounds.tries, near.repeat, near.listed_v], device=device,
+        make(dtype).again, dim=rounds.looks.shape, inputs=[int(all_worlds), mean, rounds.again],
+        outputs=[rounds.looks, rounds.missed, rounds.tries, rounds.pending, near.repeat, near.listed_v], device=device,
     )  # fmt: skip

@@ -84,7 +84,9 @@ class ImpactSteps(PlainSteps):
         def take() -> None:
             self.rounds.begin(t, start)
             self.rounds.go_on(t, keep=keep)
-            missed.find_missed(batch.real, batch.arrays.shapes, own, batch.near, look_ahead=batch.look_ahead)
+            missed.find_missed(
+                batch.real, batch.arrays.shapes, own, batch.near, look_ahead=batch.look_ahead, all_worlds=keep
+            )
             batch.where(own.again, functools.partial(self._list_all, t, start))
 
         batch.repeat(own.again, take, missed.TRIES)
@@ -97,8 +99,8 @@ class ImpactSteps(PlainSteps):
     def _impacts_again(self, t: int, start: wp.array) -> None:
         """Take the rounds of a step again, in the worlds that ``batch.staged`` marks."""
         batch = self.batch
-        for known in (start, batch.solved):
-            worlds.list_anew(batch.real, batch.staged[t], known, batch.near)
+        for known, later in ((start, None), (batch.solved, batch.v[t + 1])):  # what was thrown is still fast at the end
+            worlds.list_anew(batch.real, batch.staged[t], known, batch.near, later)
             self._list_all(t, start)
             worlds.restart(batch.real, batch.staged[t], start, batch.arrays.body_mask, batch.solved, self.rounds.own)
             self.stage.solver.solve(
