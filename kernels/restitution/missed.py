@@ -146,7 +146,9 @@ def find_missed(
     for pairs in near.structs:
         wp.launch(
             make(dtype).missed, dim=rounds.looks.shape,
-            inputs=[shapes, rounds.looks, mean, rounds.path.start[0], look_ahead, int(near.exhaustive), rounds.tries, pairs],
+            inputs=[
+                shapes, rounds.looks, mean, rounds.path.start[0], look_ahead, int(near.exhaustive), rounds.tries, pairs,
+            ],
             outputs=[rounds.missed, rounds.again], device=device,
         )  # fmt: skip
     wp.launch(
