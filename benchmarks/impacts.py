@@ -3,6 +3,8 @@
     python benchmarks/impacts.py                       all rows, some minutes
     python benchmarks/impacts.py columns two_balls     some
     python benchmarks/impacts.py --seconds 10          elastic 666 over the published time
+    python benchmarks/impacts.py elastic_666 --seconds 10 --steps-of .004 .001 .0001
+    python benchmarks/impacts.py tosses --tosses FILE  real tosses; see ``impact_tasks.py``
 
 Energy is that at one time: stored velocities are half a step older than poses. The bouncing and the 666 test are those
 of RaiSim's SimBenchmark (balls of 10 kg and 0.1 m; published: bouncing .019 J^2; 666 at 4 and 1 ms 264 and 8.4 J^2, ODE
@@ -15,6 +17,7 @@ import argparse
 import time
 import warnings
 
+import impact_tasks
 import numpy as np
 import torch
 from common import alternate, heading, table
@@ -62,7 +65,9 @@ def elastic_666(options):
     grid = np.array([[i, j, k] for k in range(6) for i in range(6) for j in range(6)], dtype=float) * 0.21
     grid[:, 2] += 1.101
     grid += np.random.default_rng(0).uniform(-1, 1, grid.shape) * 1e-3
-    for h, goal in ((0.004, "50"), (0.001, ".1")):
+    goals = {0.004: "50", 0.001: ".1", 0.0001: ".01"}
+    for h in options.steps_of:
+        goal = goals.get(h, "")
         m = spheres(grid, e=1.0, h=h)
         s, state, found = Simulator(m, step=h, threads=1), m.state(), []
         s.rollout(state, steps=s.options.segment, record=False)  # compiled and recorded
@@ -207,7 +212,7 @@ def _values(m):
     return {name: getattr(m, name) for name in (*PARAMETERS, "shape_size")}
 
 
-ROWS = (bouncing, columns, cradle, step_end, two_balls, tumbling, cost, iterations, elastic_666)
+ROWS = (bouncing, columns, cradle, step_end, two_balls, tumbling, cost, iterations, elastic_666, *impact_tasks.ROWS)
 
 
 def main() -> None:
@@ -215,6 +220,8 @@ def main() -> None:
     names = [row.__name__ for row in ROWS]
     parser.add_argument("rows", nargs="*", help=f"of {', '.join(names)}; all by default")
     parser.add_argument("--seconds", type=float, default=2.0, help="simulated time of the 666 test [s]")
+    parser.add_argument("--steps-of", type=float, nargs="+", default=[0.004, 0.001], help="steps of it [s]")
+    parser.add_argument("--tosses", help="file of the real tosses: npz of state [rows, 13] and start [tosses + 1]")
     options = parser.parse_args()
     if unknown := set(options.rows) - set(names):
         parser.error(f"unknown rows {sorted(unknown)}; there are {', '.join(names)}")

@@ -168,6 +168,8 @@ def make(dtype: Any) -> SimpleNamespace:
         near = near_by.world_near(
             world, shapes.body, found.bounding_sphere, body_v0, body_v1, margin, look_ahead[world], gravity_speed
         )
+        if first_pass == 0 and near <= found.radius[world]:  # those listed before are all there are
+            return
         n = int(0)
         for i in range(found.pairs.shape[0]):
             pair = found.pairs[i]

@@ -30,8 +30,8 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.kernel(enable_backward=False, module="unique")
     def events_kernel(
         shape_restitution: wp.array2d(dtype=dtype), f: FeatureTable, number: wp.array(dtype=int), m: Motion,
-        pending: wp.array(dtype=int), round_number: wp.array(dtype=int), single: int, most: int, h: dtype,
-        free: wp.array2d(dtype=int), acts: wp.array2d(dtype=int),
+        pending: wp.array(dtype=int), round_number: wp.array(dtype=int), tries: wp.array(dtype=int), single: int,
+        most: int, h: dtype, free: wp.array2d(dtype=int), acts: wp.array2d(dtype=int),
         # in and out
         event: wp.array2d(dtype=dtype), soonest: wp.array2d(dtype=dtype), tried: wp.array2d(dtype=int),
         # out
@@ -43,7 +43,7 @@ def make(dtype: Any) -> SimpleNamespace:
         going[world] = 0
         first = int(round_number[0] == 0)
         together = int(round_number[0] >= single)
-        if first != 0:
+        if first != 0 and (tries[0] == 0 or pending[world] != 0):
             taken_rounds[world] = 0
         if pending[world] == 0 or round_number[0] >= most:
             return
@@ -170,8 +170,8 @@ def find_events(dtype: Any, model: ModelArrays, features: Features, rounds: Roun
         dim=r.going.shape,
         inputs=[
             model.shape_restitution, features.struct, features.count,
-            meetings.motion_of(dtype, model, rounds.path, 0), rounds.pending, rounds.number, rounds.single,
-            rounds.most, h, rounds.free, rounds.acts,
+            meetings.motion_of(dtype, model, rounds.path, 0), rounds.pending, rounds.number, rounds.tries,
+            rounds.single, rounds.most, h, rounds.free, rounds.acts,
         ],
         outputs=[
             rounds.event, rounds.soonest, rounds.tried, r.going, rounds.any, rounds.taken, r.label, r.struck, r.trigger,

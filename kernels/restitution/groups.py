@@ -3,7 +3,8 @@
 Over f seconds of smooth forces (the step for the first segment, half of the rest for all others) a solve takes a body
 from the velocity v to w, so contacts and actuators accelerate it by c = (w - v)/f - g. What rests on others so stays
 where it is. An impact without restitution would make c huge, and the parabola with it, so all bodies that touch have
-the part of c that leaves each below twice gravity: one part for all of a group, and momentum is kept.
+the part of c that leaves each below twice gravity: one part for all of a group, and momentum is kept. What actuators
+alone accelerate has the whole of c.
 """
 
 import functools
@@ -27,6 +28,9 @@ FREE = wp.constant(-2)
 
 WHOLE = wp.constant(-1)
 """Limiter of a body that has the whole of c."""
+
+DRIVEN = wp.constant(-3)
+"""Limiter of a body that touches nothing and is driven by actuators."""
 
 MOST = 2.0
 """Greatest c that counts, in parts of gravity."""
@@ -102,7 +106,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
             group[world, body] = body
             limiter[world, body] = FREE
         for i in range(actuators.body.shape[0]):
-            limiter[world, actuators.body[i]] = WHOLE
+            limiter[world, actuators.body[i]] = DRIVEN
         for k in range(count[world]):
             c = k
             if first == 0:
@@ -132,7 +136,7 @@ def make(dtype: Any, resists: bool = False) -> SimpleNamespace:
                 f = smooth_time(first, start[world, body], h)
                 if f <= dtype(brief) * h:
                     limiter[world, body] = FREE
-                else:
+                elif limiter[world, body] != DRIVEN:
                     size = wp.length(added(mean[world, body], base[world, body], bodies.mask[body], g, f))
                     if size > limit:
                         t = top(group, world, body)

@@ -25,18 +25,21 @@ __all__ = ["IMPACT_STIFFNESS", "guess", "guess_adjoint", "make"]
 IMPACT_STIFFNESS = 1.0e3
 """Coefficient b of an impact in units of the mass that it feels: the same in both precisions, so that they agree."""
 
+SOFT = 0.003
+"""Share of a pair [1] at which a contact has half the stiffness of one that has all."""
+
 LEAST = 1.0e-12
 """Sum of parts below which contacts have no whole [1]."""
 
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
-    """The kernels for one precision."""
+    """The function ``free_inverse`` and the kernels for one precision."""
     p = precision(dtype)
     vec2, vec3, mat33, spatial, transform = p.vec2, p.vec3, p.mat33, p.spatial, p.transform
     geo, dyn, impact = contacts.make(dtype), motion.make(dtype), impact_law.make(dtype)
     FeatureTable = geo.FeatureTable
-    stiffness = IMPACT_STIFFNESS
+    soft, whole = SOFT, IMPACT_STIFFNESS * (1.0 + SOFT)
 
     @wp.func
     def free_inverse(rotation: p.quat, inertia: mat33, m: vec3):
@@ -174,7 +177,7 @@ def make(dtype: Any) -> SimpleNamespace:
         mass = dtype(0.0)
         if light > dtype(0.0):
             mass = share[world, c] / light
-        stiff[world, c] = dtype(stiffness) * mass
+        stiff[world, c] = dtype(whole) * mass / (share[world, c] + dtype(soft))
         push = dtype(0.0)
         if u < dtype(0.0):
             push = -mass * (dtype(1.0) + impact.restitution_of(approach[world, label[world, c]])) * u
@@ -248,8 +251,9 @@ def make(dtype: Any) -> SimpleNamespace:
                         start[world, body] = start[world, body] + dyn.join(along, turn)
 
     return SimpleNamespace(
-        part=part_kernel, share=share_kernel, share_adjoint=share_adjoint_kernel, guess=guess_kernel, start=start_kernel
-    )
+        free_inverse=free_inverse, part=part_kernel, share=share_kernel, share_adjoint=share_adjoint_kernel,
+        guess=guess_kernel, start=start_kernel,
+    )  # fmt: skip
 
 
 def _inputs(model: ModelArrays, features: Features, rounds: Rounds, r: Round) -> list[Any]:

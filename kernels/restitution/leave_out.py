@@ -161,6 +161,7 @@ def leave_out(
     m, r = model, plain
     if repeat is None:
         rounds.any_pending.zero_()
+        rounds.tries.zero_()
     wp.launch(
         make(dtype, r.resists).leave_out,
         dim=body_q.shape[0],

@@ -117,6 +117,12 @@ class Rounds:
     solves: wp.array  # int32 [W]: worlds that take the next solve
     any_solves: wp.array  # int32 [1]: whether there are any
     guess: wp.array  # spatial [W, B]: working memory
+    inverse: wp.array  # mat33 [W, B]: inverse inertia of struck bodies about their free axes; see ``impact_settle.py``
+    push: wp.array  # vec3 [W, 2 C]: impulses while a solve's start is looked for
+    looks: wp.array  # int32 [W]: worlds that take the rounds of a step
+    missed: wp.array  # int32 [W]: worlds where a pair was missed; see ``missed.py``
+    again: wp.array  # int32 [1]: whether rounds are to be taken (again)
+    tries: wp.array  # int32 [1]: how often they were
     single: int  # rounds of single events
     most: int  # rounds
 
@@ -156,7 +162,8 @@ class Rounds:
             zeros(dtype, worlds, bodies), zeros(i, worlds, contacts), zeros(i, worlds, bodies),
             zeros(i, worlds, 2 * contacts), ContactRows.allocate(worlds, 2 * contacts, dtype, device, resists),
             zeros(i, worlds), zeros(i, worlds), zeros(i, 1), zeros(p.spatial, worlds, bodies),
-            single, single + together,
+            zeros(p.mat33, worlds, bodies), zeros(p.vec3, worlds, 2 * contacts),
+            zeros(i, worlds), zeros(i, worlds), zeros(i, 1), zeros(i, 1), single, single + together,
         )  # fmt: skip
 
 

@@ -19,6 +19,9 @@ __all__ = ["make"]
 SLOWEST = 0.01
 """Threshold where there is no gravity, in parts of the option."""
 
+PUSHED = 0.001
+"""Speed at which overlap pushes out where there is no gravity, in parts of the option: more gains energy."""
+
 
 @functools.cache
 def make(dtype: Any) -> SimpleNamespace:
@@ -50,7 +53,7 @@ def make(dtype: Any) -> SimpleNamespace:
     @wp.func
     def cap_of(gravity: vec3, threshold: dtype, h: dtype):
         """Speed at which overlap stops to push what bounces out [m/s]."""
-        return wp.max(threshold_of(gravity, threshold, h), dtype(2.0) * h * wp.length(gravity))
+        return wp.max(dtype(PUSHED) * threshold, dtype(2.0) * h * wp.length(gravity))
 
     @wp.func
     def is_free(gap: dtype, u: dtype, a: dtype, left: dtype, threshold: dtype, stored: dtype):

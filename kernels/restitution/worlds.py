@@ -6,6 +6,7 @@ from typing import Any
 
 import warp as wp
 
+from ..bodies import motion
 from ..collision import broad_phase
 from ..core.precision import precision
 from .round_arrays import Round, RoundAdjoints, Rounds
@@ -35,6 +36,7 @@ def make(dtype: Any) -> SimpleNamespace:
     """The kernels for one precision."""
     p = precision(dtype)
     spatial, transform = p.spatial, p.transform
+    dyn = motion.make(dtype)
 
     @wp.kernel(enable_backward=False, module="unique")
     def begin_kernel(
@@ -50,7 +52,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.kernel(enable_backward=False, module="unique")
     def list_anew_kernel(
-        marked: wp.array(dtype=int), velocities: wp.array2d(dtype=spatial),
+        marked: wp.array(dtype=int), velocities: wp.array2d(dtype=spatial), later: wp.array2d(dtype=spatial),
         # out
         repeat: wp.array(dtype=int), listed_v: wp.array2d(dtype=spatial),
     ):  # fmt: skip
@@ -58,7 +60,11 @@ def make(dtype: Any) -> SimpleNamespace:
         repeat[world] = wp.where(marked[world] != 0, broad_phase.ANEW, 0)
         if marked[world] != 0:
             for body in range(velocities.shape[1]):
-                listed_v[world, body] = velocities[world, body]
+                v = velocities[world, body]
+                v1 = later[world, body]
+                along = wp.where(wp.length(dyn.linear(v1)) > wp.length(dyn.linear(v)), dyn.linear(v1), dyn.linear(v))
+                turn = wp.where(wp.length(dyn.angular(v1)) > wp.length(dyn.angular(v)), dyn.angular(v1), dyn.angular(v))
+                listed_v[world, body] = dyn.join(along, turn)
 
     @wp.kernel(enable_backward=False, module="unique")
     def restart_kernel(
@@ -177,11 +183,17 @@ def begin(dtype: Any, rounds: Rounds, body_q: wp.array, solved: wp.array) -> Non
     rounds.number.zero_()
 
 
-def list_anew(dtype: Any, marked: wp.array, velocities: wp.array, near: broad_phase.NearArrays) -> None:
-    """Mark worlds, [W], in ``near`` to have all contacts listed for ``velocities`` after the step."""
+def list_anew(
+    dtype: Any, marked: wp.array, velocities: wp.array, near: broad_phase.NearArrays, later: wp.array | None = None
+) -> None:
+    """Mark worlds, [W], in ``near`` to have all contacts listed for ``velocities`` after the step, [W, B].
+
+    Where ``later`` ones are given, each linear and each angular velocity is the greater one of both.
+    """
+    later = velocities if later is None else later
     wp.launch(
-        make(dtype).list_anew, dim=marked.shape, inputs=[marked, velocities], outputs=[near.repeat, near.listed_v],
-        device=marked.device,
+        make(dtype).list_anew, dim=marked.shape, inputs=[marked, velocities, later],
+        outputs=[near.repeat, near.listed_v], device=marked.device,
     )  # fmt: skip
 
 

@@ -167,6 +167,14 @@ def make() -> SimpleNamespace:
         """Fill ``order``, ``rank``, ``column``, ``height``, ``below``; returns how many bodies take part."""
         blocks = int(0)
         done = int(0)
+        for body in range(bodies):  # those that touch nothing are the first, and change nothing
+            if g.degree[world, body] == 0:
+                g.degree[world, body] = -1
+                g.order[world, done] = body
+                g.rank[world, body] = done
+                g.column[world, body] = 0
+                g.height[world, body] = 0
+                done += 1
         searching = int(1)
         while searching == 1:
             body = int(-1)

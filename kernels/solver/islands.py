@@ -332,6 +332,10 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
                     world, island, g, rows.body_a, rows.normal, rows.arm_a, rows.arm_b, rows.twist, rows.coefficients,
                     body_v1, 0, stride, work.search_data,
                 )  # fmt: skip
+                if contacts == 0 and actuators.body.shape[0] == 0:  # a body that flies: the solution is known
+                    for k in range(g.island_body[world, island], g.island_body[world, island + 1]):
+                        body = g.order[world, k]
+                        body_v1[world, body] = wp.cw_mul(work.target[world, body], bodies.mask[body])
                 line.advance(work.search_data, world, stride, contacts, dtype(0.0), eps)
                 iteration = int(0)
                 sticks = dtype(stickiest)

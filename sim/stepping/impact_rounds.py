@@ -18,6 +18,7 @@ from ...kernels.restitution import (
     impact_guess,
     impact_law,
     impact_rows,
+    impact_settle,
     impact_time,
     leave_out,
     paths,
@@ -140,6 +141,7 @@ class ImpactRounds:
             if solve > 0:
                 wp.copy(r.solved[solve], r.solved[solve - 1])
             impact_rows.impact_rows(real, arrays, features, own, r, solve, **self._law)
+            impact_settle.settle(real, arrays, features, own, r, solve, eps=self._law["eps"])
             self._impact_solver.solve(
                 path.pose[1], r.aim, batch.control[t], own.total, own.rows, r.solved[solve], batch.report, own.solves,
                 further=1,

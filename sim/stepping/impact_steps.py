@@ -16,7 +16,7 @@ from ...kernels.bodies import integrate
 from ...kernels.contact import forces
 from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.solver_report import count_step
-from ...kernels.restitution import capped, paths, worlds
+from ...kernels.restitution import capped, missed, paths, worlds
 from ...kernels.solver import adjoint
 from .contact_stage import ContactStage
 from .impact_rounds import ImpactRounds
@@ -67,11 +67,29 @@ class ImpactSteps(PlainSteps):
         """Take rounds, with all contacts listed that what they set in motion may reach."""
         batch, own = self.batch, self.rounds.own
         worlds.list_anew(batch.real, own.pending, batch.solved, batch.near)
+        missed.look_at(own, own.pending)
         self._list_all(t, start)
-        self.rounds.begin(t, start)
-        self.rounds.go_on(t)
+        self._take_rounds(t, start)
         paths.finish(batch.real, batch.arrays, own, batch.q[t + 1], batch.v[t + 1], h=batch.options.step)
         worlds.count_late(batch.real, own, batch.report.steps, batch.late, batch.staged[t])
+
+    def _take_rounds(self, t: int, start: wp.array, *, keep: bool = False) -> None:
+        """Take the rounds of a step, and again as long as they missed a pair: without a loop on the device, once."""
+        batch, own = self.batch, self.rounds.own
+        if batch.device != "cpu" and not wp.is_conditional_graph_supported():
+            self.rounds.begin(t, start)
+            self.rounds.go_on(t, keep=keep)
+            return
+
+        def take() -> None:
+            self.rounds.begin(t, start)
+            self.rounds.go_on(t, keep=keep)
+            missed.find_missed(
+                batch.real, batch.arrays.shapes, own, batch.near, look_ahead=batch.look_ahead, all_worlds=keep
+            )
+            batch.where(own.again, functools.partial(self._list_all, t, start))
+
+        batch.repeat(own.again, take, missed.TRIES)
 
     def _list_all(self, t: int, start: wp.array) -> None:
         batch = self.batch
@@ -81,16 +99,16 @@ class ImpactSteps(PlainSteps):
     def _impacts_again(self, t: int, start: wp.array) -> None:
         """Take the rounds of a step again, in the worlds that ``batch.staged`` marks."""
         batch = self.batch
-        for known in (start, batch.solved):
-            worlds.list_anew(batch.real, batch.staged[t], known, batch.near)
+        for known, later in ((start, None), (batch.solved, batch.v[t + 1])):  # what was thrown is still fast at the end
+            worlds.list_anew(batch.real, batch.staged[t], known, batch.near, later)
             self._list_all(t, start)
             worlds.restart(batch.real, batch.staged[t], start, batch.arrays.body_mask, batch.solved, self.rounds.own)
             self.stage.solver.solve(
                 batch.q[t], start, batch.control[t], batch.features.count, self.stage.rows, batch.solved, batch.report,
                 batch.staged[t], further=1,
             )  # fmt: skip
-        self.rounds.begin(t, start)
-        self.rounds.go_on(t, keep=True)
+        missed.look_at(self.rounds.own, batch.staged[t])
+        self._take_rounds(t, start, keep=True)
 
     def forces(self) -> None:
         """What acted in the step from the first to the second state of the batch."""

@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from collisions import add_shape
 from crowds import crowd
 
 from carom.sim import ModelBuilder, SimulationWarning, Simulator, State
@@ -41,7 +42,7 @@ def test_random_scenes_gain_no_energy_and_keep_momentum(restitution):
         before = energy
         state = simulator.step(state)
         energy, momentum, angular = totals(m, state)
-        assert float((energy / before).max()) < 1 + 1e-8  # 1.2e-9: a slow contact pushed out of its overlap
+        assert float((energy / before).max()) < 1 + 1e-9  # 2e-10: a slow contact pushed out of its overlap
         struck |= (energy / before - 1).abs() > 1e-6
     scale = float((m.body_mass[..., None] * state.body_v[..., :3]).norm(dim=-1).max())
     assert float((momentum - first[1]).abs().max()) < 1e-12 * scale
@@ -50,6 +51,36 @@ def test_random_scenes_gain_no_energy_and_keep_momentum(restitution):
         assert float((energy / first[0] - 1).abs().max()) < 1e-6
     else:
         assert float(struck.double().mean()) > 0.9
+
+
+@pytest.mark.parametrize("kind", ["box", "cylinder", "hull"])
+def test_elastic_pairs_in_long_steps_keep_their_energy(kind):
+    """Where the contact that is struck has a small share of its pair, as of a polygon that is being blended away.
+
+    With a stiffness in proportion to that share the solves did not settle: 8.6, 0.3 and 0.2 % of the energy were lost
+    in one of 600 collisions of cylinders, hulls and boxes. Now 2e-4 at most.
+    """
+    gen = torch.Generator().manual_seed(1)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=gen, dtype=torch.float64)
+
+    worlds = 600
+    b = ModelBuilder(gravity=(0.0, 0.0, 0.0))
+    for i in range(2):
+        add_shape(b, b.add_body(position=(0, 0, 1.0 + i)), kind, 0.05, i, restitution=1.0, friction=0.0)
+    m = b.finalize(dtype="float64")
+    state, apart, turn = m.state(worlds), normal(worlds, 3), normal(worlds, 2, 4)
+    apart /= apart.norm(dim=-1, keepdim=True)
+    state.body_q[:, 0, :3], state.body_q[:, 1, :3] = 0.0, 0.25 * apart
+    state.body_q[..., 3:] = turn / turn.norm(dim=-1, keepdim=True)
+    for body, side in enumerate((1.5, -1.5)):
+        state.body_v[:, body, :3] = side * apart + 0.3 * normal(worlds, 3)
+    state.body_v[..., 3:] = 30.0 * normal(worlds, 2, 3)
+    final = Simulator(m, step=0.01, allow_overlap=True, threads=1).rollout(state, steps=10).final
+    before, after = (totals(m, x)[0] for x in (state, final))
+    assert float((final.body_v - state.body_v)[..., :3].norm(dim=-1).amax(1).median()) > 0.5  # they did collide
+    assert float((after / before - 1).abs().max()) < 4e-4
 
 
 @pytest.mark.parametrize("friction", [0.2, 0.8])

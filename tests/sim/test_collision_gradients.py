@@ -70,11 +70,10 @@ def test_collisions_of_all_pairs_have_the_gradient_of_their_differences(variant,
 
 
 def test_an_impact_of_two_boxes_takes_few_iterations(monkeypatch):
-    """Face on face at 1.5 m/s: as few an impact as a step took that had one impact, and next to none without friction.
+    """Face on face at 1.5 m/s, up to seven impacts a step as corners land in turn, of four solves each.
 
-    Such a step has up to seven impacts, as corners land in turn, each of three solves. Measured: 6.7 an impact in the
-    mean, 12.6 with friction, 15 at most. Without, the guess is the solution, and one or two find out that its gradient
-    is rounding, which is above the tolerance here.
+    A solve starts where its contacts, taken in turn, have settled, and that is nearly always its result. Measured:
+    0.02 an impact in the mean, 0.7 at most; 12.6 and 15 where it started from velocities without friction.
     """
     made = []
 
@@ -93,6 +92,6 @@ def test_an_impact_of_two_boxes_takes_few_iterations(monkeypatch):
     assert int(impacts.max()) > 4
     each = after.diagnostics.iterations / impacts.clamp(min=1)
     rubs = batch.friction[:, 0] > 0.0
-    assert float(each[several & ~rubs].max()) < 4.0
-    assert float(each[several].mean()) < 10.0
-    assert float(each.max()) < 20.0
+    assert float(each[several & ~rubs].max()) == 0.0
+    assert float(each[several].mean()) < 0.2
+    assert float(each.max()) < 3.0
