@@ -8,7 +8,33 @@ from dataclasses import dataclass
 from .formulas import FUNCTIONS, Formulas, Row
 from .vectors import Matrix, Quaternion, Vector
 
-__all__ = ["FreeMotion", "integrate", "integrate_adjoint", "solved"]
+__all__ = ["FreeMotion", "assigned", "coordinate", "exp", "integrate", "integrate_adjoint", "solved"]
+
+
+def exp(turn: Vector) -> Quaternion:
+    """Unit quaternion of a rotation vector [rad]."""
+    angle2 = turn.dot(turn)
+    large = angle2 > 1e-6
+    angle = large.pick(angle2, 1.0).root()
+    sine, cosine = (0.5 * angle).sine_cosine()
+    scale = large.pick(sine / angle, 0.5 - angle2 * (1.0 / 48.0))
+    return Quaternion(turn * scale, large.pick(cosine, 1.0 - angle2 * 0.125))
+
+
+def coordinate(rotation: Quaternion, along: Vector) -> Row:
+    """Component along a unit vector of the rotation vector [rad]."""
+    flips = rotation.w < 0.0
+    v, w = (-rotation.axis).over(flips, rotation.axis), rotation.w.size()
+    size2 = v.dot(v)
+    large = size2 > 1e-12
+    size = large.pick(size2, 1.0).root()
+    scale = large.pick(2.0 * w.formulas.arc(size, w) / size, 2.0 / large.pick(1.0, w))
+    return v.dot(along) * scale
+
+
+def assigned(f: Formulas, array: str, rows: list[Row]) -> str:
+    """Text that assigns rows to an array."""
+    return "".join(f"    {array}[{i}] = {f.name(row)};\n" for i, row in enumerate(rows))
 
 
 @dataclass(frozen=True)
@@ -18,16 +44,6 @@ class FreeMotion:
     gain: float
     change: float
     wobble: float
-
-    @staticmethod
-    def exp(turn: Vector) -> Quaternion:
-        """Unit quaternion of a rotation vector [rad]."""
-        angle2 = turn.dot(turn)
-        large = angle2 > 1e-6
-        angle = large.pick(angle2, 1.0).root()
-        sine, cosine = (0.5 * angle).sine_cosine()
-        scale = large.pick(sine / angle, 0.5 - angle2 * (1.0 / 48.0))
-        return Quaternion(turn * scale, large.pick(cosine, 1.0 - angle2 * 0.125))
 
     @staticmethod
     def turned(e: Quaternion, x: Vector) -> Vector:
@@ -63,17 +79,17 @@ class FreeMotion:
         k1, k2, k3, k4 = stages
         y = x + (k1 + k2 * 2.0 + k3 * 2.0 + k4) * (1.0 / 6.0)
         resolved = (x + y) * 0.5 + (k1 - rate(y) + x.cross(y)) * (1.0 / 12.0)
-        off = self.energy_gain(self.exp(resolved), x, momentum, inverse).size() / (self.gain * power + 1e-30)
+        off = self.energy_gain(exp(resolved), x, momentum, inverse).size() / (self.gain * power + 1e-30)
         left = 2.0 - off
         fade = (off > 1.0).pick((left > 0.0).pick(left, 0.0), 1.0)
         assert resolves is not None
         turn = (steady + (resolved - steady) * fade).over(resolves, steady)
-        e = self.exp(turn)
+        e = exp(turn)
         gain = self.energy_gain(e, x, momentum, inverse)
         after = momentum + self.turned(e.inverse(), momentum)
         n = after.cross(inverse @ after)
         limit = self.wobble * power * power + 1e-30
-        return e * self.exp(n * (gain / (n.dot(n) + limit)))
+        return e * exp(n * (gain / (n.dot(n) + limit)))
 
     def carried(self, before: Quaternion, after: Quaternion, w: Vector, inertia: Matrix) -> Vector:
         """Angular velocity in the attitude ``after`` of a body that had ``w`` in ``before``: one momentum."""
@@ -96,13 +112,9 @@ def _step(motion: FreeMotion, f: Formulas, spins: bool) -> tuple[list[Row], list
         after = (rotation * turn).normalized()
         spin = motion.carried(rotation, after, spin, inertia)
     else:
-        after = (motion.exp(Vector.of(vm[3:]) * h) * rotation).normalized()
+        after = (exp(Vector.of(vm[3:]) * h) * rotation).normalized()
     place = Vector.of(pose[:3]) + Vector.of(vm[:3]) * h
     return [*pose, *vm, *vs, *local], [*place.rows, *after.rows, *vs[:3], *spin.rows]
-
-
-def _assigned(f: Formulas, array: str, rows: list[Row]) -> str:
-    return "".join(f"    {array}[{i}] = {f.name(row)};\n" for i, row in enumerate(rows))
 
 
 _LOAD = """
@@ -123,7 +135,7 @@ def integrate(motion: FreeMotion) -> str:
     for spins in (True, False):
         f = Formulas()
         _, out = _step(motion, f, spins)
-        branches.append(f.texts(out)[0] + _assigned(f, "next", out))
+        branches.append(f.texts(out)[0] + assigned(f, "next", out))
     return f"""{FUNCTIONS}{_LOAD}
         row next[13];
         if (spins) {{
@@ -148,7 +160,7 @@ def integrate_adjoint(motion: FreeMotion) -> str:
         f = Formulas()
         inputs, out = _step(motion, f, spins)
         bars = f.gradient([*zip(out, f.inputs("next_bar", 13), strict=True)], inputs)
-        branches.append(f.texts(bars)[0] + _assigned(f, "bar", bars))
+        branches.append(f.texts(bars)[0] + assigned(f, "bar", bars))
     return f"""{FUNCTIONS}{_LOAD}
         row next_bar[13], bar[28];
         for (int i = 0; i < 7; ++i) next_bar[i] = of_worlds(bar_q1 + 7 * body + i, bar_q1_stride);
