@@ -65,7 +65,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     const int worlds = bodies_.mass.shape[0], bodies = bodies_.mass.shape[1];
 """
 
-    @wp.func_native(native(dtype, lanes, head, *CODE, ints=_INTS, scalars=_SCALARS))
+    @wp.func_native(native(dtype, lanes, head, CODE, ints=_INTS, scalars=_SCALARS))
     def contacts_lanes(
         first: int, bodies_: Bodies, shapes_: Shapes, surfaces_: Surfaces, body_q_: wp.array2d(dtype=transform),
         body_v0_: wp.array2d(dtype=spatial), body_v1_: wp.array2d(dtype=spatial), z_: wp.array2d(dtype=spatial),
