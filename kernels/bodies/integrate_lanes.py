@@ -42,7 +42,14 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     step = ("body_inertia", "body_q", "body_vm", "body_vs")
 
     @wp.func_native(
-        native(dtype, lanes, _HEAD, free_motion.integrate(formulas), ints=_INTS, scalars=_scalars(*step, "body_q1", "body_v1"))
+        native(
+            dtype,
+            lanes,
+            _HEAD,
+            free_motion.integrate(formulas),
+            ints=_INTS,
+            scalars=_scalars(*step, "body_q1", "body_v1"),
+        )
     )
     def integrate_lanes(
         first: int, body_gyroscopic_: wp.array(dtype=int), body_inertia_: wp.array2d(dtype=mat33),
@@ -118,9 +125,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
         # out
         body_vs: wp.array2d(dtype=spatial),
     ):  # fmt: skip
-        solved_lanes(
-            wp.tid() * wp.static(lanes), body_gyroscopic, body_inertia, body_q, body_q1, body_v1, body_vs
-        )
+        solved_lanes(wp.tid() * wp.static(lanes), body_gyroscopic, body_inertia, body_q, body_q1, body_v1, body_vs)
 
     return SimpleNamespace(kernel=integrate_kernel, adjoint=adjoint_kernel, solved=solved_kernel)
 

@@ -261,7 +261,9 @@ _SCATTER = """
 """
 
 
-def adjoint_text(contact: Contact, on: Mask, power: Row, moved: Sequence[str]) -> tuple[str, int]:
+def adjoint_text(
+    contact: Contact, on: Mask, power: Row, moved: Sequence[str], sums: dict[str, list[Row]] | None = None
+) -> tuple[str, int]:
     """Text that adds the derivatives of a contact's power where ``on`` holds, and the bars of a body.
 
     Args:
@@ -269,6 +271,7 @@ def adjoint_text(contact: Contact, on: Mask, power: Row, moved: Sequence[str]) -
         on: Where it has any.
         power: The power.
         moved: Velocities that are differentiated: the first ones of the contact's states.
+        sums: Other inputs, by the name of an array of rows to which their derivatives are added.
     """
     f = contact.f
     bars = 8 + 6 * len(moved)
@@ -276,14 +279,20 @@ def adjoint_text(contact: Contact, on: Mask, power: Row, moved: Sequence[str]) -
         raise ValueError(f"velocities that are differentiated stand first: {moved} of {list(contact.states)}")
     surfaces = contact.surface
     inputs = [*contact.sides[0][:bars], *contact.sides[1][:bars], *contact.centre, contact.pull, *surfaces.values()]
-    found = f.gradient([(power, f.row(1.0))], inputs)
-    by_surface = dict(zip(surfaces, found[2 * bars + 4 :], strict=True))
+    others = [(f"{name}[{i}]", row) for name, rows in (sums or {}).items() for i, row in enumerate(rows)]
+    found = f.gradient([(power, f.row(1.0))], [*inputs, *(row for _, row in others)])
+    by_surface = dict(zip(surfaces, found[2 * bars + 4 :], strict=False))
     before, after = f.texts([on], [*found, *contact.given.values()])
-    arrays = {"ka": "stiffness", "kb": "stiffness", "ca": "damping", "cb": "damping", "mua": "friction", "mub": "friction"}
+    arrays = {"ka": "stiffness", "kb": "stiffness", "ca": "damping", "cb": "damping"}
+    arrays |= {"mua": "friction", "mub": "friction"}
     scattered = "".join(
         f"        scatter(bar_{array}, bar_{array}_stride, s{name[-1]}, on & {f.name(contact.given[name])}, "
         f"{f.name(by_surface[name])});\n"
         for name, array in arrays.items()
+    )
+    summed = "".join(
+        f"        {name} += on ? {f.name(bar)} : zero;\n"
+        for (name, _), bar in zip(others, found[len(inputs) :], strict=True)
     )
     return (
         f"""{before}
@@ -292,6 +301,6 @@ def adjoint_text(contact: Contact, on: Mask, power: Row, moved: Sequence[str]) -
 {after}
         row bar_a[BARS], bar_b[BARS], bar_to[4];
 {assigned(f, "bar_a", found[:bars])}{assigned(f, "bar_b", found[bars : 2 * bars])}
-{assigned(f, "bar_to", found[2 * bars : 2 * bars + 4])}{_SCATTER}{scattered}""",
+{assigned(f, "bar_to", found[2 * bars : 2 * bars + 4])}{_SCATTER}{scattered}{summed}""",
         bars,
     )

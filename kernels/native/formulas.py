@@ -21,7 +21,7 @@ __all__ = ["FUNCTIONS", "Formulas", "Mask", "Row"]
 FUNCTIONS = """
     auto sine_cosine = [&](row x, row& sine, row& cosine) {  // to rounding, as the mathematical library
         constexpr bool single = sizeof(TYPE) == 4;
-        const row t = x * (TYPE)0.63661977236758134308;  // quarters of a turn; adding half of 3 * 2^n rounds to integers
+        const row t = x * (TYPE)0.63661977236758134308;  // in quarters of a turn; a large sum rounds it
         const row huge = zero + (single ? (TYPE)12582912.0 : (TYPE)6755399441055744.0);
         const row k = (t + huge) - huge;
         row r = fused(-k, zero + (TYPE)(single ? 1.57079637050628662109375 : 1.57079632679489655799898), x);
