@@ -177,10 +177,11 @@ class Formulas:
 
         Args:
             of: Rows and the derivatives by them, which weigh them.
-            by: Rows, mostly inputs.
+            by: Rows that count as independent of each other, mostly inputs.
         """
         last = max(row.place for row, _ in of)
-        varies = {row.place for row in by}
+        free = {row.place for row in by}
+        varies = set(free)
         for place in range(last + 1):
             if any(operand in varies for operand in self._operands(place)):
                 varies.add(place)
@@ -193,7 +194,7 @@ class Formulas:
         for row, weight in of:
             add(row.place, weight)
         for place in range(last, -1, -1):
-            if place in bars and bars[place] != self.row(0.0):
+            if place in bars and place not in free and bars[place] != self.row(0.0):
                 for operand, bar in self._reverse(place, bars[place]):
                     add(operand, bar)
         return [bars.get(row.place, self.row(0.0)) for row in by]
