@@ -28,7 +28,8 @@ from ..collision.features import Features
 from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import law, row_arrays
+from ..native.slip_adjoint import SlipFormulas
+from . import law, row_arrays, slip_lanes
 from .row_arrays import ContactRows
 
 __all__ = ["FOURTH", "FRICTION_SCALE", "SECOND", "THIRD", "Slips", "make", "slip_forces", "slip_rows", "weigh"]
@@ -66,6 +67,18 @@ IDLE = 0.002
 
 FRICTION_SCALE = 1000.0
 """Factor by which a row of friction raises the coefficient of friction and lowers the normal impulse."""
+
+FORMULAS = SlipFormulas(
+    steady=STEADY,
+    unsteady=UNSTEADY,
+    weightless=WEIGHTLESS,
+    landing=LANDING,
+    most=MOST,
+    blur=BLUR,
+    idle=IDLE,
+    friction_scale=FRICTION_SCALE,
+)
+"""The same for worlds side by side."""
 
 
 @dataclass
@@ -356,6 +369,11 @@ def weigh(
     and left alone for others.
     """
     r, s = plain, slips
+    if slip_lanes.serves(model, r):
+        slip_lanes.weigh(
+            dtype, FORMULAS, model, body_v0, body_va, features.count, r, s, taken, h=h, eps=eps, repeat=repeat
+        )
+        return
     worlds, capacity = features.kind.shape
     stride = min(capacity, THREADS_PER_WORLD) if body_v0.device.is_cuda else 1
     wp.launch(
@@ -375,6 +393,9 @@ def slip_rows(
 ) -> None:  # fmt: skip
     """Rows of a further ``solve``, where ``found`` marks worlds, into ``out``."""
     m, f, r, s = model, features, plain, found
+    if slip_lanes.serves(m, r):
+        slip_lanes.slip_rows_of(dtype, FORMULAS, m, body_v0, f.count, r, s, out, solve=solve, h=h, eps=eps)
+        return
     wp.launch(
         make(dtype, r.resists, r.softens).rows,
         dim=f.count.shape,

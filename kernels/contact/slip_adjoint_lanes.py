@@ -22,11 +22,6 @@ from .slip import Slips
 
 __all__ = ["add_plain_contacts", "make", "serves"]
 
-FORMULAS = slip_adjoint.SlipFormulas(
-    steady=slip.STEADY, unsteady=slip.UNSTEADY, weightless=slip.WEIGHTLESS, landing=slip.LANDING, most=slip.MOST,
-    blur=slip.BLUR, idle=slip.IDLE, friction_scale=slip.FRICTION_SCALE,
-)  # fmt: skip
-
 _INTS = INTS | {"staged": "staged_", "active": "active_"}
 _SCALARS = SCALARS | {"gravity": "bodies_.gravity", "weights": "weights_"}
 _SCALARS |= {
@@ -46,7 +41,7 @@ def make(dtype: Any, lanes: int = 1, solve: int = int(slip.SECOND)) -> SimpleNam
     Bodies, Shapes, Surfaces, Rows = arrays.Bodies, arrays.Shapes, arrays.Surfaces, row_arrays.make(dtype)
     FeatureTable = features.make(dtype)
     head = HEAD + "    const TYPE* mask = (TYPE*)bodies_.mask.data;\n"
-    code = slip_adjoint.adjoint(FORMULAS, solve)
+    code = slip_adjoint.adjoint(slip.FORMULAS, solve)
 
     @wp.func_native(native(dtype, lanes, head, code, ints=_INTS, scalars=_SCALARS))
     def contacts_lanes(

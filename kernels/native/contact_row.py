@@ -14,7 +14,7 @@ from .formulas import Formulas, Mask, Row
 from .free_motion import assigned
 from .vectors import Quaternion, Vector
 
-__all__ = ["Coefficients", "Contact", "adjoint_text", "loop"]
+__all__ = ["Coefficients", "Contact", "KnownRow", "Motions", "adjoint_text", "bodies_text", "loop"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,73 @@ class Coefficients:
     s0: Row
 
 
-class Contact:
-    """A contact's row as formulas.
+class Motions:
+    """A contact's motion and law by its row, as formulas.
+
+    Its attributes are the step ``h``, ``eps``, the normal ``n``, the ``arms`` of a and b, ``twist`` and ``row``, its
+    coefficients.
+
+    Args:
+        f: The formulas.
+        states: Names of the velocities that the sides hold.
+        before: Numbers of a side before them.
+    """
+
+    n: Vector
+    arms: tuple[Vector, Vector]
+    twist: Vector
+    row: Coefficients
+
+    def __init__(self, f: Formulas, states: Sequence[str], before: int = 0):
+        self.f = f
+        numbers = before + 6 * len(states)
+        self.sides = f.inputs("xa", numbers), f.inputs("xb", numbers)
+        self.states = {name: before + 6 * i for i, name in enumerate(states)}
+        self.h, self.eps = f.input("zero + h"), f.input("zero + eps")
+
+    def velocity(self, state: str) -> list[Row]:
+        """Velocities of both bodies: 6 of a, then 6 of b."""
+        at = self.states[state]
+        return [*self.sides[0][at : at + 6], *self.sides[1][at : at + 6]]
+
+    def motion(self, state: str) -> Vector:
+        """Velocity of b's point relative to a's, as ``motion.twisted_velocity``."""
+        v = self.velocity(state)
+        va, wa, vb, wb = (Vector.of(v[i : i + 3]) for i in range(0, 12, 3))
+        u = (vb + wb.cross(self.arms[1])) - (va + wa.cross(self.arms[0]))
+        return u + self.twist * self.n.dot(wb - wa)
+
+    def slip_speed(self, u: Vector) -> Row:
+        """As ``hard.slip_speed``."""
+        ut = u - self.n * self.n.dot(u)
+        return (ut.dot(ut) + self.eps * self.eps).root()
+
+    def excess(self, u: Vector, q: Coefficients) -> Row:
+        """As ``hard.excess``."""
+        return q.a - q.b * (self.n.dot(u) - q.mu * (self.slip_speed(u) - q.s0))
+
+    def power(self, u: Vector, q: Coefficients, along: Vector) -> tuple[Mask, Row]:
+        """Whether there is an impulse at the motion ``u``, and its inner product with ``along``."""
+        z = self.excess(u, q)
+        on = z > 0.0
+        n = self.n
+        ut = u - n * n.dot(u)
+        drag = q.mu / self.slip_speed(u)
+        return on, on.pick(z, 0.0) * (n.dot(along) - drag * ut.dot(along))
+
+
+class KnownRow(Motions):
+    """A contact whose row is given: ``n``, ``arm_a``, ``arm_b``, ``turning``, and its coefficients ``q``."""
+
+    def __init__(self, f: Formulas, states: Sequence[str]):
+        super().__init__(f, states)
+        self.n, arm_a, arm_b, self.twist = (Vector.of(f.inputs(x, 3)) for x in ("n", "arm_a", "arm_b", "turning"))
+        self.arms = arm_a, arm_b
+        self.row = Coefficients(*f.inputs("q", 4))
+
+
+class Contact(Motions):
+    """A contact's row by its features, as formulas.
 
     Args:
         f: The formulas.
@@ -36,11 +101,8 @@ class Contact:
     """
 
     def __init__(self, f: Formulas, states: Sequence[str]):
-        self.f = f
-        numbers = 8 + 6 * len(states)
-        self.sides = xa, xb = f.inputs("xa", numbers), f.inputs("xb", numbers)
-        self.states = {name: 8 + 6 * i for i, name in enumerate(states)}
-        self.h, self.eps = f.input("zero + h"), f.input("zero + eps")
+        super().__init__(f, states, 8)
+        xa, xb = self.sides
         self.surface = {name: f.input(name) for name in ("ka", "kb", "ca", "cb", "mua", "mub")}
         self.pull, self.centre = f.input("drawn"), f.inputs("to", 3)
         self._locate(xa, xb)
@@ -92,36 +154,6 @@ class Contact:
         a, b = -(h * k * self.gap * weight), (h * h * k + h * d) * weight
         self.row = Coefficients(a, b, mu, self.slip_speed(self.motion("v0")))
         self.given = {"ka": stiff_a, "kb": stiff_b, "ca": damped_a, "cb": damped_b, "mua": rough, "mub": rough}
-
-    def velocity(self, state: str) -> list[Row]:
-        """Velocities of both bodies: 6 of a, then 6 of b."""
-        at = self.states[state]
-        return [*self.sides[0][at : at + 6], *self.sides[1][at : at + 6]]
-
-    def motion(self, state: str) -> Vector:
-        """Velocity of b's point relative to a's, as ``motion.twisted_velocity``."""
-        v = self.velocity(state)
-        va, wa, vb, wb = (Vector.of(v[i : i + 3]) for i in range(0, 12, 3))
-        u = (vb + wb.cross(self.arms[1])) - (va + wa.cross(self.arms[0]))
-        return u + self.twist * self.n.dot(wb - wa)
-
-    def slip_speed(self, u: Vector) -> Row:
-        """As ``hard.slip_speed``."""
-        ut = u - self.n * self.n.dot(u)
-        return (ut.dot(ut) + self.eps * self.eps).root()
-
-    def excess(self, u: Vector, q: Coefficients) -> Row:
-        """As ``hard.excess``."""
-        return q.a - q.b * (self.n.dot(u) - q.mu * (self.slip_speed(u) - q.s0))
-
-    def power(self, u: Vector, q: Coefficients, along: Vector) -> tuple[Mask, Row]:
-        """Whether there is an impulse at the motion ``u``, and its inner product with ``along``."""
-        z = self.excess(u, q)
-        on = z > 0.0
-        n = self.n
-        ut = u - n * n.dot(u)
-        drag = q.mu / self.slip_speed(u)
-        return on, on.pick(z, 0.0) * (n.dot(along) - drag * ut.dot(along))
 
 
 _ALGEBRA = """
@@ -194,6 +226,27 @@ _PATCH = """
 """
 
 
+def bodies_text(states: dict[str, str], first: str, numbers: int, bars: int) -> str:
+    """Text that gathers the bodies' numbers in ``list``, ``first`` text for those before the ``states``."""
+    fetched = "".join(
+        f"        for (int k = 0; k < 6; ++k) list[i].x[{numbers + 6 * at} + k] = "
+        f"of_worlds({array} + 6 * i + k, {array}_stride);\n"
+        for at, array in enumerate(states.values())
+    )
+    return f"""{_ALGEBRA}
+    constexpr int NUMBERS = {numbers + 6 * len(states)}, BARS = {max(bars, 1)};
+    struct Body {{ row x[NUMBERS], bar[BARS]; }};
+#ifdef __CUDACC__
+    Body* list = (Body*)malloc((bodies > 0 ? bodies : 1) * sizeof(Body));
+#else
+    Body* list = (Body*)__builtin_alloca_with_align((bodies > 0 ? bodies : 1) * sizeof(Body), 512);
+#endif
+    for (int i = 0; i < bodies; ++i) {{{first}
+{fetched}        for (int k = 0; k < BARS; ++k) list[i].bar[k] = zero;
+    }}
+"""
+
+
 def loop(states: dict[str, str], bars: int, here: str, body: str, *, patch: str = _PATCH) -> str:
     """Text of a loop over contacts, ``c`` of the worlds' ``counts``.
 
@@ -204,25 +257,11 @@ def loop(states: dict[str, str], bars: int, here: str, body: str, *, patch: str 
         body: Text of what is done with it; may ``continue``.
         patch: Text that finds ``drawn`` and ``to``, of the contact's patch.
     """
-    numbers = 8 + 6 * len(states)
-    fetched = "".join(
-        f"        for (int k = 0; k < 6; ++k) list[i].x[{8 + 6 * at} + k] = "
-        f"of_worlds({array} + 6 * i + k, {array}_stride);\n"
-        for at, array in enumerate(states.values())
-    )
-    return f"""{_ALGEBRA}
-    constexpr int NUMBERS = {numbers}, BARS = {max(bars, 1)};
-    struct Body {{ row x[NUMBERS], bar[BARS]; }};
-#ifdef __CUDACC__
-    Body* list = (Body*)malloc((bodies > 0 ? bodies : 1) * sizeof(Body));
-#else
-    Body* list = (Body*)__builtin_alloca_with_align((bodies > 0 ? bodies : 1) * sizeof(Body), 512);
-#endif
-    for (int i = 0; i < bodies; ++i) {{
+    poses = """
         for (int k = 0; k < 7; ++k) list[i].x[k] = of_worlds(body_q + 7 * i + k, body_q_stride);
         list[i].x[7] = of_worlds(body_mass + i, body_mass_stride);
-{fetched}        for (int k = 0; k < BARS; ++k) list[i].bar[k] = zero;
-    }}
+"""
+    return f"""{bodies_text(states, poses, 8, bars)}
     int contacts = 0;
     for (int l = 0; l < LANES; ++l) contacts = ilane(counts, l) > contacts ? ilane(counts, l) : contacts;
     for (int c = 0; c < contacts; ++c) {{

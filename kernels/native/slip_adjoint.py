@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from .contact_row import Coefficients, Contact, adjoint_text, loop
+from .contact_row import Coefficients, Contact, Motions, adjoint_text, loop
 from .formulas import Formulas, Mask, Row
 from .vectors import Vector
 
-__all__ = ["SlipFormulas", "adjoint"]
+__all__ = ["FOURTH", "FREE_AXES", "SECOND", "THIRD", "SlipFormulas", "adjoint"]
 
 SECOND, THIRD, FOURTH = 2, 3, 4
 
@@ -47,17 +47,15 @@ class SlipFormulas:
     idle: float
     friction_scale: float
 
-    def apart(self, contact: Contact, gravity: Vector) -> tuple[Row, Row]:
+    def apart(self, contact: Motions, gravity: Vector) -> tuple[Row, Row]:
         """Weight of a contact, and the first guess of its normal impulse without T [N s]."""
         f, h, n, q = contact.f, contact.h, contact.n, contact.row
         free_a, free_b = (Vector.of(f.inputs(name, 3)) for name in ("free_a", "free_b"))
         fall = sum((x * (b - a) * along for x, a, b, along in _rows(gravity, free_a, free_b, n)), f.row(0.0))
-        weigh = (gravity.dot(gravity) + self.weightless * self.weightless).root()
         x0, xa = contact.motion("v0"), contact.motion("va")
         drift = q.mu * contact.slip_speed(xa) - q.mu * contact.slip_speed(x0)
-        size, start, fallen = drift.size(), n.dot(x0), h * weigh
-        approach = start / (self.landing * fallen)
-        unsteady = fallen / (1.0 + approach * approach)
+        size, start, fallen = drift.size(), n.dot(x0), self.fallen(contact, gravity)
+        unsteady = self.unsteady_speed(start, fallen)
         here = (size > self.steady * unsteady) & (q.b > 0.0)
         gamma = self.load_of(contact, xa, q)
         bare = self.load_of(contact, xa, Coefficients(q.a, q.b, f.row(0.0), q.s0))
@@ -71,13 +69,22 @@ class SlipFormulas:
         load = gamma * (gain < most).pick(gain, most)
         return here.pick(weight, 0.0), here.pick(load, 0.0)
 
+    def fallen(self, contact: Motions, gravity: Vector) -> Row:
+        """What gravity adds to a speed in a step [m/s]."""
+        return contact.h * (gravity.dot(gravity) + self.weightless * self.weightless).root()
+
+    def unsteady_speed(self, start: Row, fallen: Row) -> Row:
+        """Size of T in place of gravity's for a contact that had the normal velocity ``start`` [m/s]."""
+        approach = start / (self.landing * fallen)
+        return fallen / (1.0 + approach * approach)
+
     @staticmethod
-    def load_of(contact: Contact, x: Vector, q: Coefficients) -> Row:
+    def load_of(contact: Motions, x: Vector, q: Coefficients) -> Row:
         """Normal impulse [N s]."""
         z = contact.excess(x, q)
         return (z > 0.0).pick(z, 0.0)
 
-    def power(self, contact: Contact, gravity: Vector, solve: int) -> tuple[Mask, Row]:
+    def power(self, contact: Motions, gravity: Vector, solve: int) -> tuple[Mask, Row]:
         """Whether a contact has an impulse in a further solve, and that impulse's power along z."""
         n, q = contact.n, contact.row
         weight, load = self.apart(contact, gravity)
@@ -100,16 +107,20 @@ def _rows(*vectors: Vector) -> zip[tuple[Row, ...]]:
     return zip(*(vector.rows for vector in vectors), strict=True)
 
 
-_LANES = """
-    const irow counts = of_worlds_int(staged, 1) != 0 ? of_worlds_int(count, 1) : no;
-    row down[3], bar_down[3] = {zero, zero, zero};
-    for (int i = 0; i < 3; ++i) down[i] = of_worlds(gravity + i, gravity_stride);
+FREE_AXES = """
     auto free_axes = [&](irow body_of, irow here, row* out) {
         out[0] = out[1] = out[2] = zero;
         for (int l = 0; l < LANES; ++l)
             if (ilane(here, l) && ilane(body_of, l) >= 0)
                 for (int i = 0; i < 3; ++i) put(out[i], l, mask[6 * ilane(body_of, l) + i]);
     };
+"""
+"""Function that writes the free axes of bodies along the world's."""
+
+_LANES = """
+    const irow counts = of_worlds_int(staged, 1) != 0 ? of_worlds_int(count, 1) : no;
+    row down[3], bar_down[3] = {zero, zero, zero};
+    for (int i = 0; i < 3; ++i) down[i] = of_worlds(gravity + i, gravity_stride);
 """
 
 _SUMMED = """
@@ -151,4 +162,4 @@ def adjoint(formulas: SlipFormulas, solve: int) -> str:
     arrays = {name: f"body_{name}" if name != "z" else name for name in states}
     fetch = "        row free_a[3], free_b[3];\n        free_axes(a, here, free_a), free_axes(b, here, free_b);\n"
     added = "".join(f"            add(bar_{name}, bar_{name}_stride, {8 + 6 * i});\n" for i, name in enumerate(moved))
-    return f"{_LANES}{loop(arrays, bars, f'{HERE} & {acts}', fetch + text)}{_SUMMED.replace('ADDED', added)}"
+    return f"{FREE_AXES}{_LANES}{loop(arrays, bars, f'{HERE} & {acts}', fetch + text)}{_SUMMED.replace('ADDED', added)}"
