@@ -19,6 +19,7 @@ from . import row_arrays, slip
 from .plain_lanes import HEAD, INTS, SCALARS, serves
 from .row_arrays import ContactRows
 from .slip import Slips
+from .slip_numbers import FORMULAS
 
 __all__ = ["add_plain_contacts", "make", "serves"]
 
@@ -41,7 +42,7 @@ def make(dtype: Any, lanes: int = 1, solve: int = int(slip.SECOND)) -> SimpleNam
     Bodies, Shapes, Surfaces, Rows = arrays.Bodies, arrays.Shapes, arrays.Surfaces, row_arrays.make(dtype)
     FeatureTable = features.make(dtype)
     head = HEAD + "    const TYPE* mask = (TYPE*)bodies_.mask.data;\n"
-    code = slip_adjoint.adjoint(slip.FORMULAS, solve)
+    code = slip_adjoint.adjoint(FORMULAS, solve)
 
     @wp.func_native(native(dtype, lanes, head, code, ints=_INTS, scalars=_SCALARS))
     def contacts_lanes(

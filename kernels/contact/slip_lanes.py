@@ -12,10 +12,11 @@ from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from ..native import slip_rows
 from ..native.lanes import WORLDS_AS_LANES, native
-from ..native.slip_adjoint import FOURTH, SECOND, SlipFormulas
+from ..native.slip_adjoint import FOURTH, SECOND
 from . import row_arrays
 from .plain_lanes import serves
 from .row_arrays import ContactRows
+from .slip_numbers import FORMULAS
 
 __all__ = ["make", "serves", "slip_rows_of", "weigh"]
 
@@ -33,7 +34,7 @@ _SCALARS = {
 
 
 @functools.cache
-def make(dtype: Any, lanes: int, formulas: SlipFormulas) -> SimpleNamespace:
+def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     """The kernels for one precision and number of lanes; a thread takes as many worlds."""
     spatial = precision(dtype).spatial
     Bodies, Rows = model_arrays.make(dtype).Bodies, row_arrays.make(dtype)
@@ -44,7 +45,7 @@ def make(dtype: Any, lanes: int, formulas: SlipFormulas) -> SimpleNamespace:
         "arm_b_out": "out_.arm_b", "twist_out": "out_.twist", "coefficients": "out_.coefficients",
     }  # fmt: skip
 
-    @wp.func_native(native(dtype, lanes, _HEAD, slip_rows.weigh(formulas), ints=weigh_ints, scalars=_SCALARS))
+    @wp.func_native(native(dtype, lanes, _HEAD, slip_rows.weigh(FORMULAS), ints=weigh_ints, scalars=_SCALARS))
     def weigh_lanes(
         first: int, bodies_: Bodies, body_v0_: wp.array2d(dtype=spatial), body_va_: wp.array2d(dtype=spatial),
         count_: wp.array(dtype=int), rows_: Rows, h: dtype, eps: dtype, first_pass: int, repeat_: wp.array(dtype=int),
@@ -54,7 +55,7 @@ def make(dtype: Any, lanes: int, formulas: SlipFormulas) -> SimpleNamespace:
         """Find the weights in the worlds from ``first`` on."""
         ...
 
-    @wp.func_native(native(dtype, lanes, _HEAD, slip_rows.further(formulas), ints=ints, scalars=scalars))
+    @wp.func_native(native(dtype, lanes, _HEAD, slip_rows.further(FORMULAS), ints=ints, scalars=scalars))
     def further_lanes(
         first: int, bodies_: Bodies, body_v0_: wp.array2d(dtype=spatial), body_va_: wp.array2d(dtype=spatial),
         body_vb_: wp.array2d(dtype=spatial), body_vc_: wp.array2d(dtype=spatial), staged_: wp.array(dtype=int),
@@ -108,14 +109,14 @@ def make(dtype: Any, lanes: int, formulas: SlipFormulas) -> SimpleNamespace:
 
 
 def weigh(
-    dtype: Any, formulas: SlipFormulas, model: ModelArrays, body_v0: wp.array, body_va: wp.array, count: wp.array,
+    dtype: Any, model: ModelArrays, body_v0: wp.array, body_va: wp.array, count: wp.array,
     plain: ContactRows, slips: Any, taken: wp.array, *, h: float, eps: float, repeat: wp.array | None,
 ) -> None:  # fmt: skip
     """As ``slip.weigh``."""
     s, worlds = slips, body_v0.shape[0]
     lanes = lanes_for(worlds)
     wp.launch(
-        make(dtype, lanes, formulas).weigh,
+        make(dtype, lanes).weigh,
         dim=(worlds + lanes - 1) // lanes,
         inputs=[model.bodies, body_v0, body_va, count, plain.struct, h, eps, int(repeat is None), repeat],
         outputs=[s.weight, s.staged, s.any, taken],
@@ -124,14 +125,14 @@ def weigh(
 
 
 def slip_rows_of(
-    dtype: Any, formulas: SlipFormulas, model: ModelArrays, body_v0: wp.array, count: wp.array, plain: ContactRows,
+    dtype: Any, model: ModelArrays, body_v0: wp.array, count: wp.array, plain: ContactRows,
     found: Any, out: Any, *, solve: int, h: float, eps: float,
 ) -> None:  # fmt: skip
     """As ``slip.slip_rows``."""
     s, worlds = found, body_v0.shape[0]
     lanes = lanes_for(worlds)
     wp.launch(
-        make(dtype, lanes, formulas).rows,
+        make(dtype, lanes).rows,
         dim=(worlds + lanes - 1) // lanes,
         inputs=[
             model.bodies, body_v0, s.body_va, s.body_vb, s.body_vc, s.staged, s.weight, count, plain.struct, h, eps,

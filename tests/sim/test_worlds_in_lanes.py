@@ -6,10 +6,16 @@ import pytest
 import torch
 from random_scenes import Scene, draw
 
-from carom.kernels.solver import contact_adjoint_lanes, dense_lanes
+from carom.kernels.bodies import integrate_lanes
+from carom.kernels.contact import rows_lanes, slip_adjoint_lanes, slip_lanes
+from carom.kernels.solver import body_adjoint_lanes, contact_adjoint_lanes, dense_lanes
 from carom.sim import SimulationWarning, Simulator, State
 
 STEPS = 5
+MODULES = (
+    dense_lanes, contact_adjoint_lanes, body_adjoint_lanes, integrate_lanes, rows_lanes, slip_lanes, slip_adjoint_lanes,
+)  # fmt: skip
+"""Those that say whether worlds go side by side."""
 
 
 def outcome(scene: Scene, steps: int) -> dict[str, torch.Tensor]:
@@ -47,7 +53,7 @@ def test_side_by_side_as_one_by_one(family: str, seed: int, monkeypatch: pytest.
     """
     with warnings.catch_warnings(), monkeypatch.context() as patch:
         warnings.simplefilter("ignore", SimulationWarning)
-        for module in (dense_lanes, contact_adjoint_lanes):
+        for module in MODULES:
             patch.setattr(module, "serves", lambda *_: False)
         scene = draw(family, seed)
         steps = min(scene.steps, STEPS)

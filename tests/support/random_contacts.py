@@ -11,7 +11,9 @@ import numpy as np
 import warp as wp
 
 from carom.kernels.collision.features import FLAT, LINE, POINT, Features
+from carom.kernels.contact import slip
 from carom.kernels.contact.row_arrays import ContactRows
+from carom.kernels.contact.slip_adjoint import SlipAdjoints
 from carom.kernels.core.adjoint_arrays import Adjoints
 from carom.kernels.core.precision import precision
 from carom.sim import STATIC, ModelBuilder
@@ -114,3 +116,28 @@ def brought_near(case: tuple[Any, ...], gaps: np.ndarray) -> None:
     across = np.linalg.norm(r - height[..., None] * along, axis=-1)
     distance = np.where(kind == int(FLAT), height, np.where(kind == int(LINE), across, np.linalg.norm(r, axis=-1)))
     f.radius_a.assign(distance - f.radius_b.numpy() - gaps)
+
+
+def random_slips(worlds: int, seed: int, dtype: Any) -> tuple[Any, ...]:
+    """Random contacts, the solves of a step, and what its backward pass writes.
+
+    Gaps and velocities are so small that many weights lie between 0 and 1.
+    """
+    case = random_contacts(worlds, seed, dtype)
+    arrays, _q, v0, v1, *_ = case
+    rng = np.random.default_rng(seed + 100)
+    bodies = arrays.body_mass.shape[1]
+    arrays.gravity.assign(unit(rng.normal(size=(worlds, 3))) * rng.uniform(5.0, 12.0, (worlds, 1)))
+    brought_near(case, 2e-4 * rng.normal(size=(worlds, CONTACTS)))
+    slips = slip.Slips.allocate(worlds, bodies, CONTACTS, dtype, "cpu", False, False)
+    v0.assign(v0.numpy() * 10.0 ** rng.uniform(-3.5, -1.0, (worlds, bodies, 1)))
+    for state in (slips.body_va, slips.body_vb, slips.body_vc, v1):
+        size = 10.0 ** rng.uniform(-3.5, -1.0, (worlds, bodies, 1))
+        state.assign(v0.numpy() + size * rng.normal(size=(worlds, bodies, 6)))
+    own = SlipAdjoints.allocate(worlds, bodies, CONTACTS, dtype, "cpu")
+    own.active.assign((rng.random((worlds, 2 * CONTACTS)) < 0.7).astype(np.int32))
+    slips.weight.assign(rng.choice([0.0, 0.5], (worlds, CONTACTS)))
+    staged = (rng.random(worlds) < 0.7).astype(np.int32)
+    staged[[0, -1]] = 1
+    slips.staged.assign(staged)
+    return (*case, slips, own)

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import warp as wp
-from random_contacts import CONTACTS, EPS, H, brought_near, picked, random_contacts, unit
+from random_contacts import EPS, H, picked, random_slips, unit
 
 from carom.kernels.collision.features import SHARE_FIXED
 from carom.kernels.contact import slip, slip_adjoint, slip_adjoint_lanes
-from carom.kernels.contact.slip_adjoint import SlipAdjoints
 
 SOLVES = [int(solve) for solve in (slip.SECOND, slip.THIRD, slip.FOURTH)]
 OUT = (
@@ -18,31 +17,6 @@ OUT = (
     "pull",
 )  # fmt: skip
 OWN = ("body_va", "body_vb", "body_vc")
-
-
-def random_slips(worlds: int, seed: int, dtype: Any) -> tuple[Any, ...]:
-    """Random contacts, the solves of a step, and what its backward pass writes.
-
-    Gaps and velocities are so small that many weights lie between 0 and 1.
-    """
-    case = random_contacts(worlds, seed, dtype)
-    arrays, _q, v0, v1, *_ = case
-    rng = np.random.default_rng(seed + 100)
-    bodies = arrays.body_mass.shape[1]
-    arrays.gravity.assign(unit(rng.normal(size=(worlds, 3))) * rng.uniform(5.0, 12.0, (worlds, 1)))
-    brought_near(case, 2e-4 * rng.normal(size=(worlds, CONTACTS)))
-    slips = slip.Slips.allocate(worlds, bodies, CONTACTS, dtype, "cpu", False, False)
-    v0.assign(v0.numpy() * 10.0 ** rng.uniform(-3.5, -1.0, (worlds, bodies, 1)))
-    for state in (slips.body_va, slips.body_vb, slips.body_vc, v1):
-        size = 10.0 ** rng.uniform(-3.5, -1.0, (worlds, bodies, 1))
-        state.assign(v0.numpy() + size * rng.normal(size=(worlds, bodies, 6)))
-    own = SlipAdjoints.allocate(worlds, bodies, CONTACTS, dtype, "cpu")
-    own.active.assign((rng.random((worlds, 2 * CONTACTS)) < 0.7).astype(np.int32))
-    slips.weight.assign(rng.choice([0.0, 0.5], (worlds, CONTACTS)))
-    staged = (rng.random(worlds) < 0.7).astype(np.int32)
-    staged[[0, -1]] = 1
-    slips.staged.assign(staged)
-    return (*case, slips, own)
 
 
 def derivatives(

@@ -1,0 +1,80 @@
+"""Weights of contacts whose slip changes, and rows of further solves, side by side against one by one."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import warp as wp
+from random_contacts import EPS, H, picked, random_slips
+
+from carom.kernels.contact import contact_rows, slip, slip_lanes
+
+ROWS = ("body_a", "body_b", "normal", "arm_a", "arm_b", "twist", "coefficients")
+
+
+def outcome(case: tuple[Any, ...], dtype: Any, repeat: Any = None) -> dict[str, Any]:
+    """What the first solve leads to, then the rows of all further solves for the marks that the case brings."""
+    arrays, q, v0, _, f, rows, _, slips, _ = case
+    worlds = len(f.count.numpy())
+    given = {name: getattr(slips, name).numpy().copy() for name in ("staged", "weight")}
+    contact_rows.prepare(dtype, arrays, q, v0, f, rows, h=H, eps=EPS, angular_eps=EPS)
+    taken = wp.full(worlds, 5, dtype=int, device="cpu")
+    slips.staged.zero_()
+    slips.any.zero_()
+    slips.weight.fill_(7)
+    slip.weigh(dtype, arrays, v0, slips.body_va, f, rows, slips, taken, h=H, eps=EPS, repeat=repeat)
+    found = {name: getattr(slips, name).numpy().copy() for name in ("weight", "staged", "any")}
+    found["taken"] = taken.numpy().copy()
+    slips.staged.assign(given["staged"])
+    slips.weight.assign(np.where(given["weight"] > 0, found["weight"].clip(0, 1), 0.0))
+    for solve in (slip.SECOND, slip.THIRD, slip.FOURTH):
+        for name in ROWS:
+            getattr(slips.rows, name).fill_(7)
+        slips.total.fill_(7)
+        slip.slip_rows(dtype, arrays, v0, f, rows, slips, slips, solve=int(solve), h=H, eps=EPS, angular_eps=EPS)
+        found |= {f"{name} {int(solve)}": getattr(slips.rows, name).numpy().copy() for name in ROWS}
+        found[f"total {int(solve)}"] = slips.total.numpy().copy()
+    for name, x in given.items():
+        getattr(slips, name).assign(x)
+    return found
+
+
+def apart(one: dict[str, Any], other: dict[str, Any]) -> None:
+    for name, x in one.items():
+        assert np.isfinite(x).all(), name
+        if x.dtype.kind == "i":
+            np.testing.assert_array_equal(x, other[name], err_msg=name)
+        else:
+            assert np.abs(x - other[name]).max() <= 1e-12 * max(1.0, float(np.abs(x).max())), name
+
+
+@pytest.mark.parametrize("marked", [False, True], ids=["all worlds", "marked worlds"])
+def test_as_one_by_one(marked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured: 3e-15. Weights of 0, of 1 and between, and worlds that take no further solve."""
+    between = 0
+    for seed in range(6):
+        case = random_slips(13, seed, wp.float64)
+        repeat = wp.array(np.arange(13) % 2, dtype=int, device="cpu") if marked else None
+        with monkeypatch.context() as patch:
+            patch.setattr(slip_lanes, "serves", lambda *_: False)
+            one = outcome(case, wp.float64, repeat)
+        weights = one["weight"]
+        assert (weights == 0).any()
+        assert (weights == 1).any()
+        between += ((weights > 0.01) & (weights < 0.99)).sum()
+        assert (one["total 2"] == -1).any()
+        assert (one["total 2"] > one["total 4"]).any()
+        apart(one, outcome(case, wp.float64, repeat))
+    assert between > 5
+
+
+@pytest.mark.parametrize("dtype", [wp.float64, wp.float32], ids=["float64", "float32"])
+def test_a_world_alone_to_the_bit(dtype: Any) -> None:
+    """The same numbers one by one, in a ragged group, and in another place of it."""
+    case = random_slips(11, 5, dtype)
+    together = outcome(case, dtype)
+    for pick in (slice(0, 1), slice(4, 5), slice(10, 11), slice(3, 11)):
+        alone = outcome(tuple(picked(x, 11, pick) for x in case), dtype)
+        for name, x in together.items():
+            if name != "any":
+                np.testing.assert_array_equal(alone[name], x[pick], err_msg=name)
