@@ -40,17 +40,21 @@ def outcome(case: tuple[Any, ...], dtype: Any, repeat: Any = None) -> dict[str, 
 
 
 def apart(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Measured: 3e-15, but weights to 4e-11, and what is made of them.
+
+    A weight asks for the impulse in units of 0.002 b |T|, which is a small part of the terms that the impulse sums.
+    """
     for name, x in one.items():
         assert np.isfinite(x).all(), name
         if x.dtype.kind == "i":
             np.testing.assert_array_equal(x, other[name], err_msg=name)
         else:
-            assert np.abs(x - other[name]).max() <= 1e-12 * max(1.0, float(np.abs(x).max())), name
+            assert np.abs(x - other[name]).max() <= 1e-10 * max(1.0, float(np.abs(x).max())), name
 
 
 @pytest.mark.parametrize("marked", [False, True], ids=["all worlds", "marked worlds"])
 def test_as_one_by_one(marked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measured: 3e-15. Weights of 0, of 1 and between, and worlds that take no further solve."""
+    """Weights of 0, of 1 and between, and worlds that take no further solve."""
     between = 0
     for seed in range(6):
         case = random_slips(13, seed, wp.float64)
