@@ -28,7 +28,7 @@ from ..collision.features import Features
 from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import law, row_arrays, slip_lanes
+from . import law, row_arrays, slip_weights_lanes
 from .row_arrays import ContactRows
 from .slip_numbers import (
     BLUR,
@@ -337,8 +337,10 @@ def weigh(
     and left alone for others.
     """
     r, s = plain, slips
-    if slip_lanes.serves(model, r):
-        slip_lanes.weigh(dtype, model, body_v0, body_va, features.count, r, s, taken, h=h, eps=eps, repeat=repeat)
+    if slip_weights_lanes.serves(model, r):
+        slip_weights_lanes.weigh(
+            dtype, model, body_v0, body_va, features.count, r, s, taken, h=h, eps=eps, repeat=repeat
+        )
         return
     worlds, capacity = features.kind.shape
     stride = min(capacity, THREADS_PER_WORLD) if body_v0.device.is_cuda else 1
@@ -359,9 +361,6 @@ def slip_rows(
 ) -> None:  # fmt: skip
     """Rows of a further ``solve``, where ``found`` marks worlds, into ``out``."""
     m, f, r, s = model, features, plain, found
-    if slip_lanes.serves(m, r):
-        slip_lanes.slip_rows_of(dtype, m, body_v0, f.count, r, s, out, solve=solve, h=h, eps=eps)
-        return
     wp.launch(
         make(dtype, r.resists, r.softens).rows,
         dim=f.count.shape,

@@ -1,4 +1,4 @@
-"""The forward kernels of ``slip.py`` with several worlds side by side in a register; hard contact, no resistance."""
+"""The weights of ``slip.py`` with several worlds side by side in a register; hard contact without resistance."""
 
 import functools
 from types import SimpleNamespace
@@ -10,18 +10,16 @@ from ..bodies.integrate_lanes import lanes_for
 from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from ..native import slip_rows
+from ..native import slip_weights
 from ..native.lanes import WORLDS_AS_LANES, native
-from ..native.slip_adjoint import FOURTH, SECOND
 from . import row_arrays
 from .plain_lanes import serves
 from .row_arrays import ContactRows
 from .slip_numbers import FORMULAS
 
-__all__ = ["make", "serves", "slip_rows_of", "weigh"]
+__all__ = ["make", "serves", "weigh"]
 
-_HEAD = f"""
-    constexpr int SECOND = {SECOND}, FOURTH = {FOURTH};
+_HEAD = """
     const int worlds = bodies_.mass.shape[0], bodies = bodies_.mass.shape[1];
     const TYPE* mask = (TYPE*)bodies_.mask.data;
 """
@@ -39,13 +37,8 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     spatial = precision(dtype).spatial
     Bodies, Rows = model_arrays.make(dtype).Bodies, row_arrays.make(dtype)
     weigh_ints = _INTS | {"repeat": "repeat_", "taken": "taken_", "anywhere": "anywhere_"}
-    ints = _INTS | {"out_a": "out_.body_a", "out_b": "out_.body_b", "total": "total_"}
-    scalars = _SCALARS | {
-        "body_vb": "body_vb_", "body_vc": "body_vc_", "normal_out": "out_.normal", "arm_a_out": "out_.arm_a",
-        "arm_b_out": "out_.arm_b", "twist_out": "out_.twist", "coefficients": "out_.coefficients",
-    }  # fmt: skip
 
-    @wp.func_native(native(dtype, lanes, _HEAD, slip_rows.weigh(FORMULAS), ints=weigh_ints, scalars=_SCALARS))
+    @wp.func_native(native(dtype, lanes, _HEAD, slip_weights.weigh(FORMULAS), ints=weigh_ints, scalars=_SCALARS))
     def weigh_lanes(
         first: int, bodies_: Bodies, body_v0_: wp.array2d(dtype=spatial), body_va_: wp.array2d(dtype=spatial),
         count_: wp.array(dtype=int), rows_: Rows, h: dtype, eps: dtype, first_pass: int, repeat_: wp.array(dtype=int),
@@ -53,16 +46,6 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
         taken_: wp.array(dtype=int),
     ):  # fmt: skip
         """Find the weights in the worlds from ``first`` on."""
-        ...
-
-    @wp.func_native(native(dtype, lanes, _HEAD, slip_rows.further(FORMULAS), ints=ints, scalars=scalars))
-    def further_lanes(
-        first: int, bodies_: Bodies, body_v0_: wp.array2d(dtype=spatial), body_va_: wp.array2d(dtype=spatial),
-        body_vb_: wp.array2d(dtype=spatial), body_vc_: wp.array2d(dtype=spatial), staged_: wp.array(dtype=int),
-        weights_: wp.array2d(dtype=dtype), count_: wp.array(dtype=int), rows_: Rows, h: dtype, eps: dtype, solve: int,
-        out_: Rows, total_: wp.array(dtype=int),
-    ):  # fmt: skip
-        """Write the rows of the worlds from ``first`` on."""
         ...
 
     @wp.kernel(enable_backward=False, module="unique", module_options=WORLDS_AS_LANES)
@@ -85,27 +68,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
             first, bodies, body_v0, body_va, count, rows, h, eps, first_pass, repeat, weights, staged, anywhere, taken
         )
 
-    @wp.kernel(enable_backward=False, module="unique", module_options=WORLDS_AS_LANES)
-    def rows_kernel(
-        bodies: Bodies, body_v0: wp.array2d(dtype=spatial), body_va: wp.array2d(dtype=spatial),
-        body_vb: wp.array2d(dtype=spatial), body_vc: wp.array2d(dtype=spatial), staged: wp.array(dtype=int),
-        weights: wp.array2d(dtype=dtype), count: wp.array(dtype=int), rows: Rows, h: dtype, eps: dtype, solve: int,
-        # out
-        out: Rows, total: wp.array(dtype=int),
-    ):  # fmt: skip
-        first = wp.tid() * wp.static(lanes)
-        some = int(0)
-        for world in range(first, wp.min(first + wp.static(lanes), count.shape[0])):
-            if staged[world] != 0:
-                some = 1
-            total[world] = -1
-        if some != 0:
-            further_lanes(
-                first, bodies, body_v0, body_va, body_vb, body_vc, staged, weights, count, rows, h, eps, solve, out,
-                total,
-            )  # fmt: skip
-
-    return SimpleNamespace(weigh=weigh_kernel, rows=rows_kernel)
+    return SimpleNamespace(weigh=weigh_kernel)
 
 
 def weigh(
@@ -122,22 +85,3 @@ def weigh(
         outputs=[s.weight, s.staged, s.any, taken],
         device=body_v0.device,
     )
-
-
-def slip_rows_of(
-    dtype: Any, model: ModelArrays, body_v0: wp.array, count: wp.array, plain: ContactRows,
-    found: Any, out: Any, *, solve: int, h: float, eps: float,
-) -> None:  # fmt: skip
-    """As ``slip.slip_rows``."""
-    s, worlds = found, body_v0.shape[0]
-    lanes = lanes_for(worlds)
-    wp.launch(
-        make(dtype, lanes).rows,
-        dim=(worlds + lanes - 1) // lanes,
-        inputs=[
-            model.bodies, body_v0, s.body_va, s.body_vb, s.body_vc, s.staged, s.weight, count, plain.struct, h, eps,
-            solve,
-        ],
-        outputs=[out.rows.struct, out.total],
-        device=body_v0.device,
-    )  # fmt: skip

@@ -1,19 +1,18 @@
-"""Text of weights of contacts whose slip changes, and of the rows of further solves (``contact/slip.py``).
+"""Text of the weights of contacts whose slip changes (``contact/slip.py``), LANES worlds side by side.
 
-LANES worlds side by side, hard contact without resistance, of all kinds: what a contact is by its row is all it takes.
+Hard contact without resistance, of all kinds: a contact's row is all that it takes.
 """
 
 from __future__ import annotations
 
 import functools
 
-from .contact_row import Coefficients, KnownRow, bodies_text
+from .contact_row import KnownRow, bodies_text
 from .formulas import Formulas, Row
-from .free_motion import assigned
 from .slip_adjoint import FREE_AXES, SlipFormulas
 from .vectors import Vector
 
-__all__ = ["further", "weigh"]
+__all__ = ["weigh"]
 
 _DOWN = """
     row down[3];
@@ -97,64 +96,4 @@ def weigh(formulas: SlipFormulas) -> str:
             if (lane(found, l) > (TYPE)0) staged[first + l] = taken[first + l] = anywhere[0] = 1;
         }}
     }}
-{_DONE}"""
-
-
-@functools.cache
-def further(formulas: SlipFormulas) -> str:
-    """Text that writes the rows of a further ``solve``; those of friction stand in the contacts' order."""
-    f = Formulas()
-    contact, gravity = KnownRow(f, ("v0", "va", "vb", "vc")), Vector.of(f.inputs("down", 3))
-    q, weight = contact.row, f.input("part")
-    last = q.s0 + (contact.slip_speed(contact.motion("vc")) - q.s0) * weight
-    kept = q.mu * (1.0 - weight)
-    _, guess = formulas.apart(contact, gravity)
-    load = formulas.load_of(contact, contact.motion("vb"), Coefficients(q.a, q.b, kept, q.s0))
-    solves = {}
-    for name, rows in {"fourth": [last], "second": [kept, guess], "third": [kept, load]}.items():
-        f.prefix = f"{name}_"
-        solves[name] = f.texts(rows)[0] + assigned(f, "found", rows)
-    copied = "".join(
-        f"            for (int i = 0; i < 3; ++i) {array}[world * {array}_stride + 3 * slot + i] = lane({x}[i], l);\n"
-        for array, x in {"normal_out": "n", "arm_a_out": "arm_a", "arm_b_out": "arm_b", "twist_out": "turning"}.items()
-    )
-    return f"""{FREE_AXES}{_DOWN}
-    const irow marked = of_worlds_int(staged, 1) != 0;
-    const irow counts = marked ? of_worlds_int(count, 1) : no;
-    int end[LANES];
-    for (int l = 0; l < LANES; ++l) end[l] = ilane(counts, l);
-{bodies_text({"v0": "body_v0", "va": "body_va", "vb": "body_vb", "vc": "body_vc"}, "", 0, 0)}{_CONTACTS}
-        const row part = of_worlds(weights + c, weights_stride);
-        const irow changes = here & (part > (TYPE)0);
-        row found[2] = {{zero, zero}};  // mu, or s0 in the fourth; and the impulse held fixed
-        if (any(changes)) {{
-            if (solve == FOURTH) {{
-{solves["fourth"]}
-            }} else if (solve == SECOND) {{
-            row free_a[3], free_b[3];
-            free_axes(a, changes, free_a), free_axes(b, changes, free_b);
-{solves["second"]}
-            }} else {{
-{solves["third"]}
-            }}
-        }}
-        const irow in_last = solve == FOURTH ? changes : no, before = solve == FOURTH ? no : changes;
-        const row mu = before ? found[0] : q[2], s0 = in_last ? found[0] : q[3];
-        const row held = part * found[1] / (TYPE){formulas.friction_scale!r};
-        for (int l = 0; l < LANES && first + l < worlds; ++l) {{
-            if (!ilane(here, l)) continue;
-            const long world = first + l;
-            auto write = [&](long slot, TYPE by_gap, TYPE by_speed, TYPE friction, TYPE slip) {{
-            out_a[world * out_a_stride + slot] = ilane(a, l);
-            out_b[world * out_b_stride + slot] = ilane(b, l);
-{copied}
-            TYPE* x = coefficients + world * coefficients_stride + 4 * slot;
-            x[0] = by_gap, x[1] = by_speed, x[2] = friction, x[3] = slip;
-            }};
-            write(c, lane(q[0], l), lane(q[1], l), lane(mu, l), lane(s0, l));
-            if (solve != FOURTH && ilane(changes, l))
-                write(end[l]++, lane(held, l), (TYPE)0, lane(q[2], l) * (TYPE){formulas.friction_scale!r}, eps);
-        }}
-    }}
-    for (int l = 0; l < LANES && first + l < worlds; ++l) total[first + l] = ilane(marked, l) ? end[l] : -1;
 {_DONE}"""
