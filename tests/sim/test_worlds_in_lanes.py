@@ -14,7 +14,8 @@ from carom.sim import SimulationWarning, Simulator, State
 
 STEPS = 5
 MODULES = (
-    dense_lanes, contact_adjoint_lanes, body_adjoint_lanes, integrate_lanes, rows_lanes, slip_weights_lanes, slip_adjoint_lanes,
+    dense_lanes, contact_adjoint_lanes, body_adjoint_lanes, integrate_lanes, rows_lanes, slip_weights_lanes,
+    slip_adjoint_lanes,
 )  # fmt: skip
 """Those that say whether worlds go side by side."""
 ROUNDING = 2e-15
