@@ -8,6 +8,7 @@ import torch
 from random_scenes import Scene, draw
 
 from carom.kernels.bodies import integrate_lanes
+from carom.kernels.collision import detect_lanes
 from carom.kernels.contact import rows_lanes, slip_adjoint_lanes, slip_weights_lanes
 from carom.kernels.solver import body_adjoint_lanes, contact_adjoint_lanes, dense_lanes
 from carom.sim import SimulationWarning, Simulator, State
@@ -15,7 +16,7 @@ from carom.sim import SimulationWarning, Simulator, State
 STEPS = 5
 MODULES = (
     dense_lanes, contact_adjoint_lanes, body_adjoint_lanes, integrate_lanes, rows_lanes, slip_weights_lanes,
-    slip_adjoint_lanes,
+    slip_adjoint_lanes, detect_lanes,
 )  # fmt: skip
 """Those that say whether worlds go side by side."""
 ROUNDING = 2e-15
