@@ -4,8 +4,9 @@ power = -z.(M (v1 - v*)) over the bodies, with M at the start of the step and v*
 actuator's impulse along its axis; z and v1 are held fixed.
 """
 
-from .formulas import FUNCTIONS, Formulas
+from .formulas import Formulas
 from .free_motion import assigned, coordinate
+from .functions import FUNCTIONS
 from .vectors import Matrix, Quaternion, Vector
 
 __all__ = ["CODE"]

@@ -6,7 +6,8 @@ with u, u0 and uz the contact's motions by v1, v0 and z, of which v1 and z are h
 registers and are added to the arrays once, so they are the same every time.
 """
 
-from .contact_row import Contact, adjoint_text, loop
+from .contact_loop import adjoint_text, loop
+from .contact_row import Contact
 from .formulas import Formulas
 
 __all__ = ["CODE"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from .formulas import FUNCTIONS, Formulas, Row
+from .formulas import Formulas, Row
+from .functions import FUNCTIONS
 from .vectors import Matrix, Quaternion, Vector
 
 __all__ = ["FreeMotion", "assigned", "coordinate", "exp", "integrate", "integrate_adjoint", "solved"]

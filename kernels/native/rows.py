@@ -1,6 +1,7 @@
 """Text that prepares the rows of plain contacts, LANES worlds side by side; see ``contact_row.py``."""
 
-from .contact_row import Contact, loop
+from .contact_loop import loop
+from .contact_row import Contact
 from .face_patch import PatchFormulas
 from .formulas import Formulas
 

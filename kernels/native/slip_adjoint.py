@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from .contact_row import Coefficients, Contact, Motions, adjoint_text, loop
+from .contact_loop import adjoint_text, loop
+from .contact_row import Coefficients, Contact, Motions
 from .formulas import Formulas, Mask, Row
 from .vectors import Vector
 

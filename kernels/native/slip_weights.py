@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 
-from .contact_row import KnownRow, bodies_text
+from .contact_loop import bodies_text
+from .contact_row import KnownRow
 from .formulas import Formulas, Row
 from .slip_adjoint import FREE_AXES, SlipFormulas
 from .vectors import Vector

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import warp as wp
 
-from carom.kernels.native.formulas import FUNCTIONS, Formulas, Row
+from carom.kernels.native.formulas import Formulas, Row
+from carom.kernels.native.functions import FUNCTIONS
 from carom.kernels.native.lanes import WORLDS_AS_LANES, native
 
 COLUMNS = 4
