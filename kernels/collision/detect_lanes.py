@@ -15,7 +15,7 @@ from ..core.precision import precision
 from ..core.shape_types import TYPE_PLANE, TYPE_SPHERE, ShapeType
 from ..native.detect import CODE
 from ..native.lanes import WORLDS_AS_LANES, native
-from . import broad_phase, features
+from . import broad_phase, features, pair_table
 from .broad_phase import NearArrays
 from .features import FACE_TILT, FLAT, LINE, POINT, SHARE_FIXED, Features
 
@@ -31,6 +31,7 @@ _HEAD = f"""
     constexpr int PLANE = {int(TYPE_PLANE)}, SPHERE = {int(TYPE_SPHERE)};
     constexpr int FLAT = {int(FLAT)}, POINT = {int(POINT)}, LINE = {int(LINE)}, SHARE_FIXED = {int(SHARE_FIXED)};
     constexpr double FACE_TILT = {FACE_TILT!r};
+    constexpr int BROKEN = {int(pair_table.BROKEN)};
     const int worlds = table_.kind.shape[0], capacity = table_.kind.shape[1], pair_count = near_.pairs.shape[0];
 """
 _INTS = {"pairs": "near_.pairs", "shape_kind": "shapes_.kind", "shape_body": "shapes_.body", "listed": "near_.listed"}
@@ -55,8 +56,11 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     vec3, spatial = p.vec3, p.spatial
     Shapes, NearPairs = model_arrays.make(dtype).Shapes, broad_phase.make_struct(dtype)
     FeatureTable = features.make(dtype)
+    most = "".join(
+        f"    constexpr int MOST_{a.name}_{b.name} = {pair_table.PAIRS[a, b].most};\n" for a, b in sorted(SERVED)
+    )
 
-    @wp.func_native(native(dtype, lanes, _HEAD, CODE, ints=_INTS, scalars=_SCALARS))
+    @wp.func_native(native(dtype, lanes, _HEAD + most, CODE, ints=_INTS, scalars=_SCALARS))
     def detect_worlds(
         first: int, shapes_: Shapes, gravity_: wp.array(dtype=vec3), body_v0_: wp.array2d(dtype=spatial),
         body_v1_: wp.array2d(dtype=spatial), margin: dtype, look_ahead_: wp.array(dtype=dtype), step: dtype,

@@ -39,6 +39,10 @@ def _near() -> str:
 
 
 CODE = f"""
+    auto most_of = [](int a, int b) {{  // contacts that a pair may have
+        if (a == PLANE) return b == SPHERE ? MOST_PLANE_SPHERE : MOST_PLANE_BOX;
+        return b == SPHERE ? MOST_SPHERE_SPHERE : MOST_SPHERE_BOX;
+    }};
     int n[LANES];
     for (int l = 0; l < LANES; ++l) n[l] = 0;
     const row ahead = of_worlds(look_ahead, 1);
@@ -202,6 +206,9 @@ CODE = f"""
         for (int l = 0; l < LANES && first + l < worlds; ++l) {{
             gap[(first + l) * gap_stride + pair] = lane(least_gap, l);
             listed[(first + l) * listed_stride + pair] = n[l] > start[l] ? 1 : 0;
+            const int found = n[l] - start[l];
+            if (found > most_of(type_a, type_b) && needed[first + l] < BROKEN + found)
+                needed[first + l] = BROKEN + found;
         }}
     }}
     for (int l = 0; l < LANES && first + l < worlds; ++l) {{
