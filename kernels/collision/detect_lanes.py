@@ -93,8 +93,11 @@ def serves(shapes: Any, near: NearArrays) -> bool:
     """Whether all pairs are of shapes that it knows, on a CPU, and few enough to do without a broad phase."""
     if shapes.kind.device.is_cuda or not near.exhaustive or len(near.pairs) > 1:
         return False
-    kinds = shapes.kind.numpy()
-    return all((kinds[a], kinds[b]) in SERVED for a, b in near.pairs[0].numpy())
+    asked = vars(near)  # once, as ``near.structs``: every step asks, and the answer takes a loop in Python
+    if "_side_by_side" not in asked:
+        kinds = shapes.kind.numpy()
+        asked["_side_by_side"] = all((kinds[a], kinds[b]) in SERVED for a, b in near.pairs[0].numpy())
+    return bool(asked["_side_by_side"])
 
 
 def detect(
