@@ -13,7 +13,7 @@ import warp as wp
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import motion
+from . import integrate_lanes, motion
 
 __all__ = ["integrate", "integrate_adjoint", "make", "solved_velocity"]
 
@@ -105,6 +105,9 @@ def integrate(
 
     ``body_vs`` are the velocities that the solve gave, ``body_vm`` those that move the poses: the same without impacts.
     """
+    if integrate_lanes.serves(model):
+        integrate_lanes.integrate(dtype, model, body_q, body_vm, body_vs, body_q1, body_v1, h=h)
+        return
     wp.launch(
         make(dtype).kernel,
         dim=body_q.shape,
@@ -120,6 +123,11 @@ def integrate_adjoint(
     adj_inertia: wp.array, *, h: float,
 ) -> None:  # fmt: skip
     """Add the adjoints of the inputs to ``adj_q``, ``adj_vm``, ``adj_vs`` (may be one array) and ``adj_inertia``."""
+    if integrate_lanes.serves(model):
+        integrate_lanes.integrate_adjoint(
+            dtype, model, body_q, body_vm, body_vs, adj_q1, adj_v1, adj_q, adj_vm, adj_vs, adj_inertia, h=h
+        )
+        return
     kernel = make(dtype).kernel
     wp.launch(
         kernel,
@@ -144,6 +152,9 @@ def solved_velocity(
     dtype: Any, model: ModelArrays, body_q: wp.array, body_q1: wp.array, body_v1: wp.array, body_vs: wp.array
 ) -> None:
     """Velocities ``body_vs`` that the solve of a step gave, from the poses before it and the state after it."""
+    if integrate_lanes.serves(model):
+        integrate_lanes.solved_velocity(dtype, model, body_q, body_q1, body_v1, body_vs)
+        return
     wp.launch(
         make(dtype).solved,
         dim=body_q.shape,

@@ -18,7 +18,7 @@ from ..core import model_arrays
 from ..core.hull_arrays import HullArrays
 from ..core.precision import precision
 from ..core.shape_types import TYPE_BOX, TYPE_CAPSULE, TYPE_PLANE, TYPE_SPHERE
-from . import bounds, broad_phase, features, hull_driver, pair_table
+from . import bounds, broad_phase, detect_lanes, features, hull_driver, pair_table
 from .broad_phase import NearArrays
 from .features import Features
 
@@ -188,6 +188,9 @@ def detect(
         dtype, shapes, gravity, body_v, body_v1, near, margin=margin, look_ahead=look_ahead, h=step,
         first_pass=first_pass, all_pairs=all_pairs,
     )  # fmt: skip
+    if first_pass and not all_pairs and hulls is None and detect_lanes.serves(shapes, near):
+        detect_lanes.detect(dtype, shapes, gravity, body_v, body_v1, margin, look_ahead, step, near, features)
+        return
     inputs = [shapes, gravity, body_v, body_v1, int(first_pass), int(all_pairs), margin, look_ahead, step]
     if hulls is not None:
         hull_driver.launch(dtype, hulls, [*inputs, near.structs[1]], features)

@@ -41,7 +41,7 @@ from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import face_moments, face_on_plane
+from . import face_moments, face_on_plane, rows_lanes
 from .row_arrays import ContactRows
 
 __all__ = ["find_adjoint", "make"]
@@ -260,6 +260,9 @@ def find_adjoint(
 ) -> None:  # fmt: skip
     """Hand the adjoints of centre and pull, which ``contact_rows.prepare`` found, to the poses, and clear them."""
     m, f, g = model, features, adjoints
+    if rows_lanes.serves(m, rows):
+        rows_lanes.patch_adjoint(dtype, m, body_q, f, g)
+        return
     worlds, capacity = f.kind.shape
     stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
     wp.launch(

@@ -18,7 +18,8 @@ from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import contact_rows, law, slip
+from . import contact_rows, law, slip, slip_adjoint_lanes
+from .plain_lanes import plain as is_plain
 from .row_arrays import ContactRows
 from .slip import FOURTH, SECOND, Slips
 
@@ -66,7 +67,7 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         # contacts
         staged: wp.array(dtype=int), weights: wp.array2d(dtype=dtype), active: wp.array2d(dtype=int), f: FeatureTable,
         centre: wp.array2d(dtype=vec3), pull: wp.array2d(dtype=dtype), h: dtype, eps: dtype, angular_eps: dtype,
-        solve: int,
+        solve: int, without_plain: int,
         # out
         power: wp.array2d(dtype=dtype),
     ):  # fmt: skip
@@ -74,6 +75,8 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
         if staged[world] == 0:
             return
         if c >= f.count[world]:
+            return
+        if without_plain != 0 and is_plain(f.kind[world, c], f.share[world, c], f.blend[world, c]):
             return
         if active[world, c] == 0 and (solve == FOURTH or weights[world, c] == dtype(0.0)):
             return
@@ -166,6 +169,13 @@ def contact_adjoint(
     Adds to the adjoints of the velocities of the solves before it, too.
     """
     m, f, g = model, features, adjoints
+    in_lanes = slip_adjoint_lanes.serves(m, plain)
+    if in_lanes:
+        slip_adjoint_lanes.add_plain_contacts(
+            dtype, m, body_q, body_v0, body_v1, f, plain, slips, own, g, solve=solve, h=h, eps=eps
+        )
+        if m.plain_contacts:
+            return
     kernel = make(dtype, plain.resists, plain.softens).contact
     wp.launch(
         kernel,
@@ -173,6 +183,7 @@ def contact_adjoint(
         inputs=[
             g.bodies, m.shapes, g.surfaces, body_q, body_v0, slips.body_va, slips.body_vb, slips.body_vc, body_v1, g.z,
             slips.staged, slips.weight, own.active, f.struct, plain.centre, plain.pull, h, eps, angular_eps, solve,
+            int(in_lanes),
         ],
         outputs=[g.contact_power],
         adjoint=True,

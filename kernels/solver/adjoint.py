@@ -21,7 +21,7 @@ from ..core.adjoint_arrays import Adjoints
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import FUSED, precision
-from . import contact_adjoint_lanes, dense, dense_algebra, dense_hessian
+from . import body_adjoint_lanes, contact_adjoint_lanes, dense, dense_algebra, dense_hessian
 from . import scratch as scratch_arrays
 from .scratch import Scratch
 
@@ -271,6 +271,9 @@ def body_adjoint(
     adjoints: Adjoints, *, h: float,
 ) -> None:  # fmt: skip
     """The bodies' and actuators' part of ``residual_adjoint``."""
+    if body_adjoint_lanes.serves(model):
+        body_adjoint_lanes.body_adjoint(dtype, model, body_q, body_v0, body_v1, control, adjoints, h=h)
+        return
     k, m, g = make(dtype), model, adjoints
     device = body_q.device
     wp.launch(

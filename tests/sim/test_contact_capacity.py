@@ -202,11 +202,11 @@ def test_the_default_is_the_sum_over_the_pairs():
 
 def test_a_pair_beyond_the_table_is_a_fault_that_is_told(monkeypatch):
     """Detection counts for itself: with too small a number in the table it says so, and does not cut the list."""
-    from carom.kernels.collision import driver, hull_driver
+    from carom.kernels.collision import detect_lanes, driver, hull_driver
 
     kind = (pair_table.ShapeType.PLANE, pair_table.ShapeType.BOX)
     monkeypatch.setitem(pair_table.PAIRS, kind, pair_table.PairKind("plane.plane_box", 3))
-    for module in (driver, hull_driver):
+    for module in (driver, hull_driver, detect_lanes):
         monkeypatch.setattr(module, "make", module.make.__wrapped__)
     b = ModelBuilder()
     b.add_ground()

@@ -1,15 +1,26 @@
 """Rollouts and exact gradients with worlds side by side against one by one, over random scenes of small worlds."""
 
+import dataclasses
 import warnings
 
 import pytest
 import torch
 from random_scenes import Scene, draw
 
-from carom.kernels.solver import contact_adjoint_lanes, dense_lanes
+from carom.kernels.bodies import integrate_lanes
+from carom.kernels.collision import detect_lanes
+from carom.kernels.contact import rows_lanes, slip_adjoint_lanes, slip_weights_lanes
+from carom.kernels.solver import body_adjoint_lanes, contact_adjoint_lanes, dense_lanes
 from carom.sim import SimulationWarning, Simulator, State
 
 STEPS = 5
+MODULES = (
+    dense_lanes, contact_adjoint_lanes, body_adjoint_lanes, integrate_lanes, rows_lanes, slip_weights_lanes,
+    slip_adjoint_lanes, detect_lanes,
+)  # fmt: skip
+"""Those that say whether worlds go side by side."""
+ROUNDING = 2e-15
+"""How far starts are moved, in parts of themselves, to see how gradients depend on rounding."""
 
 
 def outcome(scene: Scene, steps: int) -> dict[str, torch.Tensor]:
@@ -41,21 +52,27 @@ def outcome(scene: Scene, steps: int) -> dict[str, torch.Tensor]:
     ],
 )
 def test_side_by_side_as_one_by_one(family: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measured in 12 scenes: states to 2e-14 of the largest, gradients to 6e-12, mostly 1e-13.
+    """Measured in 30 scenes: states to 4e-14 of the largest, gradients mostly to 1e-12.
 
-    The derivative takes a linear solve, whose rounding grows with the condition of the Hessian.
+    Where they differ more, a start that is moved by ten units of rounding changes them too, by a fiftieth at least (a
+    step rounds many times): the derivative takes a linear solve, and further solves take differences. A gradient that
+    is zero but for rounding has no digits at all.
     """
     with warnings.catch_warnings(), monkeypatch.context() as patch:
         warnings.simplefilter("ignore", SimulationWarning)
-        for module in (dense_lanes, contact_adjoint_lanes):
+        for module in MODULES:
             patch.setattr(module, "serves", lambda *_: False)
         scene = draw(family, seed)
         steps = min(scene.steps, STEPS)
         expected = outcome(scene, steps)
+        moved = State(scene.state.body_q * (1.0 + ROUNDING), scene.state.body_v * (1.0 - ROUNDING))
+        beside = outcome(dataclasses.replace(scene, state=moved), steps)
         patch.undo()
         found = outcome(scene, steps)
     assert float(expected["velocities"].abs().max()) > 0.01
     assert expected.keys() == found.keys()
     for name, x in expected.items():
-        allowed = 2e-11 if name.startswith("gradient") else 1e-12
-        assert float((x - found[name]).abs().max()) <= allowed * float(x.abs().max()), f"{scene}: {name}"
+        allowed = 1e-12 * float(x.abs().max())
+        if name.startswith("gradient"):
+            allowed += 100.0 * float((x - beside[name]).abs().max())
+        assert float((x - found[name]).abs().max()) <= allowed, f"{scene}: {name}"

@@ -1,102 +1,27 @@
-"""The contacts' adjoint by hand against Warp's of the same power, over random contacts of all kinds.
+"""The contacts' adjoint in lanes against Warp's of the same power, over random contacts of all kinds."""
 
-Everything is drawn: kinds, shares, static and moving sides, given stiffness and damping on none, one or both sides,
-friction that is zero on one side or both, patches whose friction is drawn in, and points that lie on each other.
-"""
-
-import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import warp as wp
+from random_contacts import CONTACTS, EPS, H, picked, random_contacts, unit
 
-from carom.kernels.collision.features import FLAT, LINE, POINT, SHARE_FIXED, Features
-from carom.kernels.contact.row_arrays import ContactRows
-from carom.kernels.core.adjoint_arrays import Adjoints
-from carom.kernels.core.precision import precision
+from carom.kernels.collision.features import SHARE_FIXED
 from carom.kernels.solver import adjoint, contact_adjoint_lanes
-from carom.sim import STATIC, ModelBuilder
-from carom.sim.stepping.device_model import model_arrays
 
-CONTACTS, H, EPS = 14, 0.005, 1e-3
 OUT = (
     "body_q", "body_v0", "body_mass", "shape_friction", "shape_stiffness", "shape_damping", "centre", "pull",
     "shape_rolling_resistance", "shape_torsional_resistance",
 )  # fmt: skip
 
 
-def unit(x: np.ndarray) -> np.ndarray:
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def model(worlds: int, dtype: Any) -> Any:
-    """A free body, one with two free axes and one that stands, two shapes each, and two static shapes."""
-    builder = ModelBuilder()
-    bodies = [
-        builder.add_body(position=(i, 0, 0), locked=locked)
-        for i, locked in enumerate(((), ("z", "angular"), "all"))
-    ]  # fmt: skip
-    for body in (*bodies, STATIC):
-        for _ in range(2):
-            builder.add_sphere(body, 0.1)
-    return model_arrays(builder.finalize(dtype="float64" if dtype is wp.float64 else "float32"), worlds)
-
-
-def random_contacts(worlds: int, seed: int, dtype: Any) -> tuple[Any, ...]:
-    """Arrays of a model, poses, v0 and v1 of its bodies, features, rows and adjoints with their z."""
-    p, rng = precision(dtype), np.random.default_rng(seed)
-    arrays = dataclasses.replace(model(worlds, dtype), plain_contacts=False)  # whatever spheres have
-    bodies, shapes = arrays.body_mass.shape[1], arrays.shape_friction.shape[1]
-    flat, given = (worlds, CONTACTS), (worlds, shapes)
-
-    def normal(*shape: int, size: float = 1.0) -> np.ndarray:
-        return size * rng.normal(size=(*flat, *shape))
-
-    arrays.body_mass.assign(rng.uniform(0.2, 3.0, (worlds, bodies)))
-    arrays.shape_friction.assign(rng.choice([0.0, 0.3, 0.9], given))
-    arrays.shape_stiffness.assign(rng.choice([-1.0, 2e4, 7e4], given, p=[0.6, 0.2, 0.2]))
-    arrays.shape_damping.assign(rng.choice([-1.0, 0.0, 30.0, 90.0], given, p=[0.5, 0.1, 0.2, 0.2]))
-    q = np.concatenate(
-        [0.1 * rng.normal(size=(worlds, bodies, 3)), unit(rng.normal(size=(worlds, bodies, 4)))], axis=-1
-    )
-    states = [wp.array(rng.normal(size=(worlds, bodies, 6)), dtype=p.spatial, device="cpu") for _ in range(3)]
-    f = Features.allocate(worlds, CONTACTS, dtype, "cpu")
-    count = rng.integers(0, CONTACTS + 1, worlds)
-    count[0] = CONTACTS
-    f.count.assign(count.astype(np.int32))
-    # of a pair not both on one body, nor both static
-    body_of = arrays.shape_body.numpy()
-    pairs = [(a, b) for a in range(shapes) for b in range(shapes) if body_of[a] != body_of[b]]
-    chosen = np.array(pairs)[rng.integers(0, len(pairs), flat)]
-    f.shape_a.assign(chosen[..., 0].astype(np.int32))
-    f.shape_b.assign(chosen[..., 1].astype(np.int32))
-    kind = rng.choice([int(FLAT), int(POINT), int(LINE)], flat)
-    f.kind.assign(kind.astype(np.int32))
-    for array, values in (
-        (f.a0, normal(3, size=0.1)), (f.a1, unit(normal(3))), (f.b0, normal(3, size=0.1)),
-        (f.radius_a, rng.uniform(0.0, 0.3, flat)), (f.radius_b, rng.uniform(0.0, 0.3, flat)),
-        (f.sign, rng.choice([-1.0, 1.0], flat)), (f.weight, rng.uniform(0.1, 1.0, flat)),
-    ):  # fmt: skip
-        array.assign(values)
-    start = np.arange(CONTACTS) - rng.integers(0, 3, flat).clip(max=np.arange(CONTACTS))
-    f.patch_start.assign(start.astype(np.int32))
-    f.patch_count.assign(rng.choice([0, 4], flat).astype(np.int32))
-    rows = ContactRows.allocate(worlds, CONTACTS, dtype, "cpu")
-    rows.centre.assign(normal(3))
-    rows.pull.assign(rng.choice([0.0, 0.2, 0.5], flat))
-    g = Adjoints.allocate(arrays, CONTACTS, dtype)
-    g = dataclasses.replace(g, z=states[2])
-    g.active.assign((rng.random(flat) < 0.8).astype(np.int32))
-    return arrays, wp.array(q, dtype=p.transform, device="cpu"), states[0], states[1], f, rows, g
-
-
-def derivatives(case: tuple[Any, ...], dtype: Any, by_hand: bool, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def derivatives(case: tuple[Any, ...], dtype: Any, in_lanes: bool, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Adjoints of all inputs; centre and pull keep theirs."""
     arrays, q, v0, v1, f, rows, g = case
     with monkeypatch.context() as patch:
         patch.setattr(adjoint.face_friction, "find_adjoint", lambda *_: None)
-        if not by_hand:
+        if not in_lanes:
             patch.setattr(contact_adjoint_lanes, "serves", lambda *_: False)
         for name in OUT:
             getattr(g, name).zero_()
@@ -111,7 +36,7 @@ def apart(one: dict[str, Any], other: dict[str, Any], tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_by_hand_equals_generated(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_generated(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured: 4e-14 of the largest derivative of each kind in float64."""
     case = random_contacts(13, seed, wp.float64)
     generated = derivatives(case, wp.float64, False, monkeypatch)
@@ -156,16 +81,6 @@ def test_other_contacts_are_left_to_the_generated_one(monkeypatch: pytest.Monkey
     apart(
         derivatives(case, wp.float64, False, monkeypatch), derivatives(case, wp.float64, True, monkeypatch), 1e-12
     )  # fmt: skip
-
-
-def picked(data: Any, worlds: int, pick: slice) -> Any:
-    """Arrays, or a dataclass of arrays, of some of the worlds."""
-    if dataclasses.is_dataclass(data):
-        own = {f.name: picked(getattr(data, f.name), worlds, pick) for f in dataclasses.fields(data)}
-        return dataclasses.replace(data, **own)
-    if not isinstance(data, wp.array) or data.shape[0] != worlds:
-        return data
-    return wp.array(data.numpy()[pick], dtype=data.dtype, device="cpu")
 
 
 @pytest.mark.parametrize("dtype", [wp.float64, wp.float32], ids=["float64", "float32"])
