@@ -51,7 +51,8 @@ class ProblemScore:
     race_regrets: list[float] = field(default_factory=list)
     race_picks: list[str | None] = field(default_factory=list)
     contradictions: int = 0
-    """Of slope verdicts, slope picks and race picks; at most one of each kind and backend."""
+    """Of slope verdicts, slope picks and race picks; at most one of each kind and backend. A pick that is said not to
+    be told apart from the better one contradicts nothing; its regret counts all the same."""
     seconds: float = 0.0
 
 
@@ -239,7 +240,18 @@ def _score_races(score: ProblemScore, races: list[Race]) -> None:
     least = min(means.values())
     regrets = [math.exp(means[pick] - least) for pick in picks if pick is not None]
     score.race_regrets = regrets
-    score.contradictions += max(regrets) > TIE and min(regrets) <= TIE
+    best = min(means, key=means.__getitem__)
+    against = [
+        regret > TIE and not _tied(found, best)
+        for found, regret in zip((one for one in races if one.descends and one.entries), regrets, strict=True)
+    ]
+    score.contradictions += any(against) and min(regrets) <= TIE
+
+
+def _tied(found: Race, name: str) -> bool:
+    """Whether a race says itself that its pick may be no better than this backend."""
+    entry = found.by_name.get(name)
+    return entry is not None and entry.relation is not None and entry.relation.label in ("equal", "not told apart")
 
 
 def as_dict(score: AdviceScore) -> dict[str, Any]:
