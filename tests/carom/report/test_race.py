@@ -88,6 +88,25 @@ def test_a_backend_against_itself_is_never_worse() -> None:
     assert labels.count("slower") <= 2, labels
 
 
+def test_a_race_that_is_not_decided_takes_more_starts_and_keeps_those_it_had() -> None:
+    twins = {"one": Smoothing(scale=0.05, samples=8), "other": Smoothing(scale=0.05, samples=10)}
+    rivals = {"exact": Autodiff(), "noisy": twins["one"]}
+    counts = set()
+    for backends, seeds in ((twins, range(4)), (rivals, range(2))):
+        for seed in seeds:
+            short, found = (
+                race(bowl, THETA, backends, SCALE, plan=RacePlan(budget=60.0, starts=4, more_starts=more), seed=seed)
+                for more in (0, 3)
+            )
+            assert found.starts == (7 if short.undecided else 4)
+            counts.add(found.starts)
+            for name, entry in short.by_name.items():
+                if entry.arm == found.by_name[name].arm:  # another may do best over more starts
+                    for old, new in zip(entry.curves, found.by_name[name].curves, strict=False):
+                        assert old.cost == new.cost
+    assert counts == {4, 7}
+
+
 def test_exact_gradients_win_on_a_bowl_and_lose_on_steps() -> None:
     def steps(theta: torch.Tensor) -> torch.Tensor:
         return (theta * 5.0).round().abs().sum(1) + 0.0 * theta.sum(1)
