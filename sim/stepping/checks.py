@@ -246,6 +246,25 @@ def many_impacts(options: SimulatorOptions, in_a_row: torch.Tensor, told: set[st
     )
 
 
+def coarse_slip(model: Model, options: SimulatorOptions, v: torch.Tensor, told: set[str]) -> None:
+    """Warn, once, where rounding of a speed is more than the stiction speed, so that friction is; ``v`` [W, B, 6]."""
+    if not model.shapes or "coarse slip" in told or v.numel() == 0:
+        return
+    rounding = torch.finfo(v.dtype).eps * float(v.detach()[..., :3].abs().max())
+    if not rounding > options.stiction:
+        return
+    told.add("coarse slip")
+    w, b = divmod(int(v.detach()[..., :3].abs().amax(dim=2).argmax()), model.bodies)
+    warnings.warn(
+        f"body {model.body_names[b]!r} moves at {float(v.detach()[w, b, :3].norm()):.3g} m/s in world {w}, which "
+        f"{str(v.dtype).removeprefix('torch.')} knows to {rounding:.1g} m/s, more than the stiction speed of "
+        f"{options.stiction:.1g} m/s: friction where it sticks may be off by some percent of the speed. Take "
+        "dtype='float64' or a larger stiction",
+        SimulationWarning,
+        stacklevel=4,
+    )
+
+
 def far_away(model: Model, q: torch.Tensor, told: set[str]) -> None:
     """Warn, once, of bodies so far from the origin that their precision does not resolve contacts; ``q`` [W, B, 7]."""
     if not model.shapes or "far away" in told:

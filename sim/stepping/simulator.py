@@ -138,6 +138,7 @@ class Simulator:
         warn_of_bounds(self.model, values)
         checks.mass_alone(self.model, values, parameters or {}, self.told)
         checks.far_away(self.model, state.body_q, self.told)
+        checks.coarse_slip(self.model, self.options, state.body_v, self.told)
         checks.turn_targets(self.model, control, self.told)
         for watcher in self.watchers:
             watcher(state, control, values)
