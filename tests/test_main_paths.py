@@ -59,9 +59,12 @@ def backends(device):
 
 def comparison(device):
     """``carom.compare``, small."""
-    done = carom.compare(push_task(device), samples=8, reference_samples=4, seed=1, backends=("autodiff", "smoothing"))
+    few = {"samples": 8, "reference_samples": 4, "seed": 1, "backends": ("autodiff", "smoothing")}
+    done = carom.compare(push_task(device), race=False, **few)
+    raced = carom.compare("quadratic", **few)
     rows = done.comparison.rows
-    return {row.name: np.array(row.gradient) for row in (done.comparison.reference, *rows)}
+    work = {f"race of {entry.name}": np.array(entry.log_work) for entry in raced.race.entries}
+    return {row.name: np.array(row.gradient) for row in (done.comparison.reference, *rows)} | work
 
 
 def optimization(device):

@@ -19,7 +19,9 @@ from ..conftest import load, run_cli
 def pile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "pile"
     options = ("--options", "pieces=3,step=0.01", "--rollouts", 100, "--reference-samples", 8, "--samples", 16)
-    run_cli("compare", "carrots", "--out", folder, *options, "--backends", "autodiff,smoothing", "--no-report")
+    run_cli(
+        "compare", "carrots", "--out", folder, *options, "--backends", "autodiff,smoothing", "--no-report", "--no-race"
+    )
     return folder
 
 
@@ -52,7 +54,7 @@ def test_pictures_of_the_pile_are_whole(pile: Path) -> None:
 def test_before_and_after_show_where_the_pieces_are() -> None:
     """The drawn outlines lie around the simulated centres, at the start on the left and at the end on the right."""
     task = carom.envs.make("carrots", pieces=3, step=0.01)
-    result = carom.compare(task, backends=("autodiff",), reference_samples=4, rollouts=100)
+    result = carom.compare(task, backends=("autodiff",), reference_samples=4, rollouts=100, race=False)
     before, after = draw(result, "scene").axes[:2]
     path = task.rollout(result.theta[None]).body_q[:, 0, :3, :2].numpy()
     assert np.linalg.norm(path[-1] - path[0], axis=1).max() > 0.05  # it was pushed
