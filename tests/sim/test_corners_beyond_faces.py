@@ -42,7 +42,7 @@ def hit(lower, upper, dtype):
     return end.body_v[:, 0].double().numpy()
 
 
-@pytest.mark.parametrize(("lower", "upper"), itertools.product(("box", "hull"), repeat=2))
+@pytest.mark.parametrize(("lower", "upper"), list(itertools.product(("box", "hull"), repeat=2)))
 def test_the_normal_turns_alike_in_both_precisions(lower, upper):
     """The sideways velocity over the vertical one says the normal: the distance beyond the edge over the gap."""
     exact, rounded = hit(lower, upper, "float64"), hit(lower, upper, "float32")
