@@ -24,6 +24,9 @@ __all__ = ["LaunchGraphs"]
 STEPS_BEFORE_RECORDING = 256
 """Steps of a pass that are launched one by one before its graphs are recorded, on the CPU."""
 
+RUNS_BEFORE_RECORDING = 16
+"""Runs of a length, whatever it is, before its graph is recorded."""
+
 
 class LaunchGraphs:
     """A batch of worlds and the graphs that run over it.
@@ -72,7 +75,8 @@ class LaunchGraphs:
         if graph is None:
             self._runs[work, steps] += 1
             self._steps[work] += steps
-            if self._steps[work] > STEPS_BEFORE_RECORDING and self._runs[work, steps] > 1:
+            runs = self._runs[work, steps]
+            if runs > RUNS_BEFORE_RECORDING or (runs > 1 and self._steps[work] > STEPS_BEFORE_RECORDING):
                 graph = self._record(work, steps)
         if graph is None:
             self._functions[work](steps)

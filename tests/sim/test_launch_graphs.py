@@ -40,15 +40,25 @@ def test_a_graph_gives_the_bits_of_single_launches(family, seed, monkeypatch):
 
 
 def test_graphs_are_recorded_when_a_pass_has_run_for_a_while():
-    simulator = Simulator(sphere_on_ground().finalize(), segment=8, threads=1)
+    simulator = Simulator(sphere_on_ground().finalize(), segment=32, threads=1)
     state = simulator.model.state()
-    for steps in (8, launch_graphs.STEPS_BEFORE_RECORDING - 8):
+    for steps in (32, launch_graphs.STEPS_BEFORE_RECORDING - 32):
         simulator.rollout(state, steps=steps, record=False)
         assert not recorded(simulator)
-    simulator.rollout(state, steps=11, record=False)
-    assert [steps for _, steps in recorded(simulator)] == [8]  # a length of three has run once
-    simulator.rollout(state, steps=11, record=False)
-    assert sorted(steps for _, steps in recorded(simulator)) == [3, 8]
+    simulator.rollout(state, steps=43, record=False)
+    assert [steps for _, steps in recorded(simulator)] == [32]  # a length of eleven has run once
+    simulator.rollout(state, steps=43, record=False)
+    assert sorted(steps for _, steps in recorded(simulator)) == [11, 32]
+
+
+def test_a_single_step_is_recorded_after_some_runs():
+    simulator = Simulator(sphere_on_ground().finalize(), threads=1)
+    state = simulator.model.state()
+    for _ in range(launch_graphs.RUNS_BEFORE_RECORDING):
+        assert not recorded(simulator)
+        simulator.rollout(state, steps=1, record=False)
+    simulator.rollout(state, steps=1, record=False)
+    assert [steps for _, steps in recorded(simulator)] == [1]
 
 
 def test_recording_leaves_the_launches_of_other_threads_alone(monkeypatch):
