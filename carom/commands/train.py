@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Train"]
 
 KIND = "train"
-DEFAULTS: dict[str, Any] = {"gradient": "autodiff", "steps": None, "seed": 0}
+DEFAULTS: dict[str, Any] = {"gradient": None, "steps": None, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,11 @@ class Train:
         chosen = {
             name: default if (value := getattr(self, name)) is None else value for name, default in DEFAULTS.items()
         }
-        if chosen["steps"] is None:
-            from ..api.train import default_steps
+        from ..api.train import GRADIENT, default_steps
 
+        if chosen["gradient"] is None:
+            chosen["gradient"] = GRADIENT
+        if chosen["steps"] is None:
             chosen["steps"] = default_steps(str(self.task))
         options = task_options(self.options)
         refuse_twice(options, places)

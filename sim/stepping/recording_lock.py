@@ -57,6 +57,7 @@ def recording() -> Iterator[None]:
             raise
         finally:
             _count["waiting"] -= 1
+            _changed.notify_all()  # those that made way, if this one gives up
         _count["recording"] = 1
     try:
         yield
