@@ -16,8 +16,13 @@ def named_objective(objective: Objective | str) -> Objective:
 
     Raises:
         TaskError: There is no task of this name.
+        GradientError: It is neither a name nor a function.
     """
     if not isinstance(objective, str):
+        if not callable(objective):
+            raise GradientError(
+                f"objective is a {type(objective).__name__}: give the name of a task, a task, or a function of theta"
+            )
         return objective
     from ..envs import make
 

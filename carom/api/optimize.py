@@ -78,6 +78,9 @@ def chosen_gradient(
     Raises:
         GradientError: A gradient that nothing follows, or an option (not None) that nothing uses.
     """
+    for what, given, method in (("gradient", gradient, "estimate"), ("optimizer", optimizer, "step")):
+        if not (given is None or isinstance(given, str) or callable(getattr(given, method, None))):
+            raise GradientError(f"{what} is {given!r}: give a name, or an object with {method}(...)")
     needs = (make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer).needs_gradient
     if not needs and gradient is not None:
         raise GradientError(f"{_name(optimizer)} follows no gradient: leave out the gradient, or use adam")

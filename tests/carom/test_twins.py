@@ -48,6 +48,8 @@ def test_optimize_takes_functions_lists_backends_and_optimizers():
     ({"optimizer": "cmaes", "gradient": "autodiff"}, "cmaes follows no gradient"),
     ({"optimizer": CMAES(), "learning_rate": 0.1}, "CMAES has no use for learning_rate"),
     ({"gradient": "autodif"}, "autodif"),
+    ({"gradient": 3}, "gradient is 3: give a name"),
+    ({"optimizer": 3}, "optimizer is 3: give a name"),
 ])  # fmt: skip
 def test_optimize_refuses_what_nothing_uses(options, words):
     with pytest.raises(GradientError, match=words):
@@ -58,6 +60,12 @@ def test_an_objective_without_parameters_of_its_own_asks_for_theta():
     for call in (carom.optimize, carom.diagnose):
         with pytest.raises(GradientError, match=r"bowl.*give theta"):
             call(bowl)
+
+
+def test_what_is_no_objective_is_named():
+    for call in (carom.compare, carom.optimize, carom.diagnose):
+        with pytest.raises(GradientError, match=r"objective is a int: give the name of a task"):
+            call(3)
 
 
 def test_diagnose_by_name_is_that_of_the_gradients():
