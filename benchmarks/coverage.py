@@ -17,66 +17,13 @@ from typing import Any
 
 import torch
 import tyro
+from coverage_costs import Cubic, Distance, DoubleWell, Exponential, KinkBowl, Rare, Rosenbrock, Sine, Sum
 
 from carom.envs import testbeds as beds
 from carom.gradients import LAX, Backend, Boundary, Smoothing, Surrogate, VarianceTraining, make_backend
 
 BACKENDS = ("smoothing", "smoothing-first", "mixed", "boundary", "lax", "surrogate")
 _LEAST_SHOWN = 0.1
-
-
-class KinkBowl:
-    """Ten parameters: 0.5 sum h_i x_i^2 + 3 max(0, x_0 - 0.52)."""
-
-    name = "kink_bowl"
-    h = torch.logspace(-1, 1, 10, dtype=torch.float64, device="cpu")
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Costs [batch]."""
-        return 0.5 * (self.h * x.square()).sum(-1) + 3.0 * (x[..., 0] - 0.52).clamp_min(0.0)
-
-    def smoothed_gradient(self, x: torch.Tensor, s: float) -> torch.Tensor:
-        """Of the average over Gaussian noise."""
-        gradient = self.h * x
-        gradient[..., 0] += 3.0 * torch.special.ndtr((x[..., 0] - 0.52) / s)
-        return gradient
-
-
-class Rare:
-    """A slope, and a jump of 1 where x_0 > z * 0.05: met by few samples."""
-
-    name = "rare"
-
-    def __init__(self, z: float, slope: float) -> None:
-        self.z, self.slope = z, slope
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Costs [batch]."""
-        return self.slope * x.sum(-1) + (x[..., 0] > self.z * 0.05)
-
-    def smoothed_gradient(self, x: torch.Tensor, s: float) -> torch.Tensor:
-        """Of the average over Gaussian noise."""
-        gradient = torch.full_like(x, self.slope)
-        distance = (self.z * 0.05 - x[..., 0]) / s
-        gradient[..., 0] += torch.exp(-0.5 * distance.square()) / (s * math.sqrt(2.0 * math.pi))
-        return gradient
-
-
-class Exponential:
-    """exp(b x): samples of heavy tails in both orders."""
-
-    name = "exponential"
-
-    def __init__(self, b: float) -> None:
-        self.b = b
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Costs [batch]."""
-        return torch.exp(self.b * x).sum(-1)
-
-    def smoothed_gradient(self, x: torch.Tensor, s: float) -> torch.Tensor:
-        """Of the average over Gaussian noise."""
-        return self.b * torch.exp(self.b * x + 0.5 * (self.b * s) ** 2)
 
 
 @dataclass(frozen=True)
@@ -105,8 +52,13 @@ PROBLEMS: dict[str, Problem] = {
     "quadratic": Problem(beds.Quadratic()),
     "linear": Problem(beds.Linear()),
     "horizon": Problem(beds.Horizon()),
+    "sine": Problem(Sine(3.0), (0.1,), 1.0),
+    "cubic": Problem(Cubic(), (0.1,), 1.0),
+    "double well": Problem(DoubleWell(), (0.3, -0.2), 0.5),
+    "Rosenbrock": Problem(Rosenbrock(), (0.3, 0.1), 0.3),
     "exponential": Problem(Exponential(20.0), (0.0,), 0.05),
     "heavy tails": Problem(Exponential(25.0), (0.0,), 0.05, samples=1024),
+    "distance": Problem(Distance(0.5), (0.1,), 1.0),
     "kink, met by 1 %": Problem(beds.GapPush(), (-0.02,)),
     "kink, met by 7 %": Problem(beds.GapPush(), (0.0,)),
     "kink, met by half": Problem(beds.GapPush(), (0.035,)),
@@ -117,6 +69,20 @@ PROBLEMS: dict[str, Problem] = {
     "jumps in 3 parameters": Problem(beds.Heaviside(dimension=3), jumps=True),
     "jump along a line": Problem(beds.HalfPlane(), jumps=True),
     "jump around a disc": Problem(beds.DiscIndicator(), jumps=True),
+    "a line's jump on a bowl": Problem(
+        Sum(beds.HalfPlane(), DoubleWell()),
+        tuple(beds.HalfPlane().initial_parameters().tolist()),
+        beds.HalfPlane().smoothing_scale,
+        jumps=True,
+    ),
+    "a disc's jump on waves": Problem(
+        Sum(beds.DiscIndicator(), Sine(4.0)),
+        tuple(beds.DiscIndicator().initial_parameters().tolist()),
+        beds.DiscIndicator().smoothing_scale,
+        jumps=True,
+    ),
+    "jumps on a valley": Problem(Sum(beds.HalfPlane(), Rosenbrock()), (0.2, 0.1), 0.1, jumps=True),
+    "waves in 5 parameters": Problem(Sine(5.0), (0.1, -0.2, 0.3, 0.0, 0.5), 0.3),
     "grazing push": Problem(beds.GrazingPush(), jumps=True),
     "ball with wall": Problem(beds.BallWithWall(angle=0.6), jumps=True),
     "box on box": Problem(beds.BoxOnBox(), jumps=True),

@@ -12,6 +12,14 @@ makes up for it. k is the kurtosis, 1 + g^2 the least that it can be: of samples
 is about Hall's term (0.9 g^2 - 0.06 (k - 3) at 95 %). The samples of a heavy tail show less skewness than the tail has,
 by r of about 0.2 to 0.5, and samples that are nearly symmetric show some by chance, with large r: the factor of g^2,
 chosen by simulation, raises the one and lowers the other. Coverage measured: docs/gradients.md, "Error bars".
+
+The remainder of a smooth cost beside a plane is cubic and higher: a few large terms carry it, and the skewness that n
+samples can show is itself limited (g^2 < n). With g^2/n near a half they show less than half of it. There
+
+    g^2 is replaced by g^2/(1 - g^2/n)^2                                                                    (2)
+
+the power by simulation on polynomials, exponentials and kinks. Plain samples, whose skewness is mostly of rare events
+that (1) covers already, are left as they are.
 """
 
 from __future__ import annotations
@@ -46,6 +54,7 @@ SHARED_BY_FITS = (
 )
 """Why a fit has no error bar."""
 
+_LEAST_SEEN = 0.05
 _EPSILONS = 16.0  # a spread of so many roundings of the mean is no spread
 
 
@@ -72,13 +81,26 @@ def student_t(level: float, degrees: torch.Tensor | None, error: torch.Tensor) -
     return torch.where(known, half, torch.full_like(half, torch.inf))
 
 
-def skewed(count: torch.Tensor, second: torch.Tensor, third: torch.Tensor, fourth: torch.Tensor) -> torch.Tensor:
-    """Degrees of freedom (1) of ``count`` samples, from the sums of the powers 2, 3, 4 of their deviations."""
+def skewed(
+    count: torch.Tensor,
+    second: torch.Tensor,
+    third: torch.Tensor,
+    fourth: torch.Tensor,
+    remainder: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Degrees of freedom (1) of ``count`` samples, from the sums of the powers 2, 3, 4 of their deviations.
+
+    ``remainder`` (bool, expands to the shape of the sums) says where the samples are those of a remainder beside a
+    plane: equation (2).
+    """
     spread = second / count
     spread = torch.where(spread > 0, spread, 1.0)
     skewness = (third / count).square() / spread**3
     excess = (fourth / count / spread.square() - 1.0 - skewness).clamp_min(0.0)
     ratio = excess / skewness.clamp_min(1e-12)
+    if remainder is not None:
+        seen = (1.0 - skewness / count).clamp_min(_LEAST_SEEN)
+        skewness = torch.where(remainder, skewness / seen.square(), skewness)
     return (count - 1.0) / (1.0 + skewness * (1.0 + 4.0 * ratio) / (1.0 + ratio.square()))
 
 

@@ -122,13 +122,16 @@ class MeanMoments:
         variance = (self.second[0] - self.first[0].square() / n).clamp_min(0.0) / (n * (n - 1.0))
         return means[0], variance
 
-    def degrees(self) -> torch.Tensor:
-        """Degrees of freedom of that variance, [T, C]: by the skewness of independent samples, or replications - 1."""
+    def degrees(self, remainder: torch.Tensor | None = None) -> torch.Tensor:
+        """Degrees of freedom of that variance, [T, C]: by the skewness of independent samples, or replications - 1.
+
+        ``remainder`` [T, 1] says of which thetas the samples are those of a remainder; see ``skewed``.
+        """
         if len(self.count) > 1:
             return _of_replications(self.first)
         n = self.count[0][:, None]
         mean = self.first[0] / n
-        return skewed(n, *central(n, mean, self.second[0], self.third[0], self.fourth[0]))
+        return skewed(n, *central(n, mean, self.second[0], self.third[0], self.fourth[0]), remainder)
 
     def events(self) -> torch.Tensor | None:
         """Samples other than zero, [T, C]; None with replications, which are judged by their spread."""
@@ -268,10 +271,11 @@ class CovarianceMoments:
             return mean, variance.clamp_min(0.0) / (count - 1.0)
         return leave_one_out(self.table[:, :, 0], self.base[:, 0], count, independent)
 
-    def degrees(self) -> torch.Tensor:
+    def degrees(self, remainder: torch.Tensor | None = None) -> torch.Tensor:
         """Degrees of freedom of that variance, [T, C]: by the skewness of independent samples, or replications - 1.
 
         With ``centred`` the skewness is that of (w - mean w) y, without the mean of y, which is 0 but for chance.
+        ``remainder`` [T, 1] says of which thetas the samples are those of a remainder; see ``skewed``.
         """
         if self.count.shape[0] > 1:
             return _of_replications(self.table[0, 0])
@@ -281,7 +285,8 @@ class CovarianceMoments:
             mean = torch.where(self.count > 0, self.base[1] / self.count.clamp_min(1.0), 0.0)
             sums = self.about(self.shift + mean)
         mean = sums.table[1, 0, 0] / count
-        return skewed(count, *central(count, mean, sums.table[2, 1, 0], sums.cubes[3, 0], sums.fourths[4, 0]))
+        sums_of_powers = central(count, mean, sums.table[2, 1, 0], sums.cubes[3, 0], sums.fourths[4, 0])
+        return skewed(count, *sums_of_powers, remainder)
 
     def events(self) -> torch.Tensor | None:
         """Weights other than zero, [T, 1]; None with replications, and where a mean is subtracted from weights."""

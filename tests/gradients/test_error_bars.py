@@ -50,10 +50,12 @@ def made(gradient, error, degrees, **diagnostics):
     return Estimate(numbers(0.0)[0], numbers(*gradient), error, 1, 0.0, diagnostics, degrees)
 
 
-def expected_degrees(samples):
+def expected_degrees(samples, *, remainder=False):
     """Written out anew, from scipy's skewness and kurtosis."""
     skewness, kurtosis = scipy.stats.skew(samples) ** 2, scipy.stats.kurtosis(samples, fisher=False)
     ratio = (kurtosis - 1.0 - skewness) / skewness
+    if remainder:
+        skewness /= (1.0 - skewness / len(samples)) ** 2
     return (len(samples) - 1) / (1.0 + skewness * (1.0 + 4.0 * ratio) / (1.0 + ratio**2))
 
 
@@ -97,6 +99,8 @@ def test_degrees_of_freedom_from_streamed_moments(cuts):
     for name, samples in (("mean", products), ("product", products), ("centred", centred)):
         truth = [[expected_degrees(samples[:, t, c]) for c in range(3)] for t in range(2)]
         np.testing.assert_allclose(sums[name].degrees(), truth, rtol=1e-8)
+        truth[1] = [expected_degrees(samples[:, 1, c], remainder=True) for c in range(3)]
+        np.testing.assert_allclose(sums[name].degrees(torch.tensor([[False], [True]])), truth, rtol=1e-8)
     direct = of_samples(torch.from_numpy(products).transpose(0, 1))
     np.testing.assert_allclose(direct, sums["mean"].degrees(), rtol=1e-8)
 
@@ -122,18 +126,26 @@ def test_coverage_of_the_zeroth_order(title):
     assert found.shown > 0.98
 
 
+@pytest.mark.parametrize("title", ["cubic", "exponential"])
+def test_coverage_of_what_is_left_beside_a_plane(title):
+    # Terms of fourth moments and more: 92.7 and 90.2 % with the degrees of freedom of plain samples.
+    found = study.measured("mixed", study.PROBLEMS[title], 400)
+    assert 0.92 < found.inside < 0.98
+    assert found.shown > 0.98
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["smoothing", "smoothing-first", "mixed", "boundary"])
 def test_coverage_of_all_problems(backend):
     """As docs/gradients.md has it: 93 to 97 % in most, named exceptions below, few events above."""
-    low = {"mixed": 0.86, "boundary": 0.82}.get(backend, 0.91)
+    low = {"boundary": 0.82}.get(backend, 0.88)
     right = 0
     for title, problem in study.PROBLEMS.items():
         found = study.measured(backend, problem, 400)
         if found.shown > 0.1:
             assert found.inside > low, title
             right += 0.93 <= found.inside <= 0.97
-    assert right >= {"smoothing": 14, "mixed": 10, "boundary": 6, "smoothing-first": 4}[backend]
+    assert right >= {"smoothing": 20, "mixed": 16, "boundary": 12, "smoothing-first": 12}[backend]
 
 
 def test_no_bar_without_events():

@@ -201,7 +201,8 @@ class SmoothingRun:
         if replications > 1:
             return spread_bar(mean, variance, replications, epsilon=epsilon)
         pairs = "antithetic pairs" if len(self.signs) > 1 else "samples"
-        degrees, events = moments.degrees(), moments.events()
+        remainder = None if self.tilt is None else (self.tilt != 0).any(1, keepdim=True)
+        degrees, events = moments.degrees(remainder), moments.events()
         return judged(mean, variance, degrees, self.units, epsilon=epsilon, events=events, what=pairs)
 
     def _placed(self, part: Any, parameters: int, fill: float = 0.0) -> Any:
