@@ -17,7 +17,7 @@ from ._version import __version__
 from .quiet import quiet_warp
 
 if TYPE_CHECKING:
-    from . import envs, gradients, optimization, runs, sim, training, viewer
+    from . import envs, gradients, jax, optimization, runs, sim, training, viewer
     from .api.compare import CompareResult, compare
     from .api.diagnose import diagnose
     from .api.optimize import optimize
@@ -41,6 +41,7 @@ __all__ = [
     "energy",
     "envs",
     "gradients",
+    "jax",
     "optimization",
     "optimize",
     "record",
@@ -68,7 +69,7 @@ _HOME = {
     "train": ".api.train",
     "variance": ".api.variance",
 }
-_PACKAGES = ("envs", "gradients", "optimization", "runs", "sim", "training", "viewer")
+_PACKAGES = ("envs", "gradients", "jax", "optimization", "runs", "sim", "training", "viewer")
 
 quiet_warp()
 

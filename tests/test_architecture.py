@@ -31,7 +31,7 @@ LAYERS = {
         ("control", "learned"), ("gym",), ("sb3", ""),
     ),
     "carom": (
-        ("quiet", "capabilities"), ("files",), ("render",), ("runs",), ("optimization", "training"),
+        ("quiet", "capabilities"), ("files",), ("render",), ("runs",), ("optimization", "training", "jax"),
         ("comparison",), ("report", "selftest"), ("api",), ("viewer",), ("commands",), ("cli", "__main__", ""),
     ),
 }  # fmt: skip
