@@ -169,7 +169,7 @@ def _score_slopes(score: ProblemScore, problem: Problem, runs: list[Slopes]) -> 
         estimates = [run.estimates[name] * problem.scale for run in runs if name in run.estimates]
         if not estimates:
             continue
-        pool = summarize(torch.cat(estimates) if len(estimates[0]) > 1 else estimates[0])
+        pool = summarize(torch.cat(estimates))  # of a run whose samples were all equal a single one is kept
         low, high = length_of_difference(pool, truth, _SURE)
         labels = set()
         for run in runs:

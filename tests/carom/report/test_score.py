@@ -7,7 +7,7 @@ import pytest
 from carom.comparison.race.descent import Arm
 from carom.comparison.race.outcome import Race, RaceEntry
 from carom.comparison.race.scoring import relation
-from carom.selftest.advice import ProblemScore, _score_races
+from carom.selftest.advice import ProblemScore, _score_races, score_advice
 
 
 def raced(**work: list[float]) -> Race:
@@ -33,3 +33,10 @@ def test_a_pick_that_is_worse_contradicts_unless_it_was_said_to_be_tied(other, l
     assert score.race_picks == ["quick", "quick", "quick", "slow"]
     assert max(score.race_regrets) > 1.5  # counts all the same
     assert score.contradictions == contradictions
+
+
+def test_a_run_whose_samples_are_all_equal_is_pooled_with_the_others() -> None:
+    # Of the first run's first-order samples none meets the kink: it keeps a single estimate, others all of theirs.
+    (problem,) = score_advice(seeds=3, effort=0.1, names=["kinked bowl"], with_race=False).problems
+    assert "smoothing-first" in problem.slope_picks
+    assert max(problem.slope_regrets) < 1.1
