@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from .api.train import train
     from .api.variance import variance
     from .render.animation import animate
-    from .sim import Model, ModelBuilder, Recording, Simulator, State, record
+    from .sim import STATIC, Model, ModelBuilder, Recording, Simulator, State, record, rotations
     from .sim.recordings import energy
 
 __all__ = [
+    "STATIC",
     "CompareResult",
     "Model",
     "ModelBuilder",
@@ -45,6 +46,7 @@ __all__ = [
     "optimization",
     "optimize",
     "record",
+    "rotations",
     "runs",
     "sim",
     "train",
@@ -56,6 +58,8 @@ __all__ = [
 _HOME = {
     "CompareResult": ".api.compare",
     "Model": ".sim",
+    "STATIC": ".sim",
+    "rotations": ".sim",
     "ModelBuilder": ".sim",
     "Recording": ".sim",
     "Simulator": ".sim",

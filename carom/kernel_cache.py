@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import warp as wp
@@ -14,6 +17,7 @@ __all__ = ["KernelCacheWarning", "start_warp"]
 _own: tempfile.TemporaryDirectory | None = None
 """The folder that stands in for one that cannot be written; removed when the process ends."""
 _checked = False
+_NO_DRIVER = "Could not find or load the NVIDIA CUDA driver"
 
 
 class KernelCacheWarning(UserWarning):
@@ -21,7 +25,10 @@ class KernelCacheWarning(UserWarning):
 
 
 def start_warp() -> None:
-    """Start Warp; does nothing when called again.
+    """Start Warp without its remark that there is no CUDA driver; does nothing when called again.
+
+    Warp's native code writes to file descriptor 2, which is diverted for the moment; anything else that was written is
+    passed on. A CUDA device that is asked for and is not there still gets the simulator's ``DeviceError``.
 
     Where its kernel cache cannot be written, a temporary folder is used instead, with the kernels that the cache has
     already, and a ``KernelCacheWarning`` says so once.
@@ -30,7 +37,8 @@ def start_warp() -> None:
     if _checked:
         return
     try:
-        wp.init()
+        with _without_remark():
+            wp.init()
         with tempfile.TemporaryFile(dir=wp.config.kernel_cache_dir):
             pass
     except OSError as error:
@@ -61,3 +69,34 @@ def _stand_in(cache: Path, error: OSError) -> None:
         KernelCacheWarning,
         stacklevel=4,
     )
+
+
+@contextmanager
+def _without_remark() -> Iterator[None]:
+    """Keep the remark on the driver from standard error."""
+    lines: list[str] = []
+    try:
+        with _diverted_stderr(lines):
+            yield
+    finally:
+        sys.stderr.writelines(line for line in lines if _NO_DRIVER not in line)
+
+
+@contextmanager
+def _diverted_stderr(lines: list[str]) -> Iterator[None]:
+    """Collect what is written to file descriptor 2 as lines."""
+    try:
+        keep = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile("w+", errors="replace") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(keep, 2)
+            os.close(keep)
+            file.seek(0)
+            lines.extend(file.readlines())

@@ -4,6 +4,7 @@ from . import testbeds
 from .carrots import Carrots
 from .errors import TaskError
 from .registry import make, tasks
+from .scene import Scene, WayPoints
 from .task import Task
 from .tasks.box_pushing import BoxPushing
 from .tasks.push import Push
@@ -19,8 +20,10 @@ __all__ = [
     "Push",
     "PushT",
     "Quadratic",
+    "Scene",
     "Task",
     "TaskError",
+    "WayPoints",
     "make",
     "tasks",
     "testbeds",

@@ -35,7 +35,7 @@ def simulated_steps(
     start: Callable[[torch.Tensor], State],
     cost: Callable[[torch.Tensor, State], torch.Tensor],
     controls: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    parameters: Callable[[int], Mapping[str, torch.Tensor]] | None = None,
+    parameters: Callable[[torch.Tensor], Mapping[str, torch.Tensor]] | None = None,
     before: Callable[[int, torch.Tensor, State], State] | None = None,
     running_cost: Callable[[torch.Tensor, State], torch.Tensor] | None = None,
 ) -> UnrolledObjective:
@@ -48,7 +48,7 @@ def simulated_steps(
         start: Theta [batch, parameters] to the first state.
         cost: Theta and the last state to costs [batch].
         controls: Theta to the controls of all steps, [steps, batch, actuators].
-        parameters: Number of rows to physical parameters.
+        parameters: Theta to physical parameters.
         before: First simulator step of a piece, theta and state to the state from which the piece starts.
         running_cost: Theta and the state before a piece to costs [batch].
     """
@@ -65,7 +65,7 @@ def simulated_steps(
         final = simulator.rollout(
             state,
             None if controls is None else controls(theta)[begin:end],
-            None if parameters is None else parameters(len(theta)),
+            None if parameters is None else parameters(theta),
             steps=end - begin if controls is None else None,
             record=False,
         ).final

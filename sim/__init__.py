@@ -1,5 +1,6 @@
 """Scene builder, model, state and simulator: the parts that a user builds and steps."""
 
+from . import rotations
 from .derivatives.jacobian import step_jacobian
 from .derivatives.minimal_coordinates import StateCoordinates
 from .derivatives.step_function import SimulatorStep
@@ -52,5 +53,6 @@ __all__ = [
     "energy",
     "join_recordings",
     "record",
+    "rotations",
     "step_jacobian",
 ]

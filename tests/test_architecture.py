@@ -23,11 +23,12 @@ LAYERS = {
         ("plugins",), ("compare", "differentiable", "progress_bar", "registry", ""),
     ),
     "carom.sim": (
-        ("errors", "state", "devices", "validate", "streams"), ("scene",), ("stepping",),
+        ("errors", "state", "devices", "validate", "streams", "rotations"), ("scene",), ("stepping",),
         ("derivatives", "recordings"), ("",),
     ),
     "carom.envs": (
-        ("errors", "options", "planar", "stepwise", "task"), ("tasks", "testbeds", "carrots"), ("registry",),
+        ("errors", "options", "from_file", "planar", "stepwise", "task"),
+        ("tasks", "testbeds", "carrots", "scene"), ("registry",),
         ("control", "learned"), ("gym",), ("sb3", ""),
     ),
     "carom": (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +76,22 @@ def whole_identity(path: Path) -> Iterator[None]:
 def make_task(name: str, options: dict[str, Any], device: str | None, dtype: str | None) -> tuple[Any, Any]:
     """The task with the options given, and theta; one without a device or precision of its own follows theta's."""
     from ..envs import TaskError, make
-    from ..envs.registry import TASKS
+    from ..envs.registry import option_names
+    from ..gradients.core.optional import has_methods
     from ..sim.devices import check_device, check_dtype
 
     places = {key: value for key, value in (("device", device), ("dtype", dtype)) if value is not None}
-    taken = signature(TASKS[name]).parameters if name in TASKS else {**options, **places}
+    known = option_names(name)
+    taken = [*options, *places] if known is None else known
     refuse_twice(options, places)
     if "start" in options and "start" not in taken:
         raise TaskError(f"task {name!r} has no start to choose: leave out --start")
     task = make(name, **options, **{key: value for key, value in places.items() if key in taken})
+    if not has_methods(task, "initial_parameters"):
+        raise TaskError(
+            f"task {name!r} has no initial_parameters(), and a command has no theta to start from: add the method, or "
+            "compare it from Python, carom.compare(objective, theta)"
+        )
     theta = task.initial_parameters()
     if device is not None and "device" not in taken:
         theta = theta.to(check_device(device))

@@ -241,7 +241,7 @@ class Carrots(Task):
             start=lambda theta: self.pile_state(len(theta)),
             cost=lambda theta, final: self.cost(final),
             controls=self.controls,
-            parameters=lambda rows: self.worlds(rows).parameters,
+            parameters=lambda theta: self.worlds(len(theta)).parameters,
             before=before,
         )
 

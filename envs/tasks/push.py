@@ -228,7 +228,7 @@ class Push(Task):
             start=lambda theta: self.model.state(len(theta)),
             cost=lambda theta, final: self.loss(self._outputs(self.check(theta), final)),
             controls=lambda theta: self.controls(self.check(theta)),
-            parameters=lambda rows: self._parameters,
+            parameters=lambda theta: self._parameters,
         )
 
     def effort_term(self, theta: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ from .mass import bounding_radius, combine, quaternion_matrix, triangle_fault
 from .model import Model
 from .shape_builder import ShapeBuilder
 
-__all__ = ["STATIC", "ModelBuilder"]
+__all__ = ["KINDS", "STATIC", "ModelBuilder"]
 
 GYRATION = 10.0
 """Factor by which the radius of gyration of a given inertia may exceed the extent of the body's shapes without a
