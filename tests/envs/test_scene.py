@@ -173,7 +173,7 @@ def test_tasks_come_from_files(tmp_path):
             make(f"{file}:{name}", **options)
     with pytest.raises(TaskError, match="there is no file"):
         make(f"{tmp_path / 'other.py'}:Bowl")
-    found = carom.optimize(f"{file}:fixed", rollouts=50)
+    found = carom.optimize(f"{file}:fixed", rollouts=400)
     assert found.cost < found.start_cost
 
 
