@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ..short_text import counted
+
 __all__ = ["Diagnostics", "State", "Trajectory"]
 
 
@@ -17,6 +19,11 @@ class State:
     """Pose of the centre of mass: position [m], unit quaternion (x, y, z, w); [worlds, bodies, 7]."""
     body_v: torch.Tensor
     """Velocity of the centre of mass [m/s], angular velocity [rad/s], world axes; [worlds, bodies, 6]."""
+
+    def __repr__(self) -> str:
+        q = self.body_q
+        bodies = counted(q.shape[-2], "body") if q.dim() > 1 else "bodies"
+        return f"State of {counted(q.shape[0], 'world')}, {bodies}; {str(q.dtype)[6:]} on {q.device}"
 
     @property
     def worlds(self) -> int:
@@ -46,6 +53,14 @@ class Diagnostics:
     penetration: torch.Tensor | None = None
     """Depth of the deepest contact at the end [m]; None for a single step or where overlaps are allowed."""
 
+    def __repr__(self) -> str:
+        failed, contacts = int(self.failed_steps.sum()), counted(int(self.contacts.max()), "contact")
+        return (
+            f"Diagnostics: {counted(self.steps, 'step')} of {counted(len(self.iterations), 'world')}, "
+            f"{int(self.iterations.sum()):,} Newton iterations, at most {contacts}, "
+            f"{'no step' if failed == 0 else counted(failed, 'step')} failed"
+        )
+
 
 @dataclass
 class Trajectory:
@@ -57,3 +72,8 @@ class Trajectory:
     body_v: torch.Tensor | None
     """[T + 1, worlds, bodies, 6]."""
     diagnostics: Diagnostics
+
+    def __repr__(self) -> str:
+        kept = "its last state" if self.body_q is None else "all states"
+        rest = repr(self.diagnostics).removeprefix("Diagnostics: ")
+        return f"Trajectory with {kept}: {counted(self.final.body_q.shape[-2], 'body')}, {rest}"

@@ -50,6 +50,12 @@ class CompareResult(ComparisonResult):
 
         return draw(self, kind)
 
+    def __repr__(self) -> str:
+        return f"CompareResult of {self.title}: {', '.join(self.comparison.estimates)}; print() shows it"
+
+    def __str__(self) -> str:
+        return self.text()
+
     def _repr_html_(self) -> str:
         """Summary, table and main figure in a notebook."""
         from ..report.page import render_fragment

@@ -13,6 +13,7 @@ from ..gradients.core.arrays import as_theta
 from ..gradients.core.checks import as_batch, check_count
 from ..plain import plain_numbers
 from ..runs import Advance, Progress, RunFolder, iterate, refuse_not_finite
+from ..short_text import counted, first_numbers
 from .interface import Optimizer
 from .problem import BACKWARD_ROLLOUTS, Problem
 
@@ -45,6 +46,13 @@ class Result:
     """Reason of the end."""
     seconds: float
     """Time of the iterations [s]."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Result: cost {self.start_cost:.4g} -> {self.cost:.4g} at theta {first_numbers(self.theta.tolist())}; "
+            f"{counted(self.rollouts, 'rollout')}, {counted(self.iterations, 'iteration')}, {self.seconds:.2g} s; "
+            f"{self.stop}"
+        )
 
     @property
     def iterations(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from ...short_text import counted, first_numbers
 from .error_bars import student_t
 
 __all__ = ["Backend", "DifferentiableObjective", "Estimate", "Objective"]
@@ -62,6 +63,18 @@ class Estimate:
     """Degrees of freedom of the standard error, shape [parameters]: how well it is known. Lower than the number of
     samples where the samples are skewed; 0 where the samples say too little for an error bar. None: known well enough
     for the normal distribution."""
+
+    def __repr__(self) -> str:
+        rows = "" if self.value.dim() == 0 else f" of {len(self.value)} thetas"
+        gradient = self.gradient.reshape(-1, self.gradient.shape[-1])[0].tolist() if self.gradient.numel() else []
+        parts = [f"value {float(self.value.reshape(-1)[0]):.4g}", f"gradient {first_numbers(gradient)}"]
+        if self.standard_error is not None:
+            error = self.standard_error.reshape(-1, self.standard_error.shape[-1])[0]
+            parts.append(f"standard error {first_numbers(error.tolist())}")
+        first = ", first" if rows else ""
+        return (
+            f"Estimate{rows}{first}: {', '.join(parts)}; {counted(self.evaluations, 'rollout')}, {self.seconds:.2g} s"
+        )
 
     @property
     def no_error_bar(self) -> str | None:

@@ -57,6 +57,12 @@ class Diagnosis:
     notes: tuple[str, ...] = field(default_factory=tuple)
     """Parts left out, with the reason."""
 
+    def __repr__(self) -> str:
+        return f"Diagnosis of {', '.join(self.estimates) or 'nothing'}; print() shows it"
+
+    def __str__(self) -> str:
+        return self.summary()
+
     def summary(self) -> str:
         """The verdicts, a line each, and the further findings."""
         lines = [f"{name}: {text}" for name, text in self.verdicts.items()]

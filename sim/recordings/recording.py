@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ...files.atomic import atomic_file
+from ...short_text import counted
 from ..errors import RecordingError, StateError
 from ..state import State, Trajectory
 from ..stepping import checks
@@ -98,6 +99,13 @@ class Recording:
     """Mesh m has the vertices ``mesh_start[m]`` to ``mesh_start[m + 1]``, int [meshes + 1]."""
     mesh_vertices: np.ndarray
     """In the frames of the shapes [m], [vertices, 3]."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Recording of {counted(self.steps, 'step')} of {self.step_size:g} s, {counted(self.worlds, 'world')}, "
+            f"{counted(len(self.body_names), 'body')} ({', '.join(self.body_names)}); "
+            f"{counted(len(self.contact_gap), 'contact')} in all"
+        )
 
     @property
     def steps(self) -> int:

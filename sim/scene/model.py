@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ...plain import plain
+from ...short_text import counted
 from ..errors import StateError
 from ..state import State
 from .convex_hull import ConvexMesh
@@ -104,6 +105,17 @@ class Model:
     def actuators(self) -> int:
         """Number of actuators of a world."""
         return len(self.actuator_names)
+
+    def __repr__(self) -> str:
+        dtype = str(self.dtype).removeprefix("torch.")
+        parts = [
+            f"{counted(len(names), what)} ({', '.join(names)})"
+            for names, what in (
+                (self.body_names, "body"), (self.shape_names, "shape"), (self.actuator_names, "actuator"),
+            )
+            if names
+        ]  # fmt: skip
+        return f"Model of {', '.join(parts) or 'nothing'}; {counted(self.worlds, 'world')}, {dtype} on {self.device}"
 
     def state(self, worlds: int | None = None) -> State:
         """A copy of the initial state, for ``worlds`` worlds where the model has one."""
