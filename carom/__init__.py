@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .api.train import train
     from .api.variance import variance
     from .render.animation import animate
-    from .sim import STATIC, Model, ModelBuilder, Recording, Simulator, State, record, rotations
+    from .sim import STATIC, Model, ModelBuilder, Recording, Simulator, State, load_scene, record, rotations
     from .sim.recordings import energy
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "envs",
     "gradients",
     "jax",
+    "load_scene",
     "optimization",
     "optimize",
     "record",
@@ -68,6 +69,7 @@ _HOME = {
     "compare": ".api.compare",
     "diagnose": ".api.diagnose",
     "energy": ".sim",
+    "load_scene": ".sim",
     "optimize": ".api.optimize",
     "record": ".sim",
     "train": ".api.train",

@@ -18,7 +18,7 @@ from .errors import (
 from .recordings.energy import Energy, energy
 from .recordings.recording import Recording, join_recordings, record
 from .scene.builder import STATIC, ModelBuilder
-from .scene.model import PARAMETERS, Model
+from .scene.model import PARAMETERS, Model, load_scene
 from .state import Diagnostics, State, Trajectory
 from .stepping.contact_functions import Hard, LogBarrier, Softplus
 from .stepping.options import SimulatorOptions
@@ -52,6 +52,7 @@ __all__ = [
     "Trajectory",
     "energy",
     "join_recordings",
+    "load_scene",
     "record",
     "rotations",
     "step_jacobian",

@@ -51,7 +51,7 @@ class CompareResult(ComparisonResult):
         return draw(self, kind)
 
     def __repr__(self) -> str:
-        return f"CompareResult of {self.title}: {', '.join(self.comparison.estimates)}; print() shows it"
+        return f"CompareResult of {self.title}: {', '.join(row.name for row in self.comparison.rows)}; print() shows it"
 
     def __str__(self) -> str:
         return self.text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ from ...short_text import counted
 from ..errors import StateError
 from ..state import State
 from .convex_hull import ConvexMesh
+from .model_file import read_model, write_model
 
-__all__ = ["PARAMETERS", "Model"]
+__all__ = ["PARAMETERS", "Model", "load_scene"]
 
 PARAMETERS = (
     "gravity",
@@ -131,8 +133,37 @@ class Model:
             )
         return State(state.body_q.repeat(worlds, 1, 1), state.body_v.repeat(worlds, 1, 1))
 
+    def save(self, path: str | Path) -> Path:
+        """Write the model to ``path`` (.npz, no pickles) in one step: a reader finds all of it or nothing.
+
+        Raises:
+            ModelError: The file cannot be written.
+        """
+        return write_model(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu", dtype: str | torch.dtype | None = None) -> Model:
+        """Read a model that ``save`` wrote; nothing in the file is executed.
+
+        Args:
+            path: The file.
+            device: "cpu", "cuda:0", ...
+            dtype: "float32" or "float64"; by default as it was saved.
+
+        Raises:
+            ModelError: There is no such file, it is no model or damaged, of another version, or its arrays do not fit
+                one another.
+            DeviceError: There is no such device.
+        """
+        return read_model(cls, path, device, dtype)
+
     def body(self, name: str) -> int:
         """Number of the body called ``name``."""
         if name not in self.body_names:
             raise KeyError(f"no body called {name!r}; there are {', '.join(self.body_names)}")
         return self.body_names.index(name)
+
+
+def load_scene(path: str | Path, *, device: str = "cpu", dtype: str | torch.dtype | None = None) -> Model:
+    """The model in a file that ``Model.save`` wrote; see ``Model.load``."""
+    return Model.load(path, device=device, dtype=dtype)

@@ -38,3 +38,10 @@ def test_estimates_and_results_print_their_numbers():
     best = carom.optimize(objective, theta, gradient="autodiff", rollouts=30)
     assert str(best).startswith(f"Result: cost {best.start_cost:.4g} -> {best.cost:.4g} at theta [")
     assert all(len(str(one)) < 250 for one in (found, rows, best))
+
+
+def test_a_comparison_prints_as_its_page():
+    found = carom.compare(GapPush(), backends=["autodiff", "smoothing"], race=False, report=False)
+    assert repr(found) == "CompareResult of gap_push: autodiff, smoothing; print() shows it"
+    assert str(found) == found.text()
+    assert max(map(len, str(found).splitlines())) <= 80
