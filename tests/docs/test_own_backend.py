@@ -1,4 +1,4 @@
-"""``docs/own_backend.md`` does what it says: its file, its use from Python, its entry point and its commands."""
+"""``docs/tutorials/own_backend.md`` does what it says: its file, its use from Python, its entry point and its commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import carom
 from carom.cli import main
 from carom.gradients import CentralDifferences, Estimate, backend_names, make_backend, registry
 
-TEXT = (Path(__file__).parents[1] / "docs" / "own_backend.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "tutorials" / "own_backend.md").read_text(encoding="utf-8")
 FILE, USE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 (TOML,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 (COMMANDS,) = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
@@ -167,7 +167,7 @@ def test_one_that_fails_is_a_row_and_its_traceback_a_file(package, tmp_path, cap
     quick = ("--no-report", "--no-race", "--samples", "64", "--rollouts", "200", "--out", str(tmp_path / "out"))
     main(["compare", "gap_push", *quick])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "ZeroDivisionError: too bad (test_docs_own_backend.py, line" in shown
+    assert "ZeroDivisionError: too bad (test_own_backend.py, line" in shown
     assert "a gradient of shape [0] for theta of shape [1]" in shown
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     rows = {row["name"]: row for row in found["backends"]}

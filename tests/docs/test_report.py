@@ -1,4 +1,4 @@
-"""Code that docs/report.md shows is run."""
+"""Code that docs/howto/report.md shows is run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_script_of_the_report_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs" / "report.md").read_text()
+    text = (ROOT / "docs" / "howto" / "report.md").read_text()
     (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     names: dict = {}
     exec(compile(block, "report.md", "exec"), names)

@@ -1,0 +1,124 @@
+"""Code on the pages of the documentation: Python is run, output that is shown is compared, commands are parsed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import tyro
+from doc_pages import DOCS, ROOT, SLOW, blocks_of, name_of, pages, same_output
+
+from carom.cli import Command
+
+TESTED_ELSEWHERE = {"tutorials/own_backend.md"}
+"""tests/docs/test_own_backend.py installs its file as a package first."""
+
+WITH_CODE = [page for page in pages() if any(block.language == "python" for block in blocks_of(page))]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] if SLOW in page.read_text() else [])
+        for page in WITH_CODE
+        if name_of(page) not in TESTED_ELSEWHERE
+    ],
+)
+def test_python_runs_and_prints_what_is_shown(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """All blocks of a page share their names and a folder; a ``text`` block after one is what it prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    threads, modules = torch.get_num_threads(), set(sys.modules)
+    names: dict = {"__name__": "page"}
+    printed = ""
+    try:
+        for block in blocks_of(page):
+            if block.language == "python":
+                if block.not_run:
+                    printed = None
+                    continue
+                if block.title:
+                    (tmp_path / block.title).write_text(block.text)
+                out = io.StringIO()
+                code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+                with contextlib.redirect_stdout(out):
+                    exec(code, names)
+                printed = out.getvalue()
+            elif block.language == "text" and printed:
+                fault = same_output(block.text, printed)
+                assert fault is None, f"{name_of(page)}, line {block.line}: {fault}"
+                printed = ""
+    finally:
+        torch.set_num_threads(threads)
+        for new in set(sys.modules) - modules:
+            if str(tmp_path) in str(getattr(sys.modules[new], "__file__", "")):
+                del sys.modules[new]
+
+
+def test_few_blocks_are_not_run() -> None:
+    """Each says why."""
+    skipped = [
+        f"{name_of(page)}:{block.line}" for page in WITH_CODE for block in blocks_of(page) if block.not_run is not None
+    ]
+    assert len(skipped) <= 4, skipped
+
+
+def commands() -> list[tuple[str, int, str]]:
+    """Lines of shell blocks, continued lines joined."""
+    found = []
+    for page in [*pages(), ROOT / "README.md"]:
+        for block in blocks_of(page):
+            if block.language in ("bash", "sh", "shell"):
+                text = block.text.replace("\\\n", " ")
+                found += [(page.name, block.line, line.strip()) for line in text.splitlines() if line.strip()]
+    return found
+
+
+def test_commands_exist_with_their_options() -> None:
+    """``carom`` lines are parsed, files of ``python`` lines exist, extras are those of pyproject.toml."""
+    extras = set(re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE))
+    parsed = 0
+    for page, line, command in commands():
+        where = f"{page}, line {line}: {command}"
+        for extra in re.findall(r"(?:carom|\.)\[([\w,]+)\]", command):
+            assert set(extra.split(",")) <= extras, where
+        for part in re.split(r"&&|;|\bdo\b", command):
+            words = shlex.split(part, comments=True)
+            if not words:
+                continue
+            if Path(words[0]).name == "carom" and len(words) > 1 and words[1] != "--version":
+                arguments = [word.replace("$g", "lax") for word in words[1:]]
+                try:
+                    tyro.cli(Command, args=arguments, console_outputs=False)
+                except SystemExit as stop:
+                    assert stop.code in (0, None) or "-h" in arguments, where
+                parsed += 1
+            for word in words:
+                if re.fullmatch(r"(examples|benchmarks|docs|tests)/[\w/]+\.py", word):
+                    assert (ROOT / word).exists(), where
+    assert parsed > 20
+
+
+def test_files_that_pages_name_exist() -> None:
+    """Names of files of the repository in code font: ``examples/...``, ``tests/...``, ``kernels/...``."""
+    missing = []
+    for page in pages():
+        for name in re.findall(r"`((?:examples|benchmarks|tests|kernels|sim|gradients|envs|carom|docs)/[\w./]+)`", page.read_text()):
+            if not (ROOT / name).exists() and not list(ROOT.glob(f"{name}*")):
+                missing.append(f"{name_of(page)}: {name}")
+    assert not missing
+
+
+def test_shown_output_is_compared() -> None:
+    """The comparison itself sees another word and another number, and no rounding."""
+    assert same_output("cost 1.00 m", "cost  1.001 m\n") is None
+    assert "1.1" in (same_output("cost 1.00 m", "cost 1.1 m") or "")
+    assert "other words" in (same_output("cost 1 m", "costs 1 m") or "")
