@@ -1,4 +1,4 @@
-"""Docstrings as Markdown for the API reference: shapes and units in brackets are no links, roles and ``::`` are Sphinx's."""
+"""Docstrings as Markdown for the API reference: brackets of shapes and units are no links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``docs/tutorials/own_backend.md`` does what it says: its file, its use from Python, its entry point and its commands."""
+"""``docs/tutorials/own_backend.md`` does what it says: its file, its use, its entry point and its commands."""
 
 from __future__ import annotations
 

@@ -53,7 +53,10 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 def same_output(shown: str, printed: str, rtol: float = 0.02) -> str | None:
     """None where both are the same but for spaces and for numbers within ``rtol``; else what differs."""
-    words, numbers = [[_NUMBER.sub("#", x).split() for x in (shown, printed)], [_NUMBER.findall(x) for x in (shown, printed)]]
+    words, numbers = [
+        [_NUMBER.sub("#", x).split() for x in (shown, printed)],
+        [_NUMBER.findall(x) for x in (shown, printed)],
+    ]
     if words[0] != words[1]:
         return f"other words: the page shows\n{shown}\nand the code prints\n{printed}"
     for one, other in zip(*numbers, strict=True):
