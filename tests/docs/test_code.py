@@ -7,6 +7,7 @@ import io
 import re
 import shlex
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from doc_pages import ROOT, SLOW, blocks_of, name_of, pages, same_output
 
 from carom.cli import Command
 
-TESTED_ELSEWHERE = {"tutorials/own_backend.md"}
-"""tests/docs/test_own_backend.py installs its file as a package first."""
+TESTED_ELSEWHERE = {"tutorials/own_backend.md", "howto/report.md"}
+"""test_own_backend.py installs the page's file as a package first, and test_report.py looks at the report."""
 
 WITH_CODE = [page for page in pages() if any(block.language == "python" for block in blocks_of(page))]
 
@@ -30,14 +31,13 @@ WITH_CODE = [page for page in pages() if any(block.language == "python" for bloc
         if name_of(page) not in TESTED_ELSEWHERE
     ],
 )
-def test_python_runs_and_prints_what_is_shown(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_python_runs_and_prints_what_is_shown(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks of a page share their names and a folder; a ``text`` block after one is what it prints."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     threads, modules = torch.get_num_threads(), set(sys.modules)
-    names: dict = {"__name__": "page"}
+    names = types.ModuleType("page")  # dataclasses look their module up
+    monkeypatch.setitem(sys.modules, "page", names)
     printed = ""
     try:
         for block in blocks_of(page):
@@ -50,7 +50,7 @@ def test_python_runs_and_prints_what_is_shown(
                 out = io.StringIO()
                 code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
                 with contextlib.redirect_stdout(out):
-                    exec(code, names)
+                    exec(code, names.__dict__)
                 printed = out.getvalue()
             elif block.language == "text" and printed:
                 fault = same_output(block.text, printed)
