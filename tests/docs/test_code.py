@@ -130,3 +130,24 @@ def test_shown_output_is_compared() -> None:
     assert same_output("cost 1.00 m", "cost  1.001 m\n") is None
     assert "1.1" in (same_output("cost 1.00 m", "cost 1.1 m") or "")
     assert "other words" in (same_output("cost 1 m", "costs 1 m") or "")
+
+
+@pytest.mark.parametrize("root", ["docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_to_files_and_headings(root: str) -> None:
+    """Relative links; those of the built site, with the API reference, are checked by docs/check_site.py."""
+    wrong = []
+    for page in pages() if root == "docs" else [ROOT / root]:
+        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            target, _, anchor = link.partition("#")
+            if target.startswith(("http:", "https:", "mailto:")):
+                continue
+            file = (page.parent / target).resolve() if target else page
+            if not file.exists():
+                wrong.append(f"{page.name}: {link}")
+            elif anchor and file.suffix == ".md" and not anchor.startswith("carom."):
+                headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+                slugs = {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", h.lower())).strip("-") for h in headings}
+                if anchor not in slugs:
+                    wrong.append(f"{page.name}: {link}")
+    assert not wrong
