@@ -35,6 +35,8 @@ def test_python_runs_and_prints_what_is_shown(page: Path, tmp_path: Path, monkey
     """All blocks of a page share their names and a folder; a ``text`` block after one is what it prints."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    for package in re.findall(r"<!-- needs (\w+) -->", page.read_text()):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install {package}")
     threads, modules = torch.get_num_threads(), set(sys.modules)
     names = types.ModuleType("page")  # dataclasses look their module up
     monkeypatch.setitem(sys.modules, "page", names)
@@ -58,6 +60,8 @@ def test_python_runs_and_prints_what_is_shown(page: Path, tmp_path: Path, monkey
                 printed = ""
     finally:
         torch.set_num_threads(threads)
+        if "jax" in sys.modules:
+            sys.modules["jax"].config.update("jax_enable_x64", False)
         for new in set(sys.modules) - modules:
             if str(tmp_path) in str(getattr(sys.modules[new], "__file__", "")):
                 del sys.modules[new]
