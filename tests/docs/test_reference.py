@@ -20,6 +20,7 @@ PACKAGES = (
     "carom.jax", "carom.optimization", "carom.training", "carom.viewer", "carom.runs",
 )  # fmt: skip
 NO_ENTRY = {
+    "rotations",
     "jax",
     "__version__",
     "envs",
