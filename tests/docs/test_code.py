@@ -15,6 +15,7 @@ import torch
 import tyro
 from doc_pages import ROOT, SLOW, blocks_of, name_of, pages, same_output
 
+import carom
 from carom.cli import Command
 
 TESTED_ELSEWHERE = {"tutorials/own_backend.md", "howto/report.md"}
@@ -127,6 +128,10 @@ def test_files_that_pages_name_exist() -> None:
             if not (ROOT / name).exists() and not list(ROOT.glob(f"{name}*")):
                 missing.append(f"{name_of(page)}: {name}")
     assert not missing
+
+
+def test_the_citation_is_of_this_version() -> None:
+    assert f"\nversion: {carom.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_shown_output_is_compared() -> None:
