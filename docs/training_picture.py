@@ -1,4 +1,4 @@
-"""The picture of docs/training.md: success on validation goals by steps and by core seconds, for each gradient.
+"""The picture of docs/measurements/training.md: success on validation goals, for each gradient.
 
 for g in autodiff softened mixed lax smoothing ppo; do carom train push --gradient $g --out runs/$g; done
 python docs/training_picture.py runs/* docs/images/training.png

@@ -1,4 +1,4 @@
-"""The picture of docs/viewer.md: a run in the viewer, in a headless Chromium.
+"""The picture of docs/howto/view.md: a run in the viewer, in a headless Chromium.
 
     carom compare push --out push
     python docs/viewer_picture.py push docs/images/viewer.png

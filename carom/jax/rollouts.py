@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -114,8 +115,7 @@ def _world_rollout(simulator: Simulator, names: tuple[str, ...]) -> Callable[...
     def inputs(q: Any, v: Any, control: Any, *values: Any) -> tuple[list[torch.Tensor], tuple[int, ...]]:
         """Tensors with the leading axes made one, and these axes."""
         lead = np.shape(q)[:-2]
-        flat = [tensor(a, dtype).reshape(-1, *np.shape(a)[len(lead) :]) for a in (q, v, control, *values)]
-        return flat, lead
+        return [_rows(a, lead, dtype) for a in (q, v, control, *values)], lead
 
     def run(flat: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         q, v, control, *values = flat
@@ -135,7 +135,7 @@ def _world_rollout(simulator: Simulator, names: tuple[str, ...]) -> Callable[...
     def backward(*arrays: Any) -> tuple[np.ndarray, ...]:
         *given, seed_q, seed_v = arrays
         flat, lead = inputs(*given)
-        seeds = [tensor(a, dtype).reshape(-1, *np.shape(a)[len(lead) :]) for a in (seed_q, seed_v)]
+        seeds = [_rows(a, lead, dtype) for a in (seed_q, seed_v)]
         with torch.enable_grad():
             leaves = [part.requires_grad_() for part in flat]
             found = torch.autograd.grad(run(leaves), leaves, seeds)
@@ -161,6 +161,11 @@ def _world_rollout(simulator: Simulator, names: tuple[str, ...]) -> Callable[...
         lambda arrays, seeds: back(*arrays, *seeds),
     )
     return rollout
+
+
+def _rows(array: Any, lead: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """The array with its leading axes made one; controls may have no numbers, so that -1 would be ambiguous."""
+    return tensor(array, dtype).reshape(math.prod(lead), *np.shape(array)[len(lead) :])
 
 
 def _array(part: torch.Tensor, lead: tuple[int, ...], dtype: Any) -> np.ndarray:

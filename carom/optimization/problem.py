@@ -19,7 +19,7 @@ __all__ = ["BACKWARD_ROLLOUTS", "Problem"]
 
 BACKWARD_ROLLOUTS = 2
 """Rollouts that a backward pass counts for. Measured on the tasks: forward and backward together take 1.7 to 3.8 times
-what a rollout alone does (docs/optimization.md)."""
+what a rollout alone does (docs/measurements/optimization.md)."""
 
 
 class Problem:

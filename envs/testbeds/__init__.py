@@ -1,4 +1,4 @@
-"""Testbeds: problems of a few lines with known answers, as the literature defines them (docs/testbeds.md)."""
+"""Testbeds: problems of a few lines with known answers, as the literature defines them (docs/tasks/testbeds.md)."""
 
 from .chaos import TentMap
 from .choices import BernoulliToy, Choice

@@ -11,7 +11,7 @@ their mean and standard error are small together, so that the interval ends too 
 makes up for it. k is the kurtosis, 1 + g^2 the least that it can be: of samples with two values r is 0, and g^2 alone
 is about Hall's term (0.9 g^2 - 0.06 (k - 3) at 95 %). The samples of a heavy tail show less skewness than the tail has,
 by r of about 0.2 to 0.5, and samples that are nearly symmetric show some by chance, with large r: the factor of g^2,
-chosen by simulation, raises the one and lowers the other. Coverage measured: docs/gradients.md, "Error bars".
+chosen by simulation, raises the one and lowers the other. Coverage measured: docs/measurements/error_bars.md.
 
 The remainder of a smooth cost beside a plane is cubic and higher: a few large terms carry it, and the skewness that n
 samples can show is itself limited (g^2 < n). With g^2/n near a half they show less than half of it. There

@@ -85,7 +85,7 @@ class Estimate:
     def interval(self, level: float = 0.95) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Low and high end of each coordinate, by Student's t, each of the gradient's shape.
 
-        They enclose the mean of what the backend estimates (docs/gradients.md, "Error bars") with probability
+        They enclose the mean of what the backend estimates (docs/concepts/error_bars.md) with probability
         ``level``, between 0 and 1. -inf and inf where a coordinate has no error bar; None where no coordinate can have
         one, as there is no standard error.
 

@@ -28,7 +28,7 @@ class Mixed:
     F1 and F0 come from independent samples; a ``rule`` chooses how they are joined:
 
     - ``Remainder()`` (default): F1 as a plane, and F0 of what the cost has beside it. Unbiased for every cost, with a
-      valid error bar; on smooth costs it has little of the noise of F0 (docs/control_variates.md).
+      valid error bar; on smooth costs it has little of the noise of F0 (docs/measurements/control_variates.md).
     - ``AlphaOrder()``: the alpha-order batched gradient (AoBG) of Suh, Simchowitz, Zhang, Tedrake 2022, "Do
       Differentiable Simulators Give Better Policy Gradients?". Inverse-variance weights, but no more of F1 than the
       confidence bound of F0 allows. At jumps, where F1 is biased, part of that bias gets in.

@@ -131,6 +131,24 @@ def test_gradient_of_a_rollout_against_differences():
     assert float(jax.grad(end)(3.0)) == pytest.approx(float(end(3.0 + e) - end(3.0 - e)) / (2 * e), rel=1e-6)
 
 
+def test_a_scene_without_actuators_slides_as_far_as_the_closed_form_says():
+    b = ModelBuilder()
+    b.add_ground(friction=0.4)
+    box = b.add_body(position=(0.0, 0.0, 0.05))
+    b.add_box(box, half_extents=(0.05, 0.05, 0.05), friction=0.4)
+    model = b.finalize(dtype="float64")
+    rollout = cj.simulate(Simulator(model, step=0.001, threads=1))
+    q, v = (jnp.asarray(x[0].numpy()) for x in (model.initial_state.body_q, model.initial_state.body_v))
+
+    def distance(speed):
+        return rollout(q, v.at[0, 0].set(speed), steps=400).body_q[-1, 0, 0]
+
+    where, slope = jax.vmap(jax.value_and_grad(distance))(jnp.array([0.5, 1.0]))
+    speed = np.array([0.5, 1.0])  # v^2 / (2 mu g); the step's error is of first order
+    np.testing.assert_allclose(where, speed**2 / (2 * 0.4 * 9.81), rtol=0.01)
+    np.testing.assert_allclose(slope, speed / (0.4 * 9.81), rtol=0.01)
+
+
 def test_single_precision_of_jax_keeps_its_type():
     simulator = scene()
     state = simulator.model.state()

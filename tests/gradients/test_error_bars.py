@@ -137,7 +137,7 @@ def test_coverage_of_what_is_left_beside_a_plane(title):
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["smoothing", "smoothing-first", "mixed", "boundary"])
 def test_coverage_of_all_problems(backend):
-    """As docs/gradients.md has it: 93 to 97 % in most, named exceptions below, few events above."""
+    """As docs/measurements/error_bars.md has it: 93 to 97 % in most, named exceptions below, few events above."""
     low = {"boundary": 0.82}.get(backend, 0.88)
     right = 0
     for title, problem in study.PROBLEMS.items():

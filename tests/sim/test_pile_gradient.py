@@ -28,7 +28,7 @@ def test_gradient_of_twenty_pieces():
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "speed"), [(0, 0.1), (1, 0.1), (2, 0.2)])
 def test_how_far_differences_reach(seed, speed):
-    """100 steps. The figures are in docs/gradients.md: from which step on a difference meets a changed contact.
+    """100 steps. From which step on a difference meets a changed contact: docs/measurements/softened.md.
 
     At one step of the difference at least, every direction agrees with the gradient to 1e-6.
     """

@@ -55,9 +55,9 @@ class IVWH:
     variance of one skewed quantity are low together, and the low one gets the weight. With ``split`` the weights of one
     half of the rollouts are applied to the other, and the reverse: the estimate is then unbiased wherever the cost is
     continuous. But a half that has an exploding gradient is weighed by one that may have none, and gets no warning:
-    under chaos that is the noise of the first order again (docs/chaos.md), so it is not the default. The standard error
-    takes the weights as they are; there is an error bar with ``split`` only, of the mean of the mixture: without the
-    bias from jumps.
+    under chaos that is the noise of the first order again (docs/measurements/chaos.md), so it is not the default. The
+    standard error takes the weights as they are; there is an error bar with ``split`` only, of the mean of the mixture:
+    without the bias from jumps.
 
     The objective must be unrolled (``stepwise``), with exact gradients. Memory: steps x samples x parameters.
 
