@@ -41,7 +41,7 @@ def test_estimates_and_results_print_their_numbers():
 
 
 def test_a_comparison_prints_as_its_page():
-    found = carom.compare(GapPush(), backends=["autodiff", "smoothing"], race=False, report=False)
+    found = carom.compare(GapPush(), backends=["autodiff", "smoothing"], race=False)
     assert repr(found) == "CompareResult of gap_push: autodiff, smoothing; print() shows it"
     assert str(found) == found.text()
     assert max(map(len, str(found).splitlines())) <= 80
