@@ -11,6 +11,7 @@ import torch
 
 from ..comparison.compute import compute
 from ..comparison.figure_kinds import MAIN, MISSING
+from ..comparison.first_look import FirstLook
 from ..comparison.result import ComparisonResult
 from ..files.output_folder import LAST, OutputError, output_folder
 from ..files.results import write_json
@@ -130,6 +131,7 @@ def compare(
     race: bool = True,
     settle: bool | int = False,
     progress: Callable[[str], None] | None = None,
+    first_look: Callable[[FirstLook], None] | None = None,
 ) -> CompareResult:
     """Take the gradient of ``objective`` at ``theta`` by several backends and hold each against a reference.
 
@@ -162,6 +164,7 @@ def compare(
         settle: Whether to spend more rollouts on verdicts that are "cannot tell", up to ten times ``rollouts``; or how
             many.
         progress: Called with the name of each stage before it begins.
+        first_look: Called with the table and the verdicts as soon as they are there, before the race and the studies.
 
     Raises:
         TaskError: There is no task of this name.
@@ -170,6 +173,6 @@ def compare(
     found = compute(
         named_objective(objective), theta, backends=backends, scale=scale, samples=samples,
         reference_samples=reference_samples, rollouts=rollouts, seed=seed, settings=settings, studies=studies,
-        with_race=race, settle=settle, progress=progress,
+        with_race=race, settle=settle, progress=progress, first_look=first_look,
     )  # fmt: skip
     return CompareResult(**{one.name: getattr(found, one.name) for one in fields(found)})

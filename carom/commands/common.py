@@ -10,8 +10,9 @@ from typing import Any
 
 import tyro
 from rich.console import Console
+from rich.status import Status
 
-__all__ = ["file_name", "make_task", "option", "refuse_twice", "stages", "task_options", "whole_identity"]
+__all__ = ["Stages", "file_name", "make_task", "option", "refuse_twice", "stages", "task_options", "whole_identity"]
 
 
 def option(metavar: str) -> Any:
@@ -100,14 +101,37 @@ def make_task(name: str, options: dict[str, Any], device: str | None, dtype: str
     return task, theta
 
 
+class Stages:
+    """Shows the present stage: a spinner on a terminal, a line for each in a log."""
+
+    def __init__(self, console: Console, status: Status | None) -> None:
+        self._console, self._status = console, status
+
+    def __call__(self, stage: str) -> None:
+        """Name the stage that begins."""
+        if self._status is None:
+            self._console.print(f"carom: {stage}", highlight=False)
+        else:
+            self._status.update(stage)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """No spinner while the block prints."""
+        if self._status is not None:
+            self._status.stop()
+        yield
+        if self._status is not None:
+            self._status.start()
+
+
 @contextmanager
-def stages(console: Console) -> Iterator[Any]:
-    """A function that shows the present stage: a spinner on a terminal, a line for each in a log."""
+def stages(console: Console) -> Iterator[Stages]:
+    """A display of stages for the time of the block."""
     if not console.is_terminal:
-        yield lambda stage: console.print(f"carom: {stage}", highlight=False)
+        yield Stages(console, None)
         return
     with console.status("") as status:
-        yield lambda stage: status.update(stage)
+        yield Stages(console, status)
 
 
 def file_name(*parts: str | None) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
@@ -13,7 +14,10 @@ from rich.text import Text
 
 from ..files.output_folder import next_folder, output_folder
 from ..quiet import init_warp
-from .common import file_name, make_task, option, stages, task_options
+from .common import Stages, file_name, make_task, option, stages, task_options
+
+if TYPE_CHECKING:
+    from ..comparison.first_look import FirstLook
 
 __all__ = ["Compare"]
 
@@ -59,6 +63,17 @@ class Compare:
     report: bool = True
     """Whether to make report.html and the studies that it shows; --no-report is for the quick table."""
 
+    @staticmethod
+    def _first_look(out: Console, say: Stages, look: FirstLook) -> None:
+        """Print the table while the rest is computed."""
+        from ..report.table import comparison_table, verdict_lines
+
+        with say.paused():
+            out.print(comparison_table(look.comparison, title=f"Gradient of {look.title}", noise=look.noise))
+            for line in verdict_lines(look.verdicts):
+                out.print(line)
+        say(f"about {max(1.0, look.seconds_left):.0f} s more for the rest")
+
     def run(self, out: Console, progress: Console) -> None:
         """Compute, show and write."""
         folder = self.out or next_folder(file_name(self.task, self.start))
@@ -69,7 +84,6 @@ class Compare:
 
                 from ..api.compare import FILES, PAGE, compare
                 from ..gradients.registry import check_names
-                from ..report.table import verdict_lines
 
                 init_warp()
                 # The surrogate's matrices are small: more threads would wait for each other. Rollouts have their own.
@@ -95,13 +109,10 @@ class Compare:
                     race=self.race,
                     settle=self.settle,
                     progress=say,
+                    first_look=None if self.text else partial(self._first_look, out, say),
                 )
             if self.text:
                 out.print(Text(result.text()), soft_wrap=True)
-            else:
-                out.print(result.table())
-                for line in verdict_lines(result.verdicts):
-                    out.print(line)
             with stages(progress) as say:
                 result.write(staging, page=self.report, progress=say)
             if not self.text:

@@ -22,6 +22,7 @@ from ..gradients.diagnosis.slopes import SlopePlan, Slopes, measure_slopes
 from ..gradients.registry import added_names, make_backends
 from .budget import Budget, budget_of
 from .cost_slice import cost_along_slice
+from .first_look import FirstLook, noise_text, title_of
 from .given import Given, given_reference
 from .landscape import cost_over_plane
 from .race import RacePlan, race
@@ -42,6 +43,7 @@ SOFTENED = "softened"
 _SCALE = 0.02
 _LEAST_ROLLOUTS = 100
 _REPEATS = 1e-5  # relative difference of two calls below which they are the same
+_RACE, _STUDIES = 3.0, 3.3  # times the time of the slopes, as measured on the push and on a scene of three way-points
 _SETTLE = 10  # times the rollouts of the reference that ``settle=True`` allows
 
 
@@ -60,6 +62,7 @@ def compute(
     with_race: bool,
     settle: bool | int,
     progress: Callable[[str], None] | None,
+    first_look: Callable[[FirstLook], None] | None = None,
 ) -> ComparisonResult:
     """All numbers of ``carom.compare``, which describes the arguments."""
     say = progress or (lambda stage: None)
@@ -103,6 +106,10 @@ def compute(
     )
     comparison = _comparison(objective, theta, backends, slopes, samples=budget.slice["samples"], seed=seed)
     timings["slopes"] = time.perf_counter() - clock
+    if first_look is not None:
+        rest = 1.0 + with_race * _RACE + bool(studies) * _STUDIES
+        title, noise = title_of(objective, settings or {}), noise_text(objective, scale)
+        first_look(FirstLook(title, noise, comparison, slopes.verdicts, rest * timings["slopes"]))
     names = parameter_names(objective, len(theta))
     say("trusted step lengths")
     clock = time.perf_counter()

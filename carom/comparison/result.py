@@ -20,6 +20,7 @@ from ..gradients.diagnosis.slopes import Slopes
 from .advice import Advice, advise
 from .cost_slice import Slice
 from .figure_kinds import kinds, omitted
+from .first_look import noise_text, title_of
 from .landscape import Landscape
 from .race import Race
 from .rollouts import Rollout
@@ -78,9 +79,7 @@ class ComparisonResult:
     @property
     def title(self) -> str:
         """Name of the objective, with the options that were given for it."""
-        options = self.settings.get("options") or {}
-        given = ", ".join(f"{key} = {value}" for key, value in options.items())
-        return objective_name(self.objective) + (f" ({given})" if given else "")
+        return title_of(self.objective, self.settings)
 
     @property
     def unit(self) -> str:
@@ -90,10 +89,7 @@ class ComparisonResult:
     @property
     def noise(self) -> str:
         """Description of the noise over which the reference averages."""
-        scale = self.settings["scale"]
-        sizes = sorted(set(scale)) if isinstance(scale, (list, tuple)) else [scale]
-        text = f"{sizes[0]:g}" if len(sizes) == 1 else f"{sizes[0]:g} to {sizes[-1]:g}"
-        return f"Gaussian noise on theta (standard deviation {text}{' ' + self.unit if self.unit else ''})"
+        return noise_text(self.objective, self.settings["scale"])
 
     @cached_property
     def figure_kinds(self) -> tuple[str, ...]:
