@@ -9,6 +9,7 @@ from typing import Any
 from ..envs.control import ControlTask, make_control
 from ..envs.control.registry import CONTROL_TASKS
 from ..gradients.core.optional import optional
+from ..gradients.estimators.network import one_thread
 from ..plain import plain_numbers
 from ..runs import Progress
 from ..training import Method, Training, TrainingError
@@ -37,7 +38,9 @@ def train(
         training = carom.train("push", "autodiff", steps=100_000)
         print(training.evaluation.success)
 
-    ``carom.training.train`` is the same for a task and a method of your own, and with checkpoints in a folder.
+    Torch computes on one thread meanwhile, as in the command: the networks are small, and more threads wait for each
+    other and for those of the simulator. ``carom.training.train`` leaves the threads as they are; it is the same for a
+    task and a method of your own, and with checkpoints in a folder.
 
     Args:
         task: Name of a closed-loop task: ``"push"``, ``"push_t"``, ...
@@ -56,7 +59,8 @@ def train(
     """
     count = default_steps(task) if steps is None else steps
     made, method = make_training(task, options, gradient, {} if settings is None else settings, count)
-    return train_method(made, method, steps=count, seed=seed, report=report)
+    with one_thread():
+        return train_method(made, method, steps=count, seed=seed, report=report)
 
 
 def default_steps(task: str) -> int:

@@ -29,7 +29,7 @@ def test_the_first_look_comes_before_the_race_and_says_what_the_result_says():
 
 
 def test_the_command_prints_the_table_once(tmp_path, capfd):
-    options = "--no-report --no-race --rollouts 200 --backends autodiff,smoothing".split()
+    options = ["--no-report", "--no-race", "--rollouts", "200", "--backends", "autodiff,smoothing"]
     assert not main(["compare", "gap_push", *options, "--out", str(tmp_path / "out")])
     out, err = capfd.readouterr()
     assert out.count("Gradient of gap_push") == 1
