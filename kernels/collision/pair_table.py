@@ -29,7 +29,7 @@ from .features import POLYGON_CORNERS, RIM_POINTS
 
 __all__ = [
     "BROKEN", "PAIRS", "ROUND_ON_PLANE", "PairKind", "functions", "most", "most_contacts", "patch_of_fixed_points",
-    "plain_contacts",
+    "plain_contacts", "polyhedral_contacts",
 ]  # fmt: skip
 
 BROKEN = wp.constant(1 << 30)
@@ -101,6 +101,15 @@ def plain_contacts(first: int, second: int, rim: bool = False) -> bool:
     """Whether all contacts of a pair are POINT, LINE or FLAT with fixed shares and no blend; ``rim`` as above."""
     low, high = sorted((ShapeType(first), ShapeType(second)))
     return patch_of_fixed_points(first, second, rim) and (low, high) != (ShapeType.CAPSULE, ShapeType.CAPSULE)
+
+
+def polyhedral_contacts(first: int, second: int, rim: bool = False) -> bool:
+    """Whether all contacts of a pair are of kinds other than RIM, with shares that are fixed or a polygon's.
+
+    And their patches polygons, or fixed points on a plane. ``rim`` as above.
+    """
+    low, _ = sorted((ShapeType(first), ShapeType(second)))
+    return not rim if low == ShapeType.PLANE else low != ShapeType.CAPSULE
 
 
 def functions(dtype: Any, *, hulls: bool) -> SimpleNamespace:

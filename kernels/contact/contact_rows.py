@@ -15,7 +15,7 @@ from ..collision.features import POLYGON_CORNERS, SHARE_FIXED, SHARE_POLYGON, Fe
 from ..core import model_arrays
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import face_friction, hard, law, row_arrays, rows_lanes
+from . import face_friction, hard, law, row_arrays, rows_lanes, world_contacts
 from .row_arrays import ContactRows
 
 __all__ = ["make", "prepare"]
@@ -256,6 +256,9 @@ def prepare(
     """
     if rows_lanes.serves(model, rows):
         rows_lanes.prepare(dtype, model, body_q, body_v0, features, rows, h=h, eps=eps, even=even, repeat=repeat)
+        return
+    if world_contacts.serves(model, rows):
+        world_contacts.prepare(dtype, model, body_q, body_v0, features, rows, h=h, eps=eps, even=even, repeat=repeat)
         return
     worlds, capacity = features.kind.shape
     # on a GPU some threads share the contacts of a world, most of whose room is empty

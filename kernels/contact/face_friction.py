@@ -44,7 +44,7 @@ from ..core.precision import precision
 from . import face_moments, face_on_plane, rows_lanes
 from .row_arrays import ContactRows
 
-__all__ = ["find_adjoint", "make"]
+__all__ = ["find_adjoint", "find_plane_adjoint", "make"]
 
 LINE, SQUARE = 3.0**0.5 / 2.0, 0.9372
 """Mean over root mean square distance from the middle, of an even line and of an even square."""
@@ -263,18 +263,11 @@ def find_adjoint(
     if rows_lanes.serves(m, rows):
         rows_lanes.patch_adjoint(dtype, m, body_q, f, g)
         return
-    worlds, capacity = f.kind.shape
-    stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
-    wp.launch(
-        face_on_plane.make(dtype).adjoint,
-        dim=(worlds, stride),
-        inputs=[m.shapes, body_q, f.struct, stride],
-        outputs=[g.centre, g.pull, g.body_q],
-        device=body_q.device,
-    )  # fmt: skip
+    find_plane_adjoint(dtype, m, body_q, f, g)
     if not model.other_patches:
         return
     kernel = make(dtype).kernel
+    worlds, capacity = f.kind.shape
     stride = capacity if body_q.device.is_cuda else 1
     wp.launch(
         kernel,
@@ -287,3 +280,18 @@ def find_adjoint(
     )  # fmt: skip
     g.centre.zero_()
     g.pull.zero_()
+
+
+def find_plane_adjoint(
+    dtype: Any, model: ModelArrays, body_q: wp.array, features: Features, adjoints: Adjoints
+) -> None:
+    """The part of ``find_adjoint`` of faces on planes that stand still."""
+    worlds, capacity = features.kind.shape
+    stride = min(capacity, THREADS_PER_WORLD) if body_q.device.is_cuda else 1
+    wp.launch(
+        face_on_plane.make(dtype).adjoint,
+        dim=(worlds, stride),
+        inputs=[model.shapes, body_q, features.struct, stride],
+        outputs=[adjoints.centre, adjoints.pull, adjoints.body_q],
+        device=body_q.device,
+    )

@@ -105,6 +105,7 @@ class ModelArrays:
         bool  # whether patches may have corners that are not fixed points on a plane, see ``contact/face_friction.py``
     )
     plain_contacts: bool  # whether all pairs have ``plain_contacts``, see ``collision/pair_table.py``
+    polyhedral: bool  # whether all pairs have ``polyhedral_contacts``, see there
     dofs: int  # free axes of a world; a number, since nothing may be read back while a graph is recorded
     # convex meshes; None where the model has none
     hulls: HullArrays | None = None

@@ -14,7 +14,7 @@ import warp as wp
 from ..bodies import motion
 from ..collision import contact_geometry, edge_blend, features
 from ..collision.features import SHARE_FIXED, SHARE_POLYGON, Features
-from ..contact import contact_rows, face_friction, law, row_arrays
+from ..contact import contact_rows, face_friction, law, row_arrays, world_contacts
 from ..contact.row_arrays import ContactRows
 from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
@@ -242,6 +242,10 @@ def contact_adjoint(
 ) -> None:  # fmt: skip
     """The contacts' part of ``residual_adjoint``: those of the rows, then the patches that these have been found in."""
     m, g, f, r = model, adjoints, features, contact_rows
+    if world_contacts.serves(m, r):
+        world_contacts.add_contacts(dtype, m, body_q, body_v0, body_v1, f, r, g, h=h, eps=eps)
+        face_friction.find_plane_adjoint(dtype, m, body_q, f, g)
+        return
     worlds, capacity = f.kind.shape
     stride = capacity if body_q.device.is_cuda else 1
     in_lanes = contact_adjoint_lanes.serves(m, r)

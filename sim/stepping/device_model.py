@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from ...kernels.collision.pair_table import patch_of_fixed_points, plain_contacts
+from ...kernels.collision.pair_table import patch_of_fixed_points, plain_contacts, polyhedral_contacts
 from ...kernels.core.model_arrays import ModelArrays
 from ...kernels.core.precision import precision
 from ...kernels.core.shape_types import ShapeType
@@ -68,5 +68,6 @@ def model_arrays(model: Model, worlds: int) -> ModelArrays:
         actuator_stiffness=zeros((worlds, a), scalar), actuator_damping=zeros((worlds, a), scalar),
         other_patches=not all(patch_of_fixed_points(*shapes) for shapes in _shapes_of_pairs(model)),
         plain_contacts=all(plain_contacts(*shapes) for shapes in _shapes_of_pairs(model)),
+        polyhedral=all(polyhedral_contacts(*shapes) for shapes in _shapes_of_pairs(model)),
         dofs=int(free.sum()), hulls=hull_arrays(model, real) if convex.any() else None,
     )  # fmt: skip
