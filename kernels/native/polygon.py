@@ -120,7 +120,19 @@ _MOMENTS = """
         for (int k = 0; k < 3; ++k) y[k] = X[i][k] - n[k] * ((TYPE)0.5 * gap[i] + below);
         add_moments(sums, part[i] * half[i] * f, y);
     }
-    const Spread at_ = spread_of(sums, sums[0] > (TYPE)0);
+    // where one corner has nearly all the weight, the covariance is a small difference of moments: from the mean, then
+    row centred[10] = {sums[0], zero, zero, zero, zero, zero, zero, zero, zero, zero}, middle[3];
+    for (int k = 0; k < 3; ++k) middle[k] = sums[0] > (TYPE)0 ? sums[1 + k] / sums[0] : zero;
+    for (int i = 0; i < most; ++i) {
+        const row raised = one + deep[i];
+        const row f = deep[i] > (TYPE)1 ? (TYPE)4 * deep[i] : deep[i] > (TYPE)-1 ? raised * raised : zero;
+        row y[3], w = part[i] * half[i] * f;
+        for (int k = 0; k < 3; ++k) y[k] = X[i][k] - n[k] * ((TYPE)0.5 * gap[i] + below) - middle[k];
+        add_moments(centred, w, y);
+    }
+    centred[0] = sums[0];
+    Spread at_ = spread_of(centred, sums[0] > (TYPE)0);
+    for (int k = 0; k < 3; ++k) at_.mean[k] += middle[k];
     const irow round = even > (TYPE)1e-6;
     const row ratio = round ? at_.roundness / (round ? even : one) : zero;
     const row q = larger(smaller(ratio, one), zero);
@@ -238,8 +250,11 @@ _REVERSE = """
             XB[i][k] -= along;
         }
     }
-    for (int i = 1; i <= most; ++i)
-        for (int k = 0; k < 3; ++k) XB[0][k] += corners == i ? XB[i][k] : zero;
+    // x are places from the first corner's, which moves too: the area's sums depend on it if b's face tilts against n
+    for (int k = 0; k < 3; ++k) {
+        XB[0][k] = centre_bar[k];
+        for (int i = 1; i < most; ++i) XB[0][k] -= corners > i ? XB[i][k] : zero;
+    }
 """
 
 
