@@ -19,6 +19,7 @@ import warp as wp
 
 from ..bodies import motion as dynamics
 from ..contact import law, softened
+from ..core import simd
 from ..core.precision import precision
 from .search_data import numbered, row_number
 
@@ -103,29 +104,57 @@ _SLOPE = """
     return wp::vec_t<2, TYPE>(slope, bend);
 """
 
+_ADVANCE_LANES = """
+    TYPE* x = &wp::index(search_data, world, 0);
+    const long n = stride;
+    const TYPE unit = 1;
+    auto save = [&](int i, int c, row value) {
+        TYPE* z = x + i * n + c;
+        if (c + lanes <= n)
+            put(z, value);
+        else
+            for (int l = 0; l < n - c; ++l)
+                z[l] = lane(value, l);
+    };
+    for (int c = 0; c < contacts; c += lanes) {
+        const TYPE* y = x + c;
+        row u[4], d[4];
+        for (int i = 0; i < 4; ++i) {
+            u[i] = load(y + (ROW_NORMAL_SPEED + i) * n);
+            d[i] = load(y + (ROW_NORMAL_CHANGE + i) * n);
+        }
+        if (alpha == 0) {
+            for (int k = 0; k < 3; ++k) save(ROW_FRICTION + k, c, row {});
+        } else {  // w s = ut to first order; |w| <= 1
+            const irow acts = load(y + ROW_LOAD * n) > (TYPE)0;
+            const row per = unit / root(u[1] * u[1] + u[2] * u[2] + u[3] * u[3] + eps * eps);
+            const row rate = alpha * (u[1] * d[1] + u[2] * d[2] + u[3] * d[3]) * per * per;
+            row w[3], moved[3];
+            for (int k = 0; k < 3; ++k) {
+                w[k] = load(y + (ROW_FRICTION + k) * n);
+                moved[k] = (u[k + 1] + alpha * d[k + 1]) * per - w[k] * rate;
+            }
+            row size2 = moved[0] * moved[0] + moved[1] * moved[1] + moved[2] * moved[2];
+            size2 = size2 > unit ? size2 : row {} + unit;
+            const row fit = unit / root(size2);
+            for (int k = 0; k < 3; ++k) save(ROW_FRICTION + k, c, acts ? moved[k] * fit : w[k]);
+        }
+        for (int i = 0; i < 4; ++i) {
+            u[i] += alpha * d[i];
+            save(ROW_NORMAL_SPEED + i, c, u[i]);
+        }
+        const row mu = load(y + ROW_MU * n);
+        const row s = root(u[1] * u[1] + u[2] * u[2] + u[3] * u[3] + eps * eps);
+        save(ROW_LOAD, c, load(y + ROW_A * n) - load(y + ROW_B * n) * (u[0] - mu * (s - load(y + ROW_S0 * n))));
+        save(ROW_DRAG, c, mu / s);
+    }
+"""
+"""That of hard contact without resistance, eight contacts at a time; other laws have the scalar one."""
+
 _ADVANCE = """
     TYPE* x = &wp::index(search_data, world, 0);
     const long n = stride;
     for (int c = 0; c < contacts; ++c) {
-#if !RESISTS && !SOFTENS
-        const TYPE* u = x + ROW_SLIP * n + c;
-        TYPE* w = x + ROW_FRICTION * n + c;
-        if (alpha == 0) {
-            w[0] = w[n] = w[2 * n] = 0;
-        } else if (x[ROW_LOAD * n + c] > 0) {  // w s = ut to first order; |w| <= 1
-            const TYPE* d = x + ROW_SLIP_CHANGE * n + c;
-            const TYPE per = 1 / sqrt(u[0] * u[0] + u[n] * u[n] + u[2 * n] * u[2 * n] + eps * eps);
-            const TYPE rate = alpha * (u[0] * d[0] + u[n] * d[n] + u[2 * n] * d[2 * n]) * per * per;
-            const TYPE w0 = (u[0] + alpha * d[0]) * per - w[0] * rate;
-            const TYPE w1 = (u[n] + alpha * d[n]) * per - w[n] * rate;
-            const TYPE w2 = (u[2 * n] + alpha * d[2 * n]) * per - w[2 * n] * rate;
-            const TYPE size2 = w0 * w0 + w1 * w1 + w2 * w2;
-            const TYPE fit = size2 > 1 ? 1 / sqrt(size2) : 1;
-            w[0] = w0 * fit;
-            w[n] = w1 * fit;
-            w[2 * n] = w2 * fit;
-        }
-#endif
         for (int i = 0; i < 4; ++i)
             x[(ROW_NORMAL_SPEED + i) * n + c] += alpha * x[(ROW_NORMAL_CHANGE + i) * n + c];
         const TYPE u0 = x[ROW_SLIP * n + c], u1 = x[(ROW_SLIP + 1) * n + c], u2 = x[(ROW_SLIP + 2) * n + c];
@@ -175,7 +204,9 @@ def make(dtype: Any, resists: bool = False, softens: bool = False) -> SimpleName
             code = code.replace(word, value)
         return numbered(code, resists)
 
-    @wp.func_native(native(_ADVANCE))
+    in_lanes = not resists and not softens
+
+    @wp.func_native(native(simd.native(dtype, _ADVANCE_LANES) if in_lanes else _ADVANCE))
     def advance_hard(
         search_data: wp.array2d(dtype=dtype), world: int, stride: int, contacts: int, alpha: dtype, eps: dtype
     ):
