@@ -12,7 +12,17 @@ import warp as wp
 
 from ..collision import edge_blend, features
 from ..collision.features import (
-    CLIP, CROSS, DROP, FACE_TILT, FLAT, LINE, LINE_ARM, POINT, SHARE_FIXED, SHARE_POLYGON, Features,
+    CLIP,
+    CROSS,
+    DROP,
+    FACE_TILT,
+    FLAT,
+    LINE,
+    LINE_ARM,
+    POINT,
+    SHARE_FIXED,
+    SHARE_POLYGON,
+    Features,
 )  # fmt: skip
 from ..core import model_arrays
 from ..core.adjoint_arrays import Adjoints
@@ -74,9 +84,7 @@ def make(dtype: Any) -> SimpleNamespace:
     blend = Blend(faces=edge_blend.FACES, flat=edge_blend.FLAT, oblique=edge_blend.OBLIQUE)
     row_ints = _INTS | {"row_a_out": "rows_.body_a", "row_b_out": "rows_.body_b"}
 
-    @wp.func_native(
-        native(dtype, LANES, _HEAD, text.rows(polygon, blend), ints=row_ints, scalars=_SCALARS | _ROWS_OUT)
-    )
+    @wp.func_native(native(dtype, LANES, _HEAD, text.rows(polygon, blend), ints=row_ints, scalars=_SCALARS | _ROWS_OUT))
     def rows_of_world(
         world: int, bodies_: Bodies, shapes_: Shapes, surfaces_: Surfaces, body_q_: wp.array2d(dtype=transform),
         body_v0_: wp.array2d(dtype=spatial), f_: FeatureTable, even_faces: int, h: dtype, eps: dtype, rows_: Rows,

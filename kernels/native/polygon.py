@@ -111,7 +111,8 @@ _MOMENTS = """
     const row shape = (TYPE)THIN + (TYPE)BULGE * in.roundness / (in.roundness + (TYPE)BEND);
     const row wide = root(in.trace / out.trace), arm = faced ? shape * wide : zero + (TYPE)LEAST_ARM;
     const row bend = (TYPE)0.5 * height;
-    const row lift = least > bend ? least - (TYPE)0.5 * bend : least > (TYPE)0 ? (TYPE)0.5 * least * least / bend : zero;
+    const row raised_by = least > (TYPE)0 ? (TYPE)0.5 * least * least / bend : zero;
+    const row lift = least > bend ? least - (TYPE)0.5 * bend : raised_by;
     for (int i = 0; i < most; ++i) {
         deep[i] = (lift - gap[i]) * per;
         const row raised = one + deep[i];

@@ -4,8 +4,8 @@ For larger worlds on a CPU, whose contacts may be those of hulls: kinds POINT, L
 shares that are fixed or a polygon's, and blends (``collision/features.py``). A lane is a contact, a corner or polygon;
 what it gets does not depend on its neighbours. Sums go contact by contact, so they are the same every time.
 
-The parts of the stiffness need all corners of a polygon. So the work goes through the world some times: corners' places;
-shares, and the friction of polygons (``polygon.py``); blends; rows. The reverse goes through them backwards.
+The parts of the stiffness need all corners of a polygon. So the work goes through the world some times: corners'
+places; shares, and the friction of polygons (``polygon.py``); blends; rows. The reverse goes through them backwards.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ def _start(states: Sequence[str], room: int) -> str:
         return irow{{x[slot[0]], x[slot[1]], x[slot[2]], x[slot[3]], x[slot[4]], x[slot[5]], x[slot[6]], x[slot[7]]}};
     }};
     TYPE *place = scalars, *gaps = scalars + 3 * slots, *shares = scalars + 4 * slots, *parts = scalars + 5 * slots;
-    int *polygons = lists, *corner_slots = lists + slots, *blends = lists + 2 * slots, *faces = lists + 3 * slots;
-    int *aparts = lists + 4 * slots, *marks = lists + 5 * slots, *blended = lists + 6 * slots;
+    int *polygon_slots = lists, *corner_slots = lists + slots, *blend_slots = lists + 2 * slots;
+    int *face_slots = lists + 3 * slots, *apart_slots = lists + 4 * slots;
+    int *marks = lists + 5 * slots, *blended = lists + 6 * slots;
     int polygon_count = 0, corner_count = 0, blend_count = 0, face_count = 0, apart_count = 0;
     for (int c = 0; c < contacts; ++c) marks[c] = blended[c] = 0, shares[c] = parts[c] = (TYPE)1;
 """
@@ -80,15 +81,15 @@ _LISTS = """
         if (!(HERE)) continue;
         if (w_share[c] == SHARE_POLYGON) marks[w_patch_start[c]] = 1;
         if (w_blend[c] >= 0) blended[w_blend[c] >> 2] = 1;
-        if (w_kind[c] == FLAT || w_kind[c] == CLIP || w_kind[c] == DROP) faces[face_count++] = c;
-        else aparts[apart_count++] = c;
+        if (w_kind[c] == FLAT || w_kind[c] == CLIP || w_kind[c] == DROP) face_slots[face_count++] = c;
+        else apart_slots[apart_count++] = c;
     }
     for (int c = 0; c < contacts; ++c) {
         if (marks[c]) {
-            polygons[polygon_count++] = c;
+            polygon_slots[polygon_count++] = c;
             for (int i = 0; i < w_patch_count[c]; ++i) corner_slots[corner_count++] = c + i;
         }
-        if (blended[c]) blends[blend_count++] = c;
+        if (blended[c]) blend_slots[blend_count++] = c;
     }
 """
 """Lists of what counts, given the condition HERE."""
@@ -100,7 +101,7 @@ def _groups(of: str, body: str) -> str:
     for (int begin = 0; begin < {of}_count; begin += LANES) {{
         int id[LANES];
         const int lanes_here = {of}_count - begin < LANES ? {of}_count - begin : LANES;
-        for (int l = 0; l < LANES; ++l) id[l] = {"corner_slots" if of == "corner" else f"{of}s"}[begin + (l < lanes_here ? l : lanes_here - 1)];
+        for (int l = 0; l < LANES; ++l) id[l] = {of}_slots[begin + (l < lanes_here ? l : lanes_here - 1)];
 {body}
     }}
 """
@@ -217,7 +218,9 @@ def _blends(blend: Blend, reverse: bool) -> str:
 
 
 _SURFACES = """
-        auto of_world = [&](const TYPE* x, long stride, const int* shape) { return of(x + world * stride, shape, 1, 0); };
+        auto of_world = [&](const TYPE* x, long stride, const int* shape) {
+            return of(x + world * stride, shape, 1, 0);
+        };
         const row ka = of_world(shape_stiffness, shape_stiffness_stride, sa);
         const row kb = of_world(shape_stiffness, shape_stiffness_stride, sb);
         const row ca = of_world(shape_damping, shape_damping_stride, sa);
@@ -231,8 +234,8 @@ _SURFACES = """
             for (int l = 0; l < LANES; ++l) {
                 const int c = id[l], start = w_patch_start[c], code = w_blend[c];
                 pulls[l] = w_patch_count[c] > 0 ? pull[(long)world * pull_stride + start] : (TYPE)0;
-                for (int k = 0; k < 3; ++k)
-                    centres[k][l] = w_patch_count[c] > 0 ? centre[(long)world * centre_stride + 3 * start + k] : (TYPE)0;
+                const TYPE* middle = centre + (long)world * centre_stride + 3 * (long)start;
+                for (int k = 0; k < 3; ++k) centres[k][l] = w_patch_count[c] > 0 ? middle[k] : (TYPE)0;
                 const TYPE crossing = code < 0 ? (TYPE)0 : parts[code >> 2];
                 blending[l] = code < 0 ? (TYPE)1 : (code & 2) ? crossing : (TYPE)1 - crossing;
             }
@@ -331,7 +334,7 @@ _SUMMED = """
 _BAR_OF_PARTS = """
     // a contact's part is its weight times its share in a polygon times that of a blend
     for (int i = 0; i < face_count + apart_count; ++i) {
-        const int c = i < face_count ? faces[i] : aparts[i - face_count], code = w_blend[c];
+        const int c = i < face_count ? face_slots[i] : apart_slots[i - face_count], code = w_blend[c];
         const TYPE bar = own_bars[c] * w_weight[c];
         TYPE by_blend = (TYPE)1;
         if (code >= 0) {
