@@ -13,7 +13,7 @@ import warp as wp
 from ..core.adjoint_inputs import by_name
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
-from . import integrate_lanes, motion
+from . import integrate_lanes, integrate_many, motion
 
 __all__ = ["integrate", "integrate_adjoint", "make", "solved_velocity"]
 
@@ -108,6 +108,9 @@ def integrate(
     if integrate_lanes.serves(model):
         integrate_lanes.integrate(dtype, model, body_q, body_vm, body_vs, body_q1, body_v1, h=h)
         return
+    if integrate_many.serves(model, body_q, body_vm, body_vs, body_q1, body_v1):
+        integrate_many.integrate(dtype, model, body_q, body_vm, body_vs, body_q1, body_v1, h=h)
+        return
     wp.launch(
         make(dtype).kernel,
         dim=body_q.shape,
@@ -127,6 +130,10 @@ def integrate_adjoint(
         integrate_lanes.integrate_adjoint(
             dtype, model, body_q, body_vm, body_vs, adj_q1, adj_v1, adj_q, adj_vm, adj_vs, adj_inertia, h=h
         )
+        return
+    adjoints = (adj_q1, adj_v1, adj_q, adj_vm, adj_vs, adj_inertia)
+    if integrate_many.serves(model, body_q, body_vm, body_vs, *adjoints):
+        integrate_many.integrate_adjoint(dtype, model, body_q, body_vm, body_vs, *adjoints, h=h)
         return
     kernel = make(dtype).kernel
     wp.launch(
@@ -154,6 +161,9 @@ def solved_velocity(
     """Velocities ``body_vs`` that the solve of a step gave, from the poses before it and the state after it."""
     if integrate_lanes.serves(model):
         integrate_lanes.solved_velocity(dtype, model, body_q, body_q1, body_v1, body_vs)
+        return
+    if integrate_many.serves(model, body_q, body_q1, body_v1, body_vs):
+        integrate_many.solved_velocity(dtype, model, body_q, body_q1, body_v1, body_vs)
         return
     wp.launch(
         make(dtype).solved,

@@ -9,7 +9,9 @@ from .formulas import Formulas, Row
 from .functions import FUNCTIONS
 from .vectors import Matrix, Quaternion, Vector
 
-__all__ = ["FreeMotion", "assigned", "coordinate", "exp", "integrate", "integrate_adjoint", "solved"]
+__all__ = [
+    "FreeMotion", "assigned", "coordinate", "exp", "integrate", "integrate_adjoint", "solved", "step_formulas",
+]  # fmt: skip
 
 
 def exp(turn: Vector) -> Quaternion:
@@ -102,7 +104,7 @@ class FreeMotion:
         return w + start.rotate(change + self.turned(turn, o + change))
 
 
-def _step(motion: FreeMotion, f: Formulas, spins: bool) -> tuple[list[Row], list[Row]]:
+def step_formulas(motion: FreeMotion, f: Formulas, spins: bool) -> tuple[list[Row], list[Row]]:
     """Inputs and outputs of a step: pose, velocities vm and vs, inertia; pose and velocity after it."""
     pose, vm, vs, local = f.inputs("pose", 7), f.inputs("vm", 6), f.inputs("vs", 6), f.inputs("local", 9)
     h = f.input("zero + h")
@@ -135,7 +137,7 @@ def integrate(motion: FreeMotion) -> str:
     branches = []
     for spins in (True, False):
         f = Formulas()
-        _, out = _step(motion, f, spins)
+        _, out = step_formulas(motion, f, spins)
         branches.append(f.texts(out)[0] + assigned(f, "next", out))
     return f"""{FUNCTIONS}{_LOAD}
         row next[13];
@@ -159,7 +161,7 @@ def integrate_adjoint(motion: FreeMotion) -> str:
     branches = []
     for spins in (True, False):
         f = Formulas()
-        inputs, out = _step(motion, f, spins)
+        inputs, out = step_formulas(motion, f, spins)
         bars = f.gradient([*zip(out, f.inputs("next_bar", 13), strict=True)], inputs)
         branches.append(f.texts(bars)[0] + assigned(f, "bar", bars))
     return f"""{FUNCTIONS}{_LOAD}
