@@ -1,19 +1,34 @@
 """Bodies that move side by side against those that move one by one: states, velocities of the solve, and adjoints."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import warp as wp
 
-from carom.kernels.bodies import integrate, integrate_lanes
+from carom.kernels.bodies import integrate, integrate_lanes, integrate_many
 from carom.kernels.core.precision import precision
 from carom.sim import ModelBuilder
 from carom.sim.stepping.device_model import model_arrays
 
 H = 0.005
 NAMES = ("poses", "velocities", "of the solve", "by poses", "by velocities", "by those of the solve", "by inertia")
+
+
+WAYS = pytest.mark.parametrize("way", [integrate_lanes, integrate_many], ids=["worlds", "bodies"])
+"""Side by side: worlds, or bodies of any world."""
+
+
+@contextlib.contextmanager
+def going(way: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All bodies go one way, or with None one by one."""
+    with monkeypatch.context() as patch:
+        for module in (integrate_lanes, integrate_many):
+            patch.setattr(module, "serves", lambda *_, takes=module is way: takes)
+        yield
 
 
 def random_motion(worlds: int, seed: int, dtype: Any, fastest: float) -> tuple[Any, ...]:
@@ -57,41 +72,50 @@ def outcome(case: tuple[Any, ...], dtype: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("fastest", [3.0, 1000.0], ids=["slow", "faster than a step resolves"])
 @pytest.mark.parametrize("worlds", [13, 1])
-def test_as_one_by_one(worlds: int, fastest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@WAYS
+def test_as_one_by_one(way: Any, worlds: int, fastest: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured: 2e-14 of the largest number of each kind."""
     for seed in range(3):
         case = random_motion(worlds, seed, wp.float64, fastest)
-        with monkeypatch.context() as patch:
-            patch.setattr(integrate_lanes, "serves", lambda *_: False)
+        with going(None, monkeypatch):
             expected = outcome(case, wp.float64)
-        found = outcome(case, wp.float64)
+        with going(way, monkeypatch):
+            found = outcome(case, wp.float64)
         for name, x in expected.items():
             assert np.isfinite(x).all()
             assert np.abs(x - found[name]).max() <= 1e-12 * np.abs(x).max(), name
         np.testing.assert_allclose(found["of the solve"], case[3].numpy(), rtol=1e-12, atol=1e-12 * fastest)
 
 
-def test_single_precision_as_near_to_double(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Errors of both against double precision, of the bodies whose motion a step resolves."""
-    truth = outcome(random_motion(64, 3, wp.float64, 30.0), wp.float64)
+@WAYS
+def test_single_precision_as_near_to_double(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors of both against double precision, of the bodies whose motion a step resolves.
+
+    The median body, and that with a tenth of them beyond. The mean square is that of one body, a kink in its spin.
+    """
     case = random_motion(64, 3, wp.float32, 30.0)
-    found = outcome(case, wp.float32)
-    monkeypatch.setattr(integrate_lanes, "serves", lambda *_: False)
-    before = outcome(case, wp.float32)
+    with going(way, monkeypatch):
+        found = outcome(case, wp.float32)
+    with going(None, monkeypatch):
+        truth = outcome(random_motion(64, 3, wp.float64, 30.0), wp.float64)
+        before = outcome(case, wp.float32)
     for name, x in truth.items():
-        errors = [np.sqrt(np.mean((y[name] - x) ** 2)) for y in (before, found)]
-        assert errors[1] <= 1.5 * errors[0], name
+        errors = [np.abs(y[name] - x).reshape(64 * 3, -1).max(1) for y in (before, found)]
+        for share in (0.5, 0.9):
+            assert np.quantile(errors[1], share) <= 1.5 * np.quantile(errors[0], share), name
 
 
 @pytest.mark.parametrize("dtype", [wp.float64, wp.float32], ids=["float64", "float32"])
-def test_a_world_alone_to_the_bit(dtype: Any) -> None:
+@WAYS
+def test_a_world_alone_to_the_bit(way: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     case = random_motion(11, 5, dtype, 300.0)
-    together = outcome(case, dtype)
-    for pick in (slice(0, 1), slice(4, 5), slice(10, 11), slice(3, 11)):
-        arrays = model_arrays_of(case[0], pick)
-        states = [wp.array(x.numpy()[pick], dtype=x.dtype, device="cpu") for x in case[1:]]
-        for name, x in outcome((arrays, *states), dtype).items():
-            np.testing.assert_array_equal(x, together[name][pick], err_msg=name)
+    with going(way, monkeypatch):
+        together = outcome(case, dtype)
+        for pick in (slice(0, 1), slice(4, 5), slice(10, 11), slice(3, 11)):
+            arrays = model_arrays_of(case[0], pick)
+            states = [wp.array(x.numpy()[pick], dtype=x.dtype, device="cpu") for x in case[1:]]
+            for name, x in outcome((arrays, *states), dtype).items():
+                np.testing.assert_array_equal(x, together[name][pick], err_msg=name)
 
 
 def model_arrays_of(arrays: Any, pick: slice) -> Any:
