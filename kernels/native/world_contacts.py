@@ -313,6 +313,16 @@ _ADD = """
         part_bars[c] = share_bars[c] = gap_bars[c] = own_bars[c] = (TYPE)0;
         for (int k = 0; k < 4; ++k) found_bars[4 * c + k] = (TYPE)0;
         for (int k = 0; k < 3; ++k) place_bars[3 * c + k] = n_bars[3 * c + k] = (TYPE)0;
+        if (w_share[c] != SHARE_POLYGON || w_patch_start[c] != c) continue;
+        // further solves, where slip changes, have left theirs
+        TYPE *middle = bar_centre + (long)world * bar_centre_stride + 3 * (long)c;
+        TYPE *drawn_in = bar_pull + (long)world * bar_pull_stride + c;
+        for (int k = 0; k < 4; ++k) {
+            TYPE* bar = k < 3 ? middle + k : drawn_in;
+            if (*bar != (TYPE)0) marks[c] = 1;
+            found_bars[4 * c + k] = *bar;
+            *bar = (TYPE)0;
+        }
     }
     auto add = [&](const int* body, const row* bar, int numbers, int lanes_here) {
         for (int l = 0; l < lanes_here; ++l) {
@@ -397,7 +407,8 @@ def _contact_reverse(of: str, contact: Contact) -> str:
 def adjoint(polygon: PolygonText, blend: Blend) -> str:
     """Text that adds the derivatives of the power of active contacts, those by centre and pull of polygons included.
 
-    Derivatives by those of other patches are added to ``bar_centre`` and ``bar_pull``.
+    Derivatives by those of other patches are added to ``bar_centre`` and ``bar_pull``; those of polygons that stand there
+    are handed on, too, and cleared.
     """
     contacts = "".join(
         _contact_reverse(of, kind(Formulas(), ("v0", "v1", "z")))
