@@ -407,8 +407,8 @@ def _contact_reverse(of: str, contact: Contact) -> str:
 def adjoint(polygon: PolygonText, blend: Blend) -> str:
     """Text that adds the derivatives of the power of active contacts, those by centre and pull of polygons included.
 
-    Derivatives by those of other patches are added to ``bar_centre`` and ``bar_pull``; those of polygons that stand there
-    are handed on, too, and cleared.
+    Derivatives by those of other patches are added to ``bar_centre`` and ``bar_pull``; those of polygons that stand
+    there are handed on, too, and cleared.
     """
     contacts = "".join(
         _contact_reverse(of, kind(Formulas(), ("v0", "v1", "z")))
