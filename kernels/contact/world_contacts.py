@@ -29,10 +29,11 @@ from ..core.adjoint_arrays import Adjoints
 from ..core.model_arrays import ModelArrays
 from ..core.precision import precision
 from ..core.simd import LANES
-from ..native import world_contacts as text
+from ..native import world_adjoint, world_rows
 from ..native.hull_contact import Blend
 from ..native.lanes import WORLDS_AS_LANES, native
 from ..native.polygon import PolygonText
+from ..native.world_contacts import SCALARS_OF_SLOTS
 from . import face_friction, face_on_plane, hard, plain_lanes, row_arrays
 from .row_arrays import ContactRows
 
@@ -55,7 +56,7 @@ _SCALARS = {
     "body_mass": "bodies_.mass", "shape_friction": "surfaces_.friction", "shape_stiffness": "surfaces_.stiffness",
     "shape_damping": "surfaces_.damping", "centre": "rows_.centre", "pull": "rows_.pull", "body_q": "body_q_",
     "body_v0": "body_v0_",
-} | {name: f"f_.{name}" for name in text.SCALARS_OF_SLOTS}  # fmt: skip
+} | {name: f"f_.{name}" for name in SCALARS_OF_SLOTS}  # fmt: skip
 _ROWS_OUT = {
     "normal_out": "rows_.normal", "arm_a_out": "rows_.arm_a", "arm_b_out": "rows_.arm_b", "twist_out": "rows_.twist",
     "coefficients_out": "rows_.coefficients",
@@ -84,7 +85,9 @@ def make(dtype: Any) -> SimpleNamespace:
     blend = Blend(faces=edge_blend.FACES, flat=edge_blend.FLAT, oblique=edge_blend.OBLIQUE)
     row_ints = _INTS | {"row_a_out": "rows_.body_a", "row_b_out": "rows_.body_b"}
 
-    @wp.func_native(native(dtype, LANES, _HEAD, text.rows(polygon, blend), ints=row_ints, scalars=_SCALARS | _ROWS_OUT))
+    @wp.func_native(
+        native(dtype, LANES, _HEAD, world_rows.rows(polygon, blend), ints=row_ints, scalars=_SCALARS | _ROWS_OUT)
+    )
     def rows_of_world(
         world: int, bodies_: Bodies, shapes_: Shapes, surfaces_: Surfaces, body_q_: wp.array2d(dtype=transform),
         body_v0_: wp.array2d(dtype=spatial), f_: FeatureTable, even_faces: int, h: dtype, eps: dtype, rows_: Rows,
@@ -94,7 +97,7 @@ def make(dtype: Any) -> SimpleNamespace:
 
     @wp.func_native(
         native(
-            dtype, LANES, _HEAD, text.adjoint(polygon, blend), ints=_INTS | {"active": "active_"},
+            dtype, LANES, _HEAD, world_adjoint.adjoint(polygon, blend), ints=_INTS | {"active": "active_"},
             scalars=_SCALARS | _BARS,
         )
     )  # fmt: skip

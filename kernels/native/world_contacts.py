@@ -1,4 +1,4 @@
-"""Text that takes the contacts of one world LANES at a time: their rows, and the reverse of their power.
+"""Text that takes the contacts of one world LANES at a time, for ``world_rows.py`` and ``world_adjoint.py``.
 
 For larger worlds on a CPU, whose contacts may be those of hulls: kinds POINT, LINE, FLAT, CROSS, CLIP and DROP, with
 shares that are fixed or a polygon's, and blends (``collision/features.py``). A lane is a contact, a corner or polygon;
@@ -13,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .contact_row import Contact
-from .formulas import Formulas, Row
+from .formulas import Formulas
 from .free_motion import assigned
-from .hull_contact import ApartContact, Blend, FaceContact, face_corner
+from .hull_contact import Blend, face_corner
 from .polygon import PolygonText
 from .vectors import Quaternion, Vector
 
-__all__ = ["SCALARS_OF_SLOTS", "adjoint", "rows"]
+__all__ = [
+    "END", "LISTS", "RADII", "SCALARS_OF_SLOTS", "VECTORS", "blends", "contacts", "corners", "features", "groups",
+    "polygons", "sides", "start",
+]  # fmt: skip
 
 _INTS = ("shape_a", "shape_b", "kind", "share", "patch_start", "patch_count", "blend")
 SCALARS_OF_SLOTS = {
@@ -28,10 +31,10 @@ SCALARS_OF_SLOTS = {
 }  # fmt: skip
 """Numbers of a contact, by array."""
 
-_VECTORS = {"la0": "a0", "la1": "a1", "la2": "a2", "lb0": "b0", "lb1": "b1"}
+VECTORS = {"la0": "a0", "la1": "a1", "la2": "a2", "lb0": "b0", "lb1": "b1"}
 
 
-def _start(states: Sequence[str], room: int) -> str:
+def start(states: Sequence[str], room: int) -> str:
     """Text with the world's rows ``w_...``, the bodies' numbers ``table``, and room of scalars and lists a contact."""
     rows = "".join(f"    const int* w_{x} = {x} + (long)world * {x}_stride;\n" for x in _INTS)
     rows += "".join(f"    const TYPE* w_{x} = {x} + (long)world * {x}_stride;\n" for x in SCALARS_OF_SLOTS)
@@ -76,7 +79,7 @@ def _start(states: Sequence[str], room: int) -> str:
 """
 
 
-_LISTS = """
+LISTS = """
     for (int c = 0; c < contacts; ++c) {
         if (!(HERE)) continue;
         if (w_share[c] == SHARE_POLYGON) marks[w_patch_start[c]] = 1;
@@ -95,7 +98,7 @@ _LISTS = """
 """Lists of what counts, given the condition HERE."""
 
 
-def _groups(of: str, body: str) -> str:
+def groups(of: str, body: str) -> str:
     """Text of a loop over a list, LANES at a time; lanes behind its end repeat the last entry."""
     return f"""
     for (int begin = 0; begin < {of}_count; begin += LANES) {{
@@ -107,10 +110,10 @@ def _groups(of: str, body: str) -> str:
 """
 
 
-def _features(names: Sequence[str], slot: str = "id") -> str:
+def features(names: Sequence[str], slot: str = "id") -> str:
     """Text that fetches vectors of features by their names in formulas, and masks of the kinds over a face."""
     vectors = "".join(
-        f"        row {x}[3];\n        for (int k = 0; k < 3; ++k) {x}[k] = of(w_{_VECTORS[x]}, {slot}, 3, k);\n"
+        f"        row {x}[3];\n        for (int k = 0; k < 3; ++k) {x}[k] = of(w_{VECTORS[x]}, {slot}, 3, k);\n"
         for x in names
     )
     return f"""{vectors}        const irow of_kind = of_int(w_kind, {slot});
@@ -118,7 +121,7 @@ def _features(names: Sequence[str], slot: str = "id") -> str:
 """
 
 
-def _sides(numbers: str) -> str:
+def sides(numbers: str) -> str:
     """Text that fetches the first ``numbers`` of both bodies of the slots ``id``."""
     return f"""
         int sa[LANES], sb[LANES], ia[LANES], ib[LANES];
@@ -132,18 +135,18 @@ def _sides(numbers: str) -> str:
 """
 
 
-_RADII = """
+RADII = """
         const row ra = of(w_radius_a, id, 1, 0), rb = of(w_radius_b, id, 1, 0);
 """
 
 
-def _corners() -> str:
+def corners() -> str:
     """Text that finds places and gaps of polygons' corners."""
     f = Formulas()
     _, found = face_corner(f)
-    return _groups(
+    return groups(
         "corner",
-        f"""{_sides("7")}{_features(list(_VECTORS))}{_RADII}{f.texts(found[:4])[0]}
+        f"""{sides("7")}{features(list(VECTORS))}{RADII}{f.texts(found[:4])[0]}
         row found[4];
 {assigned(f, "found", found[:4])}
         for (int l = 0; l < lanes_here; ++l) {{
@@ -162,13 +165,13 @@ _SHARED = """
 """
 
 
-def _polygons(polygon: PolygonText, body: str = "") -> str:
+def polygons(polygon: PolygonText, body: str = "") -> str:
     """Text of a loop over polygons that finds shares; or, given what follows, what ``polygon.forward`` finds."""
     counts, shared = _SHARED.split(";", 1)
     counts += ";\n"
     if not body:
-        return _groups("polygon", f"{counts}{polygon.sides}{shared}")
-    return _groups(
+        return groups("polygon", f"{counts}{polygon.sides}{shared}")
+    return groups(
         "polygon",
         f"""{counts}{polygon.sides}{shared}
         row n[3], turn[4];
@@ -192,7 +195,7 @@ def _rotated() -> str:
     return f"{f.texts(n)[0]}{assigned(f, 'n', n)}"
 
 
-def _blends(blend: Blend, reverse: bool) -> str:
+def blends(blend: Blend, reverse: bool) -> str:
     """Text that finds the crossings' parts of blends, in ``parts`` of the polygons' first slots, or the reverse."""
     f = Formulas()
     poses, part = blend.part(f)
@@ -213,8 +216,8 @@ def _blends(blend: Blend, reverse: bool) -> str:
 """ if reverse else f"""
         for (int l = 0; l < lanes_here; ++l) parts[id[l]] = lane({f.name(part)}, l);
 """  # fmt: skip
-    features = _features(list(_VECTORS), "low")
-    return _groups("blend", f"{_sides('7')}{low}{features}{before}{f.texts(wanted)[0]}{after}")
+    fetched = features(list(VECTORS), "low")
+    return groups("blend", f"{sides('7')}{low}{fetched}{before}{f.texts(wanted)[0]}{after}")
 
 
 _SURFACES = """
@@ -248,203 +251,16 @@ _SURFACES = """
 """
 
 
-def _contacts(of: str, contact: Contact, body: str) -> str:
-    names = list(_VECTORS) if of == "face" else ["la0", "la1", "lb0", "lb1"]
+def contacts(of: str, contact: Contact, body: str) -> str:
+    """Text of a loop over contacts ``of`` a face, or ``"apart"``, with their numbers by the names of the formulas."""
+    names = list(VECTORS) if of == "face" else ["la0", "la1", "lb0", "lb1"]
     kinds = "" if of == "face" else "        const irow line = of_kind == LINE, cross = of_kind == CROSS;\n"
     kinds += "        const row way = of(w_sign, id, 1, 0);\n" if of == "apart" else ""
-    sides = _sides(str(len(contact.sides[0])))
-    return _groups(of, f"{sides}{_features(names)}{kinds}{_RADII}{_SURFACES}{body}")
+    numbers = sides(str(len(contact.sides[0])))
+    return groups(of, f"{numbers}{features(names)}{kinds}{RADII}{_SURFACES}{body}")
 
 
-_END = """
+END = """
     free(scalars);
     free(lists);
 """
-
-
-def rows(polygon: PolygonText, blend: Blend) -> str:
-    """Text that writes rows, and centre and pull of polygons; those of other patches are there."""
-    found = """
-            for (int l = 0; l < lanes_here; ++l) {
-                const row pulled = one - (TYPE)LEAST_ARM - (arm - (TYPE)LEAST_ARM) * q * ((TYPE)2 - q);
-                const long world_ = world;
-                for (int k = 0; k < 3; ++k)
-                    centre[world_ * centre_stride + 3 * id[l] + k] =
-                        even_faces ? place[3 * id[l] + k] + lane(at_.mean[k], l) : (TYPE)0;
-                pull[world_ * pull_stride + id[l]] = even_faces ? lane(pulled, l) : (TYPE)0;
-            }
-"""
-    texts = ""
-    for of, kind in (("face", FaceContact), ("apart", ApartContact)):
-        contact = kind(Formulas(), ("v0",))
-        f, q = contact.f, contact.row
-        out = {
-            "normal_out": contact.n.rows, "arm_a_out": contact.arms[0].rows, "arm_b_out": contact.arms[1].rows,
-            "twist_out": contact.twist.rows, "coefficients_out": [q.a, q.b, q.mu, q.s0],
-        }  # fmt: skip
-        stored = "".join(
-            f"            {array}[(long)world * {array}_stride + {len(values)} * id[l] + {i}] = lane({f.name(x)}, l);\n"
-            for array, values in out.items()
-            for i, x in enumerate(values)
-        )
-        texts += _contacts(
-            of,
-            contact,
-            f"""{f.texts([x for values in out.values() for x in values])[0]}
-        for (int l = 0; l < lanes_here; ++l) {{
-            row_a_out[(long)world * row_a_out_stride + id[l]] = ia[l] == bodies ? -1 : ia[l];
-            row_b_out[(long)world * row_b_out_stride + id[l]] = ib[l] == bodies ? -1 : ib[l];
-{stored}        }}
-""",
-        )
-    return (
-        f"    constexpr int BARS = 0;\n{_start(('body_v0',), 6)}{polygon.functions}{_LISTS.replace('HERE', 'true')}"
-        f"{_corners()}{_polygons(polygon, found)}{_blends(blend, False)}{texts}{_END}"
-    )
-
-
-_ADD = """
-    TYPE* const bars = table + NUMBERS * entries;
-    for (long k = 0; k < BARS * entries; ++k) bars[k] = (TYPE)0;
-    TYPE *part_bars = scalars + 6 * slots, *share_bars = scalars + 7 * slots, *gap_bars = scalars + 8 * slots;
-    TYPE *found_bars = scalars + 9 * slots, *place_bars = scalars + 13 * slots, *n_bars = scalars + 16 * slots;
-    TYPE* own_bars = scalars + 19 * slots;
-    for (int c = 0; c < contacts; ++c) {
-        part_bars[c] = share_bars[c] = gap_bars[c] = own_bars[c] = (TYPE)0;
-        for (int k = 0; k < 4; ++k) found_bars[4 * c + k] = (TYPE)0;
-        for (int k = 0; k < 3; ++k) place_bars[3 * c + k] = n_bars[3 * c + k] = (TYPE)0;
-        if (w_share[c] != SHARE_POLYGON || w_patch_start[c] != c) continue;
-        // further solves, where slip changes, have left theirs
-        TYPE *middle = bar_centre + (long)world * bar_centre_stride + 3 * (long)c;
-        TYPE *drawn_in = bar_pull + (long)world * bar_pull_stride + c;
-        for (int k = 0; k < 4; ++k) {
-            TYPE* bar = k < 3 ? middle + k : drawn_in;
-            if (*bar != (TYPE)0) marks[c] = 1;
-            found_bars[4 * c + k] = *bar;
-            *bar = (TYPE)0;
-        }
-    }
-    auto add = [&](const int* body, const row* bar, int numbers, int lanes_here) {
-        for (int l = 0; l < lanes_here; ++l) {
-            TYPE* to_ = bars + (long)BARS * body[l];
-            for (int k = 0; k < numbers; ++k) to_[k] += lane(bar[k], l);
-        }
-    };
-"""
-
-_SUMMED = """
-    for (int body = 0; body < bodies; ++body) {
-        const TYPE* x = bars + (long)BARS * body;
-        for (int k = 0; k < 7; ++k) bar_q[(long)world * bar_q_stride + 7 * body + k] += x[k];
-        bar_mass[(long)world * bar_mass_stride + body] += x[7];
-        for (int k = 0; k < 6; ++k) bar_v0[(long)world * bar_v0_stride + 6 * body + k] += x[8 + k];
-    }
-"""
-
-_BAR_OF_PARTS = """
-    // a contact's part is its weight times its share in a polygon times that of a blend
-    for (int i = 0; i < face_count + apart_count; ++i) {
-        const int c = i < face_count ? face_slots[i] : apart_slots[i - face_count], code = w_blend[c];
-        const TYPE bar = own_bars[c] * w_weight[c];
-        TYPE by_blend = (TYPE)1;
-        if (code >= 0) {
-            const bool crossing = code & 2;
-            part_bars[code >> 2] += (crossing ? bar : -bar) * shares[c];
-            by_blend = crossing ? parts[code >> 2] : (TYPE)1 - parts[code >> 2];
-        }
-        share_bars[c] = bar * by_blend;
-    }
-"""
-
-
-def _contact_reverse(of: str, contact: Contact) -> str:
-    """Text that adds the derivatives of the contacts' power."""
-    f = contact.f
-    on, power = contact.power(contact.motion("v1"), contact.row, contact.motion("z"))
-    surfaces, part = contact.surface, f.input("part")
-    inputs: list[Row] = [*contact.sides[0][:14], *contact.sides[1][:14], *contact.centre, contact.pull, part]
-    found = f.gradient([(power, f.row(1.0))], [*inputs, *surfaces.values()])
-    by_surface = dict(zip(surfaces, found[33:], strict=True))
-    arrays = {"ka": "stiffness", "kb": "stiffness", "ca": "damping", "cb": "damping"}
-    arrays |= {"mua": "friction", "mub": "friction"}
-    scattered = "".join(
-        f"        scatter(bar_{array} + world * bar_{array}_stride, s{name[-1]}, {f.name(contact.given[name])}, "
-        f"{f.name(by_surface[name])});\n"
-        for name, array in arrays.items()
-    )
-    return _contacts(
-        of,
-        contact,
-        f"""{f.texts([on, *found, *contact.given.values()])[0]}
-        const irow on = {f.name(on)};
-        row bar_a[14], bar_b[14], bar_to[5];
-{assigned(f, "bar_a", found[:14])}{assigned(f, "bar_b", found[14:28])}{assigned(f, "bar_to", found[28:33])}
-        add(ia, bar_a, 14, lanes_here);
-        add(ib, bar_b, 14, lanes_here);
-        auto scatter = [&](TYPE* x, const int* shape, irow where, row bar) {{
-            where = where & on;
-            if (any(where))
-                for (int l = 0; l < lanes_here; ++l)
-                    if (ilane(where, l)) x[shape[l]] += lane(bar, l);
-        }};
-{scattered}
-        for (int l = 0; l < lanes_here; ++l) {{
-            const int c = id[l];
-            own_bars[c] = lane(bar_to[4], l);
-            if (!(lane(drawn, l) > (TYPE)0)) continue;
-            const long start = w_patch_start[c];
-            if (w_share[c] == SHARE_POLYGON) {{
-                for (int k = 0; k < 4; ++k) found_bars[4 * start + k] += lane(bar_to[k], l);
-            }} else {{
-                for (int k = 0; k < 3; ++k) bar_centre[world * bar_centre_stride + 3 * start + k] += lane(bar_to[k], l);
-                bar_pull[world * bar_pull_stride + start] += lane(bar_to[3], l);
-            }}
-        }}
-""",
-    )
-
-
-def adjoint(polygon: PolygonText, blend: Blend) -> str:
-    """Text that adds the derivatives of the power of active contacts, those by centre and pull of polygons included.
-
-    Derivatives by those of other patches are added to ``bar_centre`` and ``bar_pull``; those of polygons that stand
-    there are handed on, too, and cleared.
-    """
-    contacts = "".join(
-        _contact_reverse(of, kind(Formulas(), ("v0", "v1", "z")))
-        for of, kind in (("face", FaceContact), ("apart", ApartContact))
-    )
-    polygons = f"""
-            row centre_bar[3];
-            for (int k = 0; k < 3; ++k) centre_bar[k] = of(found_bars, id, 4, k);
-            const row pull_bar = of(found_bars, id, 4, 3);
-{polygon.reverse}
-            for (int l = 0; l < lanes_here; ++l)
-                for (int k = 0; k < 3; ++k) n_bars[3 * id[l] + k] = lane(n_bar[k], l);
-            for (int i = 0; i < most; ++i)
-                for (int l = 0; l < lanes_here; ++l)
-                    if (i < ilane(corners, l)) {{
-                        for (int k = 0; k < 3; ++k) place_bars[3 * (id[l] + i) + k] = lane(XB[i][k], l);
-                        gap_bars[id[l] + i] = lane(gap_bar[i], l);
-                    }}
-"""
-    f = Formulas()
-    poses, found = face_corner(f)
-    bars = f.gradient([*zip(found, f.inputs("given", 7), strict=True)], poses)
-    corners = _groups(
-        "corner",
-        f"""{_sides("7")}{_features(list(_VECTORS))}{_RADII}
-        row given[7], bar_a[7], bar_b[7];
-        for (int k = 0; k < 3; ++k) given[k] = of(place_bars, id, 3, k), given[4 + k] = of(n_bars, id, 3, k);
-        given[3] = of(gap_bars, id, 1, 0);
-{f.texts(bars)[0]}{assigned(f, "bar_a", bars[:7])}{assigned(f, "bar_b", bars[7:])}
-        add(ia, bar_a, 7, lanes_here);
-        add(ib, bar_b, 7, lanes_here);
-""",
-    )
-    return (
-        f"    constexpr int BARS = 14;\n{_start(('body_v0', 'body_v1', 'z'), 20)}{_ADD}{polygon.functions}"
-        f"{_LISTS.replace('HERE', 'active[(long)world * active_stride + c] != 0')}{_corners()}{_polygons(polygon)}"
-        f"{_blends(blend, False)}{contacts}{_BAR_OF_PARTS}{_polygons(polygon, polygons)}{_blends(blend, True)}{corners}"
-        f"{_SUMMED}{_END}"
-    )
