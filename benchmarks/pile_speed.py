@@ -17,6 +17,9 @@ from pile_scene import MujocoPile, lyapunov, pile
 CORE_SECONDS = 0.55
 """Target for 100 pieces [core-s a simulated s]."""
 
+RECORDED = 4
+"""Runs after which the graphs of a push are recorded, at steps of up to 10 ms."""
+
 
 def against_mujoco(pieces: int, repeats: int, step: float) -> dict[str, tuple[str, bool]]:
     """One world, one thread each."""
@@ -27,6 +30,8 @@ def against_mujoco(pieces: int, repeats: int, step: float) -> dict[str, tuple[st
         (h, several): MujocoPile(task, h, several) for h in (0.002, 0.005) for several in (False, True)
     }  # fmt: skip
     things = {"carom": lambda: task.rollout(theta, record=False)}
+    for _ in range(RECORDED):
+        things["carom"]()
     names = {key: f"mujoco, {1e3 * key[0]:g} ms, {'several' if key[1] else 'one'} per pair" for key in peers}
     times = alternate(things | {names[key]: peer.run for key, peer in peers.items()}, repeats)
     mine = times["carom"]
@@ -62,6 +67,8 @@ def backward(pieces: int, repeats: int, step: float) -> dict[str, tuple[str, boo
     def forward() -> None:
         task.rollout(theta, record=False)
 
+    for _ in range(RECORDED):
+        task.value_and_gradient(theta)
     times = alternate({"forward": forward, "both": lambda: task.value_and_gradient(theta)}, repeats)
     ratio = times["both"].ratio(times["forward"])
     print(f"{pieces} pieces: forward and backward {ratio:.2f}x forward")
