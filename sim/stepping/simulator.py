@@ -206,8 +206,8 @@ class Simulator:
                     staged[done - count : done, own] = batch.staged_view[:count, :n] != 0
                 if done < steps:
                     capacity.check(batch, numbers)
-                    batch.q_view[0] = batch.q_view[count]
-                    batch.v_view[0] = batch.v_view[count]
+                    _copy(batch.q_view[0], batch.q_view[count])
+                    _copy(batch.v_view[0], batch.v_view[count])
             last = (steps - 1) % batch.segment + 1 if steps else 0
             final_q[own] = batch.q_view[last, :n]
             final_v[own] = batch.v_view[last, :n]
@@ -415,9 +415,11 @@ class Simulator:
 def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
     """Copy the rows of ``source``; surplus rows of ``target`` repeat the last one, so that they are valid worlds."""
     n = source.shape[0]
-    _copy(target[:n], source.expand_as(target[:n]))
-    if n < target.shape[0]:
-        _copy(target[n:], source[-1:].expand_as(target[n:]))
+    if n == target.shape[0]:
+        _copy(target, source)
+        return
+    _copy(target[:n], source)
+    _copy(target[n:], source[-1:])
 
 
 def _listed(batch: WorldBatch, n: int) -> list[np.ndarray]:
