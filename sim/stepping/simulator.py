@@ -136,9 +136,7 @@ class Simulator:
         given = (parameters or {}).values() if isinstance(parameters, Mapping) else ()
         both = (state.body_q, state.body_v) if isinstance(state, State) else ()
         refuse_transforms(torch_rollout.LIMITS, *both, control, *given)
-        state, control, values = checks.rollout_inputs(
-            self.model, state, control, parameters or {}, steps, self.good
-        )
+        state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps, self.good)
         checks.restitution(self.model, self.options, values)
         warn_of_bounds(self.model, values)
         checks.mass_alone(self.model, values, parameters or {}, self.told)

@@ -99,6 +99,8 @@ class WorldBatch:
         self.look_ahead_view = _view(self.look_ahead)
         self.loaded: tuple[bytes, bool] | None = None
         """Key of the parameters in the buffers, and whether ``look_ahead`` is that of resistance; None: unknown."""
+        self.recording = False
+        """Whether the launches are recorded, and so to be repeated often."""
         self.loads_kernels = False
         """Whether conditions and repetitions are left out, so that each kernel is launched, and so loaded."""
         self.staged_view, self.any_staged_view = _view(self.staged), _view(self.any_staged)
