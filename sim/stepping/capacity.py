@@ -51,10 +51,11 @@ class CapacityExceeded(Exception):  # noqa: N818 - caught by the simulator, neve
 
 def check(batch: WorldBatch, numbers: Sequence[int]) -> None:
     """Raise CapacityExceeded if a world of a batch met more contacts than it can hold; ``numbers`` are the worlds'."""
+    if batch.most_needed() <= batch.capacity:
+        return
     needed = batch.needed_view[: len(numbers)]
-    most = int(needed.max()) if needed.is_cuda else int(needed.numpy().max())  # NumPy's call costs half as much
-    if most > batch.capacity:
-        world = int(needed.argmax())
+    world = int(needed.argmax())
+    if int(needed[world]) > batch.capacity:  # and not in a surplus row of the batch
         raise CapacityExceeded(numbers[world], int(needed[world]))
 
 

@@ -206,14 +206,12 @@ class Simulator:
                     staged[done - count : done, own] = batch.staged_view[:count, :n] != 0
                 if done < steps:
                     capacity.check(batch, numbers)
-                    _copy(batch.q_view[0], batch.q_view[count])
-                    _copy(batch.v_view[0], batch.v_view[count])
+                    batch.carry(count)
             last = (steps - 1) % batch.segment + 1 if steps else 0
             final_q[own] = batch.q_view[last, :n]
             final_v[own] = batch.v_view[last, :n]
             if look:
-                batch.q_view[0] = batch.q_view[last]
-                batch.v_view[0] = batch.v_view[last]
+                batch.carry(last)
                 graphs.run(OVERLAP, 1)
             capacity.check(batch, numbers)
             if look:
