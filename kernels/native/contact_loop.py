@@ -16,6 +16,7 @@ __all__ = ["adjoint_text", "bodies_text", "loop"]
 _ALGEBRA = """
     auto of_shapes = [&](const TYPE* x, long stride, irow shape) {
         row values = zero;
+        #pragma unroll
         for (int l = 0; l < LANES; ++l) put(values, l, x[at[l] * stride + ilane(shape, l)]);
         return values;
     };
@@ -42,6 +43,7 @@ _FETCH = """
     #if LANES == 1
         a = shape_body[sa], b = shape_body[sb];
     #else
+        #pragma unroll
         for (int l = 0; l < LANES; ++l) a[l] = shape_body[sa[l]], b[l] = shape_body[sb[l]];
     #endif
         row xa[NUMBERS], xb[NUMBERS];
