@@ -76,6 +76,7 @@ _PATCH = """
         const irow patch = here & (of_worlds_int(patch_count + c, patch_count_stride) > 0);
         row drawn = zero, to[3] = {zero, zero, zero};
         if (any(patch))
+            #pragma unroll
             for (int l = 0; l < LANES; ++l)
                 if (ilane(patch, l)) {
                     const long first_of = ilane(starts, l);
@@ -144,11 +145,13 @@ _SCATTER = """
         // shapes and patches, a lane at a time
         auto scatter = [&](TYPE* x, long stride, irow shape, irow where, row bar) {
             if (any(where))
+                #pragma unroll
                 for (int l = 0; l < LANES; ++l)
                     if (ilane(where, l) && first + l < worlds) x[at[l] * stride + ilane(shape, l)] += lane(bar, l);
         };
         const irow drawn_in = on & (drawn > (TYPE)0);
         if (any(drawn_in))
+            #pragma unroll
             for (int l = 0; l < LANES; ++l)
                 if (ilane(drawn_in, l) && first + l < worlds) {
                     const long first_of = ilane(starts, l);
