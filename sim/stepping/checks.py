@@ -48,7 +48,10 @@ resolve free rotation."""
 
 
 def _finite(value: torch.Tensor, what: str) -> None:
-    good = torch.isfinite(value)
+    if value.device.type == "cpu" and value.dtype in (torch.float32, torch.float64):  # not in torch's thread pool
+        good = torch.from_numpy(np.asarray(np.isfinite(value.numpy())))
+    else:
+        good = torch.isfinite(value)
     if not bool(good.all()):
         where = tuple(torch.nonzero(~good)[0].tolist())
         count = int((~good).sum())
