@@ -23,6 +23,9 @@ STARTS = {"touching": 0.0, "apart": 0.03}
 SCALES = {"touching": 0.01, "apart": 0.02}
 """Standard deviation of the noise on each way-point's coordinate for which the smoothed cost is informative [m]."""
 
+SERIAL = 32768
+"""Numbers up to which torch works in the calling thread; its pool costs more than it saves beside other programs."""
+
 
 @plain_numbers
 class Push(Task):
@@ -192,8 +195,12 @@ class Push(Task):
         """Targets of the controller at every step, [steps, batch, 2] [m]."""
         # element by element, since a matrix product rounds otherwise in a batch of another size
         path = self._path(theta).transpose(0, 1)
-        start, end = path[self._leg], path[self._leg + 1]
-        return start + self._share * (end - start)
+        most = path.shape[1] if path.is_cuda else max(1, SERIAL // (2 * max(self.steps, 1)))
+        pieces = []
+        for part in path.split(most, dim=1):
+            start, end = part[self._leg], part[self._leg + 1]
+            pieces.append(start + self._share * (end - start))
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
     def rollout(self, theta: torch.Tensor, record: bool = True) -> Trajectory:
         """The simulated push: body 0 is the box, body 1 the pusher. ``theta`` is [batch, parameters]."""

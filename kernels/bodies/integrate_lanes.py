@@ -127,7 +127,9 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     ):  # fmt: skip
         solved_lanes(wp.tid() * wp.static(lanes), body_gyroscopic, body_inertia, body_q, body_q1, body_v1, body_vs)
 
-    return SimpleNamespace(kernel=integrate_kernel, adjoint=adjoint_kernel, solved=solved_kernel)
+    return SimpleNamespace(
+        kernel=integrate_kernel, adjoint=adjoint_kernel, solved=solved_kernel, move_worlds=integrate_lanes
+    )  # fmt: skip
 
 
 def serves(model: ModelArrays) -> bool:

@@ -35,6 +35,9 @@ MORE = wp.constant(1)
 ANEW = wp.constant(2)
 """Mark of a world in which contacts are detected again in all pairs."""
 
+EVERYWHERE = 1.0e30
+"""Distance [m] within which all pairs are near, where all count."""
+
 PENDING = wp.constant(-1)
 """Mark of a world while there are more lists of pairs to compare."""
 
@@ -115,7 +118,7 @@ class NearArrays:
             counts=tuple(wp.full(worlds, x.shape[0], dtype=wp.int32, device=device) for x in pairs),
             gaps=tuple(zeros(dtype, max(1, x.shape[0])) for x in pairs),
             listed=tuple(zeros(wp.int32, max(1, x.shape[0])) for x in pairs),
-            radius=wp.full(worlds, 1.0e30, dtype=dtype, device=device),
+            radius=wp.full(worlds, EVERYWHERE, dtype=dtype, device=device),
             repeat=zeros(wp.int32), marked=wp.zeros(2, dtype=wp.int32, device=device),
             listed_v=zeros(p.spatial, bodies), exhaustive=exhaustive,
         )  # fmt: skip
@@ -205,13 +208,11 @@ def make(dtype: Any) -> SimpleNamespace:
             mark = int(0)
         ahead = look_ahead[world]
         if mark != ANEW:
-            if (
-                begin != 0
-                and softened_reach + ahead * approach_speed(world, shapes.body, found.bounding_sphere, body_v1)
-                > found.radius[world]
-            ):
-                mark = ANEW
-            else:
+            if begin != 0 and found.radius[world] < dtype(EVERYWHERE):
+                speed = approach_speed(world, shapes.body, found.bounding_sphere, body_v1)
+                if softened_reach + ahead * speed > found.radius[world]:
+                    mark = ANEW
+            if mark != ANEW:
                 for k in range(found.count[world]):
                     pair = found.pairs[found.near[world, k]]
                     speed = pair_speed(world, pair[0], pair[1], shapes.body, found.bounding_sphere, body_v1)

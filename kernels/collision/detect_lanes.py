@@ -86,7 +86,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
             wp.tid() * wp.static(lanes), shapes, gravity, body_v0, body_v1, margin, look_ahead, step, near, table
         )
 
-    return SimpleNamespace(kernel=detect_lanes_kernel)
+    return SimpleNamespace(kernel=detect_lanes_kernel, detect_worlds=detect_worlds)
 
 
 def serves(shapes: Any, near: NearArrays) -> bool:

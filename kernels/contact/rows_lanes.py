@@ -103,7 +103,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
     ):  # fmt: skip
         patch_lanes(wp.tid() * wp.static(lanes), shapes, body_q, f, bar_centre, bar_pull, bar_q)
 
-    return SimpleNamespace(kernel=rows_kernel, patch=patch_kernel)
+    return SimpleNamespace(kernel=rows_kernel, patch=patch_kernel, rows_of_worlds=rows_lanes)
 
 
 def serves(model: ModelArrays, contact_rows: ContactRows) -> bool:

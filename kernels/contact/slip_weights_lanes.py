@@ -68,7 +68,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
             first, bodies, body_v0, body_va, count, rows, h, eps, first_pass, repeat, weights, staged, anywhere, taken
         )
 
-    return SimpleNamespace(weigh=weigh_kernel)
+    return SimpleNamespace(weigh=weigh_kernel, weigh_worlds=weigh_lanes)
 
 
 def weigh(

@@ -37,6 +37,7 @@ def _coordinate() -> str:
 CODE = f"""{FUNCTIONS}
     // what a world has no part in is not added, so that no sign of a zero depends on the neighbours
     auto add = [&](TYPE* x, long stride, irow where, row bar) {{
+        #pragma unroll
         for (int l = 0; l < LANES; ++l)
             if (ilane(where, l) && first + l < worlds) x[at[l] * stride] += lane(bar, l);
     }};

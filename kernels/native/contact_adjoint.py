@@ -13,9 +13,11 @@ from .formulas import Formulas
 __all__ = ["CODE"]
 
 _SUMMED = """
-    for (int l = 0; l < LANES && first + l < worlds; ++l)
-        for (int i = 0; i < bodies; ++i) {
+    for (int i = 0; i < bodies; ++i)
+        #pragma unroll
+        for (int l = 0; l < LANES; ++l) {
             const long world = first + l;
+            if (world >= worlds) continue;
             for (int k = 0; k < 7; ++k) bar_q[world * bar_q_stride + 7 * i + k] += lane(list[i].bar[k], l);
             bar_mass[world * bar_mass_stride + i] += lane(list[i].bar[7], l);
             for (int k = 0; k < 6; ++k) bar_v0[world * bar_v0_stride + 6 * i + k] += lane(list[i].bar[8 + k], l);

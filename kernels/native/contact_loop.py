@@ -16,6 +16,7 @@ __all__ = ["adjoint_text", "bodies_text", "loop"]
 _ALGEBRA = """
     auto of_shapes = [&](const TYPE* x, long stride, irow shape) {
         row values = zero;
+        #pragma unroll
         for (int l = 0; l < LANES; ++l) put(values, l, x[at[l] * stride + ilane(shape, l)]);
         return values;
     };
@@ -42,6 +43,7 @@ _FETCH = """
     #if LANES == 1
         a = shape_body[sa], b = shape_body[sb];
     #else
+        #pragma unroll
         for (int l = 0; l < LANES; ++l) a[l] = shape_body[sa[l]], b[l] = shape_body[sb[l]];
     #endif
         row xa[NUMBERS], xb[NUMBERS];
@@ -74,6 +76,7 @@ _PATCH = """
         const irow patch = here & (of_worlds_int(patch_count + c, patch_count_stride) > 0);
         row drawn = zero, to[3] = {zero, zero, zero};
         if (any(patch))
+            #pragma unroll
             for (int l = 0; l < LANES; ++l)
                 if (ilane(patch, l)) {
                     const long first_of = ilane(starts, l);
@@ -142,11 +145,13 @@ _SCATTER = """
         // shapes and patches, a lane at a time
         auto scatter = [&](TYPE* x, long stride, irow shape, irow where, row bar) {
             if (any(where))
+                #pragma unroll
                 for (int l = 0; l < LANES; ++l)
                     if (ilane(where, l) && first + l < worlds) x[at[l] * stride + ilane(shape, l)] += lane(bar, l);
         };
         const irow drawn_in = on & (drawn > (TYPE)0);
         if (any(drawn_in))
+            #pragma unroll
             for (int l = 0; l < LANES; ++l)
                 if (ilane(drawn_in, l) && first + l < worlds) {
                     const long first_of = ilane(starts, l);

@@ -146,7 +146,9 @@ def integrate(motion: FreeMotion) -> str:
         }} else {{
 {branches[1]}
         }}
-        for (int l = 0; l < LANES && first + l < worlds; ++l) {{
+        #pragma unroll
+        for (int l = 0; l < LANES; ++l) {{
+            if (first + l >= worlds) continue;
             TYPE *q = body_q1 + (first + l) * body_q1_stride, *v = body_v1 + (first + l) * body_v1_stride;
             for (int i = 0; i < 7; ++i) q[7 * body + i] = lane(next[i], l);
             for (int i = 0; i < 6; ++i) v[6 * body + i] = lane(next[7 + i], l);
@@ -173,7 +175,9 @@ def integrate_adjoint(motion: FreeMotion) -> str:
         }} else {{
 {branches[1]}
         }}
-        for (int l = 0; l < LANES && first + l < worlds; ++l) {{
+        #pragma unroll
+        for (int l = 0; l < LANES; ++l) {{
+            if (first + l >= worlds) continue;
             const long world = first + l;
             for (int i = 0; i < 7; ++i) bar_q[world * bar_q_stride + 7 * body + i] += lane(bar[i], l);
             for (int i = 0; i < 6; ++i) bar_vm[world * bar_vm_stride + 6 * body + i] += lane(bar[7 + i], l);
@@ -205,8 +209,9 @@ def solved(motion: FreeMotion) -> str:
 {f.texts(spin)[0]}
             v1[3] = {f.name(spin[0])}, v1[4] = {f.name(spin[1])}, v1[5] = {f.name(spin[2])};
         }}
-        for (int l = 0; l < LANES && first + l < worlds; ++l)
-            for (int i = 0; i < 6; ++i)
+        #pragma unroll
+        for (int l = 0; l < LANES; ++l)
+            for (int i = 0; i < 6 && first + l < worlds; ++i)
                 body_vs[(first + l) * body_vs_stride + 6 * body + i] = lane(v1[i], l);
     }}
 """

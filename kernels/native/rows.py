@@ -44,8 +44,9 @@ def rows(patches: PatchFormulas) -> str:
         for (int k = 0; k < 3; ++k) to[k] = patch ? face_of[k] : zero;
 """
     body = f"""{f.texts([x for values in out.values() for x in values])[0]}
-        for (int l = 0; l < LANES && first + l < worlds; ++l) {{
-            if (!ilane(here, l)) continue;
+        #pragma unroll
+        for (int l = 0; l < LANES; ++l) {{
+            if (first + l >= worlds || !ilane(here, l)) continue;
             const long world = first + l;
             row_a_out[world * row_a_out_stride + c] = ilane(a, l);
             row_b_out[world * row_b_out_stride + c] = ilane(b, l);

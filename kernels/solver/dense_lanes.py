@@ -99,7 +99,7 @@ def make(dtype: Any, lanes: int = 1) -> SimpleNamespace:
                 if (failures & (1 << (world - first))) != 0:
                     step_failed(world, report.steps, report.failed, report.first_failure, report.last_failure)
 
-    return SimpleNamespace(kernel=solve_kernel)
+    return SimpleNamespace(kernel=solve_kernel, solve_worlds=solve_lanes)
 
 
 def serves(contact_rows: ContactRows) -> bool:

@@ -51,9 +51,11 @@ class CapacityExceeded(Exception):  # noqa: N818 - caught by the simulator, neve
 
 def check(batch: WorldBatch, numbers: Sequence[int]) -> None:
     """Raise CapacityExceeded if a world of a batch met more contacts than it can hold; ``numbers`` are the worlds'."""
+    if batch.most_needed() <= batch.capacity:
+        return
     needed = batch.needed_view[: len(numbers)]
-    if bool((needed > batch.capacity).any()):
-        world = int(needed.argmax())
+    world = int(needed.argmax())
+    if int(needed[world]) > batch.capacity:  # and not in a surplus row of the batch
         raise CapacityExceeded(numbers[world], int(needed[world]))
 
 

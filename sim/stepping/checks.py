@@ -19,6 +19,7 @@ from ..scene.mass import TRIANGLE, triangle_fault
 from ..scene.model import PARAMETERS, Model
 from ..state import Diagnostics, State
 from .options import SimulatorOptions
+from .parameter_key import parameter_key
 
 if TYPE_CHECKING:
     from .world_batch import WorldBatch
@@ -47,7 +48,10 @@ resolve free rotation."""
 
 
 def _finite(value: torch.Tensor, what: str) -> None:
-    good = torch.isfinite(value)
+    if value.device.type == "cpu" and value.dtype in (torch.float32, torch.float64):  # not in torch's thread pool
+        good = torch.from_numpy(np.asarray(np.isfinite(value.numpy())))
+    else:
+        good = torch.isfinite(value)
     if not bool(good.all()):
         where = tuple(torch.nonzero(~good)[0].tolist())
         count = int((~good).sum())
@@ -62,9 +66,13 @@ def _shape(value: torch.Tensor, wanted: tuple[int, ...], what: str, names: str) 
 
 
 def rollout_inputs(
-    model: Model, state: State, control: torch.Tensor | None, parameters: Mapping[str, torch.Tensor], steps: int | None
-) -> tuple[State, torch.Tensor, dict[str, torch.Tensor]]:
-    """State, controls and all parameters of a rollout as contiguous tensors of the model's type, or a StateError."""
+    model: Model, state: State, control: torch.Tensor | None, parameters: Mapping[str, torch.Tensor],
+    steps: int | None, good: set[bytes] | None = None,
+) -> tuple[State, torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    """State, controls and all parameters of a rollout as contiguous tensors of the model's type, or a StateError.
+
+    ``good`` holds the key of the parameters last found good, which are not checked again.
+    """
 
     def convert(value: torch.Tensor, what: str) -> torch.Tensor:
         if not isinstance(value, torch.Tensor):
@@ -133,7 +141,12 @@ def rollout_inputs(
                 f"got {tuple(value.shape)}"
             )
         values[name] = value
-    _physical(model, values)
+    key = None if good is None else parameter_key(values)
+    if good is None or key is None or key not in good:
+        _physical(model, values)
+        if good is not None and key is not None:
+            good.clear()
+            good.add(key)
     return State(q, v), control, values
 
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import warp as wp
 
+from ...kernels.collision.broad_phase import NearArrays
+from ...kernels.collision.features import Features
 from ...kernels.contact import law
 from ...kernels.contact.row_arrays import ContactRows
+from ...kernels.contact.slip import Slips
 from ...kernels.core.adjoint_arrays import Adjoints
 from ...kernels.core.model_arrays import ModelArrays
 from ...kernels.core.simd import LANES
 from ...kernels.core.solver_report import SolverReport
-from ...kernels.solver import adjoint, adjoint_islands, dense, dense_adjoint_lanes, dense_lanes, islands
+from ...kernels.solver import adjoint, adjoint_islands, dense, dense_adjoint_lanes, dense_lanes, islands, step_lanes
 from ...kernels.solver.island_graph import GraphArrays
 from ...kernels.solver.scratch import Scratch
 from ...kernels.solver.search_data import row_count
@@ -66,6 +69,10 @@ class Solver:
         )
         return dataclasses.replace(self, scratch=scratch)
 
+    @property
+    def _tolerance(self) -> float:
+        return self.options.tolerance or (1e-12 if self.real is wp.float64 else 1e-5)
+
     def resisting(self) -> Solver:
         """A solver for contacts with resistance that shares all other memory; not to be used at the same time."""
         return dataclasses.replace(self, resists=True).with_capacity(self.scratch.slip.shape[1])
@@ -76,8 +83,7 @@ class Solver:
     ) -> None:  # fmt: skip
         """Write the velocities after the step into ``body_v1``; arguments as of ``kernels.solver.dense.solve``."""
         o, s = self.options, self.scratch
-        tolerance = o.tolerance or (1e-12 if self.real is wp.float64 else 1e-5)
-        step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": tolerance}
+        step: dict[str, Any] = {"h": o.step, "eps": o.stiction, "tolerance": self._tolerance}
         step["max_iterations"] = o.max_iterations
         step |= {"repeat": repeat, "further": further}
         if s.graph is None:
@@ -87,6 +93,23 @@ class Solver:
             islands.solve_islands(
                 self.real, self.arrays, body_q, body_v0, control, count, rows, s, body_v1, report, **step
             )
+
+    def takes_whole_steps(self, near: NearArrays, rows: ContactRows) -> bool:
+        """Whether ``whole_step`` knows such worlds and saves time."""
+        return self.scratch.graph is None and step_lanes.serves(self.arrays, near, rows)
+
+    def whole_step(
+        self, body_q: wp.array, body_v: wp.array, body_v0: wp.array, control: wp.array, near: NearArrays,
+        found: Features, rows: ContactRows, slips: Slips | None, taken: wp.array, report: SolverReport,
+        solved: wp.array, body_q1: wp.array, body_v1: wp.array, *, margin: float, look_ahead: wp.array,
+    ) -> None:  # fmt: skip
+        """Contacts, rows, solve and motion at once; arguments as of ``kernels.solver.step_lanes.step``."""
+        o = self.options
+        step_lanes.step(
+            self.real, self.arrays, body_q, body_v, body_v0, control, near, found, rows, slips, taken, report, solved,
+            body_q1, body_v1, margin=margin, look_ahead=look_ahead, even=o.even_faces, h=o.step, eps=o.stiction,
+            tolerance=self._tolerance, max_iterations=o.max_iterations,
+        )  # fmt: skip
 
     def adjoint(
         self, body_q: wp.array, body_v0: wp.array, body_v1: wp.array, count: wp.array, rows: ContactRows,

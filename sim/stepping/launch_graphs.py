@@ -86,7 +86,11 @@ class LaunchGraphs:
 
     def _record(self, work: Pass, steps: int) -> Any:
         with recording(), wp.ScopedCapture(device=self.batch.device) as capture:
-            self._functions[work](steps)
+            self.batch.recording = True
+            try:
+                self._functions[work](steps)
+            finally:
+                self.batch.recording = False
         self.recorded[work, steps] = capture.graph
         return capture.graph
 

@@ -49,14 +49,42 @@ class PlainSteps:
         if self.slips is not None:
             batch.staged.zero_()
         for t in range(steps):
+            if batch.recording and stage.solver.takes_whole_steps(batch.near, stage.rows):
+                self._whole_step(t)
+                continue
             start = batch.list_contacts(t, stage)
             self._velocities(t, start, first_pass=True)
             self._mark_missed(t)
             self._where_marked(0, functools.partial(self._detect_again, t, start))
-            integrate.integrate(
-                batch.real, batch.arrays, batch.q[t], batch.solved, batch.solved, batch.q[t + 1], batch.v[t + 1],
-                h=batch.options.step,
-            )  # fmt: skip
+            self._move(t)
+
+    def _whole_step(self, t: int) -> None:
+        """Step ``t`` in one kernel. Where slip changes or contacts are missed, more solves and another motion."""
+        batch, stage, slips = self.batch, self.stage, self.slips
+        start = batch.rest if batch.options.quasi_dynamic else batch.v[t]
+        broad_phase.place_shapes(batch.real, batch.arrays.shapes, batch.q[t], batch.near)
+        stage.solver.whole_step(
+            batch.q[t], batch.v[t], start, batch.control[t], batch.near, batch.features, stage.rows,
+            None if slips is None else slips.own, batch.staged[t], batch.report, batch.solved, batch.q[t + 1],
+            batch.v[t + 1], margin=batch.margin, look_ahead=batch.look_ahead,
+        )  # fmt: skip
+        if slips is not None:
+            slips.solve_further(t, start, functools.partial(self._move, t))
+        self._mark_missed(t)
+
+        def again() -> None:
+            self._detect_again(t, start)
+            self._move(t)
+
+        self._where_marked(0, again)
+
+    def _move(self, t: int) -> None:
+        """The state after step ``t``, by the velocities that its solve gave."""
+        batch = self.batch
+        integrate.integrate(
+            batch.real, batch.arrays, batch.q[t], batch.solved, batch.solved, batch.q[t + 1], batch.v[t + 1],
+            h=batch.options.step,
+        )  # fmt: skip
 
     def _detect_again(self, t: int, start: wp.array, all_pairs: bool = False) -> None:
         """Detect and solve the marked worlds of step ``t`` again, by the speed of each pair or the greatest of all."""

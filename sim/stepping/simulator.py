@@ -20,12 +20,13 @@ from .launch_graphs import LaunchGraphs
 from .look_ahead import look_ahead
 from .options import SimulatorOptions
 from .parameter_bounds import warn_of_bounds
+from .parameter_key import parameter_key
 from .passes import Kind, Parts, Pass
 from .world_batch import WorldBatch
 
 __all__ = ["Simulator"]
 
-_OWN = ("watchers", "told", "pool")
+_OWN = ("watchers", "told", "good", "pool")
 """Attributes that a copy of a simulator makes anew."""
 
 OVERLAP = Pass(Kind.OVERLAP)
@@ -63,6 +64,8 @@ class Simulator:
         """Called with the checked inputs of every rollout: state, controls, parameters. See ``linearize``."""
         self.told: set[str] = set()
         """Warnings that are given once."""
+        self.good: set[bytes] = set()
+        """Key of the parameters last found good, see ``parameter_key``."""
 
     def __getstate__(self) -> dict[str, Any]:
         """State of a copy or a pickle: all but the parts that :meth:`_start_afresh` makes."""
@@ -133,7 +136,7 @@ class Simulator:
         given = (parameters or {}).values() if isinstance(parameters, Mapping) else ()
         both = (state.body_q, state.body_v) if isinstance(state, State) else ()
         refuse_transforms(torch_rollout.LIMITS, *both, control, *given)
-        state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps)
+        state, control, values = checks.rollout_inputs(self.model, state, control, parameters or {}, steps, self.good)
         checks.restitution(self.model, self.options, values)
         warn_of_bounds(self.model, values)
         checks.mass_alone(self.model, values, parameters or {}, self.told)
@@ -193,10 +196,7 @@ class Simulator:
             done = 0
             for count in lengths:
                 if batch.control_view.shape[2]:
-                    _fill(
-                        batch.control_view[:count].transpose(0, 1),
-                        control[done : done + count, own].transpose(0, 1),
-                    )
+                    _fill_columns(batch.control_view[:count], control[done : done + count, own])
                 graphs.run(forward, count)
                 done += count
                 if path_q is not None and path_v is not None:
@@ -206,14 +206,12 @@ class Simulator:
                     staged[done - count : done, own] = batch.staged_view[:count, :n] != 0
                 if done < steps:
                     capacity.check(batch, numbers)
-                    batch.q_view[0] = batch.q_view[count]
-                    batch.v_view[0] = batch.v_view[count]
+                    batch.carry(count)
             last = (steps - 1) % batch.segment + 1 if steps else 0
             final_q[own] = batch.q_view[last, :n]
             final_v[own] = batch.v_view[last, :n]
             if look:
-                batch.q_view[0] = batch.q_view[last]
-                batch.v_view[0] = batch.v_view[last]
+                batch.carry(last)
                 graphs.run(OVERLAP, 1)
             capacity.check(batch, numbers)
             if look:
@@ -282,10 +280,10 @@ class Simulator:
             add(seeds["final_v"], carry_v)
             for end, count in zip(reversed(stops), reversed(lengths), strict=True):
                 first = end - count
-                _fill(batch.q_view[: count + 1].transpose(0, 1), path_q[first : end + 1, own].transpose(0, 1))
-                _fill(batch.v_view[: count + 1].transpose(0, 1), path_v[first : end + 1, own].transpose(0, 1))
+                _fill_columns(batch.q_view[: count + 1], path_q[first : end + 1, own])
+                _fill_columns(batch.v_view[: count + 1], path_v[first : end + 1, own])
                 if batch.control_view.shape[2]:
-                    _fill(batch.control_view[:count].transpose(0, 1), control[first:end, own].transpose(0, 1))
+                    _fill_columns(batch.control_view[:count], control[first:end, own])
                 for view in (batch.adj_q_view, batch.adj_v_view, batch.adj_control_view):
                     _zero(view)  # by torch, as the seeds written next: Warp would do so on another stream
                 batch.adj_q_view[count] = carry_q
@@ -296,7 +294,7 @@ class Simulator:
                     batch.staged_view.fill_(1)
                     batch.any_staged_view.fill_(1)
                 else:
-                    _fill(batch.staged_view[:count].transpose(0, 1), staged[first:end, own].T.to(torch.int32))
+                    _fill_columns(batch.staged_view[:count], staged[first:end, own].to(torch.int32))
                     batch.any_staged_view[:count] = staged[first:end, own].any(dim=1)
                 graphs.run(backward, count)
                 carry_q.copy_(batch.adj_q_view[0])
@@ -405,6 +403,10 @@ class Simulator:
         return [self.options.segment] * full + ([rest] if rest else [])
 
     def _load(self, batch: WorldBatch, values: dict[str, torch.Tensor], own: slice | torch.Tensor, work: Pass) -> None:
+        key = parameter_key(values)
+        if key is not None and batch.loaded == (key, work.resists):
+            return
+        batch.loaded = None if key is None else (key, work.resists)
         for name, view in batch.parameter_views.items():
             value = values[name]
             _fill(view, value if value.shape[0] == 1 else value[own])
@@ -415,9 +417,19 @@ class Simulator:
 def _fill(target: torch.Tensor, source: torch.Tensor) -> None:
     """Copy the rows of ``source``; surplus rows of ``target`` repeat the last one, so that they are valid worlds."""
     n = source.shape[0]
-    _copy(target[:n], source.expand_as(target[:n]))
-    if n < target.shape[0]:
-        _copy(target[n:], source[-1:].expand_as(target[n:]))
+    if n == target.shape[0]:
+        _copy(target, source)
+        return
+    _copy(target[:n], source)
+    _copy(target[n:], source[-1:])
+
+
+def _fill_columns(target: torch.Tensor, source: torch.Tensor) -> None:
+    """As ``_fill``, for the second axis."""
+    if source.shape[1] == target.shape[1]:
+        _copy(target, source)
+    else:
+        _fill(target.transpose(0, 1), source.transpose(0, 1))
 
 
 def _listed(batch: WorldBatch, n: int) -> list[np.ndarray]:

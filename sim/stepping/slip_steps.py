@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import warp as wp
@@ -90,6 +91,11 @@ class SlipSteps:
 
     def forward(self, t: int, start: wp.array, repeat: wp.array | None = None) -> None:
         """Go from the first solve's velocities after step ``t`` to the last solve's, in all or the marked worlds."""
+        self._weigh(t, start, self.batch.solved, repeat)
+        self.solve_further(t, start)
+
+    def solve_further(self, t: int, start: wp.array, then: Callable[[], None] | None = None) -> None:
+        """The solves after the first, in the worlds that are marked; if there are any, ``then`` follows."""
         batch, own = self.batch, self.own
         v1 = batch.solved
 
@@ -100,8 +106,9 @@ class SlipSteps:
             wp.copy(v1, own.body_vc)
             self._solve(t, start, v1)
             self.forget()
+            if then is not None:
+                then()
 
-        self._weigh(t, start, v1, repeat)
         batch.where(own.any, launches)
 
     def solve_again(self, t: int, start: wp.array) -> None:

@@ -97,12 +97,19 @@ class WorldBatch:
         # torch views of the same memory, for copies in and out
         self.q_view, self.v_view = _view(self.q), _view(self.v)
         self.look_ahead_view = _view(self.look_ahead)
+        self.loaded: tuple[bytes, bool] | None = None
+        """Key of the parameters in the buffers, and whether ``look_ahead`` is that of resistance; None: unknown."""
+        self.recording = False
+        """Whether the launches are recorded, and so to be repeated often."""
         self.loads_kernels = False
         """Whether conditions and repetitions are left out, so that each kernel is launched, and so loaded."""
         self.staged_view, self.any_staged_view = _view(self.staged), _view(self.any_staged)
         self.needed_view = _view(self.features.needed)
         self.control_view = _view(self.control)[..., :actuators]
         self.parameter_views = {name: _view(getattr(self.arrays, name)) for name in (*PARAMETERS, "shape_size")}
+        self._numbers: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        if self.device == "cpu":  # the same memory once more: an index of NumPy costs a tenth of one of torch
+            self._numbers = self.q_view.numpy(), self.v_view.numpy(), self.needed_view.numpy()
         # recording takes a step; of zeros it would be one in which all bodies lie in each other
         hand_to_torch(self.device)
         self.q_view.copy_(model.initial_state.body_q[0].expand_as(self.q_view))
@@ -120,6 +127,15 @@ class WorldBatch:
         r = self.report
         iterations, failed, first, residual = (x.numpy() for x in (r.iterations, r.failed, r.first_failure, r.residual))
         return iterations, failed, first, residual
+
+    def carry(self, steps: int) -> None:
+        """Make the state after ``steps`` steps the first one."""
+        for states in (self.q_view, self.v_view) if self._numbers is None else self._numbers[:2]:
+            states[0] = states[steps]
+
+    def most_needed(self) -> int:
+        """Most contacts that a world met in a step."""
+        return int(self.needed_view.max()) if self._numbers is None else int(self._numbers[2].max())
 
     def add_adjoints(self) -> None:
         """Allocate the buffers of the backward pass, once."""
