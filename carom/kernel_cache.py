@@ -86,12 +86,13 @@ def _without_remark() -> Iterator[None]:
 def _diverted_stderr(lines: list[str]) -> Iterator[None]:
     """Collect what is written to file descriptor 2 as lines."""
     try:
+        file = tempfile.TemporaryFile(mode="w+", errors="replace", dir=tempfile.gettempdir())  # noqa: SIM115 - closed below
         keep = os.dup(2)
-    except OSError:  # no standard error at all
+    except OSError:  # no place for a file, or no standard error at all
         yield
         return
     sys.stderr.flush()
-    with tempfile.TemporaryFile("w+", errors="replace") as file:
+    with file:
         os.dup2(file.fileno(), 2)
         try:
             yield

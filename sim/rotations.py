@@ -25,7 +25,7 @@ def axis_angle(axis: Sequence[float] | torch.Tensor, angle: Any) -> Any:
     length = float(direction.norm()) if direction.shape == (3,) else 0.0
     if not (math.isfinite(length) and length > 0.0):
         raise ModelError(f"the axis of a rotation is {axis!r}: give three finite numbers, not all zero")
-    half = torch.as_tensor(angle, dtype=None if isinstance(angle, torch.Tensor) else torch.float64) / 2.0
+    half = (angle if isinstance(angle, torch.Tensor) else torch.tensor(angle, dtype=torch.float64, device="cpu")) / 2.0
     unit = (direction / length).to(half)
     q = torch.cat([torch.sin(half)[..., None] * unit, torch.cos(half)[..., None]], dim=-1)
     return q if isinstance(angle, torch.Tensor) else tuple(q.tolist())
@@ -45,7 +45,9 @@ def euler(roll: Any, pitch: Any, yaw: Any) -> Any:
 def compose(second: Any, first: Any) -> Any:
     """The turn ``first`` and then the turn ``second``; tuples give a tuple, tensors [..., 4] a tensor."""
     plain = not isinstance(second, torch.Tensor) and not isinstance(first, torch.Tensor)
-    like = next((q for q in (second, first) if isinstance(q, torch.Tensor)), torch.zeros(1, dtype=torch.float64))
+    like = next(
+        (q for q in (second, first) if isinstance(q, torch.Tensor)), torch.zeros(1, dtype=torch.float64, device="cpu")
+    )
     a, b = (torch.as_tensor(q, dtype=like.dtype, device=like.device) for q in (second, first))
     u, v = a[..., :3], b[..., :3]
     u, v = torch.broadcast_tensors(u, v)

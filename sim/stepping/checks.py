@@ -48,16 +48,21 @@ resolve free rotation."""
 
 
 def _finite(value: torch.Tensor, what: str) -> None:
-    if value.device.type == "cpu" and value.dtype in (torch.float32, torch.float64):  # not in torch's thread pool
-        good = torch.from_numpy(np.asarray(np.isfinite(value.numpy())))
-    else:
-        good = torch.isfinite(value)
+    good = torch.isfinite(value) if value.is_cuda else _finite_numbers(value)
     if not bool(good.all()):
         where = tuple(torch.nonzero(~good)[0].tolist())
         count = int((~good).sum())
         raise StateError(
             f"{what} has {count} value{'s' if count > 1 else ''} that are not finite, the first at index {where}"
         )
+
+
+def _finite_numbers(value: torch.Tensor) -> torch.Tensor:
+    """``torch.isfinite`` without torch's thread pool, where the tensor is one of numbers in memory."""
+    try:
+        return torch.from_numpy(np.asarray(np.isfinite(value.numpy())))
+    except (RuntimeError, TypeError):  # the tensors of torch's transforms have no memory, bfloat16 has no NumPy type
+        return torch.isfinite(value)
 
 
 def _shape(value: torch.Tensor, wanted: tuple[int, ...], what: str, names: str) -> None:

@@ -20,4 +20,7 @@ def parameter_key(values: Mapping[str, torch.Tensor]) -> bytes | None:
     tensors = values.values()
     if any(x.is_cuda or x.shape[0] != 1 for x in tensors) or sum(x.nbytes for x in tensors) > MOST_BYTES:
         return None
-    return b"".join(x.detach().numpy().tobytes() for x in tensors)
+    try:
+        return b"".join(x.detach().numpy().tobytes() for x in tensors)
+    except RuntimeError:  # the tensors of torch's transforms have no memory
+        return None
