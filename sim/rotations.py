@@ -16,7 +16,7 @@ __all__ = ["axis_angle", "compose", "euler", "rotate", "yaw"]
 def axis_angle(axis: Sequence[float] | torch.Tensor, angle: Any) -> Any:
     """Turn by ``angle`` [rad] about ``axis`` [3], which need not be of unit length.
 
-    Numbers give a tuple (x, y, z, w); a tensor [...] of angles gives a tensor [..., 4].
+    A number gives a tuple (x, y, z, w), an array or tensor [...] of angles an array or tensor [..., 4].
 
     Raises:
         ModelError: The axis has no length or not three finite components.
@@ -28,7 +28,9 @@ def axis_angle(axis: Sequence[float] | torch.Tensor, angle: Any) -> Any:
     half = (angle if isinstance(angle, torch.Tensor) else torch.tensor(angle, dtype=torch.float64, device="cpu")) / 2.0
     unit = (direction / length).to(half)
     q = torch.cat([torch.sin(half)[..., None] * unit, torch.cos(half)[..., None]], dim=-1)
-    return q if isinstance(angle, torch.Tensor) else tuple(q.tolist())
+    if isinstance(angle, torch.Tensor):
+        return q
+    return q.numpy() if q.dim() > 1 else tuple(q.tolist())
 
 
 def yaw(angle: Any) -> Any:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...gradients.core.unrolled import UnrolledObjective
@@ -32,7 +33,8 @@ class Scene(Task):
     Args:
         scene: A ``ModelBuilder``, or a finished ``Model`` of one world (then leave out ``device`` and ``dtype``).
         cost: ``cost(end, theta)`` -> [batch], from the state at the end (``Bodies``: ``end["box"].position`` is
-            [batch, 3]) and theta [batch, parameters]; differentiable by torch.
+            [batch, 3]) and theta [batch, parameters]; differentiable by torch. A NumPy array is taken, too, and has no
+            exact gradient.
         duration: Seconds simulated.
         step: Step size [s].
         controls: ``WayPoints(count)``, or ``controls(theta)`` -> [steps, batch, actuators] in the actuators' units.
@@ -190,18 +192,28 @@ class Scene(Task):
         return self._final_cost(theta, State(q.view(batch, n, 7), v.view(batch, n, 6))) + paid[:, 0]
 
     def _final_cost(self, theta: torch.Tensor, end: State) -> torch.Tensor:
-        return self._of_shape("cost(end, theta)", self._cost(self.bodies(end), theta), (len(theta),), "[batch]")
+        found = self._cost(self.bodies(end), theta)
+        return self._of_shape("cost(end, theta)", found, (len(theta),), "[batch]", _differentiated(end.body_q, theta))
 
     def _paid(self, before: Bodies, theta: torch.Tensor, steps: int) -> torch.Tensor:
         """Integral of the running cost over some steps, [batch]."""
         assert self._running_cost is not None
         found = self._running_cost(before, theta)
         wanted = (steps, len(theta))
-        return self._of_shape("running_cost(bodies, theta)", found, wanted, "[steps, batch]").sum(0) * (
-            self.simulator.step_size
-        )
+        differentiated = _differentiated(before.body_q, theta)
+        paid = self._of_shape("running_cost(bodies, theta)", found, wanted, "[steps, batch]", differentiated)
+        return paid.sum(0) * self.simulator.step_size
 
-    def _of_shape(self, what: str, found: Any, wanted: tuple[int, ...], words: str) -> torch.Tensor:
+    def _of_shape(
+        self, what: str, found: Any, wanted: tuple[int, ...], words: str, differentiated: bool
+    ) -> torch.Tensor:
+        if isinstance(found, np.ndarray) and found.dtype.kind in "fiu":
+            if differentiated:
+                raise TaskError(
+                    f"{self.name}: {what} gave a NumPy array, which has no exact gradient: compute by torch, or use a "
+                    'backend of values, such as Smoothing(order="zeroth")'
+                )
+            found = torch.as_tensor(found, dtype=self.dtype, device=self.device)
         if not isinstance(found, torch.Tensor) or tuple(found.shape) != wanted:
             shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
             raise TaskError(f"{self.name}: {what} gave {shape}: give a tensor {words} = {wanted}")
@@ -242,6 +254,11 @@ class Scene(Task):
     def _way_points(self, theta: torch.Tensor) -> torch.Tensor:
         assert isinstance(self._controls, WayPoints)
         return self._controls.points(theta, self.model)
+
+
+def _differentiated(*tensors: torch.Tensor) -> bool:
+    """Whether torch will differentiate what is computed from these."""
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
 def _model(scene: Any, name: str, device: str, dtype: str) -> Model:

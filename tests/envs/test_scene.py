@@ -6,13 +6,14 @@ import math
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import carom
 from carom.envs import Push, Scene, TaskError, WayPoints, make
 from carom.envs.planar import pose_cost
-from carom.gradients import Autodiff, Smoothing
+from carom.gradients import Autodiff, GradientError, Smoothing
 from carom.sim import ModelBuilder, State, rotations
 
 
@@ -88,6 +89,23 @@ def test_start_physical_parameters_and_running_cost_have_their_gradients():
     speed = path.body_v[:-1, :, 0, 0]
     paid = 0.01 * (speed.square() * theta[:, 0]).sum(0)
     torch.testing.assert_close(value, place(task.bodies(path.final), theta) + paid, rtol=1e-12, atol=0)
+
+
+def test_a_cost_written_for_numpy_has_values_and_no_exact_gradient():
+    def cost(end, theta):
+        return np.square(end["box"].position.detach().numpy()[:, 0] - 0.1)
+
+    def same(end, theta):
+        return (end["box"].position[:, 0] - 0.1).square()
+
+    options = {"controls": WayPoints(1), "duration": 0.1, "dtype": "float64"}
+    theta = torch.tensor([0.05, 0.0], dtype=torch.float64)
+    found, right = (
+        Smoothing(scale=0.01, samples=8).estimate(Scene(block(), one, **options), theta) for one in (cost, same)
+    )
+    torch.testing.assert_close(found.gradient, right.gradient)
+    with pytest.raises((GradientError, TaskError), match="NumPy array, which has no exact gradient"):
+        Autodiff().estimate(Scene(block(), cost, **options), theta)
 
 
 def test_backends_and_recordings_take_it():
@@ -187,6 +205,7 @@ def test_rotations_turn_vectors_as_matrices_do():
     torch.testing.assert_close(turned, rz @ ry @ rx @ torch.tensor([1.0, 2.0, 3.0]), rtol=1e-6, atol=1e-6)
     assert rotations.yaw(0.4) == pytest.approx((0, 0, math.sin(0.2), math.cos(0.2)))
     assert rotations.axis_angle((0, 0, 5.0), 0.4) == pytest.approx(rotations.yaw(0.4))
+    assert rotations.yaw(np.array([0.3, 0.4])) == pytest.approx(np.array([rotations.yaw(0.3), rotations.yaw(0.4)]))
     angle = torch.tensor([0.2, 0.7], dtype=torch.float64, requires_grad=True)
     x = rotations.rotate(rotations.yaw(angle), (1.0, 0.0, 0.0))[:, 0]
     torch.testing.assert_close(x, angle.cos())
