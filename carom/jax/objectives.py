@@ -79,6 +79,8 @@ def differentiable(objective: Objective, backend: Backend, *, seed: int = 0) -> 
     def cost(theta: Any, seed: Any = seed) -> Any:
         """Cost of theta, [parameters] -> [] or [batch, parameters] -> [batch]."""
         theta = jnp.asarray(theta)
+        if jnp.issubdtype(theta.dtype, jnp.complexfloating):
+            raise GradientError(f"theta is complex ({theta.dtype}): give real numbers")
         if not jnp.issubdtype(theta.dtype, jnp.floating):
             theta = theta.astype(jnp.result_type(float))
         if theta.ndim not in (1, 2):
@@ -91,7 +93,9 @@ def differentiable(objective: Objective, backend: Backend, *, seed: int = 0) -> 
 
 
 def _seed_of(seed: Any) -> Any:
-    """An unsigned integer of 31 bits, from one or from a key."""
+    """An unsigned integer of 31 bits, from one or from a key; one that is traced cannot be checked."""
+    if isinstance(seed, int) and not isinstance(seed, bool) and not 0 <= seed < 2**31:
+        raise GradientError(f"seed is {seed!r}: give an integer from 0 to 2**31 - 1")
     seed = jnp.asarray(seed)
     if jnp.issubdtype(seed.dtype, jax.dtypes.prng_key):
         return jax.random.bits(seed, dtype=jnp.uint32) >> 1

@@ -63,13 +63,14 @@ def simulate(simulator: Simulator) -> Callable[..., Path]:
     ) -> Path:  # fmt: skip
         """States of the path; see ``simulate``."""
         body_q, body_v = jnp.asarray(body_q), jnp.asarray(body_v)
-        if body_q.ndim not in (2, 3) or body_v.ndim != body_q.ndim:
+        n, worlds = simulator.model.bodies, body_q.shape[:-2]
+        if body_q.ndim not in (2, 3) or body_q.shape != (*worlds, n, 7) or body_v.shape != (*worlds, n, 6):
             raise ModelError(
-                f"body_q has shape {body_q.shape} and body_v {body_v.shape}: give [bodies, 7] and [bodies, 6] for one "
-                "world, or both with a leading axis of worlds"
+                f"body_q has shape {body_q.shape} and body_v {body_v.shape}: give [bodies, 7] = {(n, 7)} and "
+                f"[bodies, 6] = {(n, 6)} for one world, or both with a leading axis of worlds"
             )
         control = _controls(simulator, control, steps, body_q)
-        values = {name: _parameter(simulator, name, value) for name, value in (parameters or {}).items()}
+        values = {name: _parameter(simulator, name, value, worlds) for name, value in (parameters or {}).items()}
         names = tuple(values)
         run = runs[names] = runs.get(names) or _world_rollout(simulator, names)
         if body_q.ndim == 2:
@@ -83,15 +84,19 @@ def simulate(simulator: Simulator) -> Callable[..., Path]:
 
 def _controls(simulator: Simulator, control: Any, steps: int | None, body_q: Any) -> Any:
     """Controls [T, A] or [T, W, A]."""
-    worlds = body_q.shape[:-2]
+    worlds, actuators = body_q.shape[:-2], simulator.model.actuators
     if control is None:
         if steps is None:
             raise ModelError("neither control nor steps is given: give one of them")
+        if actuators:
+            raise ModelError(f"control is missing: the model has {actuators} actuators, give [steps, actuators]")
         return jnp.zeros((steps, *worlds, 0), body_q.dtype)
     control = jnp.asarray(control)
-    if control.ndim != 2 + len(worlds):
+    if control.ndim != 2 + len(worlds) or control.shape[1:] != (*worlds, actuators):
         wanted = "[steps, worlds, actuators]" if worlds else "[steps, actuators]"
-        raise ModelError(f"control has shape {control.shape}: give {wanted}")
+        raise ModelError(f"control has shape {control.shape}: give {wanted} = (steps, {str((*worlds, actuators))[1:]}")
+    if steps is not None and steps != len(control):
+        raise ModelError(f"control has {len(control)} steps, and steps is {steps}: leave steps out")
     return control
 
 
@@ -102,10 +107,15 @@ def _rank(simulator: Simulator, name: str) -> int:
     return len(getattr(simulator.model, name).shape) - 1
 
 
-def _parameter(simulator: Simulator, name: str, value: Any) -> Any:
+def _parameter(simulator: Simulator, name: str, value: Any, worlds: tuple[int, ...]) -> Any:
     """Of a world, or with a leading axis of worlds; an axis of one world, as the model has it, is taken away."""
     value, rank = jnp.asarray(value), _rank(simulator, name)
-    return value[0] if value.ndim == rank + 1 and value.shape[0] == 1 else value
+    value = value[0] if value.ndim == rank + 1 and value.shape[0] == 1 else value
+    own = tuple(getattr(simulator.model, name).shape[1:])
+    if value.shape not in (own, (*worlds, *own)):
+        also = f", or a leading axis of {worlds[0]} worlds" if worlds else ""
+        raise ModelError(f"{name} has shape {value.shape}: give {own}{also}")
+    return value
 
 
 def _world_rollout(simulator: Simulator, names: tuple[str, ...]) -> Callable[..., Any]:

@@ -116,6 +116,7 @@ def minimize(
             f"{type(optimizer).__name__} follows a gradient: give a backend, e.g. Smoothing(scale=0.02)"
         )
     problem = Problem(objective, backend if optimizer.needs_gradient else None, seed=seed, bounds=bounds)
+    problem.check_bounds(rows[0])
     first = problem.project(rows[0])
 
     def begin() -> dict[str, Any]:

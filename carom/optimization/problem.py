@@ -59,6 +59,29 @@ class Problem:
         low, high = (bound.to(theta).expand_as(theta) for bound in self._bounds)
         return low, high
 
+    def check_bounds(self, theta: torch.Tensor) -> None:
+        """Refuse bounds that do not fit ``theta`` [parameters].
+
+        Raises:
+            GradientError: They are not a number or one a parameter, or a lower one is above its upper one.
+        """
+        if self._bounds is None:
+            return
+        for what, bound in zip(("lower", "upper"), self._bounds, strict=True):
+            if tuple(bound.shape) not in ((), (1,), tuple(theta.shape)) or bool(torch.isnan(bound).any()):
+                raise GradientError(
+                    f"the {what} bounds of {self.name!r} have shape {tuple(bound.shape)}: give a number, or one for "
+                    f"each of the {len(theta)} parameters, none of them nan"
+                )
+        low, high = (bound.expand(len(theta)) for bound in self._bounds)
+        wrong = (low > high).nonzero()
+        if len(wrong):
+            i = int(wrong[0])
+            raise GradientError(
+                f"the bounds of {self.name!r} are the wrong way round for parameter {i}: {float(low[i]):g} above "
+                f"{float(high[i]):g}"
+            )
+
     def project(self, theta: torch.Tensor) -> torch.Tensor:
         """The nearest theta [..., parameters] within the bounds."""
         if self._bounds is None:

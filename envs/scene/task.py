@@ -221,8 +221,8 @@ class Scene(Task):
 
     def at_horizon(self, steps: int) -> Scene:
         """The scene with its cost taken after so many steps."""
-        if not 1 <= steps <= self._full:
-            raise TaskError(f"{self.name}: the horizon must be 1 to {self._full} steps, got {steps}")
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= self._full:
+            raise TaskError(f"{self.name}: the horizon must be an integer of 1 to {self._full} steps, got {steps!r}")
         shorter: Scene = self.variant()
         shorter.steps = steps
         return shorter

@@ -184,3 +184,25 @@ def test_refusals():
         rollout(q[None], v[None], np.zeros((3, 1, 1)), {"mass": 1.0})
     with pytest.raises(GradientError, match="a rollout of the simulator has no second derivative"):
         jax.hessian(lambda u: rollout(q, v, u).body_q.sum())(np.zeros((3, 1)))
+
+
+def test_shapes_are_refused_before_the_host_is_called():
+    simulator = scene()
+    q, v = (x[0].numpy() for x in (simulator.model.state().body_q, simulator.model.state().body_v))
+    rollout, u = cj.simulate(simulator), np.zeros((3, 3, 1))
+    for parameters in ({"gravity": -9.81}, {"body_mass": 1.0}, {"shape_friction": np.ones((2, 3))}):
+        with pytest.raises(ModelError, match=r"has shape .*: give"):  # three worlds, and gravity is three numbers
+            rollout(np.stack([q] * 3), np.stack([v] * 3), u, parameters)
+    with pytest.raises(ModelError, match="control is missing"):
+        rollout(q, v, steps=3)
+    with pytest.raises(ModelError, match=r"give \[steps, actuators\] = \(steps, 1,\)"):
+        rollout(q, v, np.zeros((3, 2)))
+    with pytest.raises(ModelError, match="leave steps out"):
+        rollout(q, v, np.zeros((3, 1)), steps=5)
+    with pytest.raises(ModelError, match="body_q has shape"):
+        rollout(q[:, :6], v, np.zeros((3, 1)))
+    cost = cj.differentiable(costs, Autodiff())
+    with pytest.raises(GradientError, match="seed is 4294967296"):
+        cost(THETA[0], 2**32)
+    with pytest.raises(GradientError, match="theta is complex"):
+        cost(THETA[0] + 1j)
