@@ -17,14 +17,14 @@ from ._version import __version__
 from .quiet import quiet_warp
 
 if TYPE_CHECKING:
-    from . import envs, gradients, jax, optimization, runs, sim, training, viewer
+    from . import envs, gradients, jax, optimization, rotations, runs, sim, training, viewer
     from .api.compare import CompareResult, compare
     from .api.diagnose import diagnose
     from .api.optimize import optimize
     from .api.train import train
     from .api.variance import variance
     from .render.animation import animate
-    from .sim import STATIC, Model, ModelBuilder, Recording, Simulator, State, load_scene, record, rotations
+    from .sim import STATIC, Model, ModelBuilder, Recording, Simulator, State, load_scene, record
     from .sim.recordings import energy
 
 __all__ = [
@@ -60,7 +60,6 @@ _HOME = {
     "CompareResult": ".api.compare",
     "Model": ".sim",
     "STATIC": ".sim",
-    "rotations": ".sim",
     "ModelBuilder": ".sim",
     "Recording": ".sim",
     "Simulator": ".sim",
@@ -75,7 +74,7 @@ _HOME = {
     "train": ".api.train",
     "variance": ".api.variance",
 }
-_PACKAGES = ("envs", "gradients", "jax", "optimization", "runs", "sim", "training", "viewer")
+_PACKAGES = ("envs", "gradients", "jax", "optimization", "rotations", "runs", "sim", "training", "viewer")
 
 quiet_warp()
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from .errors import ModelError
@@ -19,12 +20,14 @@ def axis_angle(axis: Sequence[float] | torch.Tensor, angle: Any) -> Any:
     A number gives a tuple (x, y, z, w), an array or tensor [...] of angles an array or tensor [..., 4].
 
     Raises:
-        ModelError: The axis has no length or not three finite components.
+        ModelError: The axis has no length or not three finite components; an angle that is a number is not finite.
     """
     direction = torch.as_tensor(axis, dtype=torch.float64, device="cpu")
     length = float(direction.norm()) if direction.shape == (3,) else 0.0
     if not (math.isfinite(length) and length > 0.0):
         raise ModelError(f"the axis of a rotation is {axis!r}: give three finite numbers, not all zero")
+    if not isinstance(angle, torch.Tensor) and not np.isfinite(np.asarray(angle, dtype=np.float64)).all():
+        raise ModelError(f"the angle of a rotation is {angle!r}: give finite numbers [rad]")
     half = (angle if isinstance(angle, torch.Tensor) else torch.tensor(angle, dtype=torch.float64, device="cpu")) / 2.0
     unit = (direction / length).to(half)
     q = torch.cat([torch.sin(half)[..., None] * unit, torch.cos(half)[..., None]], dim=-1)

@@ -39,7 +39,7 @@ LAYERS = {
         ("control", "learned"), ("gym",), ("sb3", ""),
     ),
     "carom": (
-        ("quiet", "capabilities"), ("files",), ("render",), ("runs",), ("optimization", "training", "jax"),
+        ("quiet", "capabilities", "rotations"), ("files",), ("render",), ("runs",), ("optimization", "training", "jax"),
         ("comparison",), ("report", "selftest"), ("api",), ("viewer",), ("commands",), ("cli", "__main__", ""),
     ),
 }  # fmt: skip

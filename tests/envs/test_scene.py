@@ -210,6 +210,8 @@ def test_rotations_turn_vectors_as_matrices_do():
     x = rotations.rotate(rotations.yaw(angle), (1.0, 0.0, 0.0))[:, 0]
     torch.testing.assert_close(x, angle.cos())
     torch.testing.assert_close(torch.autograd.grad(x.sum(), angle)[0], -angle.sin())
+    with pytest.raises(carom.sim.ModelError, match="give finite numbers"):
+        rotations.yaw(math.nan)
     with pytest.raises(carom.sim.ModelError, match="not all zero"):
         rotations.axis_angle((0, 0, 0), 0.4)
 
