@@ -11,8 +11,11 @@ API = ROOT / ".api"
 """Folder in which the folders of the repository lie as they do when installed: ``carom/sim``, ``carom/envs``, ..."""
 
 
-def on_config(config: Any) -> Any:
-    """Links ``.api/carom`` together; mkdocstrings reads the sources there, without importing them."""
+def on_startup(command: str, dirty: bool) -> None:
+    """Links ``.api/carom`` together; mkdocstrings reads the sources there, without importing them.
+
+    Before its own ``on_config``, in which it leaves out folders that are not there.
+    """
     package = API / "carom"
     package.mkdir(parents=True, exist_ok=True)
     sources = [*(ROOT / "carom").iterdir(), *(ROOT / name for name in ("envs", "gradients", "kernels", "sim"))]
@@ -21,7 +24,6 @@ def on_config(config: Any) -> Any:
     for source in sources:
         if source.name != "__pycache__":
             (package / source.name).symlink_to(source)
-    return config
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
