@@ -30,7 +30,7 @@ LAYERS = {
         ("plugins",), ("compare", "differentiable", "progress_bar", "registry", ""),
     ),
     "carom.sim": (
-        ("errors", "state", "devices", "validate", "streams", "rotations"), ("scene",), ("stepping",),
+        ("errors", "state", "devices", "validate", "streams", "rotations", "array_file"), ("scene",), ("stepping",),
         ("derivatives", "recordings"), ("",),
     ),
     "carom.envs": (

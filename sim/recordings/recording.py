@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...files.atomic import atomic_file
 from ...short_text import counted
+from ..array_file import read_arrays, write_arrays
 from ..errors import RecordingError, StateError
 from ..state import State, Trajectory
 from ..stepping import checks
@@ -28,15 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording", "join_recordings", "record"]
 
-FORMAT, VERSION = "carom recording", 2
+VERSION = 2
 
 _CONTACT = ("shape", "body", "point", "normal", "gap", "force", "torque")
-
-_DAMAGED = (
-    ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError, MemoryError,
-    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
-)  # fmt: skip
-"""Errors of NumPy and zipfile at a damaged file."""
 
 _MISMATCH = 0.02
 """Part of a step's impulses that the solver's tolerance cannot explain; see ``_check_balance``."""
@@ -152,17 +142,11 @@ class Recording:
         Raises:
             RecordingError: The file cannot be written.
         """
-        path = Path(path)
-        entries: dict[str, Any] = {"format": np.array(FORMAT), "version": np.array(VERSION)}
+        entries: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             entries[field.name] = np.array(value, dtype=np.str_) if isinstance(value, tuple) else np.asarray(value)
-        try:
-            with atomic_file(path) as file:
-                np.savez_compressed(file, **entries)
-        except OSError as error:
-            raise RecordingError(f"cannot write the recording {path}: {error.strerror or error}") from None
-        return path
+        return write_arrays(path, "recording", VERSION, entries, RecordingError)
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
@@ -172,27 +156,7 @@ class Recording:
             RecordingError: There is no such file, it is no recording or damaged, of another version, or its arrays do
                 not fit one another.
         """
-        path = Path(path)
-        try:
-            file = np.load(path, allow_pickle=False)
-            if isinstance(file, np.ndarray):
-                raise ValueError("a single array")
-            with file:
-                found = {name: file[name] for name in file.files}
-        except FileNotFoundError:
-            raise RecordingError(f"there is no recording {path}") from None
-        except _DAMAGED:
-            raise RecordingError(f"{path} is not a carom recording, or it is damaged") from None
-        except OSError as error:
-            raise RecordingError(f"cannot read the recording {path}: {error.strerror or error}") from None
-        if str(found.get("format")) != FORMAT:
-            raise RecordingError(f"{path} is not a carom recording: it holds {', '.join(sorted(found)) or 'nothing'}")
-        version = found.get("version", np.array("none")).tolist()
-        if version != VERSION:
-            raise RecordingError(
-                f"{path} is a recording of version {version}, and this carom reads version {VERSION}: record it anew, "
-                "or use the carom that wrote it"
-            )
+        found = read_arrays(path, "recording", VERSION, RecordingError)
         values: dict[str, Any] = {}
         for field in dataclasses.fields(cls):
             if field.name not in found:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ...files.atomic import atomic_file
+from ..array_file import DAMAGED, read_arrays, write_arrays
 from ..devices import check_device, check_dtype
 from ..errors import ModelError
 from ..state import State
@@ -19,9 +17,8 @@ from .convex_hull import ConvexMesh
 
 __all__ = ["read_model", "write_model"]
 
-FORMAT, VERSION = "carom model", 1
+VERSION = 1
 
-_DAMAGED = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError)
 _MESH_ARRAYS = ("vertices", "normals", "loop_start", "loop", "edges", "shares", "inertia", "size")
 _PLAIN = ("device", "dtype", "worlds", "initial_state", "meshes")
 _NAMES = ("body_names", "shape_names", "actuator_names")
@@ -33,8 +30,7 @@ def write_model(model: Any, path: str | Path) -> Path:
     Raises:
         ModelError: The file cannot be written.
     """
-    path = Path(path)
-    entries: dict[str, Any] = {"format": np.array(FORMAT), "version": np.array(VERSION)}
+    entries: dict[str, Any] = {}
     entries["dtype"], entries["worlds"] = np.array(str(model.dtype)[6:]), np.array(model.worlds)
     for field in dataclasses.fields(model):
         if field.name not in _PLAIN:
@@ -45,12 +41,7 @@ def write_model(model: Any, path: str | Path) -> Path:
     for i, mesh in enumerate(model.meshes):
         entries |= {f"mesh{i}_{name}": getattr(mesh, name) for name in _MESH_ARRAYS}
         entries[f"mesh{i}_numbers"] = np.array([mesh.volume, mesh.rim])
-    try:
-        with atomic_file(path) as file:
-            np.savez_compressed(file, **entries)
-    except OSError as error:
-        raise ModelError(f"cannot write the model {path}: {error.strerror or error}") from None
-    return path
+    return write_arrays(path, "model", VERSION, entries, ModelError)
 
 
 def read_model(cls: type, path: str | Path, device: str, dtype: str | torch.dtype | None) -> Any:
@@ -60,28 +51,12 @@ def read_model(cls: type, path: str | Path, device: str, dtype: str | torch.dtyp
         ModelError: There is no such file, it is no model or damaged, of another version, or its arrays do not fit one
             another.
     """
-    path = Path(path)
-    try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError("a single array")
-        with file:
-            found = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise ModelError(f"there is no model {path}") from None
-    except _DAMAGED:
-        raise ModelError(f"{path} is not a carom model, or it is damaged") from None
-    except OSError as error:
-        raise ModelError(f"cannot read the model {path}: {error.strerror or error}") from None
-    if str(found.get("format")) != FORMAT:
-        raise ModelError(f"{path} is not a carom model: it holds {', '.join(sorted(found)) or 'nothing'}")
-    if int(found["version"]) != VERSION:
-        raise ModelError(f"{path} is a model of version {found['version']}, and this carom reads version {VERSION}")
+    found = read_arrays(path, "model", VERSION, ModelError)
     try:
         return _model(cls, found, device, dtype)
     except ModelError as error:
         raise ModelError(f"{path} is damaged: {error}") from None
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ModelError(f"{path} is damaged: {error}") from None
 
 

@@ -64,6 +64,7 @@ def test_what_is_no_model_is_named(tmp_path):
 
     refused("is not a carom model: it holds", format=np.array("something"))
     refused("of version 9, and this carom reads version 1", version=np.array(9))
+    refused("of version none", version=None)
     refused(r"body_mass is float32 \(3,\) instead of finite numbers \(1, 4\)", body_mass=np.ones(3, np.float32))
     refused("shape_friction is", shape_friction=entries["shape_friction"] * np.nan)
     refused("shape_body has numbers outside of -1 to 3", shape_body=entries["shape_body"] + 4)
