@@ -161,7 +161,7 @@ class Recording:
         for field in dataclasses.fields(cls):
             if field.name not in found:
                 raise RecordingError(f"recording {path} is damaged: {field.name!r} is missing")
-            value = found[field.name]
+            value: Any = found[field.name]
             if field.name.endswith("_names"):
                 value = tuple(np.atleast_1d(value).tolist())
             values[field.name] = _scalar(value) if field.name == "step_size" else value
